@@ -1,0 +1,173 @@
+package request
+
+import (
+	"encoding/hex"
+	"strconv"
+	"time"
+	"unicode/utf8"
+)
+
+// AppendJSON appends the contract's record of r as one JSON object without a
+// newline. A fact that was not measured is left out. The clock gives the wall
+// time of `start`.
+func (r *Request) AppendJSON(b []byte, clock *Clock) []byte {
+	o := object{b: append(b, '{')}
+	o.identity(r, clock)
+	o.durations(r)
+	o.uint("request_bytes", r.RequestBytes)
+	if r.WriteFirst.Seen() {
+		o.uint("response_bytes", r.ResponseBytes)
+	}
+	o.place(r)
+	o.str("boundary", r.Boundary.String())
+	o.flags(r.Flags)
+	o.text("error", r.Error)
+	return append(o.b, '}')
+}
+
+// object writes the members of one JSON object.
+type object struct {
+	b    []byte
+	more bool
+}
+
+func (o *object) identity(r *Request, clock *Clock) {
+	if r.TraceID != [16]byte{} {
+		o.hex("trace_id", r.TraceID[:])
+		o.hex("span_id", r.SpanID[:])
+	}
+	if r.ParentSpanID != [8]byte{} {
+		o.hex("parent_span_id", r.ParentSpanID[:])
+	}
+	if r.Arrived.Seen() {
+		o.key("start")
+		o.b = append(o.b, '"')
+		o.b = clock.Time(r.Arrived).UTC().AppendFormat(o.b, "2006-01-02T15:04:05.000000000Z07:00")
+		o.b = append(o.b, '"')
+	}
+	o.text("service", r.Service)
+	o.text("protocol", r.Protocol)
+	o.text("method", r.Method)
+	if len(r.Path) > 0 {
+		o.key("path")
+		o.b = appendString(o.b, r.Path)
+	}
+	if r.Status != 0 {
+		o.uint("status", uint64(r.Status))
+	}
+}
+
+func (o *object) durations(r *Request) {
+	if d, ok := r.Duration(); ok {
+		o.dur("duration_ns", d)
+	}
+	phases, _ := r.Phases()
+	bounds := r.Bounds()
+	for p := range NumPhases {
+		if bounds.Known(p) {
+			o.dur(phaseKeys[p], phases[p])
+		}
+	}
+	for _, part := range r.Parts() {
+		o.dur(partKeys[part.Part], part.Duration)
+	}
+}
+
+var phaseKeys = [NumPhases]string{"queue_ns", "parse_ns", "app_ns", "write_back_ns"}
+
+func (o *object) place(r *Request) {
+	if r.PID != 0 {
+		o.uint("pid", uint64(r.PID))
+		o.uint("tid", uint64(r.TID))
+	}
+	o.text("comm", r.Comm)
+	if r.AcceptorTID != 0 {
+		o.uint("acceptor_tid", uint64(r.AcceptorTID))
+	}
+	o.endpoint("local", r.Local)
+	o.endpoint("peer", r.Peer)
+}
+
+func (o *object) flags(f Flags) {
+	if f == 0 {
+		return
+	}
+	o.key("flags")
+	o.b = append(o.b, '[')
+	for i, name := range f.Names() {
+		if i > 0 {
+			o.b = append(o.b, ',')
+		}
+		o.b = append(append(append(o.b, '"'), name...), '"')
+	}
+	o.b = append(o.b, ']')
+}
+
+func (o *object) key(name string) {
+	if o.more {
+		o.b = append(o.b, ',')
+	}
+	o.more = true
+	o.b = append(append(append(o.b, '"'), name...), '"', ':')
+}
+
+func (o *object) uint(name string, v uint64) {
+	o.key(name)
+	o.b = strconv.AppendUint(o.b, v, 10)
+}
+
+func (o *object) dur(name string, d time.Duration) {
+	o.key(name)
+	o.b = strconv.AppendInt(o.b, int64(d), 10)
+}
+
+func (o *object) str(name, v string) {
+	o.key(name)
+	o.b = appendString(o.b, v)
+}
+
+func (o *object) text(name, v string) {
+	if v != "" {
+		o.str(name, v)
+	}
+}
+
+func (o *object) hex(name string, v []byte) {
+	o.key(name)
+	o.b = append(o.b, '"')
+	o.b = append(hex.AppendEncode(o.b, v), '"')
+}
+
+func (o *object) endpoint(name string, e Endpoint) {
+	if !e.IsUn && !e.Addr.IsValid() {
+		return
+	}
+	var scratch [128]byte
+	o.key(name)
+	o.b = appendString(o.b, e.Append(scratch[:0]))
+}
+
+// appendString writes s as a JSON string. Bytes off the wire need not be
+// UTF-8: what is not becomes U+FFFD, so that the line always parses.
+func appendString[S string | []byte](b []byte, s S) []byte {
+	const digits = "0123456789abcdef"
+	b = append(b, '"')
+	for i := 0; i < len(s); {
+		c := s[i]
+		switch {
+		case c == '"' || c == '\\':
+			b = append(b, '\\', c)
+		case c < ' ' || c == 0x7f:
+			b = append(b, '\\', 'u', '0', '0', digits[c>>4], digits[c&15])
+		case c < utf8.RuneSelf:
+			b = append(b, c)
+		default:
+			r, size := utf8.DecodeRuneInString(string(s[i:min(len(s), i+utf8.UTFMax)]))
+			b = utf8.AppendRune(b, r)
+			i += size
+			continue
+		}
+		i++
+	}
+	return append(b, '"')
+}

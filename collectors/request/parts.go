@@ -1,0 +1,50 @@
+package request
+
+import "time"
+
+// Part numbers what refines the phases.
+type Part int
+
+// The parts of the contract that this version measures.
+const (
+	PartBacklog Part = iota
+	PartDispatch
+	PartClientWait
+	PartBlocked
+	PartProduce
+	PartDrain
+	NumParts
+)
+
+var partNames = [NumParts]string{"backlog", "dispatch", "client_wait", "blocked", "produce", "drain"}
+
+var partKeys = [NumParts]string{"backlog_ns", "dispatch_ns", "client_wait_ns", "blocked_ns", "produce_ns", "drain_ns"}
+
+func (p Part) String() string { return partNames[p] }
+
+// PartDuration is one measured part.
+type PartDuration struct {
+	Part     Part
+	Duration time.Duration
+}
+
+// Parts lists the parts that were measured, in the contract's order.
+func (r *Request) Parts() []PartDuration {
+	var all [NumParts]PartDuration
+	parts := all[:0]
+	add := func(p Part, d time.Duration, ok bool) {
+		if ok {
+			parts = append(parts, PartDuration{p, d})
+		}
+	}
+	d, ok := r.Backlog()
+	add(PartBacklog, d, ok)
+	d, ok = r.Dispatch()
+	add(PartDispatch, d, ok)
+	add(PartClientWait, r.ClientWait, r.ReadLast.Seen())
+	add(PartBlocked, r.Blocked, r.WriteLast.Seen())
+	add(PartProduce, r.Produce, r.WriteLast.Seen())
+	d, ok = r.Drain()
+	add(PartDrain, d, ok)
+	return parts
+}
