@@ -1,0 +1,26 @@
+package exporters
+
+// Health is the agent's account of itself since its start: what it produced
+// and, per cause, what it could not.
+type Health struct {
+	// Requests counts the finished requests handed to exporters, those that
+	// filters or sampling left out later included.
+	Requests uint64
+	// Incomplete counts the requests that ended without a complete response.
+	Incomplete uint64
+	// Lost counts, per cause, finished requests that never reached an exporter.
+	Lost map[string]uint64
+	// MissedStart counts, per cause, requests that were in flight when the
+	// agent started and are therefore not measured.
+	MissedStart map[string]uint64
+	// Unknown counts, per reason, connections that spoke no known protocol.
+	Unknown map[string]uint64
+	// Tunnels counts the connections that became tunnels (WebSocket, CONNECT).
+	Tunnels uint64
+	// Dropped counts, per exporter and cause, what a destination did not get.
+	Dropped map[string]map[string]uint64
+}
+
+// HealthFunc takes a snapshot of the agent's health. It is safe for
+// concurrent use.
+type HealthFunc func() Health
