@@ -1,0 +1,151 @@
+# Lapwing: build, test, measure. `make` alone lists the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+# The targets share two cores, the kernel's probes and the working tree.
+.NOTPARALLEL:
+
+GO      ?= go
+CLANG   ?= clang-19
+STRIP   ?= llvm-strip-19
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+# The symbol table stays: uprobes and profiles need the names.
+LDFLAGS := -X main.version=$(VERSION)
+
+# Packages whose tests load eBPF programs or start servers: they see every
+# socket of the machine, so they run one after the other, as root.
+KERNEL_PACKAGES := ./probes/...
+E2E_PACKAGES    := ./agent/e2e/...
+UNIT_PACKAGES    = $(shell $(GO) list ./... | grep -v -e '^lapwing/probes' -e '^lapwing/agent/e2e')
+# Packages in which goroutines meet, tested under the race detector as well.
+RACE_PACKAGES   ?= ./exporters/... ./collectors/service/...
+
+FUZZTIME ?= 5s
+E2E_TIMEOUT ?= 20m
+
+# Options of make bench, see docs/benchmark.md.
+PAIRS   ?= 9
+SECONDS ?= 2
+PLAN    ?= socket,syscall
+FORMAT  ?= table
+
+##@ Use
+
+.PHONY: build
+build: ## bin/lapwing and bin/refserver; needs Go and nothing else
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/lapwing ./cmd/refserver
+
+.PHONY: demo
+demo: build ## the phases of a small overloaded server, on this terminal
+	@CGO_ENABLED=0 $(GO) build -trimpath -o bin/demo ./tools/demo
+	@bin/demo
+
+.PHONY: bench
+bench: build ## what the agent costs nginx; PAIRS=9 SECONDS=2 PLAN=socket,syscall FORMAT=table|json
+	@CGO_ENABLED=0 $(GO) build -trimpath -o bin/bench ./tools/bench
+	@bin/bench -pairs $(PAIRS) -seconds $(SECONDS) -plans '$(PLAN)' -format $(FORMAT)
+
+##@ Test
+
+.PHONY: test
+test: deps build vet unit race fuzz kernel e2e kernels ## everything, with what it needs installed first (Debian, Ubuntu)
+
+.PHONY: deps
+deps: ## install what the tests need and this machine lacks
+	@scripts/deps
+
+.PHONY: vet
+vet: ## go vet
+	$(GO) vet ./...
+
+.PHONY: unit
+unit: ## tests that need neither root nor a particular kernel
+	$(GO) test $(UNIT_PACKAGES)
+
+.PHONY: race
+race: ## the concurrent packages again, under the race detector
+	@if [[ $$($(GO) env CGO_ENABLED) == 1 ]] && command -v "$$($(GO) env CC)" >/dev/null; then \
+		set -x; $(GO) test -race -short $(RACE_PACKAGES); \
+	else \
+		echo "race: left out, the race detector needs a C compiler (apt-get install gcc libc6-dev)"; \
+	fi
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME, from its committed corpus
+	@GO='$(GO)' scripts/fuzz $(FUZZTIME)
+
+.PHONY: kernel
+kernel: need-root ## the probes, on the running kernel
+	$(GO) test -p 1 -count=1 $(KERNEL_PACKAGES)
+
+.PHONY: e2e
+e2e: need-root ## the agent beside real and scripted servers
+	$(GO) test -p 1 -count=1 -timeout $(E2E_TIMEOUT) $(E2E_PACKAGES)
+
+-include tools/kernels/kernels.mk
+
+.PHONY: kernels
+kernels: ## test-kernels, where qemu can be had
+	@if command -v qemu-system-x86_64 >/dev/null; then \
+		$(MAKE) --no-print-directory test-kernels; \
+	else \
+		echo "kernels: left out, this machine has no qemu-system-x86_64 and no package of it"; \
+	fi
+
+.PHONY: need-root
+need-root:
+	@if [[ $$(id -u) != 0 ]]; then \
+		echo "these tests load eBPF programs: run them as root, for instance sudo make test" >&2; exit 1; \
+	fi
+
+##@ Maintain
+
+.PHONY: generate
+generate: need-clang ## rebuild the committed eBPF objects with clang
+	BPF2GO_CC=$(CLANG) BPF2GO_STRIP=$(STRIP) $(GO) generate ./probes/...
+
+.PHONY: check-generate
+check-generate: generate ## the committed eBPF objects are what their sources give
+	@changed=$$(git status --porcelain -- probes); \
+	if [[ -n $$changed ]]; then \
+		echo "$$changed"; \
+		git --no-pager diff --stat -- probes; \
+		echo "check-generate: generated files differ from the committed ones: commit what make generate wrote" >&2; exit 1; \
+	fi
+
+.PHONY: need-clang
+need-clang:
+	@if ! command -v $(CLANG) >/dev/null; then \
+		echo "$(CLANG) is missing: apt-get install clang-19 llvm-19, or name another with CLANG= and STRIP=" >&2; exit 1; \
+	fi
+
+.PHONY: format
+format: ## gofmt finds nothing to change
+	@unformatted=$$(gofmt -l .); \
+	if [[ -n $$unformatted ]]; then \
+		echo "gofmt these files: $$unformatted" >&2; exit 1; \
+	fi
+
+.PHONY: precommit
+precommit: format vet build unit ## quick, before every commit
+
+.PHONY: ci
+ci: deps format ## all checks: precommit's, check-generate where clang can be had, test
+	@if command -v $(CLANG) >/dev/null; then \
+		$(MAKE) --no-print-directory check-generate; \
+	else \
+		echo "check-generate: left out, this machine has no $(CLANG) and no package of it"; \
+	fi
+	@$(MAKE) --no-print-directory test
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin build
+
+.PHONY: help
+help: ## this list
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
