@@ -1,0 +1,152 @@
+package peer
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// Family is the address family of a connection.
+type Family string
+
+// The families that the agent measures.
+const (
+	TCP4 Family = "tcp4"
+	TCP6 Family = "tcp6"
+	Unix Family = "unix"
+)
+
+// Families lists all of them.
+var Families = []Family{TCP4, TCP6, Unix}
+
+// Address is where a server listens.
+type Address struct {
+	Family Family
+	Port   uint16 // of the loopback address
+	Path   string // of a unix socket
+}
+
+// String is the address as the agent's records show it.
+func (a Address) String() string {
+	switch a.Family {
+	case Unix:
+		return "unix:" + a.Path
+	case TCP6:
+		return fmt.Sprintf("[::1]:%d", a.Port)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", a.Port)
+}
+
+func (a Address) sockaddr() unix.Sockaddr {
+	switch a.Family {
+	case Unix:
+		return &unix.SockaddrUnix{Name: a.Path}
+	case TCP6:
+		return &unix.SockaddrInet6{Port: int(a.Port), Addr: netip.IPv6Loopback().As16()}
+	}
+	return &unix.SockaddrInet4{Port: int(a.Port), Addr: [4]byte{127, 0, 0, 1}}
+}
+
+func (a Address) socket() (int, error) {
+	domain := unix.AF_INET
+	switch a.Family {
+	case Unix:
+		domain = unix.AF_UNIX
+	case TCP6:
+		domain = unix.AF_INET6
+	}
+	return unix.Socket(domain, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+}
+
+// Listener is a listening socket that a server process inherits.
+type Listener struct {
+	Address Address
+	file    *os.File
+}
+
+// Listen opens a listening socket on a free loopback port, or on a new path.
+// It is closed when the test ends.
+func Listen(t testing.TB, family Family, backlog int) *Listener {
+	t.Helper()
+	a := Address{Family: family}
+	if family == Unix {
+		a.Path = filepath.Join(shortTempDir(t), "s")
+	}
+	fd, err := a.listen(backlog)
+	if err != nil {
+		t.Fatalf("listen on %s: %v", family, err)
+	}
+	l := &Listener{Address: a, file: os.NewFile(uintptr(fd), "listener")}
+	t.Cleanup(func() { _ = l.file.Close() })
+	if family == Unix {
+		return l
+	}
+	local, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatalf("name of the listening socket: %v", err)
+	}
+	l.Address.Port = sockaddrPort(local)
+	return l
+}
+
+func (a Address) listen(backlog int) (int, error) {
+	if backlog == 0 {
+		backlog = 128
+	}
+	fd, err := a.socket()
+	if err != nil {
+		return -1, err
+	}
+	if err := unix.Bind(fd, a.sockaddr()); err != nil {
+		_ = unix.Close(fd)
+		return -1, err
+	}
+	if err := unix.Listen(fd, backlog); err != nil {
+		_ = unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// shortTempDir is a directory whose name fits into a unix socket's address,
+// which t.TempDir's need not.
+func shortTempDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "lw")
+	if err != nil {
+		t.Fatalf("directory for a unix socket: %v", err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+func sockaddrPort(sa unix.Sockaddr) uint16 {
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return uint16(sa.Port)
+	case *unix.SockaddrInet6:
+		return uint16(sa.Port)
+	}
+	return 0
+}
+
+// localName is the local address of a connected socket as the agent shows the
+// peer of its other end; empty for a unix socket without a name.
+func localName(fd int) string {
+	sa, err := unix.Getsockname(fd)
+	if err != nil {
+		return ""
+	}
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port)).String()
+	case *unix.SockaddrInet6:
+		return net.JoinHostPort(netip.AddrFrom16(sa.Addr).String(), fmt.Sprint(sa.Port))
+	}
+	return ""
+}

@@ -1,0 +1,83 @@
+package peer
+
+import (
+	"bytes"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// read makes the calls of a read step until what it waits for has come.
+func (t *thread) read(s Step, fd int) error {
+	var got []byte
+	total := 0
+	for calls := 0; ; calls++ {
+		if calls > 0 && s.Pause > 0 {
+			if err := sleep(s.Pause); err != nil {
+				return err
+			}
+		}
+		n, err := t.readOnce(s, fd, total)
+		if err != nil {
+			return err
+		}
+		total += n
+		if s.Op == OpReadHead {
+			got = append(got, t.buf[:n]...)
+		}
+		switch {
+		case s.Op == OpRead, n == 0 && s.Op == OpReadEOF:
+			return nil
+		case n == 0:
+			return fmt.Errorf("the stream ended after %d bytes", total)
+		case s.Op == OpReadHead && bytes.Contains(got, []byte("\r\n\r\n")):
+			return nil
+		case s.Op == OpReadFull && total == s.Size:
+			return nil
+		}
+	}
+}
+
+func (t *thread) readOnce(s Step, fd, total int) (int, error) {
+	want := len(t.buf)
+	if s.Chunk > 0 {
+		want = min(want, s.Chunk)
+	}
+	if s.Op == OpRead || s.Op == OpReadFull {
+		want = min(want, s.Size-total)
+	}
+	n := 0
+	err := t.stamped(s, func() (int, error) {
+		var err error
+		n, err = receive(s.Via, fd, t.buf[:want])
+		return n, err
+	})
+	return max(n, 0), err
+}
+
+// receive reads by the chosen system call.
+func receive(via string, fd int, b []byte) (int, error) {
+	switch via {
+	case ViaPlain:
+		return unix.Read(fd, b)
+	case ViaSocket:
+		n, _, err := unix.Recvfrom(fd, b, 0)
+		return n, err
+	case ViaVector:
+		return unix.Readv(fd, halves(b))
+	case ViaMessage:
+		n, _, _, _, err := unix.RecvmsgBuffers(fd, halves(b), nil, 0)
+		return n, err
+	case ViaBatch:
+		return batch(unix.SYS_RECVMMSG, fd, b)
+	}
+	return 0, fmt.Errorf("unknown system call family %q", via)
+}
+
+// halves splits a buffer, so that a vectored call has more than one part.
+func halves(b []byte) [][]byte {
+	if len(b) < 2 {
+		return [][]byte{b}
+	}
+	return [][]byte{b[:len(b)/2], b[len(b)/2:]}
+}

@@ -1,0 +1,126 @@
+package peer
+
+import (
+	"fmt"
+	"os"
+	"testing"
+	"time"
+)
+
+// Run is a set of processes that play programs against each other.
+type Run struct {
+	t        testing.TB
+	timeout  time.Duration
+	board    *board
+	parts    []*Part
+	listener *Listener
+}
+
+// Part is one of the processes of a run.
+type Part struct {
+	run   *Run
+	child *child
+	res   *result
+}
+
+// NewRun prepares a run around one listening socket. timeout bounds every wait
+// for an event and the whole of each program. The processes are gone when the
+// test ends.
+func NewRun(t testing.TB, l *Listener, timeout time.Duration) *Run {
+	t.Helper()
+	events, err := newBoard()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &Run{t: t, timeout: timeout, board: events, listener: l}
+	t.Cleanup(r.end)
+	return r
+}
+
+// Serve starts a process that inherits the listening socket.
+func (r *Run) Serve(prog Program) *Part {
+	r.t.Helper()
+	return r.start(setup{Program: prog, Listener: boardDescriptor + 1}, r.board.file, r.listener.file)
+}
+
+// Call starts a process that connects to the listening socket.
+func (r *Run) Call(prog Program) *Part {
+	r.t.Helper()
+	return r.start(setup{Program: prog}, r.board.file)
+}
+
+func (r *Run) start(s setup, files ...*os.File) *Part {
+	r.t.Helper()
+	s.Address, s.Timeout = r.listener.Address, r.timeout
+	c, err := startChild(s, files)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	p := &Part{run: r, child: c}
+	r.parts = append(r.parts, p)
+	return p
+}
+
+// PID is the process of the part.
+func (p *Part) PID() int { return p.child.cmd.Process.Pid }
+
+// Signal makes an event happen, from the test itself.
+func (r *Run) Signal(e Event) {
+	r.t.Helper()
+	if err := r.board.signal(e); err != nil {
+		r.t.Fatalf("signal event %d: %v", e, err)
+	}
+}
+
+// Await waits for an event, in the test itself.
+func (r *Run) Await(e Event) {
+	r.t.Helper()
+	if err := r.board.await(e, r.timeout); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// Wait waits for the program to end and returns what its process did, and the
+// time its threads were ready to run and had no CPU. The process itself stays
+// until the test ends, so that it can be looked up.
+func (p *Part) Wait() (Stamps, time.Duration) {
+	p.run.t.Helper()
+	if p.res == nil {
+		kill := time.AfterFunc(2*p.run.timeout, func() { _ = p.child.cmd.Process.Kill() })
+		defer kill.Stop()
+		res, err := p.child.result()
+		if err != nil {
+			p.run.t.Fatal(err)
+		}
+		p.res = &res
+	}
+	if p.res.Error != "" {
+		p.run.t.Fatalf("peer %d: %s\n%s", p.PID(), p.res.Error, p.res.Stamps)
+	}
+	return p.res.Stamps, time.Duration(p.res.Waited)
+}
+
+func (r *Run) end() {
+	for _, p := range r.parts {
+		if err := p.child.end(); err != nil {
+			r.t.Error(err)
+		}
+	}
+	if err := r.board.close(); err != nil {
+		r.t.Errorf("close the event board: %v", err)
+	}
+}
+
+// String shows the stamps relative to the first, one a line.
+func (s Stamps) String() string {
+	if len(s) == 0 {
+		return "(nothing stamped)"
+	}
+	text, zero := "", s[0].Before
+	for _, st := range s {
+		text += fmt.Sprintf("  %10.3f ms – %10.3f ms  %d/%d %-12s %-12s %7d bytes %s\n",
+			float64(st.Before-zero)/1e6, float64(st.After-zero)/1e6,
+			st.PID, st.TID, st.Op, st.Label, st.N, st.Err)
+	}
+	return text
+}

@@ -1,0 +1,197 @@
+package peer
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// thread runs one script on one locked OS thread.
+type thread struct {
+	*process
+	tid    int
+	stamps Stamps
+	buf    []byte
+}
+
+// bufferBytes is how much a read asks for when the script does not say.
+const bufferBytes = 256 << 10
+
+// run plays the script. waited is the time in nanoseconds the thread was ready
+// to run and had no CPU: what a stamp taken in user space can be late by.
+func (p *process) run(steps []Step) (stamps Stamps, waited int64, err error) {
+	// Not unlocked: a thread with a priority of its own must not be reused.
+	runtime.LockOSThread()
+	setRealtime()
+	t := &thread{process: p, tid: unix.Gettid(), buf: make([]byte, bufferBytes)}
+	before := runDelay()
+	for i, s := range steps {
+		if err := t.step(s); err != nil {
+			return t.stamps, 0, fmt.Errorf("step %d (%s %q): %w", i, s.Op, s.Label, err)
+		}
+	}
+	return t.stamps, runDelay() - before, nil
+}
+
+func (t *thread) step(s Step) error {
+	err := t.perform(s)
+	if s.MayFail {
+		return nil
+	}
+	return err
+}
+
+func (t *thread) perform(s Step) error {
+	switch s.Op {
+	case OpSleep:
+		return t.stamped(s, func() (int, error) { return 0, sleep(s.Pause) })
+	case OpSignal:
+		return t.board.signal(s.Event)
+	case OpAwait:
+		return t.board.await(s.Event, t.timeout)
+	case OpAccept:
+		return t.accept(s)
+	case OpConnect:
+		return t.connect(s)
+	case OpSocketpair:
+		return t.socketpair(s)
+	case OpTakeFD:
+		return t.takeFD(s)
+	case OpSpawn:
+		return t.stamped(s, func() (int, error) { return 0, t.spawn(*s.Child) })
+	}
+	fd, err := t.fd(s.Slot)
+	if err != nil {
+		return err
+	}
+	return t.onDescriptor(s, fd)
+}
+
+func (t *thread) onDescriptor(s Step, fd int) error {
+	switch s.Op {
+	case OpRead, OpReadFull, OpReadHead, OpReadEOF:
+		return t.read(s, fd)
+	case OpWrite, OpTrickle, OpWritePoll:
+		return t.write(s, fd)
+	case OpSendfile, OpSplice:
+		return t.sendFrom(s, fd)
+	case OpPassFD:
+		return t.passFD(s, fd)
+	case OpSendBuffer:
+		return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, s.Size)
+	case OpShutdown:
+		return t.stamped(s, func() (int, error) { return 0, unix.Shutdown(fd, unix.SHUT_WR) })
+	case OpClose:
+		return t.close(s, fd)
+	case OpReset:
+		linger := unix.Linger{Onoff: 1}
+		if err := unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &linger); err != nil {
+			return err
+		}
+		return t.close(s, fd)
+	}
+	return fmt.Errorf("unknown operation %q", s.Op)
+}
+
+// stamped makes one system call between two stamps.
+func (t *thread) stamped(s Step, call func() (int, error)) error {
+	st := Stamp{Label: s.Label, Op: s.Op, PID: t.pid, TID: t.tid, Before: now()}
+	n, err := call()
+	for errors.Is(err, unix.EINTR) {
+		n, err = call()
+	}
+	st.After = now()
+	st.N = max(n, 0)
+	if err != nil {
+		st.Err = err.Error()
+	}
+	if s.Label != "" {
+		t.stamps = append(t.stamps, st)
+	}
+	return err
+}
+
+func (t *thread) accept(s Step) error {
+	return t.stamped(s, func() (int, error) {
+		fd, _, err := unix.Accept4(t.listener, unix.SOCK_CLOEXEC)
+		if err == nil {
+			t.set(s.Slot, fd)
+		}
+		return 0, err
+	})
+}
+
+func (t *thread) connect(s Step) error {
+	to := s.Address
+	if to.Family == "" {
+		to = t.address
+	}
+	fd, err := to.socket()
+	if err != nil {
+		return err
+	}
+	if s.Size > 0 {
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, s.Size); err != nil {
+			return err
+		}
+	}
+	t.set(s.Slot, fd)
+	err = t.stamped(s, func() (int, error) { return 0, unix.Connect(fd, to.sockaddr()) })
+	if err == nil && s.Label != "" {
+		t.stamps[len(t.stamps)-1].Name = localName(fd)
+	}
+	return err
+}
+
+func (t *thread) close(s Step, fd int) error {
+	t.forget(s.Slot)
+	return t.stamped(s, func() (int, error) { return 0, unix.Close(fd) })
+}
+
+// setRealtime gives the thread real-time priority, so that it runs as soon as
+// the script says so on a busy machine. It is a help, not a need: without the
+// right to do so the thread stays as it is. Threads and processes that it
+// starts do not inherit the priority.
+func setRealtime() {
+	_ = unix.SchedSetAttr(0, &unix.SchedAttr{
+		Size:     unix.SizeofSchedAttr,
+		Policy:   unix.SCHED_FIFO,
+		Flags:    unix.SCHED_FLAG_RESET_ON_FORK,
+		Priority: 1,
+	}, 0)
+}
+
+// runDelay is the time in nanoseconds that the calling thread has spent ready
+// to run without a CPU; 0 where the kernel does not account for it.
+func runDelay() int64 {
+	b, err := os.ReadFile("/proc/thread-self/schedstat")
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(b))
+	if len(fields) < 2 {
+		return 0
+	}
+	n, err := strconv.ParseInt(fields[1], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// sleep sleeps on the kernel's timer, not on the Go scheduler's.
+func sleep(d time.Duration) error {
+	until := unix.NsecToTimespec(now() + int64(d))
+	for {
+		err := unix.ClockNanosleep(unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, &until, nil)
+		if !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}

@@ -1,0 +1,182 @@
+package peer
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// write makes the calls of a write step until all data was handed over.
+func (t *thread) write(s Step, fd int) error {
+	data := s.payload()
+	if s.Op == OpWritePoll {
+		if err := unix.SetNonblock(fd, true); err != nil {
+			return err
+		}
+		defer func() { _ = unix.SetNonblock(fd, false) }()
+	}
+	for first := true; len(data) > 0; first = false {
+		if !first && s.Pause > 0 {
+			if err := sleep(s.Pause); err != nil {
+				return err
+			}
+		}
+		n, err := t.writeOnce(s, fd, data)
+		if errors.Is(err, unix.EAGAIN) {
+			err = awaitRoom(fd)
+		}
+		if err != nil {
+			return err
+		}
+		data = data[n:]
+	}
+	return nil
+}
+
+// payload is the data of the step, lengthened to its size.
+func (s Step) payload() []byte {
+	if s.Size <= len(s.Data) {
+		return s.Data
+	}
+	data := make([]byte, s.Size)
+	for i := copy(data, s.Data); i < len(data); i++ {
+		data[i] = 'x'
+	}
+	return data
+}
+
+// writeOnce makes one call. A call that was refused for want of room is not
+// stamped: it carried nothing.
+func (t *thread) writeOnce(s Step, fd int, data []byte) (int, error) {
+	if s.Chunk > 0 {
+		data = data[:min(len(data), s.Chunk)]
+	}
+	n := 0
+	err := t.stamped(s, func() (int, error) {
+		var err error
+		n, err = send(s.Via, fd, data)
+		return n, err
+	})
+	if errors.Is(err, unix.EAGAIN) && s.Label != "" {
+		t.stamps = t.stamps[:len(t.stamps)-1]
+	}
+	return max(n, 0), err
+}
+
+// awaitRoom polls until the socket takes data again.
+func awaitRoom(fd int) error {
+	for {
+		_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, -1)
+		if !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}
+
+// send writes by the chosen system call.
+func send(via string, fd int, b []byte) (int, error) {
+	switch via {
+	case ViaPlain:
+		return unix.Write(fd, b)
+	case ViaSocket:
+		return sendto(fd, b)
+	case ViaVector:
+		return unix.Writev(fd, halves(b))
+	case ViaMessage:
+		return unix.SendmsgBuffers(fd, halves(b), nil, nil, 0)
+	case ViaBatch:
+		return batch(unix.SYS_SENDMMSG, fd, b)
+	}
+	return 0, fmt.Errorf("unknown system call family %q", via)
+}
+
+// sendto is send(2) with its count, which the unix package does not return.
+func sendto(fd int, b []byte) (int, error) {
+	n, _, errno := unix.Syscall6(unix.SYS_SENDTO, uintptr(fd),
+		uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), 0, 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), nil
+}
+
+// mmsghdr is the kernel's struct mmsghdr; Go pads its end as C does.
+type mmsghdr struct {
+	head unix.Msghdr
+	n    uint32
+}
+
+// batch makes one recvmmsg or sendmmsg of a single message.
+func batch(call uintptr, fd int, b []byte) (int, error) {
+	iov := unix.Iovec{Base: &b[0]}
+	iov.SetLen(len(b))
+	msg := mmsghdr{head: unix.Msghdr{Iov: &iov}}
+	msg.head.SetIovlen(1)
+	_, _, errno := unix.Syscall6(call, uintptr(fd), uintptr(unsafe.Pointer(&msg)), 1, 0, 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(msg.n), nil
+}
+
+// sendFrom hands the data over without passing it through a write: from a file
+// by sendfile, or from a pipe by splice.
+func (t *thread) sendFrom(s Step, fd int) error {
+	from, err := t.source(s)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = from.Close() }()
+	for left := len(s.payload()); left > 0; {
+		n := 0
+		err := t.stamped(s, func() (int, error) {
+			var err error
+			if s.Op == OpSplice {
+				var moved int64
+				moved, err = unix.Splice(int(from.Fd()), nil, fd, nil, left, 0)
+				n = int(moved)
+			} else {
+				n, err = unix.Sendfile(fd, int(from.Fd()), nil, left)
+			}
+			return n, err
+		})
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return fmt.Errorf("%s moved nothing with %d bytes left", s.Op, left)
+		}
+		left -= n
+	}
+	return nil
+}
+
+// source is a file, or the read end of a pipe, that holds the step's data.
+func (t *thread) source(s Step) (*os.File, error) {
+	data := s.payload()
+	if s.Op == OpSplice {
+		var ends [2]int
+		if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
+			return nil, err
+		}
+		// What does not fit into the pipe would block for ever.
+		_, err := unix.FcntlInt(uintptr(ends[1]), unix.F_SETPIPE_SZ, max(len(data), 4096))
+		if err == nil {
+			_, err = unix.Write(ends[1], data)
+		}
+		return os.NewFile(uintptr(ends[0]), "pipe"), errors.Join(err, unix.Close(ends[1]))
+	}
+	fd, err := unix.MemfdCreate("response", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	f := os.NewFile(uintptr(fd), "response")
+	if _, err := f.Write(data); err != nil {
+		return nil, err
+	}
+	_, err = f.Seek(0, 0)
+	return f, err
+}
