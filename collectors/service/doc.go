@@ -1,0 +1,12 @@
+// Package service says who serves: it turns a process id into the identity of
+// a service, once per process, from what /proc tells about it.
+//
+// A name survives the restart of a worker, because it is taken from what all
+// workers of a service share. The first of these that applies gives it:
+//
+//  1. a rule of the configuration,
+//  2. the container,
+//  3. the systemd unit,
+//  4. the program: the executable, or what an interpreter was told to run,
+//  5. the command name that the kernel recorded, when the process is gone.
+package service

@@ -1,0 +1,46 @@
+package service
+
+import (
+	"slices"
+)
+
+// Filter selects requests by who serves them. Within a list any entry will do;
+// every list that is not empty must agree. The zero Filter selects all.
+type Filter struct {
+	Ports    []uint16 `koanf:"ports" doc:"Local TCP ports." example:"[80, 8080]"`
+	PIDs     []uint32 `koanf:"pids" doc:"Process ids. That of a master stands for its workers too." example:"[4711]"`
+	Exes     []string `koanf:"exes" doc:"Globs over the executable: over its path if the glob has a slash, else over its file name." example:"[nginx, /opt/shop/bin/*]"`
+	Services []string `koanf:"services" doc:"Globs over the name of the service." example:"[shop*]"`
+}
+
+// Empty reports whether the filter selects everything.
+func (f *Filter) Empty() bool {
+	return len(f.Ports) == 0 && len(f.PIDs) == 0 && len(f.Exes) == 0 && len(f.Services) == 0
+}
+
+// Match reports whether the filter selects a request that process pid served
+// on the local port; port is 0 on a unix socket. It does not allocate.
+func (f *Filter) Match(pid uint32, port uint16, id *Identity) bool {
+	switch {
+	case len(f.Ports) > 0 && (port == 0 || !slices.Contains(f.Ports, port)):
+	case len(f.PIDs) > 0 && !slices.Contains(f.PIDs, pid) && !f.hasMaster(id):
+	case len(f.Exes) > 0 && !anyGlob(f.Exes, id.Exe, matchExe):
+	case len(f.Services) > 0 && !anyGlob(f.Services, id.Name, matchGlob):
+	default:
+		return true
+	}
+	return false
+}
+
+func (f *Filter) hasMaster(id *Identity) bool {
+	return id.Master != 0 && slices.Contains(f.PIDs, id.Master)
+}
+
+func anyGlob(globs []string, name string, match func(glob, name string) bool) bool {
+	for _, glob := range globs {
+		if match(glob, name) {
+			return true
+		}
+	}
+	return false
+}

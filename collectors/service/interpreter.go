@@ -1,0 +1,151 @@
+package service
+
+import (
+	"path"
+	"slices"
+	"strings"
+)
+
+// interpreter is a program that says nothing about the service: what it was
+// told to run does.
+type interpreter struct {
+	name string // of the family, the last resort
+	// prefixes of the executable's name: python matches python3.11.
+	prefixes []string
+	// valued options take the next argument along.
+	valued []string
+	// module options name what runs: python -m, java -jar.
+	module []string
+	// inline options carry the code itself.
+	inline []string
+	// dotted: what runs is a class or module path, not a file.
+	dotted bool
+}
+
+var interpreters = []*interpreter{
+	{
+		name: "python", prefixes: []string{"python", "pypy"},
+		valued: []string{"-W", "-X", "--check-hash-based-pycs"},
+		module: []string{"-m"}, inline: []string{"-c"},
+	},
+	{
+		name: "node", prefixes: []string{"node", "nodejs"},
+		valued: []string{"-r", "--require", "--import", "--loader", "--experimental-loader", "-C", "--conditions", "--env-file"},
+		inline: []string{"-e", "--eval", "-p", "--print"},
+	},
+	{
+		name: "ruby", prefixes: []string{"ruby"},
+		valued: []string{"-I", "-r", "-C", "-E"}, inline: []string{"-e"},
+	},
+	{
+		name: "perl", prefixes: []string{"perl"},
+		valued: []string{"-I"}, inline: []string{"-e", "-E"},
+	},
+	{
+		name: "php", prefixes: []string{"php"},
+		valued: []string{"-c", "-d", "-S", "-t", "-z"}, module: []string{"-f"}, inline: []string{"-r"},
+	},
+	{
+		name: "java", prefixes: []string{"java"}, dotted: true,
+		valued: []string{"-cp", "-classpath", "--class-path", "-p", "--module-path", "--add-modules", "--add-opens", "--add-exports", "--add-reads"},
+		module: []string{"-jar", "-m", "--module"},
+	},
+}
+
+// interpreterOf recognises an interpreter by its executable's name, with or
+// without a version: python3.11, ruby3.1, node.
+func interpreterOf(base string) *interpreter {
+	for _, in := range interpreters {
+		for _, prefix := range in.prefixes {
+			rest, ok := strings.CutPrefix(base, prefix)
+			if ok && strings.Trim(rest, "0123456789.") == "" {
+				return in
+			}
+		}
+	}
+	return nil
+}
+
+// program names what p runs, or is empty when that is inline code, standard
+// input or not to be seen.
+func (in *interpreter) program(p process) string {
+	if title := p.title(); title != "" {
+		return titleProgram(title)
+	}
+	target := in.target(p.args)
+	switch {
+	case target == "":
+		return ""
+	case in.dotted && !strings.HasSuffix(target, ".jar"):
+		return className(target)
+	case path.IsAbs(target) || p.cwd == "":
+		return scriptName(target)
+	}
+	return scriptName(path.Join(p.cwd, target))
+}
+
+// target finds in an interpreter's command line what it was told to run.
+func (in *interpreter) target(args []string) string {
+	for i := 1; i < len(args); i++ {
+		arg := args[i]
+		switch {
+		case slices.Contains(in.inline, arg):
+			return ""
+		case slices.Contains(in.module, arg):
+			if i+1 == len(args) {
+				return ""
+			}
+			return in.moduleTarget(args[i+1])
+		case slices.Contains(in.valued, arg):
+			i++
+		case arg == "--" && i+1 < len(args):
+			return args[i+1]
+		case !strings.HasPrefix(arg, "-") && !strings.HasPrefix(arg, "@"):
+			return arg
+		}
+	}
+	return ""
+}
+
+// moduleTarget is what a module option's value names: Java takes module/class,
+// or after -jar a path.
+func (in *interpreter) moduleTarget(name string) string {
+	if in.dotted && !strings.HasSuffix(name, ".jar") {
+		return name[strings.LastIndexByte(name, '/')+1:]
+	}
+	return name
+}
+
+// generic names say nothing about a service; the directory above them does.
+var generic = []string{
+	"manage", "app", "main", "server", "index", "wsgi", "asgi", "run", "start", "__main__",
+	"src", "bin", "dist", "build", "lib", "public", "current", "releases", "web", "www", "html",
+	"bootstrap", "application", "launcher", "jarlauncher", "startup", "target", "cli",
+}
+
+// extensions that a service's name does without.
+var extensions = []string{".py", ".pyc", ".rb", ".ru", ".js", ".mjs", ".cjs", ".ts", ".php", ".pl", ".psgi", ".jar"}
+
+// scriptName names a script: its file name without the extension, or the
+// nearest directory above it that says more (/srv/shop/manage.py → shop).
+func scriptName(script string) string {
+	base := path.Base(script)
+	if ext := path.Ext(base); slices.Contains(extensions, ext) {
+		base = versionSuffix.ReplaceAllString(strings.TrimSuffix(base, ext), "")
+	}
+	return specific(append(components(path.Dir(script)), base))
+}
+
+// className names a Java class: its last segment, or the nearest before it
+// that says more (org.apache.catalina.startup.Bootstrap → catalina).
+func className(class string) string { return specific(strings.Split(class, ".")) }
+
+// specific is the last of names that is not generic, or else the last one.
+func specific(names []string) string {
+	for _, name := range slices.Backward(names) {
+		if name != "." && !slices.Contains(generic, strings.ToLower(name)) {
+			return name
+		}
+	}
+	return names[len(names)-1]
+}

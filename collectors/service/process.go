@@ -1,0 +1,74 @@
+package service
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/prometheus/procfs"
+)
+
+// process is what /proc tells about one process.
+type process struct {
+	pid   int
+	ppid  int
+	start uint64 // clock ticks since boot; with pid, unique until the next boot
+	exe   string // empty for kernel threads and where reading it is not permitted
+	args  []string
+	comm  string
+	cwd   string
+	// cgroups are the process's control group paths, the unified hierarchy
+	// and systemd's own first.
+	cgroups []string
+}
+
+// readProcess reads the facts about pid. Only a process that is gone is an
+// error: facts that permissions hide stay empty.
+func readProcess(fs procfs.FS, pid int) (process, error) {
+	proc, err := fs.Proc(pid)
+	if err != nil {
+		return process{}, fmt.Errorf("look at process %d: %w", pid, err)
+	}
+	stat, err := proc.Stat()
+	if err != nil {
+		return process{}, fmt.Errorf("read the state of process %d: %w", pid, err)
+	}
+	p := process{pid: pid, ppid: stat.PPID, start: stat.Starttime, comm: stat.Comm}
+	exe, _ := proc.Executable()
+	// An upgrade replaces the file under a running server.
+	p.exe = strings.TrimSuffix(exe, " (deleted)")
+	p.args, _ = proc.CmdLine()
+	p.cwd, _ = proc.Cwd()
+	p.cgroups = cgroupPaths(proc)
+	return p, nil
+}
+
+// cgroupPaths lists the paths of the hierarchies, those that say most first.
+func cgroupPaths(proc procfs.Proc) []string {
+	groups, _ := proc.Cgroups()
+	var first, rest []string
+	for _, g := range groups {
+		unified := g.HierarchyID == 0
+		systemd := len(g.Controllers) == 1 && g.Controllers[0] == "name=systemd"
+		if unified || systemd {
+			first = append(first, g.Path)
+		} else {
+			rest = append(rest, g.Path)
+		}
+	}
+	return append(first, rest...)
+}
+
+// commandLine is the command line as one string, the way ps shows it.
+func (p process) commandLine() string { return strings.TrimSpace(strings.Join(p.args, " ")) }
+
+// title is the command line of a process that overwrote it with a title of
+// its own ("gunicorn: worker [shop]"), else empty. A title is a single string:
+// no argument follows it, and it does not name an interpreter, as that of an
+// interpreter that reads its program from standard input does.
+func (p process) title() string {
+	if len(p.args) != 1 || interpreterOf(path.Base(p.args[0])) != nil {
+		return ""
+	}
+	return p.args[0]
+}

@@ -1,0 +1,81 @@
+package service
+
+import (
+	"path"
+	"regexp"
+	"strings"
+)
+
+// maxAncestors bounds the walk from a worker to its master.
+const maxAncestors = 16
+
+// parentFunc reads the parent of a process; ok is false when it has none that
+// can be seen.
+type parentFunc func(process) (process, bool)
+
+// programOf names the program that a process runs: the executable's name, or
+// for an interpreter the script, module or class it was told to run.
+func programOf(p process, parent parentFunc) string {
+	base := path.Base(p.exe)
+	if p.exe == "" {
+		return titleProgram(p.comm)
+	}
+	in := interpreterOf(base)
+	if in == nil {
+		return binaryProgram(base, p.comm)
+	}
+	// A worker started with inline code (Python's multiprocessing does that)
+	// is named by what started it. The walk ends at another program.
+	for range maxAncestors {
+		if name := in.program(p); name != "" {
+			return name
+		}
+		up, ok := parent(p)
+		if !ok || interpreterOf(path.Base(up.exe)) != in {
+			break
+		}
+		p = up
+	}
+	return in.name
+}
+
+var versionSuffix = regexp.MustCompile(`-?[0-9]+(\.[0-9]+)+(-SNAPSHOT)?$`)
+
+// binaryProgram names a program by its executable: without the version that
+// distributions append (php-fpm8.2), and by the link it was started through
+// when that is the plain name of a variant (uwsgi → uwsgi-core) or an applet
+// of a multi-call binary.
+func binaryProgram(base, comm string) string {
+	if comm != "" && (base == "busybox" || strings.HasPrefix(base, comm+"-")) {
+		return comm
+	}
+	if name := versionSuffix.ReplaceAllString(base, ""); name != "" {
+		return name
+	}
+	return base
+}
+
+// titleProgram is the program in a process title: "gunicorn: worker [shop]",
+// "unicorn worker[0] -c …", "puma 6.0.0 (tcp://…)".
+func titleProgram(title string) string {
+	if end := strings.IndexAny(title, ": "); end > 0 {
+		title = title[:end]
+	}
+	if title == "" {
+		return ""
+	}
+	return path.Base(title)
+}
+
+// masterOf walks up to the topmost ancestor that runs the same program from
+// the same executable: the master of a pool of workers.
+func masterOf(p process, program string, parent parentFunc) process {
+	for range maxAncestors {
+		up, ok := parent(p)
+		if !ok || up.exe != p.exe || programOf(up, parent) != program {
+			return p
+		}
+		p = up
+	}
+	return p
+}

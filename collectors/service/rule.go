@@ -1,0 +1,107 @@
+package service
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Rule gives a service its name. Every condition that is set must hold; a rule
+// sets at least one.
+type Rule struct {
+	Name      string `koanf:"name" doc:"Name of the service." example:"shop"`
+	Exe       string `koanf:"exe" doc:"Glob over the executable: over its path if the glob has a slash, else over its file name." example:"gunicorn*"`
+	Unit      string `koanf:"unit" doc:"Glob over the systemd unit, with its suffix." example:"shop@*.service"`
+	Container string `koanf:"container" doc:"Glob over the container's id or name." example:"3f2a9c*"`
+	Cmdline   string `koanf:"cmdline" doc:"Regular expression found in the command line, the arguments joined by one space." example:"-m shop\\.web"`
+	Port      uint16 `koanf:"port" doc:"TCP port on which the process listens." example:"8080"`
+}
+
+// Validate says what is wrong with a rule. The error begins with the name of
+// the wrong key.
+func (r Rule) Validate() error {
+	_, err := compile(r)
+	return err
+}
+
+// compiled is a rule ready for use.
+type compiled struct {
+	Rule
+	cmdline *regexp.Regexp
+}
+
+func compile(r Rule) (compiled, error) {
+	if r.Name == "" {
+		return compiled{}, errors.New("name: missing: a rule gives a service its name")
+	}
+	if r == (Rule{Name: r.Name}) {
+		return compiled{}, errors.New("name: a rule needs a condition: exe, unit, container, cmdline or port")
+	}
+	for key, glob := range map[string]string{"exe": r.Exe, "unit": r.Unit, "container": r.Container} {
+		if err := ValidateGlob(glob); err != nil {
+			return compiled{}, fmt.Errorf("%s: %w", key, err)
+		}
+	}
+	c := compiled{Rule: r}
+	if r.Cmdline != "" {
+		re, err := regexp.Compile(r.Cmdline)
+		if err != nil {
+			return compiled{}, fmt.Errorf("cmdline: not a regular expression: %w", err)
+		}
+		c.cmdline = re
+	}
+	return c, nil
+}
+
+// ValidateGlob says whether a pattern of a rule or a filter is well formed.
+func ValidateGlob(glob string) error {
+	if _, err := path.Match(glob, ""); err != nil {
+		return fmt.Errorf("%q is not a glob: a [ is not closed, or a \\ ends it", glob)
+	}
+	return nil
+}
+
+// subject is what rules look at.
+type subject struct {
+	process
+	unit, container, containerName string
+	ports                          func() []uint16 // costly, asked only if a rule has a port
+}
+
+// matches reports whether every condition of the rule holds.
+func (c compiled) matches(s subject) bool {
+	switch {
+	case c.Exe != "" && !matchExe(c.Exe, s.exe):
+	case c.Unit != "" && !matchGlob(c.Unit, s.unit):
+	case c.Container != "" && !c.matchesContainer(s):
+	case c.cmdline != nil && !c.cmdline.MatchString(s.commandLine()):
+	case c.Port != 0 && !slices.Contains(s.ports(), c.Port):
+	default:
+		return true
+	}
+	return false
+}
+
+func (c compiled) matchesContainer(s subject) bool {
+	return matchGlob(c.Container, s.container) || matchGlob(c.Container, s.containerName)
+}
+
+// matchExe matches a path if the glob is about paths, else a file name.
+func matchExe(glob, exe string) bool {
+	if strings.Contains(glob, "/") {
+		return matchGlob(glob, exe)
+	}
+	return exe != "" && matchGlob(glob, path.Base(exe))
+}
+
+// matchGlob matches names that exist; the pattern is known to be well formed.
+func matchGlob(glob, name string) bool {
+	if glob == name {
+		return name != ""
+	}
+	ok, _ := path.Match(glob, name)
+	return ok && name != ""
+}
