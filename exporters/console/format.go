@@ -1,0 +1,145 @@
+package console
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/mattn/go-runewidth"
+)
+
+// The output formats of Trace and RunTop. An empty format is FormatText.
+const (
+	FormatText = "text" // for people
+	FormatJSON = "json" // one object a line
+)
+
+// CheckFormat reports an error for a format that is neither text nor json.
+func CheckFormat(format string) error {
+	switch format {
+	case "", FormatText, FormatJSON:
+		return nil
+	}
+	return fmt.Errorf("unknown format %q: use %s or %s", format, FormatText, FormatJSON)
+}
+
+// unknownWidth is the width of text, in cells, when nobody said how wide the
+// output is. A file or a pipe has room for every column.
+const unknownWidth = 160
+
+// units are the units of time that text uses, each until a thousand of it.
+var units = [...]struct {
+	size time.Duration
+	name string
+	full float64 // from here on the next unit reads better
+}{
+	{time.Nanosecond, "ns", 1000},
+	{time.Microsecond, "µs", 1000},
+	{time.Millisecond, "ms", 1000},
+	{time.Second, "s", 1000},
+	{time.Minute, "m", 1000},
+	{time.Hour, "h", math.Inf(1)},
+}
+
+// appendDuration writes d rounded to the given number of significant digits,
+// with more only before the decimal point: 830ns, 1.23ms, 101ms, 12.3s. It
+// takes at most digits+3 cells, and 5 for two digits, up to 999 hours.
+func appendDuration(b []byte, d time.Duration, digits int) []byte {
+	for _, u := range units {
+		decimals := digits - 1
+		if u.size == time.Nanosecond {
+			decimals = 0
+		}
+		value, decimals := round(float64(d)/float64(u.size), decimals)
+		if value < u.full {
+			b = strconv.AppendFloat(b, value, 'f', decimals, 64)
+			return append(b, u.name...)
+		}
+	}
+	return b // unreachable: nothing reaches the last unit's limit
+}
+
+// round rounds v to at most decimals+1 significant digits, and to no fewer
+// than its integer digits. It returns how many decimals remain.
+func round(v float64, decimals int) (float64, int) {
+	most := math.Pow10(decimals + 1)
+	for ; decimals > 0; decimals-- {
+		scale := math.Pow10(decimals)
+		if scaled := math.Round(v * scale); scaled < most {
+			return scaled / scale, decimals
+		}
+	}
+	return math.Round(v), 0
+}
+
+// duration is appendDuration with three digits, as a string.
+func duration(d time.Duration) string { return string(appendDuration(nil, d, 3)) }
+
+// ellipsis marks text that was cut. It takes one cell.
+const ellipsis = "…"
+
+// narrow measures runes the way terminals outside East Asian locales do,
+// whatever the agent's own locale says.
+var narrow = &runewidth.Condition{}
+
+// printable returns the rune that may be shown for r, and its cells. Bytes off
+// the wire can hold escape sequences, direction overrides and invisible
+// marks; none of them reaches the terminal.
+func printable(r rune) (rune, int) {
+	if ' ' <= r && r <= '~' {
+		return r, 1
+	}
+	if r == utf8.RuneError || !unicode.IsPrint(r) {
+		return utf8.RuneError, 1
+	}
+	if cells := narrow.RuneWidth(r); cells > 0 {
+		return r, cells
+	}
+	return utf8.RuneError, 1
+}
+
+// appendText writes what of s fits into the given number of cells, made
+// printable, and returns the cells it took.
+func appendText[S string | []byte](b []byte, s S, most int) ([]byte, int) {
+	if most <= 0 {
+		return b, 0
+	}
+	cells, cut, cutCells := 0, len(b), 0
+	for i := 0; i < len(s); {
+		r, size := utf8.DecodeRuneInString(string(s[i:min(len(s), i+utf8.UTFMax)]))
+		i += size
+		r, wide := printable(r)
+		if cells+wide > most {
+			return append(b[:cut], ellipsis...), cutCells + 1
+		}
+		b = utf8.AppendRune(b, r)
+		cells += wide
+		if cells < most {
+			cut, cutCells = len(b), cells
+		}
+	}
+	return b, cells
+}
+
+// appendLeft writes s made printable and fills up to width cells.
+func appendLeft[S string | []byte](b []byte, s S, width int) []byte {
+	b, cells := appendText(b, s, width)
+	return appendSpaces(b, width-cells)
+}
+
+// appendRight writes s made printable at the right end of width cells.
+func appendRight[S string | []byte](b []byte, s S, width int) []byte {
+	var scratch [64]byte
+	text, cells := appendText(scratch[:0], s, width)
+	return append(appendSpaces(b, width-cells), text...)
+}
+
+func appendSpaces(b []byte, n int) []byte {
+	for ; n > 0; n-- {
+		b = append(b, ' ')
+	}
+	return b
+}

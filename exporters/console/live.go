@@ -1,0 +1,199 @@
+package console
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"lapwing/exporters"
+)
+
+// runLive shows the live table until the user quits or ctx ends, and leaves
+// the terminal as it was.
+func runLive(ctx context.Context, m *model, opts TopOptions) error {
+	program := tea.NewProgram(m, tea.WithInput(opts.In), tea.WithOutput(opts.Out),
+		tea.WithAltScreen(), tea.WithoutSignalHandler(), tea.WithoutBracketedPaste())
+	stop := context.AfterFunc(ctx, program.Quit)
+	defer stop()
+	if _, err := program.Run(); err != nil {
+		return fmt.Errorf("show the live table: %w (without a usable terminal, send the output to a pipe)", err)
+	}
+	return nil
+}
+
+// order is what the rows of the live table are sorted by.
+type order int
+
+const (
+	byRate order = iota
+	byErrors
+	byLatency
+	byTime
+	byName
+	numOrders
+)
+
+var orderNames = [numOrders]string{"rate", "errors", "latency (p95)", "time spent", "name"}
+
+// orderKeys are the keys that choose an order.
+var orderKeys = map[string]order{"r": byRate, "e": byErrors, "l": byLatency, "t": byTime, "n": byName}
+
+// compare puts the larger figure first, and names in alphabetical order.
+func (o order) compare(a, b ServiceStats) int {
+	figure := 0
+	switch o {
+	case byRate:
+		figure = cmp.Compare(b.Requests, a.Requests)
+	case byErrors:
+		figure = cmp.Compare(b.Errors, a.Errors)
+	case byLatency:
+		figure = cmp.Compare(b.Duration.P95, a.Duration.P95)
+	case byTime:
+		figure = cmp.Compare(b.Duration.Sum, a.Duration.Sum)
+	}
+	return cmp.Or(figure, strings.Compare(a.Service, b.Service))
+}
+
+// model is the state of the live table.
+type model struct {
+	agg    *Aggregator
+	window *Window
+	health exporters.HealthFunc
+	every  time.Duration
+	color  bool
+
+	table  Table // the last interval
+	totals Table // since the start; up to date in the detail view only
+	state  exporters.Health
+
+	order   order
+	chosen  string // the service under the cursor
+	first   int    // the first row that is visible
+	paused  bool
+	detail  bool
+	help    bool
+	columns []column
+	width   int
+	height  int
+}
+
+// tick asks for new figures.
+type tick time.Time
+
+func newModel(agg *Aggregator, health exporters.HealthFunc, opts TopOptions) *model {
+	m := &model{agg: agg, window: agg.NewWindow(), health: health, every: opts.Interval, color: opts.Color}
+	m.resize(80, 24) // until the terminal tells
+	m.refresh()
+	return m
+}
+
+// Init starts the ticking.
+func (m *model) Init() tea.Cmd { return m.next() }
+
+func (m *model) next() tea.Cmd {
+	return tea.Tick(m.every, func(t time.Time) tea.Msg { return tick(t) })
+}
+
+// Update takes a tick, a key or a new size of the terminal.
+func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	switch msg := msg.(type) {
+	case tick:
+		if !m.paused {
+			m.refresh()
+		}
+		return m, m.next()
+	case tea.WindowSizeMsg:
+		m.resize(msg.Width, msg.Height)
+	case tea.KeyMsg:
+		return m, m.key(msg.String())
+	}
+	return m, nil
+}
+
+func (m *model) resize(width, height int) {
+	m.width, m.height = max(width, 1), max(height, 1)
+	m.columns = columnsFor(m.width - len(cursor))
+}
+
+// refresh takes the figures of the interval that ends now.
+func (m *model) refresh() {
+	m.table = m.window.Next()
+	m.state = m.health()
+	if m.detail {
+		m.totals = m.agg.Totals()
+	}
+	m.sort()
+}
+
+func (m *model) sort() {
+	slices.SortFunc(m.table.Services, m.order.compare)
+	m.move(0)
+}
+
+// key handles one key press. Every key closes the help.
+func (m *model) key(key string) tea.Cmd {
+	if key == "q" || key == "ctrl+c" {
+		return tea.Quit
+	}
+	if m.help {
+		m.help = false
+		return nil
+	}
+	switch key {
+	case "?", "h":
+		m.help = true
+	case "p", " ":
+		m.paused = !m.paused
+	case "s":
+		m.order = (m.order + 1) % numOrders
+		m.sort()
+	case "enter":
+		m.open()
+	case "esc", "backspace":
+		m.detail = false
+	case "up", "k":
+		m.move(-1)
+	case "down", "j":
+		m.move(1)
+	case "home", "g":
+		m.move(-len(m.table.Services))
+	case "end", "G":
+		m.move(len(m.table.Services))
+	default:
+		if order, ok := orderKeys[key]; ok {
+			m.order = order
+			m.sort()
+		}
+	}
+	return nil
+}
+
+func (m *model) open() {
+	if len(m.table.Services) > 0 {
+		m.detail = !m.detail
+		m.totals = m.agg.Totals()
+	}
+}
+
+// move moves the cursor by rows. The cursor stays on its service when rows
+// change places.
+func (m *model) move(rows int) {
+	last := len(m.table.Services) - 1
+	if last < 0 {
+		m.chosen = ""
+		return
+	}
+	m.chosen = m.table.Services[min(last, max(0, m.row()+rows))].Service
+}
+
+// row is the index of the chosen service.
+func (m *model) row() int {
+	return max(0, slices.IndexFunc(m.table.Services, m.isChosen))
+}
+
+func (m *model) isChosen(s ServiceStats) bool { return s.Service == m.chosen }

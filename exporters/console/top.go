@@ -1,0 +1,99 @@
+package console
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"lapwing/exporters"
+)
+
+// DefaultInterval is how often RunTop shows figures when nobody says so.
+const DefaultInterval = time.Second
+
+// TopOptions say how RunTop shows an Aggregator.
+type TopOptions struct {
+	Out      io.Writer
+	In       io.Reader     // the terminal's keys; interactive only
+	Format   string        // FormatText or FormatJSON; empty is FormatText
+	Interval time.Duration // between two tables; 0 means DefaultInterval
+	Color    bool          // text only. NO_COLOR in the environment wins.
+	Width    int           // text only: cells of a line; 0 when unknown
+
+	// Interactive shows a live table on a terminal, which knows its own
+	// width. It needs FormatText.
+	Interactive bool
+
+	// Drained is closed once every request the agent saw was exported. The
+	// final figures wait for it after ctx ended. Nil waits for nothing.
+	Drained <-chan struct{}
+}
+
+// RunTop shows the figures of agg every interval until ctx ends, the user
+// quits, or the reader of the output goes away. Not interactive, it ends with
+// the totals since the start.
+func RunTop(ctx context.Context, agg *Aggregator, health exporters.HealthFunc, opts TopOptions) error {
+	if err := CheckFormat(opts.Format); err != nil {
+		return err
+	}
+	opts = opts.withDefaults()
+	if health == nil {
+		health = func() exporters.Health { return exporters.Health{} }
+	}
+	if opts.Interactive {
+		return runLive(ctx, newModel(agg, health, opts), opts)
+	}
+	var out report = &textReport{w: opts.Out, width: opts.Width, color: opts.Color}
+	if opts.Format == FormatJSON {
+		out = &jsonReport{w: opts.Out}
+	}
+	err := runReports(ctx, agg, health, opts, out)
+	if err != nil && !readerLeft(err) {
+		return fmt.Errorf("write the table: %w", err)
+	}
+	return nil
+}
+
+func (o TopOptions) withDefaults() TopOptions {
+	if o.Interval <= 0 {
+		o.Interval = DefaultInterval
+	}
+	if o.Width <= 0 {
+		o.Width = unknownWidth
+	}
+	o.Width = max(o.Width, minTableWidth)
+	if o.In == nil {
+		o.In = os.Stdin
+	}
+	o.Color = o.Color && os.Getenv("NO_COLOR") == ""
+	return o
+}
+
+// report is a form of the figures that is written, not painted.
+type report interface {
+	interval(Table, exporters.Health) error
+	final(Table, exporters.Health) error
+}
+
+func runReports(ctx context.Context, agg *Aggregator, health exporters.HealthFunc, opts TopOptions, out report) error {
+	window := agg.NewWindow()
+	ticker := time.NewTicker(opts.Interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			t := window.Next()
+			t.active()
+			if err := out.interval(t, health()); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			if opts.Drained != nil {
+				<-opts.Drained
+			}
+			return out.final(agg.Totals(), health())
+		}
+	}
+}

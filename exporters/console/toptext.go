@@ -1,0 +1,134 @@
+package console
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"lapwing/exporters"
+)
+
+// finalBreakdowns is how many services the final text tells phase by phase.
+const finalBreakdowns = 10
+
+// textReport writes a table every interval, for logs and for pipes.
+type textReport struct {
+	w     io.Writer
+	width int
+	color bool
+	begun bool // the legend was written
+}
+
+func (r *textReport) interval(t Table, health exporters.Health) error {
+	return r.write(r.appendTable(nil, "interval", &t, health))
+}
+
+// final writes the totals, and each service phase by phase where the table
+// has no room for all percentiles.
+func (r *textReport) final(t Table, health exporters.Health) error {
+	b := r.appendTable(nil, "since the start", &t, health)
+	if !percentiles(columnsFor(r.width)) {
+		for i := range t.Services[:min(len(t.Services), finalBreakdowns)] {
+			s := &t.Services[i]
+			b, _ = appendText(b, serviceTitle(s), r.width)
+			b = appendBreakdown(append(b, '\n'), s, "  ", r.width, r.color)
+			b = append(b, '\n')
+		}
+	}
+	return r.write(b)
+}
+
+func (r *textReport) write(b []byte) error {
+	_, err := r.w.Write(b)
+	return err
+}
+
+// appendTable writes a line with the time, the table, a line about the agent
+// when there is something to say, and a blank line.
+func (r *textReport) appendTable(b []byte, span string, t *Table, health exporters.Health) []byte {
+	requests, _ := t.total()
+	title := fmt.Sprintf("%s  %s %s  %d requests  %s/s",
+		t.At.Format(time.DateTime), span, duration(t.Elapsed), requests, rateText(t.Rate(requests)))
+	b, _ = appendText(b, title, r.width)
+	b = append(b, '\n')
+	if len(t.Services) > 0 {
+		if !r.begun {
+			r.begun = true
+			b = append(append(b, legend...), '\n')
+		}
+		columns := columnsFor(r.width)
+		b = append(appendHeads(b, columns), '\n')
+		for i := range t.Services {
+			b = append(appendRow(b, columns, t, &t.Services[i], r.color), '\n')
+		}
+	}
+	for _, line := range wrap(healthFacts(health), r.width) {
+		b = append(append(b, line...), '\n')
+	}
+	return append(b, '\n')
+}
+
+func serviceTitle(s *ServiceStats) string {
+	return fmt.Sprintf("%s: %d requests, %d errors", s.Service, s.Requests, s.Errors)
+}
+
+// healthFacts tells the agent's health, one short fact each. What did not
+// happen is left out, except that nothing was lost.
+func healthFacts(h exporters.Health) []string {
+	facts := []string{fmt.Sprintf("agent: %d requests", h.Requests)}
+	if h.Incomplete > 0 {
+		facts = append(facts, fmt.Sprintf("%d incomplete", h.Incomplete))
+	}
+	lost := causes("lost", h.Lost)
+	if len(lost) == 0 {
+		lost = []string{"none lost"}
+	}
+	facts = append(facts, lost...)
+	facts = append(facts, causes("missed_start", h.MissedStart)...)
+	facts = append(facts, causes("unknown", h.Unknown)...)
+	if h.Tunnels > 0 {
+		facts = append(facts, fmt.Sprintf("%d tunnels", h.Tunnels))
+	}
+	for _, exporter := range slices.Sorted(maps.Keys(h.Dropped)) {
+		facts = append(facts, causes("dropped by "+exporter, h.Dropped[exporter])...)
+	}
+	return facts
+}
+
+func causes(what string, counts map[string]uint64) []string {
+	var facts []string
+	for _, cause := range slices.Sorted(maps.Keys(counts)) {
+		if n := counts[cause]; n > 0 {
+			facts = append(facts, fmt.Sprintf("%s %s %d", what, cause, n))
+		}
+	}
+	return facts
+}
+
+// wrap joins facts into lines that fit the width.
+func wrap(facts []string, width int) []string {
+	const separator = " | "
+	var lines []string
+	line := ""
+	for _, fact := range facts {
+		switch {
+		case line == "":
+			line = fact
+		case len(line)+len(separator)+len(fact) <= width:
+			line += separator + fact
+		default:
+			lines = append(lines, fit(line, width))
+			line = fact
+		}
+	}
+	return append(lines, fit(line, width))
+}
+
+// fit cuts plain text to a width.
+func fit(s string, width int) string {
+	b, _ := appendText(nil, strings.TrimRight(s, " "), width)
+	return string(b)
+}
