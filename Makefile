@@ -14,11 +14,11 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 # The symbol table stays: uprobes and profiles need the names.
 LDFLAGS := -X main.version=$(VERSION)
 
-# Packages whose tests load eBPF programs or start servers: they see every
+# Packages whose tests load eBPF programs or servers: they feel every
 # socket of the machine, so they run one after the other, as root.
-KERNEL_PACKAGES := ./probes/...
+KERNEL_PACKAGES := ./probes/... ./tools/bench
 E2E_PACKAGES    := ./agent/e2e/...
-UNIT_PACKAGES    = $(shell $(GO) list ./... | grep -v -e '^lapwing/probes' -e '^lapwing/agent/e2e')
+UNIT_PACKAGES    = $(shell $(GO) list ./... | grep -v -e '^lapwing/probes' -e '^lapwing/agent/e2e' -e '^lapwing/tools/bench')
 # Packages in which goroutines meet, tested under the race detector as well.
 RACE_PACKAGES   ?= ./exporters/... ./collectors/service/...
 

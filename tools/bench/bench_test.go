@@ -1,0 +1,187 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
+
+	"lapwing/probes/socket"
+)
+
+// With fakeAgentEnv set, the test binary is an agent that attaches one empty
+// program to every system call and claims to have seen fakeRequests.
+const (
+	fakeAgentEnv = "LAPWING_BENCH_FAKE_AGENT"
+	fakeRequests = 7
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(fakeAgentEnv) == "" {
+		os.Exit(m.Run())
+	}
+	if err := fakeAgent(); err != nil {
+		fmt.Fprintln(os.Stderr, "fake agent:", err)
+		os.Exit(1)
+	}
+}
+
+func fakeAgent() error {
+	term := make(chan os.Signal, 1)
+	signal.Notify(term, syscall.SIGTERM)
+	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Name: "fake_probe", Type: ebpf.RawTracepoint, License: "Apache-2.0",
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
+	})
+	if err != nil {
+		return err
+	}
+	defer program.Close()
+	attached, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: "sys_enter", Program: program})
+	if err != nil {
+		return err
+	}
+	defer attached.Close()
+	fmt.Fprintf(os.Stderr, "lapwing: attached (plan %s)\n", os.Args[len(os.Args)-1])
+	<-term
+	fmt.Println(`{"final":false}`)
+	fmt.Printf(`{"services":[{"service":"nginx","requests":%d}],"lost":{"ring_full":2},"missed_start":{},"final":true}`+"\n", fakeRequests)
+	return nil
+}
+
+func testOptions(t *testing.T, agent string) options {
+	t.Helper()
+	o, err := parseOptions([]string{
+		"-pairs", "1", "-seconds", "1", "-rate", "500", "-plans", "syscall", "-connections", "4",
+		"-agent-cmd", agent, "-out", filepath.Join(t.TempDir(), "build", "bench.json"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// TestWholeBenchmark runs the benchmark against nginx with the fake agent.
+func TestWholeBenchmark(t *testing.T) {
+	t.Setenv(fakeAgentEnv, "1")
+	opts := testOptions(t, os.Args[0]+" {port} {plan}")
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	r, err := measure(ctx, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	noise := r.Noise.FixedRate[0]
+	if noise.With.Agent != nil || noise.With.Served != 501 || noise.With.Client != 501 {
+		t.Errorf("a bare run at 500/s for a second: %+v", noise.With)
+	}
+	p := r.Plans[0]
+	with := p.FullSpeed[0].With
+	if with.Served < with.Client || with.Served > with.Client+uint64(opts.connections) {
+		t.Errorf("nginx counted %d requests, wrk %d", with.Served, with.Client)
+	}
+	if with.Agent.Memory < 1<<20 || with.ServerCPU <= 0 {
+		t.Errorf("no memory or no CPU time measured: %+v %+v", with, with.Agent)
+	}
+	checkPrograms(t, p.Statistics)
+	checkVerdicts(t, r)
+	if err := r.save(opts.out); err != nil {
+		t.Fatal(err)
+	}
+	checkSaved(t, opts.out)
+}
+
+// nginx makes at least a read and a write per request.
+func checkPrograms(t *testing.T, s sample) {
+	t.Helper()
+	programs := s.Agent.Programs
+	if len(programs) != 1 || programs[0].Name != "fake_probe" || programs[0].Runs < 2*s.Client || programs[0].Runtime <= 0 {
+		t.Errorf("statistics for %d requests: %+v", s.Client, programs)
+	}
+}
+
+// The fake agent has seen seven requests and lost two in each of three runs.
+func checkVerdicts(t *testing.T, r *report) {
+	t.Helper()
+	seen := make(map[string]bool)
+	for _, f := range r.figures() {
+		switch f.Name {
+		case "records lost":
+			seen[f.Name] = f.Value == 6 && !f.Target.Met && f.Note == "ring_full 6 "
+		case "requests miscounted":
+			seen[f.Name] = f.Value > 494 && !f.Target.Met
+		case "agent memory":
+			seen[f.Name] = f.Target.Met
+		}
+	}
+	if len(seen) != 3 || !seen["records lost"] || !seen["requests miscounted"] || !seen["agent memory"] || r.allMet() {
+		t.Errorf("verdicts: %v", seen)
+	}
+}
+
+func checkSaved(t *testing.T, path string) {
+	t.Helper()
+	saved, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back report
+	if err := json.Unmarshal(saved, &back); err != nil {
+		t.Fatal(err)
+	}
+	if len(back.Figures) == 0 || len(back.Plans) != 1 || back.Plans[0].Plan != socket.PlanSyscall {
+		t.Errorf("the saved report lacks something: %s", saved)
+	}
+	var table bytes.Buffer
+	if err := back.writeTable(&table); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"noise floor", "plan syscall", "fake_probe", "not met"} {
+		if !strings.Contains(table.String(), want) {
+			t.Errorf("the table lacks %q:\n%s", want, table.String())
+		}
+	}
+}
+
+func TestAgentThatDoesNotStart(t *testing.T) {
+	for name, c := range map[string]struct{ script, want string }{
+		"says why":      {"echo lapwing: CAP_BPF is missing >&2; exit 1", "CAP_BPF is missing"},
+		"wrong plan":    {"trap 'exit 0' TERM; echo 'lapwing: attached (plan socket)'; while :; do sleep 0.05; done", "was to use the plan syscall"},
+		"not installed": {"", "no such file"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			script := filepath.Join(t.TempDir(), "agent")
+			if c.script != "" {
+				if err := os.WriteFile(script, []byte("#!/bin/sh\n"+c.script+"\n"), 0o700); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_, err := startAgent(context.Background(), []string{script}, socket.PlanSyscall, 1)
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestNginxThatDoesNotStart(t *testing.T) {
+	_, err := startNginx(context.Background(), "/does/not/exist", t.TempDir())
+	if err == nil || !strings.Contains(err.Error(), "make deps") {
+		t.Errorf("got %v", err)
+	}
+	_, err = startNginx(context.Background(), "false", t.TempDir())
+	if err == nil || !strings.Contains(err.Error(), "did not start") {
+		t.Errorf("got %v", err)
+	}
+}

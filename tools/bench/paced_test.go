@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+func pacedOptions(rate int) options {
+	return options{rate: rate, connections: 4, length: 500 * time.Millisecond}
+}
+
+func TestPacedSendsExactly(t *testing.T) {
+	var served atomic.Uint64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		served.Add(1)
+		_, _ = io.WriteString(w, "ok\n")
+	}))
+	defer server.Close()
+	r, err := runPaced(context.Background(), pacedOptions(400), server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Requests != 201 || served.Load() != 201 {
+		t.Errorf("sent %d, served %d, want 201", r.Requests, served.Load())
+	}
+	// The last request is sent just before the half second is over.
+	if r.Rate > 402 {
+		t.Errorf("%.1f requests/s are faster than the schedule", r.Rate)
+	}
+}
+
+func TestPacedRefusesOtherAnswers(t *testing.T) {
+	var served atomic.Uint64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if served.Add(1) > 10 {
+			w.WriteHeader(http.StatusBadGateway)
+		}
+		_, _ = io.WriteString(w, "ok\n")
+	}))
+	defer server.Close()
+	_, err := runPaced(context.Background(), pacedOptions(400), server.Listener.Addr().String())
+	if err == nil || !strings.Contains(err.Error(), "502") && !strings.Contains(err.Error(), "were to come") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestPacedServerThatFallsSilent(t *testing.T) {
+	silent := make(chan struct{})
+	var served atomic.Uint64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if served.Add(1) > 10 {
+			<-silent
+		}
+		_, _ = io.WriteString(w, "ok\n")
+	}))
+	defer server.Close()
+	defer close(silent)
+	_, err := runPaced(context.Background(), pacedOptions(400), server.Listener.Addr().String())
+	if err == nil || !strings.Contains(err.Error(), "of 200 requests") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestPacedWithoutServer(t *testing.T) {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close()
+	if _, err := runPaced(context.Background(), pacedOptions(10), address); err == nil {
+		t.Error("no error")
+	}
+}

@@ -1,0 +1,35 @@
+package main
+
+import "context"
+
+// pair is two runs next to each other in time.
+type pair[T any] struct {
+	Without T `json:"without"`
+	With    T `json:"with"`
+}
+
+// interleave makes n pairs of runs. Every other pair begins with the run with
+// the agent, so that a machine that slowly becomes faster or slower favours
+// neither.
+func interleave[T any](ctx context.Context, n int, without, with func(context.Context) (T, error)) ([]pair[T], error) {
+	pairs := make([]pair[T], n)
+	for i := range pairs {
+		p := &pairs[i]
+		type half struct {
+			run  func(context.Context) (T, error)
+			into *T
+		}
+		halves := [2]half{{without, &p.Without}, {with, &p.With}}
+		if i%2 == 1 {
+			halves[0], halves[1] = halves[1], halves[0]
+		}
+		for _, h := range halves {
+			result, err := h.run(ctx)
+			if err != nil {
+				return nil, err
+			}
+			*h.into = result
+		}
+	}
+	return pairs, nil
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// children lists the processes that pid's main thread has started.
+func children(pid int) ([]int, error) {
+	list, err := os.ReadFile(fmt.Sprintf("/proc/%[1]d/task/%[1]d/children", pid))
+	if err != nil {
+		return nil, fmt.Errorf("find the children of process %d: %w", pid, err)
+	}
+	var pids []int
+	for field := range strings.FieldsSeq(string(list)) {
+		child, err := strconv.Atoi(field)
+		if err != nil {
+			return nil, fmt.Errorf("find the children of process %d: %w", pid, err)
+		}
+		pids = append(pids, child)
+	}
+	return pids, nil
+}
+
+// cpuTime is the CPU time that all threads of a process have used so far, in
+// user mode and in the kernel, probes included. It is exact to nanoseconds,
+// where /proc/PID/stat counts in hundredths of a second.
+func cpuTime(pid int) (time.Duration, error) {
+	// The kernel's encoding of another process's CPU clock: the complement of
+	// its pid above three bits, of which 2 is "time on the scheduler's clock".
+	const schedulerClock = 2
+	var ts unix.Timespec
+	if err := unix.ClockGettime(int32(^pid<<3|schedulerClock), &ts); err != nil {
+		return 0, fmt.Errorf("read the CPU time of process %d: %w", pid, err)
+	}
+	return time.Duration(ts.Nano()), nil
+}
+
+// peakMemory is the most memory that a process has had resident, in bytes.
+func peakMemory(pid int) (uint64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, fmt.Errorf("read the memory of process %d: %w", pid, err)
+	}
+	for line := range strings.SplitSeq(string(status), "\n") {
+		value, ok := strings.CutPrefix(line, "VmHWM:")
+		if !ok {
+			continue
+		}
+		kib, err := strconv.ParseUint(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("read the memory of process %d: %w", pid, err)
+		}
+		return kib << 10, nil
+	}
+	return 0, fmt.Errorf("process %d has no VmHWM: it has ended", pid)
+}

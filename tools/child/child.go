@@ -1,0 +1,119 @@
+package child
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Options say how a program is run.
+type Options struct {
+	// Args are the program and its arguments.
+	Args []string
+	// Ready is the beginning of the line, on either output, by which the
+	// program says that it is ready.
+	Ready string
+	// Stdout and Stderr get what the program prints; nil discards it. An
+	// *os.File is handed to the program itself, so that it can see a terminal,
+	// and is not searched for the ready line.
+	Stdout, Stderr io.Writer
+}
+
+// Child is a running program.
+type Child struct {
+	cmd   *exec.Cmd
+	name  string
+	watch *watch
+	done  chan struct{}
+	err   error // of Wait, valid once done is closed
+}
+
+// Start runs a program in a process group of its own, so that a Ctrl-C on the
+// terminal reaches only the caller, who then stops its children in order.
+// Should the caller die first, the kernel terminates the program.
+func Start(opts Options) (*Child, error) {
+	cmd := exec.Command(opts.Args[0], opts.Args[1:]...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	// A grandchild that keeps the pipes open must not keep Wait from returning.
+	cmd.WaitDelay = time.Second
+	c := &Child{cmd: cmd, name: opts.Args[0], watch: newWatch(opts.Ready), done: make(chan struct{})}
+	cmd.Stdout = c.watch.stream(opts.Stdout)
+	cmd.Stderr = c.watch.stream(opts.Stderr)
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", c.name, err)
+	}
+	go func() {
+		c.err = cmd.Wait()
+		close(c.done)
+	}()
+	return c, nil
+}
+
+// PID is the program's process id.
+func (c *Child) PID() int { return c.cmd.Process.Pid }
+
+// Done is closed when the program has ended.
+func (c *Child) Done() <-chan struct{} { return c.done }
+
+// AwaitReady returns the line by which the program said that it is ready. If
+// the program ends before, the error quotes the last thing it said.
+func (c *Child) AwaitReady(ctx context.Context, timeout time.Duration) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	select {
+	case line := <-c.watch.ready:
+		return line, nil
+	case <-c.done:
+		return "", fmt.Errorf("%s ended before it was ready: %w", c.name, c.cause())
+	case <-ctx.Done():
+		return "", fmt.Errorf("%s was not ready (no line %q): %w", c.name, c.watch.prefix, ctx.Err())
+	}
+}
+
+// Wait returns once the program has ended by itself.
+func (c *Child) Wait(ctx context.Context) error {
+	select {
+	case <-c.done:
+		return c.cause()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Stop asks the program to terminate and waits until it has. After grace it
+// kills the program's whole process group and says so in its error. Stopping
+// a program that has ended returns how it ended.
+func (c *Child) Stop(grace time.Duration) error {
+	select {
+	case <-c.done:
+		return c.cause()
+	default:
+	}
+	_ = c.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-c.done:
+		return c.cause()
+	case <-time.After(grace):
+	}
+	// The program has not been waited for, so its number is still its own.
+	_ = syscall.Kill(-c.PID(), syscall.SIGKILL)
+	<-c.done
+	return fmt.Errorf("%s did not end within %s of SIGTERM and was killed", c.name, grace)
+}
+
+// cause is the program's exit with the last words it said, nil for status 0.
+func (c *Child) cause() error {
+	// Grandchildren that hold the pipes are not the program's failure.
+	if c.err == nil || errors.Is(c.err, exec.ErrWaitDelay) {
+		return nil
+	}
+	if said := strings.Join(c.watch.last(), " | "); said != "" {
+		return fmt.Errorf("%s: %w: %s", c.name, c.err, said)
+	}
+	return fmt.Errorf("%s: %w", c.name, c.err)
+}

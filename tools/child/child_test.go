@@ -1,0 +1,97 @@
+package child
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const patience = 10 * time.Second
+
+func start(t *testing.T, script string, out *bytes.Buffer) *Child {
+	t.Helper()
+	opts := Options{Args: []string{"/bin/sh", "-c", script}, Ready: "ready"}
+	if out != nil {
+		opts.Stdout = out
+	}
+	c, err := Start(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Stop(time.Second) })
+	return c
+}
+
+func TestReadyLineOnEitherOutput(t *testing.T) {
+	for _, redirect := range []string{"", " >&2"} {
+		c := start(t, "echo hello"+redirect+"; echo ready at 80"+redirect+"; exec sleep 60", nil)
+		line, err := c.AwaitReady(context.Background(), patience)
+		if err != nil || line != "ready at 80" {
+			t.Fatalf("redirect %q: got %q, %v", redirect, line, err)
+		}
+	}
+}
+
+func TestOutputArrivesWhole(t *testing.T) {
+	var out bytes.Buffer
+	c := start(t, `printf 'one\ntwo\nhalf'`, &out)
+	if err := c.Wait(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if got := out.String(); got != "one\ntwo\nhalf" {
+		t.Fatalf("got %q", got)
+	}
+}
+
+func TestEndBeforeReadyQuotesLastWords(t *testing.T) {
+	c := start(t, "echo no such capability >&2; exit 3", nil)
+	_, err := c.AwaitReady(context.Background(), patience)
+	if err == nil || !strings.Contains(err.Error(), "no such capability") || !strings.Contains(err.Error(), "exit status 3") {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestNeverReady(t *testing.T) {
+	c := start(t, "exec sleep 60", nil)
+	if _, err := c.AwaitReady(context.Background(), 20*time.Millisecond); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestStopTerminates(t *testing.T) {
+	c := start(t, `trap 'exit 0' TERM; echo ready; while :; do sleep 0.05; done`, nil)
+	if _, err := c.AwaitReady(context.Background(), patience); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Stop(patience); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestStopKillsTheGroup(t *testing.T) {
+	c := start(t, `trap '' TERM; echo ready; while :; do sleep 0.05; done`, nil)
+	if _, err := c.AwaitReady(context.Background(), patience); err != nil {
+		t.Fatal(err)
+	}
+	err := c.Stop(50 * time.Millisecond)
+	if err == nil || !strings.Contains(err.Error(), "was killed") {
+		t.Fatalf("got %v", err)
+	}
+	deadline := time.Now().Add(patience)
+	for !errors.Is(syscall.Kill(-c.PID(), 0), syscall.ESRCH) {
+		if time.Now().After(deadline) {
+			t.Fatal("the process group is still there")
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+func TestStartOfNothing(t *testing.T) {
+	if _, err := Start(Options{Args: []string{"/does/not/exist"}}); err == nil {
+		t.Fatal("no error")
+	}
+}
