@@ -1,0 +1,47 @@
+package clock
+
+import (
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestNowIsTheKernelsClock brackets our reading by two of the kernel's.
+func TestNowIsTheKernelsClock(t *testing.T) {
+	const slack = int64(5 * time.Microsecond) // a clock_gettime call on a slow machine
+	for range 1000 {
+		before := kernel(t)
+		now := Now()
+		after := kernel(t)
+		if now < before-slack || now > after+slack {
+			t.Fatalf("clock.Now() = %d, kernel says between %d and %d", now, before, after)
+		}
+	}
+}
+
+func TestNowNeverDecreases(t *testing.T) {
+	last := Now()
+	for range 10000 {
+		now := Now()
+		if now < last {
+			t.Fatalf("clock went back from %d to %d", last, now)
+		}
+		last = now
+	}
+}
+
+func BenchmarkNow(b *testing.B) {
+	for b.Loop() {
+		Now()
+	}
+}
+
+func kernel(t *testing.T) int64 {
+	t.Helper()
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
+		t.Fatal(err)
+	}
+	return ts.Nano()
+}

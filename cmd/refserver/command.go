@@ -1,0 +1,77 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"lapwing/cmd/refserver/config"
+	"lapwing/cmd/refserver/prefork"
+)
+
+// architecture is one kind of server.
+type architecture struct {
+	name   string
+	stands string // what it stands for
+	run    func(config.Config) error
+}
+
+var architectures = []architecture{
+	{"prefork", "gunicorn sync, uWSGI processes, Apache prefork", prefork.Run},
+}
+
+func command() *cobra.Command {
+	var cfg config.Config
+	cmd := &cobra.Command{
+		Use:           "refserver --arch ARCH",
+		Short:         "A small web server of the chosen architecture that records the truth about its requests",
+		Long:          long(),
+		Example:       "  refserver --arch prefork --listen 127.0.0.1:8080 --workers 4 --truth truth.jsonl",
+		Args:          cobra.NoArgs,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE:          func(*cobra.Command, []string) error { return run(cfg) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&cfg.Arch, "arch", "", "architecture: "+strings.Join(names(), ", "))
+	f.StringVar(&cfg.Listen, "listen", "127.0.0.1:8080", "address: 127.0.0.1:8080, [::1]:8080 or unix:/path; port 0 takes a free one")
+	f.IntVar(&cfg.Workers, "workers", 4, "worker processes, or threads where there is one process")
+	f.IntVar(&cfg.Threads, "threads", 1, "threads per worker process, where the architecture has them")
+	f.IntVar(&cfg.Backlog, "backlog", 511, "length of the listen backlog")
+	f.DurationVar(&cfg.KeepAlive, "keepalive", 5*time.Second, "how long a silent connection is kept; 0 closes after each response")
+	f.StringVar(&cfg.Truth, "truth", "", "file that takes one JSON line per request")
+	return cmd
+}
+
+func run(cfg config.Config) error {
+	i := slices.IndexFunc(architectures, func(a architecture) bool { return a.name == cfg.Arch })
+	if i < 0 {
+		return fmt.Errorf("unknown architecture %q: choose one of %s with --arch", cfg.Arch, strings.Join(names(), ", "))
+	}
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	return architectures[i].run(cfg)
+}
+
+func names() []string {
+	var list []string
+	for _, a := range architectures {
+		list = append(list, a.name)
+	}
+	return list
+}
+
+func long() string {
+	var b strings.Builder
+	b.WriteString("refserver serves one application by one of several architectures:\n\n")
+	for _, a := range architectures {
+		fmt.Fprintf(&b, "  %-9s as %s\n", a.name, a.stands)
+	}
+	b.WriteString("\nOnce it is ready it prints \"listening on ADDRESS\" on standard output.\n" +
+		"SIGTERM and SIGINT end it, after the requests in progress.")
+	return b.String()
+}

@@ -1,0 +1,150 @@
+package httpio
+
+import (
+	"net/http"
+	"strconv"
+
+	"lapwing/cmd/refserver/app"
+)
+
+// Continue is the interim response that asks for the body.
+const Continue = "HTTP/1.1 100 Continue\r\n\r\n"
+
+// gather is the size in bytes up to which a response is put together and sent
+// by one write.
+const gather = 16 << 10
+
+// Sink takes the bytes of responses to the client.
+type Sink interface {
+	// Send sends head, then body, by one system call where it can. Either may
+	// be empty. The bytes are no longer used when it returned.
+	Send(head, body []byte) error
+	// SendFile sends n bytes from the beginning of the file.
+	SendFile(fd int, n int64) error
+}
+
+// Response frames one response after the other as HTTP/1 and hands it to a
+// Sink.
+type Response struct {
+	sink Sink
+	buf  []byte
+
+	status    int
+	minor     int
+	keepAlive bool
+	noBody    bool // the answer to HEAD
+	chunked   bool
+	left      int64 // promised bytes of content that were not written yet
+	err       error
+}
+
+var _ app.Writer = (*Response)(nil)
+
+// Reset prepares for the response to h. With keepAlive false the response says
+// that the connection closes.
+func (w *Response) Reset(sink Sink, h *Head, keepAlive bool) {
+	*w = Response{sink: sink, buf: w.buf[:0], minor: h.Minor, noBody: h.Method == "HEAD", keepAlive: keepAlive}
+}
+
+// Start implements app.Writer.
+func (w *Response) Start(status int, contentType string, length int64, extra ...app.Field) {
+	w.status, w.left = status, length
+	if length < 0 {
+		w.left = 0
+		w.chunked = w.minor == 1
+		w.keepAlive = w.keepAlive && w.chunked // else the end of the connection ends the body
+	}
+	b := append(w.buf, "HTTP/1.1 "...)
+	b = strconv.AppendInt(b, int64(status), 10)
+	b = append(append(b, ' '), http.StatusText(status)...)
+	b = append(append(b, "\r\nServer: refserver\r\nContent-Type: "...), contentType...)
+	switch {
+	case w.chunked:
+		b = append(b, "\r\nTransfer-Encoding: chunked"...)
+	case length >= 0:
+		b = strconv.AppendInt(append(b, "\r\nContent-Length: "...), length, 10)
+	}
+	for _, f := range extra {
+		b = append(append(append(append(b, "\r\n"...), f.Name...), ": "...), f.Value...)
+	}
+	w.buf = append(append(b, w.connection()...), "\r\n\r\n"...)
+}
+
+func (w *Response) connection() string {
+	switch {
+	case !w.keepAlive:
+		return "\r\nConnection: close"
+	case w.minor == 0:
+		return "\r\nConnection: keep-alive"
+	}
+	return ""
+}
+
+// Write implements app.Writer.
+func (w *Response) Write(p []byte) {
+	switch {
+	case w.noBody || len(p) == 0:
+	case w.chunked:
+		w.buf = append(strconv.AppendInt(w.buf, int64(len(p)), 16), "\r\n"...)
+		w.buf = append(append(w.buf, p...), "\r\n"...)
+	case len(w.buf)+len(p) <= gather:
+		w.buf = append(w.buf, p...)
+	default:
+		w.send(p)
+	}
+	w.left -= int64(len(p))
+}
+
+// SendFile implements app.Writer.
+func (w *Response) SendFile(fd int, n int64) {
+	w.left -= n
+	if w.noBody {
+		return
+	}
+	w.Flush()
+	if w.err == nil && n > 0 {
+		w.err = w.sink.SendFile(fd, n)
+	}
+}
+
+// Flush sends what was put together so far.
+func (w *Response) Flush() {
+	if len(w.buf) > 0 {
+		w.send(nil)
+	}
+}
+
+func (w *Response) send(body []byte) {
+	if w.err == nil {
+		w.err = w.sink.Send(w.buf, body)
+	}
+	w.buf = w.buf[:0]
+}
+
+// Finish ends the response and sends the rest of it.
+func (w *Response) Finish() error {
+	if w.chunked && !w.noBody {
+		w.buf = append(w.buf, "0\r\n\r\n"...)
+	}
+	w.Flush()
+	return w.err
+}
+
+// Err implements app.Writer.
+func (w *Response) Err() error { return w.err }
+
+// Status is the status that was sent, 0 before Start.
+func (w *Response) Status() int { return w.status }
+
+// KeepAlive reports whether the connection can carry another request after
+// this response.
+func (w *Response) KeepAlive() bool { return w.keepAlive && w.err == nil && w.left == 0 }
+
+// Refuse answers a request that cannot be served and says that the connection
+// closes.
+func (w *Response) Refuse(e *Error) {
+	w.keepAlive = false
+	body := e.Reason + "\n"
+	w.Start(e.Status, "text/plain", int64(len(body)))
+	w.Write([]byte(body))
+}

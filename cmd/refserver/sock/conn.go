@@ -1,0 +1,82 @@
+package sock
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lapwing/cmd/refserver/clock"
+)
+
+// ErrTimeout says that the peer was silent for longer than the socket waits.
+var ErrTimeout = errors.New("the peer was silent for too long")
+
+// Read reads once. It returns 0 at the end of the stream and ErrTimeout when
+// the receive timeout has passed.
+func Read(fd int, p []byte) (int, error) {
+	for {
+		n, err := unix.Read(fd, p)
+		switch {
+		case err == nil:
+			return n, nil
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.EAGAIN):
+			return 0, ErrTimeout
+		default:
+			return 0, err
+		}
+	}
+}
+
+// SetReadTimeout makes reads give up after d; 0 makes them wait for ever.
+func SetReadTimeout(fd int, d time.Duration) error {
+	tv := unix.NsecToTimeval(int64(d))
+	return unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv)
+}
+
+// Dial connects to an address as Listen takes it. Reads and writes on the
+// socket, which blocks, give up after timeout.
+func Dial(address string, timeout time.Duration) (int, error) {
+	sa, err := parseAddr(address)
+	if err != nil {
+		return -1, err
+	}
+	fd, err := unix.Socket(family(sa), unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("open a socket for %s: %w", address, err)
+	}
+	tv := unix.NsecToTimeval(int64(timeout))
+	if err := errors.Join(
+		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv),
+		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &tv), // bounds connect, too
+	); err != nil {
+		Close(fd)
+		return -1, fmt.Errorf("bound the time of calls to %s: %w", address, err)
+	}
+	if err := unix.Connect(fd, sa); err != nil {
+		Close(fd)
+		return -1, fmt.Errorf("connect to %s: %w", address, err)
+	}
+	return fd, nil
+}
+
+// Close closes a descriptor. There is nothing to be done about an error.
+func Close(fd int) { _ = unix.Close(fd) }
+
+// CloseLingering closes a connection on which the client may still be sending.
+// Closing at once would reset it, and the client might never see the response;
+// so this says that the response is over and reads on for up to patience.
+func CloseLingering(fd int, patience time.Duration) {
+	defer Close(fd)
+	if unix.Shutdown(fd, unix.SHUT_WR) != nil || SetReadTimeout(fd, patience) != nil {
+		return
+	}
+	var scratch [16 << 10]byte
+	for end := clock.Now() + int64(patience); clock.Now() < end; {
+		if n, err := Read(fd, scratch[:]); n == 0 || err != nil {
+			return
+		}
+	}
+}

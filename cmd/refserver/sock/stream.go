@@ -1,0 +1,82 @@
+package sock
+
+import (
+	"errors"
+	"io"
+
+	"golang.org/x/sys/unix"
+
+	"lapwing/cmd/refserver/clock"
+)
+
+// Stream writes to a blocking socket and stamps the writes.
+type Stream struct {
+	FD int
+
+	Entered int64 // CLOCK_MONOTONIC: the first write was entered, 0 if none was
+	Left    int64 // the last write returned
+	Sent    int64 // bytes
+}
+
+// Send writes head, then body, by one system call as long as the kernel takes
+// it all.
+func (s *Stream) Send(head, body []byte) error {
+	for len(head) > 0 && len(body) > 0 {
+		n, err := s.stamp(func() (int, error) { return unix.Writev(s.FD, [][]byte{head, body}) })
+		if err != nil {
+			return err
+		}
+		k := min(n, len(head))
+		head, body = head[k:], body[n-k:]
+	}
+	if err := s.write(head); err != nil {
+		return err
+	}
+	return s.write(body)
+}
+
+func (s *Stream) write(p []byte) error {
+	for len(p) > 0 {
+		n, err := s.stamp(func() (int, error) { return unix.Write(s.FD, p) })
+		if err != nil {
+			return err
+		}
+		p = p[n:]
+	}
+	return nil
+}
+
+// SendFile sends n bytes from the beginning of the file.
+func (s *Stream) SendFile(file int, n int64) error {
+	// sendfile moves at most about 2 GiB at once.
+	const atOnce = 1 << 30
+	for offset := int64(0); offset < n; {
+		sent, err := s.stamp(func() (int, error) {
+			return unix.Sendfile(s.FD, file, &offset, int(min(n-offset, atOnce)))
+		})
+		if err != nil {
+			return err
+		}
+		if sent == 0 {
+			return io.ErrUnexpectedEOF // the file is shorter
+		}
+	}
+	return nil
+}
+
+// stamp makes one write call and repeats it when a signal came first.
+func (s *Stream) stamp(write func() (int, error)) (int, error) {
+	for {
+		entered := clock.Now()
+		n, err := write()
+		s.Left = clock.Now()
+		if s.Entered == 0 {
+			s.Entered = entered
+		}
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		s.Sent += int64(max(n, 0))
+		return n, err
+	}
+}

@@ -1,0 +1,42 @@
+package truth
+
+import "sync/atomic"
+
+// capacity is the number of records a thread can be ahead of the writer. At
+// one flush per flushEvery it allows for 300,000 requests per second and
+// thread.
+const capacity = 1 << 14
+
+// Log takes the records of one serving thread. It is a ring with one producer
+// and one consumer: adding to it is a copy and two atomic operations, never a
+// lock and never a system call. A nil Log takes nothing.
+type Log struct {
+	ring    []Record
+	written atomic.Uint64
+	flushed atomic.Uint64
+	dropped atomic.Uint64
+}
+
+// Add keeps a copy of r for the truth file. When the writer is a whole ring
+// behind, the record is dropped and counted.
+func (l *Log) Add(r *Record) {
+	if l == nil {
+		return
+	}
+	next := l.written.Load()
+	if next-l.flushed.Load() == uint64(len(l.ring)) {
+		l.dropped.Add(1)
+		return
+	}
+	l.ring[next%uint64(len(l.ring))] = *r
+	l.written.Store(next + 1)
+}
+
+// drain calls take for each record that was added since the last time.
+func (l *Log) drain(take func(*Record)) {
+	end := l.written.Load()
+	for i := l.flushed.Load(); i < end; i++ {
+		take(&l.ring[i%uint64(len(l.ring))])
+		l.flushed.Store(i + 1)
+	}
+}
