@@ -1,0 +1,349 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"lapwing/cmd/refserver/truth"
+)
+
+// webServers are the architectures that speak HTTP to clients. What holds for
+// all of them is tested on each.
+func webServers(t *testing.T, test func(t *testing.T, arch string)) {
+	for _, a := range architectures {
+		t.Run(a.name, func(t *testing.T) { test(t, a.name) })
+	}
+}
+
+func TestRoutes(t *testing.T) {
+	webServers(t, func(t *testing.T, arch string) {
+		s := start(t, arch, "--workers", "2")
+		other := start(t, "prefork", "--workers", "1")
+		for _, c := range []struct {
+			path   string
+			status int
+			body   string // a part of it
+			size   int    // −1 when only body is checked
+		}{
+			{"/fast", 200, "fast\n", 5},
+			{"/sleep?ms=3", 200, "slept 3ms", -1},
+			{"/cpu?ms=3", 200, "used 3ms of CPU", -1},
+			{"/lock?ms=3", 200, "held the lock for 3ms", -1},
+			{"/poll?ms=3", 200, "held open for 3ms", -1},
+			{"/big?kb=0", 200, "", 0},
+			{"/big?kb=1", 200, "lapwing", 1 << 10},
+			{"/big?kb=3000", 200, "lapwing", 3000 << 10},
+			{"/file?kb=0", 200, "", 0},
+			{"/file?kb=3000", 200, "\x00", 3000 << 10},
+			{"/stream?chunks=0&ms=1", 200, "", 0},
+			{"/stream?chunks=3&ms=1", 200, "lapwing", 3 << 10},
+			{"/workers", 200, `"arch":"` + arch + `"`, -1},
+			{"/downstream?url=http://" + other.addr + "/fast", 200, "status 200", -1},
+			{"/downstream?url=http://" + other.addr + "/nope", 200, "status 404", -1},
+			{"/downstream?url=http://127.0.0.1:1/", 502, "connect to 127.0.0.1:1", -1},
+			{"/downstream?url=ftp://127.0.0.1/", 400, "is not an http URL", -1},
+			{"/sleep", 400, "parameter ms", -1},
+			{"/sleep?ms=-1", 400, "parameter ms", -1},
+			{"/sleep?ms=99999999", 400, "from 0 to 600000", -1},
+			{"/big?kb=lots", 400, `kb="lots"`, -1},
+			{"/cpu?ms=%zz", 400, "query string", -1},
+			{"/upload", 405, "takes POST, PUT", -1},
+			{"/", 404, "/workers", -1},
+			{"/fast/er", 404, "no such route", -1},
+		} {
+			resp, body := s.get(c.path)
+			if resp.StatusCode != c.status || !strings.Contains(body, c.body) || c.size >= 0 && len(body) != c.size {
+				t.Errorf("GET %s: status %d, %d bytes %.80q; want %d, %d bytes with %q",
+					c.path, resp.StatusCode, len(body), body, c.status, c.size, c.body)
+			}
+		}
+	})
+}
+
+func TestMethods(t *testing.T) {
+	webServers(t, func(t *testing.T, arch string) {
+		s := start(t, arch, "--workers", "1")
+		resp, _ := do(t, s.client(), s.request("HEAD", "/big?kb=40", nil))
+		if resp.StatusCode != 200 || resp.ContentLength != 40<<10 {
+			t.Errorf("HEAD: status %d, length %d", resp.StatusCode, resp.ContentLength)
+		}
+		resp, _ = do(t, s.client(), s.request("DELETE", "/fast", nil))
+		if resp.StatusCode != 405 || resp.Header.Get("Allow") != "GET, HEAD" {
+			t.Errorf("DELETE: status %d, Allow %q", resp.StatusCode, resp.Header.Get("Allow"))
+		}
+		// A prefix of an allowed method is not an allowed method.
+		resp, _ = do(t, s.client(), s.request("GE", "/fast", nil))
+		if resp.StatusCode != 405 {
+			t.Errorf("GE: status %d", resp.StatusCode)
+		}
+	})
+}
+
+func TestUpload(t *testing.T) {
+	webServers(t, func(t *testing.T, arch string) {
+		s := start(t, arch, "--workers", "1")
+		client := s.client()
+		content := bytes.Repeat([]byte("0123456789abcdef"), 200_000/16)
+		for _, c := range []struct {
+			name   string
+			body   io.Reader
+			expect string
+		}{
+			{"content length", bytes.NewReader(content), ""},
+			{"chunked", io.MultiReader(bytes.NewReader(content)), ""},
+			{"100-continue", bytes.NewReader(content), "100-continue"},
+			{"100-continue, chunked", io.MultiReader(bytes.NewReader(content)), "100-continue"},
+		} {
+			r := s.request("POST", "/upload?id=up", c.body)
+			if c.expect != "" {
+				r.Header.Set("Expect", c.expect)
+			}
+			if resp, body := do(t, client, r); resp.StatusCode != 200 || body != strconv.Itoa(len(content))+"\n" {
+				t.Errorf("%s: status %d, %q", c.name, resp.StatusCode, body)
+			}
+		}
+		for _, l := range s.stop() {
+			if l.ID != "up" || l.RequestBytes < int64(len(content)) || l.Status != 200 {
+				t.Errorf("truth of an upload: %+v", l)
+			}
+		}
+	})
+}
+
+// TestPipelining sends requests in one packet: each gets its own response, in
+// order.
+func TestPipelining(t *testing.T) {
+	webServers(t, func(t *testing.T, arch string) {
+		s := start(t, arch, "--workers", "1")
+		c := s.dial()
+		var all strings.Builder
+		const count = 20
+		for i := range count {
+			fmt.Fprintf(&all, "POST /upload?id=p%d HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", i, i, strings.Repeat("x", i))
+		}
+		if _, err := io.WriteString(c, all.String()); err != nil {
+			t.Fatal(err)
+		}
+		in := bufio.NewReader(c)
+		for i := range count {
+			resp, err := http.ReadResponse(in, nil)
+			if err != nil {
+				t.Fatalf("response %d: %v", i, err)
+			}
+			body, err := io.ReadAll(resp.Body)
+			if err != nil || string(body) != strconv.Itoa(i)+"\n" {
+				t.Fatalf("response %d: %q, %v", i, body, err)
+			}
+		}
+		c.Close()
+		for i, l := range s.stop() {
+			if l.ID != fmt.Sprint("p", i) || l.Seq != i+1 {
+				t.Errorf("line %d of the truth is request %q, number %d on its connection", i, l.ID, l.Seq)
+			}
+		}
+	})
+}
+
+// TestSplitHead sends a head byte by byte.
+func TestSplitHead(t *testing.T) {
+	webServers(t, func(t *testing.T, arch string) {
+		s := start(t, arch, "--workers", "1")
+		c := s.dial()
+		for _, b := range []byte("GET /fast HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n") {
+			if _, err := c.Write([]byte{b}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if answer, err := io.ReadAll(c); err != nil || !strings.HasSuffix(string(answer), "\r\n\r\nfast\n") {
+			t.Fatalf("answer %q, %v", answer, err)
+		}
+	})
+}
+
+func TestRefusals(t *testing.T) {
+	webServers(t, func(t *testing.T, arch string) {
+		s := start(t, arch, "--workers", "2")
+		for _, c := range []struct{ name, send, want string }{
+			{"TLS", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "400 Bad Request"},
+			{"nonsense", "lorem ipsum\r\n\r\n", "400 Bad Request"},
+			{"no version", "GET /fast\r\n\r\n", "400 Bad Request"},
+			{"HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "505 HTTP Version Not Supported"},
+			{"no host", "GET /fast HTTP/1.1\r\n\r\n", "400 Bad Request"},
+			{"two lengths", "POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", "400 Bad Request"},
+			{"bad length", "POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", "400 Bad Request"},
+			{"length and chunked", "POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", "400 Bad Request"},
+			{"bad chunk", "POST /upload HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", "400 Bad Request"},
+			{"bad coding", "POST /upload HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", "501 Not Implemented"},
+			{"bad expectation", "GET /fast HTTP/1.1\r\nHost: a\r\nExpect: miracles\r\n\r\n", "417 Expectation Failed"},
+			{"2 GiB", "POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 2147483648\r\n\r\n", "413 Request Entity Too Large"},
+			{"head of 1 MB", "GET /fast HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("a", 1<<20) + "\r\n\r\n", "431 Request Header Fields Too Large"},
+		} {
+			conn := s.dial()
+			// The server may close before all is sent: its answer counts.
+			go func() { _, _ = io.WriteString(conn, c.send) }()
+			answer, _ := io.ReadAll(conn)
+			if !strings.HasPrefix(string(answer), "HTTP/1.1 "+c.want+"\r\n") || !strings.Contains(string(answer), "Connection: close") {
+				t.Errorf("%s: answer %.100q", c.name, answer)
+			}
+			conn.Close()
+			if resp, _ := s.get("/fast"); resp.StatusCode != 200 {
+				t.Errorf("after %s: status %d", c.name, resp.StatusCode)
+			}
+		}
+	})
+}
+
+// TestTruth checks that the truth has each request once and that its stamps
+// are in order and as far apart as the application made them.
+func TestTruth(t *testing.T) {
+	webServers(t, func(t *testing.T, arch string) {
+		s := start(t, arch, "--workers", "2")
+		client := s.client()
+		const count = 30
+		sleep := 3 * time.Millisecond
+		for i := range count {
+			r := s.request("GET", "/sleep?ms=3", nil)
+			r.Header.Set("X-Request-Id", fmt.Sprint("r", i))
+			do(t, client, r)
+		}
+		lines := s.stop()
+		if len(lines) != count {
+			t.Fatalf("%d lines of truth, want %d", len(lines), count)
+		}
+		seen := make(map[string]bool)
+		for _, l := range lines {
+			if seen[l.ID] {
+				t.Errorf("request %q is in the truth twice", l.ID)
+			}
+			seen[l.ID] = true
+			checkStamps(t, l)
+			if d := time.Duration(l.AppLeaveNS - l.AppEnterNS); d < sleep {
+				t.Errorf("request %q spent %v in the application, which slept for %v", l.ID, d, sleep)
+			}
+			if l.Arch != arch || l.Route != "/sleep" || l.Method != "GET" || l.Status != 200 || l.Error != "" || l.PID == 0 || l.TID == 0 || l.Worker == 0 || l.Peer == "" {
+				t.Errorf("truth is %+v", l)
+			}
+		}
+	})
+}
+
+// checkStamps demands that all stamps are there and never decrease.
+func checkStamps(t *testing.T, l truth.Line) {
+	t.Helper()
+	stamps := []int64{l.AcceptNS, l.ReadFirstNS, l.ReadNS, l.AppEnterNS, l.AppLeaveNS, l.WriteEnterNS, l.WriteLeaveNS}
+	for i, stamp := range stamps {
+		if stamp == 0 || i > 0 && stamp < stamps[i-1] {
+			t.Errorf("stamps of request %q are not in order: %v", l.ID, stamps)
+			return
+		}
+	}
+}
+
+// TestRequestIDs checks where a request's id comes from.
+func TestRequestIDs(t *testing.T) {
+	webServers(t, func(t *testing.T, arch string) {
+		s := start(t, arch, "--workers", "1")
+		for _, c := range []struct{ path, header, value string }{
+			{"/fast?id=query", "X-Request-Id", "header"},
+			{"/fast?a=b&id=query", "Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"},
+			{"/fast", "Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"},
+			{"/fast", "X-Request-Id", strings.Repeat("long", 30)},
+			{"/fast", "X-Other", "none"},
+		} {
+			r := s.request("GET", c.path, nil)
+			r.Header.Set(c.header, c.value)
+			do(t, s.client(), r)
+		}
+		want := []string{"header", "query", "0af7651916cd43dd8448eb211c80319c", strings.Repeat("long", 16), ""}
+		lines := s.stop()
+		if len(lines) != len(want) {
+			t.Fatalf("%d lines of truth, want %d", len(lines), len(want))
+		}
+		for i, l := range lines {
+			if l.ID != want[i] {
+				t.Errorf("request %d has the id %q, want %q", i, l.ID, want[i])
+			}
+		}
+	})
+}
+
+// TestDrain checks that SIGTERM lets the request in progress finish.
+func TestDrain(t *testing.T) {
+	webServers(t, func(t *testing.T, arch string) {
+		s := start(t, arch, "--workers", "2")
+		c := s.dial()
+		if _, err := io.WriteString(c, "GET /sleep?ms=400 HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "a worker is busy with the request", func() bool {
+			_, body := s.get("/workers")
+			return strings.Contains(body, `"age_ms"`)
+		})
+		lines := s.stop()
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil || resp.StatusCode != 200 {
+			t.Fatalf("the request in progress got %v, %v", resp, err)
+		}
+		if last := lines[len(lines)-1]; last.Route != "/sleep" || last.Status != 200 {
+			t.Errorf("the last line of truth is %+v", last)
+		}
+	})
+}
+
+// TestClientGone checks that a request whose client did not wait is in the
+// truth as well.
+func TestClientGone(t *testing.T) {
+	webServers(t, func(t *testing.T, arch string) {
+		s := start(t, arch, "--workers", "2")
+		c := s.dial()
+		if _, err := io.WriteString(c, "POST /upload?id=half HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n12345"); err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+		eventually(t, "the half request is in the truth", func() bool { return len(s.lines()) == 1 })
+		if l := s.lines()[0]; l.ID != "half" || l.Error != "client_gone" || l.Status != 0 || l.WriteEnterNS != 0 {
+			t.Errorf("truth is %+v", l)
+		}
+	})
+}
+
+func TestAddresses(t *testing.T) {
+	webServers(t, func(t *testing.T, arch string) {
+		for _, listen := range []string{"[::1]:0", "unix:" + filepath.Join(t.TempDir(), "s.sock")} {
+			s := startAt(t, arch, listen, "--workers", "1")
+			if resp, body := s.get("/fast"); resp.StatusCode != 200 || body != "fast\n" {
+				t.Errorf("on %s: status %d, %q", s.addr, resp.StatusCode, body)
+			}
+			s.stop()
+		}
+	})
+}
+
+func TestBadStart(t *testing.T) {
+	s := start(t, "prefork", "--workers", "1")
+	for _, c := range []struct {
+		want string
+		args []string
+	}{
+		{`unknown architecture "quantum": choose one of ` + strings.Join(names(), ", "), []string{"--arch", "quantum"}},
+		{"choose one of", nil},
+		{"listen on " + s.addr + ": address already in use", []string{"--arch", "prefork", "--listen", s.addr}},
+		{"--workers 0 is out of range", []string{"--arch", "prefork", "--workers", "0"}},
+		{"--keepalive -1s is negative", []string{"--arch", "prefork", "--keepalive", "-1s"}},
+		{"unknown flag: --wrokers", []string{"--arch", "prefork", "--wrokers", "3"}},
+		{"write 127.0.0.1:8080, [::1]:8080 or unix:/path", []string{"--arch", "prefork", "--listen", "here"}},
+		{"create the truth file", []string{"--arch", "prefork", "--listen", "127.0.0.1:0", "--truth", "/nowhere/truth"}},
+	} {
+		if out := mustFail(t, c.args...); !strings.Contains(out, c.want) {
+			t.Errorf("refserver %v says %q, want %q in it", c.args, out, c.want)
+		}
+	}
+}

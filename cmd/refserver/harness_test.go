@@ -1,0 +1,234 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"lapwing/cmd/refserver/truth"
+)
+
+// asServer makes the test binary behave as refserver: the tests drive the real
+// program, in processes of its own, without building it first.
+const asServer = "REFSERVER_TEST_RUN"
+
+// patience is how long the tests wait for what should happen at once.
+const patience = 20 * time.Second
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asServer) != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// server is a refserver under test.
+type server struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	addr   string
+	truth  string
+	stderr *bytes.Buffer // complete after stop
+	exited chan error
+}
+
+func command4test(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = append(os.Environ(), asServer+"=1")
+	return cmd
+}
+
+// start starts a server on a free port and waits until it is ready.
+func start(t *testing.T, arch string, args ...string) *server {
+	t.Helper()
+	return startAt(t, arch, "127.0.0.1:0", args...)
+}
+
+func startAt(t *testing.T, arch, listen string, args ...string) *server {
+	t.Helper()
+	s := &server{
+		t: t, truth: filepath.Join(t.TempDir(), "truth.jsonl"),
+		stderr: new(bytes.Buffer), exited: make(chan error, 1),
+	}
+	s.cmd = command4test(t, append([]string{"--arch", arch, "--listen", listen, "--truth", s.truth}, args...)...)
+	s.cmd.Stderr = s.stderr
+	stdout, err := s.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil {
+		_ = s.cmd.Wait()
+		t.Fatalf("the server never became ready: %s", s.stderr)
+	}
+	go func() {
+		_, _ = io.Copy(io.Discard, stdout)
+		s.exited <- s.cmd.Wait()
+	}()
+	t.Cleanup(s.kill)
+	s.addr = strings.TrimSpace(strings.TrimPrefix(line, "listening on "))
+	return s
+}
+
+// kill ends the server however it is.
+func (s *server) kill() {
+	if s.exited == nil {
+		return
+	}
+	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-s.exited:
+	case <-time.After(patience):
+		_ = s.cmd.Process.Kill()
+		<-s.exited
+	}
+	s.exited = nil
+}
+
+// stop ends the server with SIGTERM, demands that it exits well and returns
+// the truth.
+func (s *server) stop() []truth.Line {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		s.t.Fatal(err)
+	}
+	select {
+	case err := <-s.exited:
+		s.exited = nil
+		if err != nil {
+			s.t.Fatalf("exit after SIGTERM: %v: %s", err, s.stderr)
+		}
+	case <-time.After(patience):
+		s.t.Fatalf("still running %v after SIGTERM", patience)
+	}
+	return s.lines()
+}
+
+// lines reads the truth file as it is now.
+func (s *server) lines() []truth.Line {
+	s.t.Helper()
+	data, err := os.ReadFile(s.truth)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var lines []truth.Line
+	for raw := range bytes.Lines(data) {
+		var l truth.Line
+		d := json.NewDecoder(bytes.NewReader(raw))
+		d.DisallowUnknownFields()
+		if err := d.Decode(&l); err != nil {
+			s.t.Fatalf("line %q of the truth file: %v", raw, err)
+		}
+		lines = append(lines, l)
+	}
+	return lines
+}
+
+func (s *server) network() (network, address string) {
+	if path, ok := strings.CutPrefix(s.addr, "unix:"); ok {
+		return "unix", path
+	}
+	return "tcp", s.addr
+}
+
+// dial opens a raw connection.
+func (s *server) dial() net.Conn {
+	s.t.Helper()
+	network, address := s.network()
+	c, err := net.DialTimeout(network, address, patience)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { c.Close() })
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+		s.t.Fatal(err)
+	}
+	return c
+}
+
+// client is an HTTP client of its own, with its own connections.
+func (s *server) client() *http.Client {
+	transport := &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			network, address := s.network()
+			return new(net.Dialer).DialContext(ctx, network, address)
+		},
+		ExpectContinueTimeout: patience,
+	}
+	s.t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport, Timeout: patience}
+}
+
+func (s *server) url(path string) string { return "http://server.test" + path }
+
+// get makes one GET request on a connection of its own.
+func (s *server) get(path string) (*http.Response, string) {
+	s.t.Helper()
+	client := s.client()
+	defer client.CloseIdleConnections()
+	return do(s.t, client, s.request("GET", path, nil))
+}
+
+func (s *server) request(method, path string, body io.Reader) *http.Request {
+	s.t.Helper()
+	r, err := http.NewRequest(method, s.url(path), body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return r
+}
+
+func do(t *testing.T, client *http.Client, r *http.Request) (*http.Response, string) {
+	t.Helper()
+	resp, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp, string(body)
+}
+
+// mustFail runs refserver with arguments that it has to refuse and returns
+// what it says.
+func mustFail(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := command4test(t, args...).CombinedOutput()
+	if exit := new(exec.ExitError); !errors.As(err, &exit) || exit.ExitCode() != 1 {
+		t.Fatalf("refserver %v: %v, want exit status 1; output %q", args, err, out)
+	}
+	if lines := strings.Count(string(out), "\n"); lines != 1 {
+		t.Fatalf("refserver %v said more than one line: %q", args, out)
+	}
+	return string(out)
+}
+
+// eventually polls a condition.
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !condition(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not within %v: %s", patience, what)
+		}
+	}
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"lapwing/cmd/refserver/board"
+)
+
+// workerList is the body of /workers.
+type workerList struct {
+	Arch    string `json:"arch"`
+	Workers []struct {
+		board.Worker
+		State string `json:"state"`
+	} `json:"workers"`
+}
+
+func (s *server) workers() workerList {
+	s.t.Helper()
+	_, body := s.get("/workers")
+	var list workerList
+	if err := json.Unmarshal([]byte(body), &list); err != nil {
+		s.t.Fatal(err)
+	}
+	return list
+}
+
+// count is the number of workers in a state.
+func (l workerList) count(state string) int {
+	n := 0
+	for _, w := range l.Workers {
+		if w.State == state {
+			n++
+		}
+	}
+	return n
+}
+
+// TestPreforkWorkers checks who serves: processes, each on its first thread,
+// one request each at a time.
+func TestPreforkWorkers(t *testing.T) {
+	s := start(t, "prefork", "--workers", "3")
+	var all sync.WaitGroup
+	for range 2 {
+		all.Go(func() { s.get("/sleep?ms=300") })
+	}
+	eventually(t, "two sleeping workers, one that answers", func() bool { return s.workers().count("busy") == 3 })
+	all.Wait()
+	for _, l := range s.stop() {
+		if l.PID != l.TID || l.AcceptorTID != l.TID || l.PID == s.cmd.Process.Pid || l.Worker < 1 || l.Worker > 3 {
+			t.Errorf("served by %+v", l)
+		}
+	}
+}
+
+// TestPreforkBacklog checks where requests wait when all workers are busy:
+// before accept.
+func TestPreforkBacklog(t *testing.T) {
+	s := start(t, "prefork", "--workers", "1")
+	var all sync.WaitGroup
+	for range 3 {
+		all.Go(func() { s.get("/sleep?ms=50") })
+	}
+	all.Wait()
+	lines := s.stop()
+	for i, l := range lines[1:] {
+		if l.AcceptNS < lines[i].WriteLeaveNS {
+			t.Errorf("request %d was accepted while request %d was served", i+1, i)
+		}
+	}
+}
+
+func TestPreforkHeldWorker(t *testing.T) {
+	s := start(t, "prefork", "--workers", "2")
+	c := s.dial()
+	if _, err := io.WriteString(c, "GET /fast HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the kept-alive connection holds its worker", func() bool { return s.workers().count("held") == 1 })
+	c.Close()
+	eventually(t, "the worker is available again", func() bool { return s.workers().count("available") == 1 })
+}
+
+func TestKeepAliveTimeout(t *testing.T) {
+	s := start(t, "prefork", "--workers", "1", "--keepalive", "50ms")
+	c := s.dial()
+	if _, err := io.WriteString(c, "GET /fast HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(c)
+	if err != nil || strings.Contains(string(answer), "Connection: close") || !strings.HasSuffix(string(answer), "fast\n") {
+		t.Fatalf("answer until the server closed: %q, %v", answer, err)
+	}
+}
+
+func TestKeepAliveOff(t *testing.T) {
+	s := start(t, "prefork", "--workers", "1", "--keepalive", "0")
+	resp, _ := s.get("/fast")
+	if !resp.Close {
+		t.Error("the response does not say that the connection closes")
+	}
+	if lines := s.stop(); len(lines) != 1 || lines[0].Seq != 1 {
+		t.Errorf("truth is %+v", lines)
+	}
+}
+
+func TestPreforkRestart(t *testing.T) {
+	s := start(t, "prefork", "--workers", "2")
+	victim := s.workers().Workers[0].PID
+	if err := syscall.Kill(victim, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the master has replaced the worker", func() bool {
+		w := s.workers().Workers[0]
+		return w.PID != victim && w.State != "starting"
+	})
+}
+
+// TestPreforkOrphans kills the master in the hardest way.
+func TestPreforkOrphans(t *testing.T) {
+	s := start(t, "prefork", "--workers", "3")
+	list := s.workers()
+	if err := s.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range list.Workers {
+		eventually(t, "worker "+strconv.Itoa(w.PID)+" is gone", func() bool { return gone(w.PID) })
+	}
+	if lines := s.lines(); len(lines) != 1 {
+		t.Errorf("%d lines of truth, want the one request", len(lines))
+	}
+}
+
+// gone reports whether a process has ended; nobody may have reaped it yet.
+func gone(pid int) bool {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	return err != nil || strings.Contains(string(stat), ") Z ")
+}
