@@ -1,0 +1,177 @@
+package otlp
+
+import (
+	"fmt"
+	"net/url"
+	"time"
+)
+
+// The protocols that an endpoint can speak.
+const (
+	ProtocolGRPC         = "grpc"
+	ProtocolHTTPProtobuf = "http/protobuf"
+	ProtocolHTTPJSON     = "http/json"
+)
+
+// The compressions of what is sent.
+const (
+	CompressionNone = "none"
+	CompressionGzip = "gzip"
+)
+
+// Config says where traces and health metrics go, and which requests become
+// traces. A value that is set here wins over the OTEL_EXPORTER_OTLP_*
+// variable of the same meaning; an empty one leaves the choice to it.
+type Config struct {
+	// Endpoint is the base URL of the receiver, for instance
+	// http://127.0.0.1:4318. HTTP requests go to /v1/traces and /v1/metrics
+	// below it. Empty takes the environment's endpoint; with neither the
+	// export is off.
+	Endpoint string `koanf:"endpoint"`
+	// Protocol is grpc, http/protobuf or http/json. Empty without a variable
+	// means grpc on port 4317 and http/protobuf elsewhere.
+	Protocol string `koanf:"protocol"`
+	// Headers go with every upload; they often carry the receiver's key.
+	Headers map[string]string `koanf:"headers"`
+	// Compression is gzip or none.
+	Compression string `koanf:"compression"`
+	// TLS refines https endpoints.
+	TLS TLSConfig `koanf:"tls"`
+	// Timeout bounds one attempt to upload one batch. Zero leaves it to the
+	// environment, and without a variable to 10 s.
+	Timeout time.Duration `koanf:"timeout"`
+
+	// QueueSize is how many requests may wait for upload; what comes on top
+	// is dropped and counted.
+	QueueSize int `koanf:"queue_size"`
+	// BatchSize is how many requests, of up to five spans each, one upload
+	// carries at most.
+	BatchSize int `koanf:"batch_size"`
+	// BatchDelay is how long a request waits at most for its batch to fill.
+	BatchDelay time.Duration `koanf:"batch_delay"`
+	// Retry is what happens after a failure that may pass.
+	Retry RetryConfig `koanf:"retry"`
+
+	// URLQuery adds url.query to the spans. Queries often hold secrets.
+	URLQuery bool `koanf:"url_query"`
+	// Sampling chooses the requests that become traces.
+	Sampling SamplingConfig `koanf:"sampling"`
+	// Health is the export of the agent's own counters.
+	Health HealthConfig `koanf:"health"`
+}
+
+// TLSConfig refines the connection to an https endpoint. When any of CA, Cert
+// and Key is set, the certificate variables of the environment are ignored.
+type TLSConfig struct {
+	CA                 string `koanf:"ca"`   // PEM file; empty means the system's authorities
+	Cert               string `koanf:"cert"` // PEM file of the client certificate
+	Key                string `koanf:"key"`  // PEM file of its key
+	ServerName         string `koanf:"server_name"`
+	InsecureSkipVerify bool   `koanf:"insecure_skip_verify"`
+}
+
+// RetryConfig is an exponential back-off. A pause that the receiver asks for
+// takes the place of the computed one.
+type RetryConfig struct {
+	InitialInterval time.Duration `koanf:"initial_interval"`
+	MaxInterval     time.Duration `koanf:"max_interval"`
+	MaxElapsed      time.Duration `koanf:"max_elapsed"` // then the batch is given up
+}
+
+// HealthConfig is the export of the agent's own counters as metrics.
+type HealthConfig struct {
+	Enabled bool `koanf:"enabled"`
+	// Interval between two uploads. Zero leaves it to
+	// OTEL_METRIC_EXPORT_INTERVAL, and without it to one minute.
+	Interval time.Duration `koanf:"interval"`
+}
+
+// DefaultConfig keeps every request and takes the endpoint, if any, from the
+// environment.
+func DefaultConfig() Config {
+	return Config{
+		QueueSize:  4096,
+		BatchSize:  256,
+		BatchDelay: time.Second,
+		Retry: RetryConfig{
+			InitialInterval: time.Second,
+			MaxInterval:     15 * time.Second,
+			MaxElapsed:      time.Minute,
+		},
+		Sampling: SamplingConfig{Ratio: 1, FollowParent: true, KeepFailed: true},
+		Health:   HealthConfig{Enabled: true},
+	}
+}
+
+// Validate reports the first key whose value cannot work. It reads no file
+// and connects to nothing.
+func (c Config) Validate() error {
+	for _, check := range []func() error{c.checkTransport, c.TLS.check, c.checkQueue, c.Retry.check, c.Sampling.check} {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	if c.Health.Interval < 0 {
+		return fmt.Errorf("health.interval %v: want a positive duration, or 0 for the default", c.Health.Interval)
+	}
+	return nil
+}
+
+func (c Config) checkTransport() error {
+	if c.Endpoint != "" {
+		u, err := url.Parse(c.Endpoint)
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return fmt.Errorf("endpoint %q: want a URL such as http://127.0.0.1:4318", c.Endpoint)
+		}
+		if u.Scheme == "http" && c.TLS != (TLSConfig{}) {
+			return fmt.Errorf("tls is set but endpoint %q is not encrypted: use https://, or remove tls", c.Endpoint)
+		}
+	}
+	switch c.Protocol {
+	case "", ProtocolGRPC, ProtocolHTTPProtobuf, ProtocolHTTPJSON:
+	default:
+		return fmt.Errorf("protocol %q: want %s, %s or %s", c.Protocol, ProtocolGRPC, ProtocolHTTPProtobuf, ProtocolHTTPJSON)
+	}
+	switch c.Compression {
+	case "", CompressionNone, CompressionGzip:
+	default:
+		return fmt.Errorf("compression %q: want %s or %s", c.Compression, CompressionGzip, CompressionNone)
+	}
+	if c.Timeout < 0 {
+		return fmt.Errorf("timeout %v: want a positive duration, or 0 for the default", c.Timeout)
+	}
+	return nil
+}
+
+func (c TLSConfig) check() error {
+	if (c.Cert == "") != (c.Key == "") {
+		return fmt.Errorf("tls.cert %q and tls.key %q: a client certificate needs both", c.Cert, c.Key)
+	}
+	return nil
+}
+
+func (c Config) checkQueue() error {
+	if c.BatchSize < 1 {
+		return fmt.Errorf("batch_size %d: want at least 1", c.BatchSize)
+	}
+	if c.QueueSize < c.BatchSize {
+		return fmt.Errorf("queue_size %d: want at least batch_size, which is %d", c.QueueSize, c.BatchSize)
+	}
+	if c.BatchDelay <= 0 {
+		return fmt.Errorf("batch_delay %v: want a positive duration", c.BatchDelay)
+	}
+	return nil
+}
+
+func (c RetryConfig) check() error {
+	if c.InitialInterval <= 0 {
+		return fmt.Errorf("retry.initial_interval %v: want a positive duration", c.InitialInterval)
+	}
+	if c.MaxInterval < c.InitialInterval {
+		return fmt.Errorf("retry.max_interval %v: want at least initial_interval, which is %v", c.MaxInterval, c.InitialInterval)
+	}
+	if c.MaxElapsed <= 0 {
+		return fmt.Errorf("retry.max_elapsed %v: want a positive duration", c.MaxElapsed)
+	}
+	return nil
+}

@@ -1,0 +1,227 @@
+package otlp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
+
+	"lapwing/collectors/request"
+	"lapwing/exporters"
+)
+
+var _ exporters.Exporter = (*Exporter)(nil)
+
+// cause numbers why a request that was sampled did not reach the receiver.
+type cause int
+
+const (
+	causeQueueFull cause = iota // the receiver is slower than the requests
+	causeRejected               // the receiver refused the batch for good
+	causeGaveUp                 // retries went on for retry.max_elapsed
+	causePartial                // the receiver took the batch but not all spans
+	causeShutdown               // the agent ended first
+	causeUntimed                // no probe saw any moment of the request
+	numCauses
+)
+
+var causeNames = [numCauses]string{"queue_full", "rejected", "gave_up", "partial_success", "shutdown", "untimed"}
+
+// Exporter sends requests as traces to one OTLP receiver.
+type Exporter struct {
+	batchSize int
+	sampler   *sampler
+	queue     *queue
+	builder   *builder
+	uploader  uploader
+	client    otlptrace.Client
+	outage    outage
+	dropped   [numCauses]atomic.Uint64
+
+	full    chan struct{}   // a whole batch waits
+	running context.Context // ends when Shutdown begins
+	stop    context.CancelCauseFunc
+	abort   context.Context // ends when Shutdown's time is over
+	cut     context.CancelFunc
+	done    chan struct{}
+	once    sync.Once
+}
+
+// New starts an exporter. It does not connect: a receiver that is away now is
+// found when it comes. The clock turns stamps into wall time; log hears of
+// outages, once each. Without an endpoint the error is ErrNoEndpoint.
+func New(c Config, clock *request.Clock, log *slog.Logger) (*Exporter, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	to, err := c.target(traces)
+	if err != nil {
+		return nil, err
+	}
+	res, err := newResources(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	client := newTraceClient(c, to)
+	if err := client.Start(context.Background()); err != nil {
+		return nil, fmt.Errorf("preparing the export to %s: %w", to, err)
+	}
+	e := &Exporter{
+		batchSize: c.BatchSize,
+		sampler:   newSampler(c.Sampling),
+		queue:     newQueue(c.QueueSize),
+		builder:   newBuilder(clock, c.URLQuery, res),
+		client:    client,
+		outage:    outage{log: log.With("endpoint", to.String()), what: "traces"},
+		full:      make(chan struct{}, 1),
+		done:      make(chan struct{}),
+	}
+	e.uploader = uploader{client: client, timeout: to.timeout, retry: c.Retry, failing: e.outage.begin}
+	e.running, e.stop = context.WithCancelCause(context.Background())
+	e.abort, e.cut = context.WithCancel(context.Background())
+	go e.run(c.BatchDelay)
+	return e, nil
+}
+
+// Export takes r into the queue if it is sampled. It gives r identifiers when
+// r has none. It does not allocate for a request that is sampled out.
+func (e *Exporter) Export(r *request.Request) {
+	v := e.sampler.decide(r)
+	if v.reason == sampledOut {
+		return
+	}
+	if !r.End().Seen() {
+		e.drop(causeUntimed, 1)
+		return
+	}
+	AssignIDs(r)
+	switch e.queue.push(r, v, e.batchSize) {
+	case pushedFull:
+		e.drop(causeQueueFull, 1)
+	case pushedClosed:
+		e.drop(causeShutdown, 1)
+	case pushedBatch:
+		select {
+		case e.full <- struct{}{}:
+		default: // the worker knows already
+		}
+	}
+}
+
+// Dropped counts, per cause, the sampled requests that did not reach the
+// receiver. Under partial_success it counts every request of a batch that may
+// have lost a span: the receiver says how many, not which. It is safe for
+// concurrent use.
+func (e *Exporter) Dropped() map[string]uint64 {
+	counts := make(map[string]uint64)
+	for c := range e.dropped {
+		if n := e.dropped[c].Load(); n > 0 {
+			counts[causeNames[c]] = n
+		}
+	}
+	return counts
+}
+
+func (e *Exporter) drop(c cause, n int) { e.dropped[c].Add(uint64(n)) }
+
+// Shutdown uploads what is queued, within ctx, and ends the worker. A batch
+// that fails now is not tried again, and neither are those behind it.
+func (e *Exporter) Shutdown(ctx context.Context) error {
+	var err error
+	e.once.Do(func() { err = e.shutdown(ctx) })
+	return err
+}
+
+func (e *Exporter) shutdown(ctx context.Context) error {
+	before := e.dropped[causeShutdown].Load()
+	e.queue.close()
+	e.stop(errStopping)
+	release := context.AfterFunc(ctx, e.cut)
+	<-e.done
+	release()
+	e.cut()
+	// Nothing is on its way any more, so stopping the client does not wait.
+	if err := e.client.Stop(context.WithoutCancel(ctx)); err != nil {
+		return fmt.Errorf("closing the connection to the receiver: %w", err)
+	}
+	if lost := e.dropped[causeShutdown].Load() - before; lost > 0 {
+		return fmt.Errorf("%d requests were not delivered before the end, see the log for why", lost)
+	}
+	return nil
+}
+
+// run is the worker.
+func (e *Exporter) run(delay time.Duration) {
+	defer close(e.done)
+	tick := time.NewTicker(delay)
+	defer tick.Stop()
+	for {
+		select {
+		case <-e.full:
+			e.flush(e.batchSize)
+		case <-tick.C:
+			e.flush(1)
+		case <-e.running.Done():
+			e.flush(1)
+			e.discard()
+			return
+		}
+	}
+}
+
+// flush uploads batches as long as at least atLeast requests wait. While the
+// exporter shuts down, the first failure ends it.
+func (e *Exporter) flush(atLeast int) {
+	items := make([]*item, 0, e.batchSize)
+	for {
+		items = e.queue.take(items[:0], atLeast, e.batchSize)
+		if len(items) == 0 {
+			return
+		}
+		batch, spans := e.builder.build(items)
+		requests := len(items)
+		e.queue.release(items)
+		r, err := e.uploader.upload(e.running, e.abort, batch)
+		e.settle(requests, spans, r, err)
+		if err != nil && !errors.Is(err, errRejected) && e.running.Err() != nil {
+			return
+		}
+	}
+}
+
+// settle counts and reports what became of a batch.
+func (e *Exporter) settle(requests, spans int, r *reply, err error) {
+	switch {
+	case err == nil:
+		e.outage.end()
+		e.settlePartial(requests, spans, r)
+	case errors.Is(err, errRejected):
+		e.drop(causeRejected, requests)
+		e.outage.begin(err)
+	case e.running.Err() != nil:
+		e.drop(causeShutdown, requests)
+		e.outage.begin(err)
+	default:
+		e.drop(causeGaveUp, requests)
+		e.outage.begin(err)
+	}
+}
+
+func (e *Exporter) settlePartial(requests, spans int, r *reply) {
+	if r.rejected <= 0 {
+		e.outage.complain("")
+		return
+	}
+	e.drop(causePartial, int(min(r.rejected, int64(requests))))
+	e.outage.complain(fmt.Sprintf("%d of %d spans rejected: %s", r.rejected, spans, shorten(r.complaint)))
+}
+
+// discard drops what a failed last flush left.
+func (e *Exporter) discard() {
+	e.drop(causeShutdown, e.queue.length())
+}

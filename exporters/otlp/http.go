@@ -1,0 +1,120 @@
+package otlp
+
+import (
+	"strconv"
+	"strings"
+
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+
+	"lapwing/collectors/request"
+)
+
+// knownMethods are those that may name a span; anything else could be chosen
+// by a client to fill a backend with names.
+var knownMethods = map[string]bool{
+	"CONNECT": true, "DELETE": true, "GET": true, "HEAD": true, "OPTIONS": true,
+	"PATCH": true, "POST": true, "PUT": true, "QUERY": true, "TRACE": true,
+}
+
+// spanName is the method and the route template. Without a template it is the
+// method, never the path.
+func spanName(i *item) string {
+	method := i.req.Method
+	if !knownMethods[method] {
+		method = "HTTP"
+	}
+	if i.route != "" {
+		return method + " " + validText(i.route)
+	}
+	return method
+}
+
+// http adds the attributes that the HTTP conventions ask of a server span.
+func (a *attrs) http(i *item, withQuery bool) {
+	r := &i.req
+	a.method(r.Method)
+	a.bytes(semconv.URLPathKey, r.Path)
+	if withQuery {
+		a.bytes(semconv.URLQueryKey, i.query)
+	}
+	a.text(semconv.HTTPRouteKey, i.route)
+	if r.Status != 0 {
+		a.number(semconv.HTTPResponseStatusCodeKey, int64(r.Status))
+	}
+	a.text(semconv.ErrorTypeKey, errorType(r))
+	a.bytes(semconv.UserAgentOriginalKey, i.userAgent)
+	a.protocol(r.Protocol)
+	a.number(semconv.HTTPRequestSizeKey, int64(r.RequestBytes))
+	if r.WriteFirst.Seen() {
+		a.number(semconv.HTTPResponseSizeKey, int64(r.ResponseBytes))
+	}
+}
+
+func (a *attrs) method(method string) {
+	if knownMethods[method] {
+		a.text(semconv.HTTPRequestMethodKey, method)
+		return
+	}
+	a.text(semconv.HTTPRequestMethodKey, "_OTHER")
+	a.text(semconv.HTTPRequestMethodOriginalKey, method)
+}
+
+// errorType is the request's own, or else the status that makes it a failure.
+func errorType(r *request.Request) string {
+	if r.Error == "" && r.Status >= 500 {
+		return strconv.Itoa(r.Status)
+	}
+	return r.Error
+}
+
+// protocol adds what "http/1.1" or "fastcgi" says.
+func (a *attrs) protocol(protocol string) {
+	name, version, _ := strings.Cut(protocol, "/")
+	if name == "http" {
+		a.text(semconv.URLSchemeKey, "http")
+	}
+	a.text(semconv.NetworkProtocolNameKey, name)
+	a.text(semconv.NetworkProtocolVersionKey, version)
+}
+
+// network adds both ends of the connection. The server's name is the one the
+// client used, in the Host header; without one it is the socket's address.
+func (a *attrs) network(r *request.Request) {
+	name, port := splitHost(r.Host)
+	if r.Local.IsUn {
+		a.text(semconv.NetworkTransportUnix.Key, semconv.NetworkTransportUnix.Value.AsString())
+		if len(name) == 0 {
+			name, port = r.Local.Unix, 0
+		}
+		a.server(name, port)
+		a.bytes(semconv.NetworkLocalAddressKey, r.Local.Unix)
+		a.bytes(semconv.NetworkPeerAddressKey, r.Peer.Unix)
+		return
+	}
+	if local := r.Local.Addr; local.IsValid() {
+		a.text(semconv.NetworkTransportTCP.Key, semconv.NetworkTransportTCP.Value.AsString())
+		address := local.Addr().Unmap().String()
+		if len(name) == 0 {
+			name = []byte(address)
+		}
+		if port == 0 {
+			port = int64(local.Port())
+		}
+		a.text(semconv.NetworkLocalAddressKey, address)
+		a.number(semconv.NetworkLocalPortKey, int64(local.Port()))
+	}
+	a.server(name, port)
+	if peer := r.Peer.Addr; peer.IsValid() {
+		address := peer.Addr().Unmap().String()
+		a.text(semconv.ClientAddressKey, address)
+		a.text(semconv.NetworkPeerAddressKey, address)
+		a.number(semconv.NetworkPeerPortKey, int64(peer.Port()))
+	}
+}
+
+func (a *attrs) server(name []byte, port int64) {
+	a.bytes(semconv.ServerAddressKey, name)
+	if port != 0 {
+		a.number(semconv.ServerPortKey, port)
+	}
+}

@@ -1,0 +1,90 @@
+package otlp
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/google/uuid"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/resource"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	resourcepb "go.opentelemetry.io/proto/otlp/resource/v1"
+)
+
+// scopeName is the instrumentation scope of all telemetry of the agent.
+const scopeName = "lapwing"
+
+// unknownService stands for a server that could not be identified.
+const unknownService = "unknown_service"
+
+// resources makes the resource of each service on this host.
+type resources struct {
+	common []attribute.KeyValue // host.name and OTEL_RESOURCE_ATTRIBUTES
+	host   string               // what tells this host from others
+}
+
+// newResources looks up what all services share. A host without a machine
+// identifier is told apart by its name.
+func newResources(ctx context.Context) (*resources, error) {
+	found, err := resource.New(ctx, resource.WithHost(), resource.WithFromEnv())
+	if err != nil {
+		return nil, fmt.Errorf("describing the host (check OTEL_RESOURCE_ATTRIBUTES): %w", err)
+	}
+	r := new(resources)
+	for _, kv := range found.Attributes() {
+		switch kv.Key {
+		case semconv.HostNameKey:
+			r.host = kv.Value.AsString()
+		case semconv.ServiceNameKey, semconv.ServiceInstanceIDKey:
+			continue // in the environment they name the agent, not the servers
+		}
+		r.common = append(r.common, kv)
+	}
+	id, err := resource.New(ctx, resource.WithHostID())
+	if v, ok := id.Set().Value(semconv.HostIDKey); ok && err == nil {
+		r.host = v.AsString()
+	}
+	return r, nil
+}
+
+// attributes describes a service. The instance identifier is the same after a
+// restart of the server or of the agent.
+func (r *resources) attributes(service string) []attribute.KeyValue {
+	if service == "" {
+		service = unknownService
+	}
+	return append([]attribute.KeyValue{
+		semconv.ServiceName(validText(service)),
+		semconv.ServiceInstanceID(instanceID(r.host, service)),
+		semconv.TelemetrySDKName(scopeName),
+		semconv.TelemetrySDKLanguageGo,
+		semconv.TelemetrySDKVersion(version()),
+	}, r.common...)
+}
+
+// instanceNamespace is the UUID namespace that the service conventions fix
+// for instance identifiers that are derived from other facts.
+var instanceNamespace = uuid.MustParse("4d63009a-8d0f-11ee-aad7-4c796ed8e320")
+
+func instanceID(host, service string) string {
+	return uuid.NewSHA1(instanceNamespace, []byte(host+"/"+service)).String()
+}
+
+// of is the resource of a service as it goes over the wire.
+func (r *resources) of(service string) *resourcepb.Resource {
+	a := attrs{slab: new(slab[attr])}
+	for _, kv := range r.attributes(service) {
+		a.text(kv.Key, kv.Value.Emit())
+	}
+	return &resourcepb.Resource{Attributes: a.list}
+}
+
+// version is the version of the agent's module, as the build recorded it.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "unknown"
+	}
+	return info.Main.Version
+}

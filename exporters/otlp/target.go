@@ -1,0 +1,166 @@
+package otlp
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// ErrNoEndpoint means that neither the configuration nor the environment
+// names a receiver.
+var ErrNoEndpoint = errors.New("no OTLP endpoint: set endpoint, or OTEL_EXPORTER_OTLP_ENDPOINT")
+
+const (
+	envPrefix      = "OTEL_EXPORTER_OTLP_"
+	defaultTimeout = 10 * time.Second
+)
+
+// signal is one of the kinds of telemetry that have variables and a URL path
+// of their own.
+type signal struct {
+	env  string
+	path string
+}
+
+var (
+	traces  = signal{env: "TRACES_", path: "/v1/traces"}
+	metrics = signal{env: "METRICS_", path: "/v1/metrics"}
+)
+
+// lookup returns the signal's own variable or else the general one, and the
+// name of the one that was set.
+func (s signal) lookup(name string) (value, variable string) {
+	for _, variable := range []string{envPrefix + s.env + name, envPrefix + name} {
+		if v := strings.TrimSpace(os.Getenv(variable)); v != "" {
+			return v, variable
+		}
+	}
+	return "", ""
+}
+
+// target is where one signal goes: the configuration and the environment,
+// resolved. Headers and compression are not here: the client libraries read
+// their variables.
+type target struct {
+	protocol string
+	host     string // host:port for HTTP, any gRPC target for gRPC
+	path     string // of the URL, HTTP only
+	secure   bool
+	tls      *tls.Config // nil unless secure
+	timeout  time.Duration
+}
+
+// String is the target as an operator knows it.
+func (t target) String() string {
+	scheme := "http"
+	if t.secure {
+		scheme = "https"
+	}
+	if t.protocol == ProtocolGRPC {
+		return scheme + "://" + t.host
+	}
+	return scheme + "://" + t.host + t.path
+}
+
+// Enabled reports whether traces have somewhere to go.
+func (c Config) Enabled() bool { return c.enabled(traces) }
+
+// HealthEnabled reports whether health metrics are wanted and have somewhere
+// to go.
+func (c Config) HealthEnabled() bool { return c.Health.Enabled && c.enabled(metrics) }
+
+func (c Config) enabled(s signal) bool {
+	value, _ := s.lookup("ENDPOINT")
+	return c.Endpoint != "" || value != ""
+}
+
+func (c Config) target(s signal) (target, error) {
+	t, err := c.endpoint(s)
+	if err != nil {
+		return target{}, err
+	}
+	if t.protocol, err = c.protocol(s, t.host); err != nil {
+		return target{}, err
+	}
+	if t.timeout, err = c.timeout(s); err != nil {
+		return target{}, err
+	}
+	if t.secure {
+		t.tls, err = c.tlsConfig(s)
+	}
+	return t, err
+}
+
+func (c Config) endpoint(s signal) (target, error) {
+	if c.Endpoint != "" {
+		return parseEndpoint(c.Endpoint, "endpoint", s.path)
+	}
+	value, variable := s.lookup("ENDPOINT")
+	if value == "" {
+		return target{}, ErrNoEndpoint
+	}
+	below := s.path
+	if variable != envPrefix+"ENDPOINT" {
+		below = "" // a signal's own variable holds the whole URL
+	}
+	if !strings.Contains(value, "://") {
+		insecure, _ := s.lookup("INSECURE")
+		return target{host: value, path: s.path, secure: !strings.EqualFold(insecure, "true")}, nil
+	}
+	return parseEndpoint(value, variable, below)
+}
+
+// parseEndpoint reads a URL that key names, and appends the path below it.
+func parseEndpoint(raw, key, below string) (target, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return target{}, fmt.Errorf("%s %q is not a URL: %w", key, raw, err)
+	}
+	switch u.Scheme {
+	case "http", "https":
+		if u.Host == "" {
+			return target{}, fmt.Errorf("%s %q has no host: want a URL such as http://127.0.0.1:4318", key, raw)
+		}
+		return target{host: u.Host, path: path.Join("/", u.Path, below), secure: u.Scheme == "https"}, nil
+	}
+	// What else gRPC can resolve: dns:///host:port, unix:///path.
+	return target{host: raw, path: below, secure: u.Scheme != "unix"}, nil
+}
+
+func (c Config) protocol(s signal, host string) (string, error) {
+	if c.Protocol != "" {
+		return c.Protocol, nil
+	}
+	value, variable := s.lookup("PROTOCOL")
+	switch value {
+	case ProtocolGRPC, ProtocolHTTPProtobuf, ProtocolHTTPJSON:
+		return value, nil
+	case "":
+		if strings.HasSuffix(host, ":4317") {
+			return ProtocolGRPC, nil
+		}
+		return ProtocolHTTPProtobuf, nil
+	}
+	return "", fmt.Errorf("%s %q: want %s, %s or %s", variable, value, ProtocolGRPC, ProtocolHTTPProtobuf, ProtocolHTTPJSON)
+}
+
+func (c Config) timeout(s signal) (time.Duration, error) {
+	if c.Timeout > 0 {
+		return c.Timeout, nil
+	}
+	value, variable := s.lookup("TIMEOUT")
+	if value == "" {
+		return defaultTimeout, nil
+	}
+	ms, err := strconv.Atoi(value)
+	if err != nil || ms <= 0 {
+		return 0, fmt.Errorf("%s %q: want a positive number of milliseconds", variable, value)
+	}
+	return time.Duration(ms) * time.Millisecond, nil
+}

@@ -1,0 +1,65 @@
+package otlp
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+)
+
+// A tracestate is a list of vendors' members, "ot=th:8;rv:…,other=…". The ot
+// member is OpenTelemetry's own: th is the sampling threshold, rv a source of
+// randomness that replaces the trace's identifier.
+
+const rvDigits = randomBits / 4
+
+// stateRandomness returns the rv of a tracestate. It does not allocate.
+func stateRandomness(state []byte) (uint64, bool) {
+	for len(state) > 0 {
+		var member []byte
+		member, state, _ = bytes.Cut(state, []byte(","))
+		fields, ok := bytes.CutPrefix(bytes.TrimSpace(member), []byte("ot="))
+		if !ok {
+			continue
+		}
+		for len(fields) > 0 {
+			var field []byte
+			field, fields, _ = bytes.Cut(fields, []byte(";"))
+			if rv, ok := bytes.CutPrefix(field, []byte("rv:")); ok && len(rv) == rvDigits {
+				return parseHex(rv)
+			}
+		}
+	}
+	return 0, false
+}
+
+func parseHex(digits []byte) (uint64, bool) {
+	v, err := strconv.ParseUint(string(digits), 16, 64)
+	return v, err == nil
+}
+
+// withThreshold returns state with its sampling threshold replaced. An empty
+// threshold returns state as it came.
+func withThreshold(state []byte, threshold string) string {
+	if threshold == "" {
+		return string(state)
+	}
+	fields := []string{"th:" + threshold}
+	var others []string
+	for member := range strings.SplitSeq(string(state), ",") {
+		member = strings.TrimSpace(member)
+		own, ok := strings.CutPrefix(member, "ot=")
+		if !ok {
+			if member != "" {
+				others = append(others, member)
+			}
+			continue
+		}
+		for field := range strings.SplitSeq(own, ";") {
+			if field != "" && !strings.HasPrefix(field, "th:") {
+				fields = append(fields, field)
+			}
+		}
+	}
+	// The member that changed goes first, as the Trace Context standard asks.
+	return strings.Join(append([]string{"ot=" + strings.Join(fields, ";")}, others...), ",")
+}
