@@ -1,0 +1,47 @@
+# The kernel matrix: tests as static binaries, as root, in guests that boot
+# other kernels. Included by the Makefile; the page is docs/kernels.md.
+
+# The series, and the probe plans that each of them can carry.
+KERNELS      ?= 6.1 6.12
+PLANS_ON_6.1  = syscall
+PLANS_ON_6.12 = socket,syscall
+
+# What runs in a guest: all tests of the probes, the hard cases of the agent.
+GUEST_PROBES    ?= ./probes/socket
+GUEST_E2E       ?= ./agent/e2e
+GUEST_E2E_TESTS ?= ^TestHard
+# Seconds for one test binary. The guest's own limit is higher, so that a test
+# that hangs ends with its goroutines on the screen.
+GUEST_SECONDS   ?= 150
+
+GUEST_BIN := build/kernels/bin
+GUEST_RUN  = tools/kernels/run --timeout $$(($(GUEST_SECONDS) + 30)) --env LAPWING_TEST_PLANS=$(PLANS_ON_$*)
+
+.PHONY: test-kernels
+test-kernels: kernel-guests $(KERNELS:%=test-kernel-%) ## probe tests and hard cases on the kernels of KERNELS
+
+.PHONY: $(KERNELS:%=test-kernel-%)
+$(KERNELS:%=test-kernel-%): test-kernel-%: guest-binaries
+	@echo "== $*: $(GUEST_PROBES), plans $(PLANS_ON_$*)"
+	@for test in $(notdir $(GUEST_PROBES)); do \
+		$(GUEST_RUN) --kernel $* --bin $(GUEST_BIN)/$$test.test \
+			-- $$test.test -test.v -test.timeout $(GUEST_SECONDS)s; \
+	done
+	@echo "== $*: $(GUEST_E2E) $(GUEST_E2E_TESTS), plans $(PLANS_ON_$*)"
+	@$(GUEST_RUN) --kernel $* --env LAPWING_BIN=/bin/lapwing --bin bin/lapwing --bin $(GUEST_BIN)/e2e.test \
+		-- e2e.test -test.v -test.run '$(GUEST_E2E_TESTS)' -test.timeout $(GUEST_SECONDS)s
+
+# A binary without tests would pass in every guest, so that is an error here.
+.PHONY: guest-binaries
+guest-binaries: build
+	@mkdir -p $(GUEST_BIN)
+	CGO_ENABLED=0 $(GO) test -c -trimpath -o $(GUEST_BIN)/ $(GUEST_PROBES) $(GUEST_E2E)
+	@for test in $(notdir $(GUEST_PROBES)); do \
+		[[ -n $$($(GUEST_BIN)/$$test.test -test.list .) ]] || { echo "kernels: $$test has no tests" >&2; exit 1; }; \
+	done
+	@[[ -n $$($(GUEST_BIN)/e2e.test -test.list '$(GUEST_E2E_TESTS)') ]] || \
+		{ echo "kernels: $(GUEST_E2E) has no test named $(GUEST_E2E_TESTS)" >&2; exit 1; }
+
+.PHONY: kernel-guests
+kernel-guests: ## the guests report failures, panics and timeouts, and leave nothing running
+	@tools/kernels/selftest $(firstword $(KERNELS))
