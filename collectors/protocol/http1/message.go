@@ -1,0 +1,85 @@
+package http1
+
+import (
+	"bytes"
+
+	"lapwing/collectors/request"
+)
+
+// Names of the versions in request.Request.Protocol.
+const (
+	ProtocolHTTP10 = "http/1.0"
+	ProtocolHTTP11 = "http/1.1"
+)
+
+// Message is what HTTP/1 knows of a request beyond what all protocols share. A
+// slice is nil, and a number 0, when its fact was not seen.
+type Message struct {
+	RawMethod   []byte // the method as sent, where Request.Method is MethodOther
+	Query       []byte // without the question mark
+	UserAgent   []byte
+	TraceParent []byte // as sent: see ParseTraceParent
+	TraceState  []byte
+
+	RequestHeadLen  int // bytes, blank line included
+	ResponseHeadLen int
+}
+
+var _ request.Detail = (*Message)(nil)
+
+// Clone implements request.Detail.
+func (m *Message) Clone() request.Detail {
+	c := *m
+	c.RawMethod = bytes.Clone(m.RawMethod)
+	c.Query = bytes.Clone(m.Query)
+	c.UserAgent = bytes.Clone(m.UserAgent)
+	c.TraceParent = bytes.Clone(m.TraceParent)
+	c.TraceState = bytes.Clone(m.TraceState)
+	return &c
+}
+
+// Describe fills Protocol, Method, Path, Status, Host and Detail of r from the
+// heads and makes m its detail. Either head may be nil when it was not seen;
+// what the other gave before is then kept. It copies no bytes: r and m view
+// into what the heads view into.
+func Describe(r *request.Request, req *RequestHead, resp *ResponseHead, m *Message) {
+	r.Detail = m
+	if req != nil {
+		r.Method, r.Path, r.Host = req.Method, req.Path, req.Host
+		m.RawMethod = nil
+		if req.Method == MethodOther {
+			m.RawMethod = req.RawMethod
+		}
+		m.Query, m.UserAgent = req.Query, req.UserAgent
+		m.TraceParent, m.TraceState = req.TraceParent, req.TraceState
+		m.RequestHeadLen = req.HeadLen
+	}
+	if resp != nil {
+		r.Status = resp.Status
+		m.ResponseHeadLen = resp.HeadLen
+	}
+	r.Protocol = protocolOf(r.Protocol, req, resp)
+}
+
+// protocolOf names the version: the request's, else the response's, else what
+// was known before.
+func protocolOf(known string, req *RequestHead, resp *ResponseHead) string {
+	switch {
+	case req != nil && !req.LineCut:
+		return protocolName(req.Minor)
+	case known != "":
+		return known
+	case resp != nil && resp.Status != 0:
+		return protocolName(resp.Minor)
+	case req != nil && req.Method != "":
+		return ProtocolHTTP11
+	}
+	return ""
+}
+
+func protocolName(minor int) string {
+	if minor == 0 {
+		return ProtocolHTTP10
+	}
+	return ProtocolHTTP11
+}

@@ -1,0 +1,288 @@
+package http1
+
+import (
+	"slices"
+	"time"
+
+	"lapwing/collectors/request"
+)
+
+// Bounds of what one connection may hold.
+const (
+	maxOutstanding = 1000    // requests without a complete response
+	maxHead        = 8 << 10 // bytes of one head, per direction
+	maxKept        = 8 << 10 // bytes of facts of all outstanding requests
+	maxFree        = 16      // exchanges kept for reuse
+)
+
+// Counts are what a Pairer had to give up.
+type Counts struct {
+	// Desynced counts how often the place in a direction was lost, because
+	// bytes were not at hand or a length was not true.
+	Desynced uint64
+	// Overflowed counts requests that are not reported because too many were
+	// outstanding.
+	Overflowed uint64
+	// HeadsCut counts heads of which something was not at hand or not kept.
+	HeadsCut uint64
+	// Unpaired counts what looked like a message and has no counterpart:
+	// responses to nothing, bytes taken for a request that were none, requests
+	// in bytes that a tunnel made its own.
+	Unpaired uint64
+}
+
+// Pairer frames the requests and responses of one connection from its reads
+// and writes and pairs them. It is not safe for concurrent use.
+type Pairer struct {
+	conn request.Request // what all requests of the connection share
+	done func(*request.Request)
+
+	queue     []*exchange // requests without a complete response, oldest first
+	free      []*exchange
+	untracked int    // requests behind those of the queue, not kept
+	seq       uint32 // of the newest request
+	kept      int    // bytes of facts kept
+	begins    uint64 // requests begun
+
+	in        inbound
+	out       outbound
+	unseen    reading       // reads that no request is known to be in
+	writes    uint64        // number of the latest write
+	lastEnter request.Stamp // entry of the last write of the latest response
+
+	req    RequestHead // the latest heads that were parsed
+	resp   ResponseHead
+	counts Counts
+	tunnel bool
+	closed bool
+}
+
+// NewPairer returns the pairer of a connection that is between two requests.
+// The base gives what all requests share (Conn, addresses, service, acceptor,
+// the stamps established and accepted) and the Seq of the last request that
+// was already reported.
+//
+// Each finished request is handed to done, in order; it is valid only until
+// done returns.
+func NewPairer(base request.Request, done func(*request.Request)) *Pairer {
+	shared := request.Request{
+		Stamps: request.Stamps{Established: base.Established, Accepted: base.Accepted},
+		Conn:   base.Conn, AcceptorTID: base.AcceptorTID,
+		Local: base.Local, Peer: base.Peer, Service: base.Service,
+	}
+	return &Pairer{conn: *shared.Clone(), done: done, seq: base.Seq}
+}
+
+// Seed takes in a request that was under way when the connection began to
+// report each read and write: its stamps, flags and parts so far, the first of
+// the readBytes bytes read of it, and the first of the respBytes bytes of its
+// response. Seeds come before the first event, the oldest request first. What
+// was read may turn out to be several requests.
+func (p *Pairer) Seed(r request.Request, head []byte, readBytes uint64, respHead []byte, respBytes uint64) {
+	if p.closed || p.tunnel {
+		return
+	}
+	rd := readingOfSeed(&r, head, readBytes)
+	if p.in.place != atStart {
+		switch {
+		case p.in.lost():
+			p.in.reset()
+		case p.beginsRequest(rd.data):
+			p.counts.Desynced++
+			p.in.reset()
+		default:
+			rd.seed = nil // the rest of the request before it
+		}
+	}
+	p.read(&rd)
+	w := writingOfSeed(&r, respHead, respBytes)
+	p.write(&w)
+}
+
+// Handle takes in the next event of the connection.
+func (p *Pairer) Handle(ev *Event) {
+	if p.closed || p.tunnel {
+		return
+	}
+	switch ev.Kind {
+	case Read:
+		rd := readingOf(ev)
+		p.read(&rd)
+	case Write:
+		w := writingOf(ev)
+		p.write(&w)
+	case Close:
+		p.close(ev)
+	}
+}
+
+// Expire hands out a request whose response can no longer be seen to end,
+// because its place was lost, if nothing was written of it for that long.
+// Without it, such a request is handed out when the next response begins or
+// the connection ends.
+func (p *Pairer) Expire(now request.Stamp, silence time.Duration) {
+	if p.out.begun && p.out.lost() && between(p.out.exit, now) >= silence {
+		p.finish()
+	}
+}
+
+// Tunnel reports whether the connection stopped to speak HTTP/1 after an
+// upgrade. No more requests come of it.
+func (p *Pairer) Tunnel() bool { return p.tunnel }
+
+// Desynced is Counts().Desynced.
+func (p *Pairer) Desynced() uint64 { return p.counts.Desynced }
+
+// Counts tells what was given up so far.
+func (p *Pairer) Counts() Counts { return p.counts }
+
+// Outstanding is the number of requests that wait for their response to end.
+func (p *Pairer) Outstanding() int { return len(p.queue) + p.untracked }
+
+// awaited is the number of requests whose response has not begun.
+func (p *Pairer) awaited() int {
+	n := p.Outstanding()
+	if p.out.cur != nil || p.out.untracked {
+		n--
+	}
+	return n
+}
+
+// begin adds a request that begins with a read. It returns nil when there are
+// too many; those behind one that is not kept are not kept either, so that the
+// order stays true.
+func (p *Pairer) begin(rd *reading) *exchange {
+	p.unseen = reading{}
+	p.seq++
+	p.begins++
+	if len(p.queue) >= maxOutstanding || p.untracked > 0 {
+		p.untracked++
+		p.counts.Overflowed++
+		return nil
+	}
+	x := p.newExchange()
+	x.r = p.conn
+	x.r.Seq, x.r.Detail = p.seq, &x.m
+	x.start(rd)
+	rd.wait, rd.seed = 0, nil
+	if len(p.queue) == 0 {
+		x.markPipelined(p.lastEnter)
+	}
+	p.queue = append(p.queue, x)
+	return x
+}
+
+func (p *Pairer) newExchange() *exchange {
+	if last := len(p.free) - 1; last >= 0 {
+		x := p.free[last]
+		p.free = p.free[:last]
+		return x
+	}
+	return new(exchange)
+}
+
+// release takes back an exchange that is in no use any more.
+func (p *Pairer) release(x *exchange) {
+	p.kept -= len(x.kept)
+	if len(p.free) < maxFree {
+		*x = exchange{kept: x.kept[:0]}
+		p.free = append(p.free, x)
+	}
+}
+
+// describe keeps what a request's head tells.
+func (p *Pairer) describe(x *exchange, h *RequestHead) {
+	if x == nil {
+		return
+	}
+	p.kept -= len(x.kept)
+	if x.describe(h, maxKept-p.kept) {
+		p.markCut(x)
+	}
+	p.kept += len(x.kept)
+}
+
+func (p *Pairer) markCut(x *exchange) {
+	p.counts.HeadsCut++
+	if x != nil {
+		x.r.Flags |= request.HeadCut
+	}
+}
+
+// emit hands the oldest request out.
+func (p *Pairer) emit(x *exchange) {
+	if p.in.cur == x {
+		p.describePartial()
+		p.in.cur = nil
+	}
+	p.queue = slices.Delete(p.queue, 0, 1)
+	if len(p.queue) > 0 {
+		p.queue[0].markPipelined(p.lastEnter)
+	}
+	x.settle()
+	p.done(&x.r)
+	p.release(x)
+}
+
+// describePartial keeps what there is of the head that is being read.
+func (p *Pairer) describePartial() {
+	if p.in.cur != nil && p.in.place == inHead {
+		ParseRequest(p.in.head, &p.req)
+		p.describe(p.in.cur, &p.req)
+	}
+}
+
+// becomeTunnel stops the framing. What was read as requests behind the upgrade
+// are the tunnel's bytes.
+func (p *Pairer) becomeTunnel() {
+	p.counts.Unpaired += uint64(p.Outstanding())
+	*p = Pairer{conn: p.conn, seq: p.seq, begins: p.begins, counts: p.counts, tunnel: true}
+}
+
+// close hands out what is outstanding at the end of the connection.
+func (p *Pairer) close(ev *Event) {
+	p.describePartial()
+	if x := p.out.cur; x != nil && p.endResponse(ev) {
+		p.emit(x)
+	}
+	for i := 0; len(p.queue) > 0; i++ {
+		x := p.queue[0]
+		if i > 0 {
+			x.r.Flags |= request.Pipelined // the one before it was never answered
+		}
+		if !x.known() {
+			p.counts.Unpaired++
+			p.queue = slices.Delete(p.queue, 0, 1)
+			continue
+		}
+		x.r.Error, x.r.Closed = ev.Error, max(ev.Exit, ev.Enter)
+		if x.r.Error == "" {
+			x.r.Error = errorClosed
+		}
+		p.emit(x)
+	}
+	*p = Pairer{conn: p.conn, seq: p.seq, begins: p.begins, counts: p.counts, closed: true}
+}
+
+// endResponse takes in what was written of the response under way and reports
+// whether nothing is known to be missing.
+func (p *Pairer) endResponse(ev *Event) bool {
+	out := &p.out
+	if out.place == inHead {
+		ParseResponse(out.head, &p.resp)
+		if p.resp.Status != 0 && interim(p.resp.Status) {
+			p.dropInterim()
+			return false
+		}
+		p.describeResponse()
+	}
+	out.cur.respond(&out.timing)
+	p.lastEnter = out.enter
+	switch {
+	case out.place == inHead:
+		return false
+	case out.body.kind == bodyToClose:
+		return ev.Error != errorReset
+	}
+	return out.lost()
+}

@@ -1,0 +1,77 @@
+package http1
+
+import "bytes"
+
+var rootPath = []byte("/")
+
+// target splits the request target into Path, Query and, where it names one,
+// Host. A target of a cut request line may itself be cut at any byte.
+func (h *RequestHead) target(t []byte) {
+	switch {
+	case len(t) == 0:
+	case h.Method == "CONNECT":
+		if !h.LineCut {
+			h.Host, h.absolute = t, true
+		}
+	case t[0] == '/' || t[0] == '?':
+		h.splitQuery(t)
+	default:
+		h.otherTarget(t)
+	}
+}
+
+// otherTarget takes in the absolute form, the asterisk form and whatever else
+// a client sends.
+func (h *RequestHead) otherTarget(t []byte) {
+	authority, ok := afterScheme(t)
+	if !ok {
+		// "htt" may be the begin of a scheme: no path until that is settled.
+		if !h.LineCut || t[0] == '*' {
+			h.splitQuery(t)
+		}
+		return
+	}
+	end := bytes.IndexAny(authority, "/?")
+	if end < 0 {
+		if h.LineCut {
+			return
+		}
+		end = len(authority)
+	}
+	h.Host, h.absolute = withoutUser(authority[:end]), true
+	if rest := authority[end:]; len(rest) > 0 && rest[0] == '/' {
+		h.splitQuery(rest)
+	} else {
+		h.splitQuery(rest)
+		h.Path = rootPath
+	}
+}
+
+// afterScheme returns what follows "scheme://" of an absolute target.
+func afterScheme(t []byte) ([]byte, bool) {
+	i := bytes.IndexByte(t, ':')
+	if i <= 0 || len(t) < i+3 || t[i+1] != '/' || t[i+2] != '/' {
+		return nil, false
+	}
+	if bytes.IndexAny(t[:i], "/?") >= 0 {
+		return nil, false
+	}
+	return t[i+3:], true
+}
+
+// withoutUser cuts the user information, which may be a secret, off an
+// authority.
+func withoutUser(authority []byte) []byte {
+	if i := bytes.LastIndexByte(authority, '@'); i >= 0 {
+		return authority[i+1:]
+	}
+	return authority
+}
+
+func (h *RequestHead) splitQuery(t []byte) {
+	if i := bytes.IndexByte(t, '?'); i >= 0 {
+		h.Path, h.Query = t[:i], t[i+1:]
+		return
+	}
+	h.Path = t
+}
