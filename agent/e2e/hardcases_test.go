@@ -1,0 +1,136 @@
+package e2e
+
+import (
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"lapwing/agent/e2e/harness"
+	"lapwing/agent/e2e/peer"
+	"lapwing/probes/socket"
+)
+
+// hardCase is one row: what both ends of the connections do, and what the
+// agent must print about it.
+type hardCase struct {
+	name     string
+	families []peer.Family // nil for all
+	server   peer.Program
+	clients  []peer.Program
+	want     []want // empty: the agent must print nothing
+
+	// holds says that the scripts keep their connections open until the
+	// records were printed (they await the event released).
+	holds bool
+}
+
+// The events of the rows, in the order in which they usually happen.
+const (
+	connected peer.Event = iota
+	accepted
+	asked    // a client has sent a request
+	taken    // the server has read it
+	answered // the server has written a response
+	received // a client has read it
+	gone     // an end has closed the connection
+	released // the records were printed
+)
+
+// patience bounds the waits inside scripts.
+func patience() time.Duration { return harness.Slow(10 * time.Second) }
+
+// handOut is the contract's bound on how long a finished request may stay
+// inside the agent, and what printing and reading it may add.
+func handOut() time.Duration { return time.Second + harness.Slow(300*time.Millisecond) }
+
+// TestHardCases plays each row on each probe plan and address family. One
+// agent watches all rows of a plan, as it would on a host; what it prints is
+// told apart by the listening address, of which each row has its own.
+func TestHardCases(t *testing.T) {
+	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+		trace := harness.StartTrace(t, plan, "--exe", executable(t))
+		wanted := make(map[string]int)
+		for _, c := range hardCases() {
+			t.Run(c.name, func(t *testing.T) {
+				for _, family := range c.on() {
+					t.Run(string(family), func(t *testing.T) {
+						listener := peer.Listen(t, family, c.server.Backlog)
+						wanted[listener.Address.String()] = len(c.want)
+						c.play(t, trace, listener)
+					})
+				}
+			})
+		}
+		checkTotals(t, trace.Finish(), wanted)
+	})
+}
+
+func hardCases() []hardCase {
+	return slices.Concat(basicCases(), clientCases(), headCases(), bodyCases(), pipeliningCases(),
+		writeCases(), failureCases(), handoverCases(), foreignCases())
+}
+
+func (c hardCase) on() []peer.Family {
+	if c.families == nil {
+		return peer.Families
+	}
+	return c.families
+}
+
+// play runs the scripts of a row and checks what the agent printed of them.
+func (c hardCase) play(t *testing.T, trace *harness.Trace, l *peer.Listener) {
+	run := peer.NewRun(t, l, patience())
+	parts := []*peer.Part{run.Serve(c.server)}
+	for _, client := range c.clients {
+		parts = append(parts, run.Call(client))
+	}
+	address := l.Address.String()
+	if c.holds {
+		trace.AwaitRecords(address, len(c.want), 5*time.Second)
+		run.Signal(released)
+	}
+	var o observed
+	for _, p := range parts {
+		stamps, noise := p.Wait()
+		o.stamps = append(o.stamps, stamps...)
+		o.noise += noise
+	}
+	if len(c.want) == 0 {
+		return // judged at the end, when nothing can come any more
+	}
+	o.records = trace.AwaitRecords(address, len(c.want), 3*time.Second)
+	o.address = l.Address
+	o.check(t, c.want)
+	if t.Failed() {
+		t.Logf("what the scripts did:\n%s", o.stamps)
+	}
+}
+
+// checkTotals compares, per address, how many records there are in all: none
+// may come late, twice or for something that is no request served.
+func checkTotals(t *testing.T, records []harness.Record, wanted map[string]int) {
+	t.Helper()
+	printed := make(map[string]int)
+	for _, r := range records {
+		printed[r.Local]++
+		if _, known := wanted[r.Local]; !known {
+			t.Errorf("a record for an address where nobody listens: %s", r.Line)
+		}
+	}
+	for address, want := range wanted {
+		if got := printed[address]; got != want {
+			t.Errorf("%d records at %s, want %d", got, address, want)
+		}
+	}
+}
+
+// executable is this test binary, which is also the scripted peers'.
+func executable(t testing.TB) string {
+	t.Helper()
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatalf("find the test binary: %v", err)
+	}
+	return path
+}

@@ -1,0 +1,62 @@
+package e2e
+
+import (
+	"testing"
+
+	"lapwing/agent/e2e/peer"
+)
+
+// TestScripts plays every row without the agent, and checks that the scripts
+// come to their end and leave the stamps that the row's wants are judged by.
+func TestScripts(t *testing.T) {
+	for _, c := range hardCases() {
+		t.Run(c.name, func(t *testing.T) {
+			for _, family := range c.on() {
+				t.Run(string(family), func(t *testing.T) {
+					o := c.rehearse(t, peer.Listen(t, family, c.server.Backlog))
+					for _, w := range c.want {
+						o.stamped(t, w)
+					}
+				})
+			}
+		})
+	}
+}
+
+// rehearse runs the scripts of a row.
+func (c hardCase) rehearse(t *testing.T, l *peer.Listener) (o observed) {
+	run := peer.NewRun(t, l, patience())
+	parts := []*peer.Part{run.Serve(c.server)}
+	for _, client := range c.clients {
+		parts = append(parts, run.Call(client))
+	}
+	run.Signal(released)
+	for _, p := range parts {
+		stamps, noise := p.Wait()
+		o.stamps = append(o.stamps, stamps...)
+		o.noise += noise
+	}
+	return o
+}
+
+// stamped checks that a want can be judged, and that what it is judged by lies
+// in the order in which it must have happened.
+func (o observed) stamped(t *testing.T, w want) {
+	t.Helper()
+	order := []int64{o.first(t, w.sendLabel()).Before, o.first(t, w.firstLabel()).After, o.last(t, w.readLabel()).After}
+	if !w.unanswered {
+		begin, end := o.first(t, w.writeLabel()).Before, o.last(t, w.writeLabel()).After
+		order = append(order, begin, end)
+	}
+	for i := 1; i < len(order); i++ {
+		if order[i] < order[i-1] {
+			t.Errorf("%s: stamp %d lies before the one that leads to it\n%s", w.path, i, o.stamps)
+		}
+	}
+	if accept := o.first(t, "accept"+w.conn); accept.After > order[1] {
+		t.Errorf("%s was read before its connection was accepted\n%s", w.path, o.stamps)
+	}
+	if o.first(t, "connect"+w.conn).Before > order[0] {
+		t.Errorf("%s was sent before its connection was opened\n%s", w.path, o.stamps)
+	}
+}

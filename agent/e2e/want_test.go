@@ -1,0 +1,216 @@
+package e2e
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"lapwing/agent/e2e/harness"
+	"lapwing/agent/e2e/peer"
+	"lapwing/collectors/request"
+)
+
+// want is what the agent must print about one request. The scripts' stamps say
+// how long things took: n is the suffix of the request's labels, so that
+// want{n: "1"} is the request that was sent in the steps labelled send1, read
+// in read1 and answered in write1. conn is the suffix of its connection's
+// labels connect and accept.
+type want struct {
+	n, conn  string
+	method   string // empty means GET
+	path     string
+	protocol string // empty means http/1.1
+	status   int
+	flags    []string // that must be there
+	unmarked []string // flags that must not be there
+
+	// Other labels than send+n, read+n and write+n; first is that of the read
+	// that returned the first byte, where it is not the read that ends it.
+	sent, first, read, write string
+
+	later      bool // not the first request of its connection: no backlog
+	failed     bool // no complete response: error is set
+	unanswered bool // no byte of a response
+	early      bool // the response begins before the request is read
+	prompt     bool // the record must have come although the connection stayed open
+
+	requestBytes, responseBytes int // when not what read and write carried; −1: any
+
+	clientWait, blocked, produce, drain amount
+}
+
+// observed is what is known after a row was played.
+type observed struct {
+	address peer.Address
+	stamps  peer.Stamps
+	noise   time.Duration // how late stamps may be
+	records []harness.Record
+}
+
+// check compares the records with the wants, each by its path. Requests of one
+// connection must be printed in their order, which is the order of the wants.
+func (o observed) check(t *testing.T, wants []want) {
+	t.Helper()
+	if len(o.records) != len(wants) {
+		t.Errorf("%d records, want %d", len(o.records), len(wants))
+	}
+	last := make(map[string]int)
+	for _, w := range wants {
+		i := slices.IndexFunc(o.records, w.matches)
+		if i < 0 {
+			t.Errorf("no record for %s %s", or(w.method, "GET"), w.path)
+			continue
+		}
+		if before, ok := last[w.conn]; ok && i < before {
+			t.Errorf("%s was printed before a request that came earlier on its connection", w.path)
+		}
+		last[w.conn] = i
+		before := t.Failed()
+		o.facts(t, w, o.records[i])
+		o.times(t, w, o.records[i])
+		if t.Failed() && !before {
+			t.Logf("the record of %s: %s", w.path, o.records[i].Line)
+		}
+	}
+	if t.Failed() {
+		for _, r := range o.records {
+			t.Logf("printed: %s", r.Line)
+		}
+	}
+}
+
+// matches finds the record of the want. A tunnel's request has no path.
+func (w want) matches(r harness.Record) bool { return w.path == "" || r.Path == w.path }
+
+// facts checks all that is not a duration.
+func (o observed) facts(t *testing.T, w want, r harness.Record) {
+	t.Helper()
+	equal(t, w.path+" method", r.Method, or(w.method, "GET"))
+	equal(t, w.path+" protocol", r.Protocol, or(w.protocol, "http/1.1"))
+	equal(t, w.path+" status", r.Status, w.status)
+	equal(t, w.path+" boundary", r.Boundary, "syscall")
+	equal(t, w.path+" failed", r.Error != "", w.failed)
+	for _, flag := range w.flags {
+		equal(t, w.path+" flag "+flag, r.Has(flag), true)
+	}
+	for _, flag := range w.unmarked {
+		equal(t, w.path+" flag "+flag, r.Has(flag), false)
+	}
+	o.place(t, w, r)
+	o.bytes(t, w, r)
+}
+
+// place checks where the request was served.
+func (o observed) place(t *testing.T, w want, r harness.Record) {
+	t.Helper()
+	read := o.first(t, w.firstLabel())
+	equal(t, w.path+" pid", r.PID, read.PID)
+	equal(t, w.path+" tid", r.TID, read.TID)
+	equal(t, w.path+" acceptor_tid", r.AcceptorTID, o.first(t, "accept"+w.conn).TID)
+	equal(t, w.path+" local", r.Local, o.address.String())
+	if o.address.Family != peer.Unix {
+		equal(t, w.path+" peer", r.Peer, o.first(t, "connect"+w.conn).Name)
+	}
+	if r.Service == "" || r.Comm == "" {
+		t.Errorf("%s: service %q and comm %q must both be known", w.path, r.Service, r.Comm)
+	}
+}
+
+func (o observed) bytes(t *testing.T, w want, r harness.Record) {
+	t.Helper()
+	if want := orInt(w.requestBytes, o.stamps.Bytes(w.readLabel())); want >= 0 {
+		equal(t, w.path+" request_bytes", value(r.RequestBytes), uint64(want))
+	}
+	if want := orInt(w.responseBytes, o.stamps.Bytes(w.writeLabel())); want >= 0 && !w.unanswered {
+		equal(t, w.path+" response_bytes", value(r.ResponseBytes), uint64(want))
+	}
+}
+
+func (w want) readLabel() string  { return or(w.read, "read"+w.n) }
+func (w want) writeLabel() string { return or(w.write, "write"+w.n) }
+func (w want) sendLabel() string  { return or(w.sent, "send"+w.n) }
+func (w want) firstLabel() string { return or(w.first, w.readLabel()) }
+
+func (o observed) first(t *testing.T, label string) peer.Stamp {
+	t.Helper()
+	st, ok := o.stamps.First(label)
+	if !ok {
+		t.Fatalf("the scripts left no stamp %q", label)
+	}
+	return st
+}
+
+func (o observed) last(t *testing.T, label string) peer.Stamp {
+	t.Helper()
+	st, ok := o.stamps.Last(label)
+	if !ok {
+		t.Fatalf("the scripts left no stamp %q", label)
+	}
+	return st
+}
+
+// started checks the wall time of the arrival.
+func (o observed) started(t *testing.T, w want, r harness.Record) {
+	t.Helper()
+	at, err := r.Arrived()
+	if err != nil {
+		t.Errorf("%s: start: %v", w.path, err)
+		return
+	}
+	sent := o.first(t, w.sendLabel())
+	clock := request.NewClock()
+	// Setting the wall clock in between moves the offset, hence the latitude.
+	off := at.Sub(clock.Time(request.Stamp(sent.Before)))
+	if off.Abs() > harness.Slow(10*time.Millisecond)+o.noise {
+		t.Errorf("%s started %s after it was sent", w.path, off)
+	}
+}
+
+func equal[T comparable](t *testing.T, what string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s is %v, want %v", what, got, want)
+	}
+}
+
+func or(s, other string) string {
+	if s != "" {
+		return s
+	}
+	return other
+}
+
+func orInt(n, other int) int {
+	if n != 0 {
+		return n
+	}
+	return other
+}
+
+// value is what a field holds, or the zero value when it was left out.
+func value[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
+}
+
+// get is a GET request with the header lines.
+func get(path string, headers ...string) string { return ask("GET", path, "", headers...) }
+
+// post is a POST request whose length its head tells.
+func post(path, body string, headers ...string) string { return ask("POST", path, body, headers...) }
+
+func ask(method, path, body string, headers ...string) string {
+	lines := append([]string{method + " " + path + " HTTP/1.1", "Host: example.test"}, headers...)
+	if body != "" {
+		lines = append(lines, "Content-Length: "+itoa(len(body)))
+	}
+	return strings.Join(lines, "\r\n") + "\r\n\r\n" + body
+}
+
+// reply is a response with a body, whose length its head tells.
+func reply(status, body string) string {
+	return "HTTP/1.1 " + status + "\r\nServer: script\r\nContent-Length: " + itoa(len(body)) + "\r\n\r\n" + body
+}
