@@ -69,10 +69,24 @@ func (c *Child) AwaitReady(ctx context.Context, timeout time.Duration) (string, 
 	case line := <-c.watch.ready:
 		return line, nil
 	case <-c.done:
-		return "", fmt.Errorf("%s ended before it was ready: %w", c.name, c.cause())
+		return c.readyAtLast()
 	case <-ctx.Done():
 		return "", fmt.Errorf("%s was not ready (no line %q): %w", c.name, c.watch.prefix, ctx.Err())
 	}
+}
+
+// readyAtLast is for a program that has ended: it may have done all its work
+// before anybody asked whether it was ready.
+func (c *Child) readyAtLast() (string, error) {
+	select {
+	case line := <-c.watch.ready:
+		return line, nil
+	default:
+	}
+	if err := c.cause(); err != nil {
+		return "", fmt.Errorf("%s ended before it was ready: %w", c.name, err)
+	}
+	return "", fmt.Errorf("%s ended with status 0 before it was ready (no line %q)", c.name, c.watch.prefix)
 }
 
 // Wait returns once the program has ended by itself.

@@ -55,6 +55,19 @@ func TestEndBeforeReadyQuotesLastWords(t *testing.T) {
 	}
 }
 
+func TestReadyThoughEnded(t *testing.T) {
+	c := start(t, "echo ready and done", nil)
+	if err := c.Wait(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := c.AwaitReady(context.Background(), patience); err != nil || line != "ready and done" {
+		t.Fatalf("got %q, %v", line, err)
+	}
+	if _, err := c.AwaitReady(context.Background(), patience); err == nil || !strings.Contains(err.Error(), "status 0") {
+		t.Fatalf("got %v", err)
+	}
+}
+
 func TestNeverReady(t *testing.T) {
 	c := start(t, "exec sleep 60", nil)
 	if _, err := c.AwaitReady(context.Background(), 20*time.Millisecond); !errors.Is(err, context.DeadlineExceeded) {

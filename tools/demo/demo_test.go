@@ -1,0 +1,204 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// roleEnv makes the test binary play one of the two programs.
+const roleEnv = "LAPWING_DEMO_ROLE"
+
+const totals = `{"final":true,"services":[{"service":"refserver","requests":36,
+"duration":{"p50_ns":150000000,"p99_ns":152000000,"sum_ns":5400000000},"phases":{
+"queue":{"p50_ns":100000000,"p99_ns":101000000,"sum_ns":3600000000},
+"parse":{"p50_ns":2000,"p99_ns":9000,"sum_ns":72000},
+"app":{"p50_ns":50000000,"p99_ns":51000000,"sum_ns":1799856000},
+"write_back":{"p50_ns":2000,"p99_ns":9000,"sum_ns":72000}}}]}`
+
+func TestMain(m *testing.M) {
+	switch os.Getenv(roleEnv) {
+	case "refserver":
+		playServer()
+	case "lapwing":
+		playAgent()
+	default:
+		os.Exit(m.Run())
+	}
+}
+
+func note() {
+	pid := fmt.Sprintf("%d\n", os.Getpid())
+	f, err := os.OpenFile(os.Getenv("LAPWING_DEMO_PIDS"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err == nil {
+		_, err = f.WriteString(pid)
+	}
+	if err != nil {
+		panic(err)
+	}
+}
+
+func terminated() chan os.Signal {
+	term := make(chan os.Signal, 1)
+	signal.Notify(term, syscall.SIGTERM)
+	return term
+}
+
+func playServer() {
+	term := terminated()
+	note()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	go http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.RequestURI() != route {
+			w.WriteHeader(http.StatusNotFound)
+		}
+		_, _ = w.Write([]byte("slept\n"))
+	}))
+	fmt.Println("listening on", l.Addr())
+	<-term
+}
+
+func playAgent() {
+	term := terminated()
+	note()
+	if os.Getenv("LAPWING_DEMO_REFUSE") != "" {
+		fmt.Fprintln(os.Stderr, "lapwing: CAP_BPF is missing: run as root")
+		os.Exit(1)
+	}
+	fmt.Fprintln(os.Stderr, "lapwing: attached (plan socket)")
+	if os.Args[1] == "trace" {
+		fmt.Println("GET /sleep 200 qqqqaa")
+		return
+	}
+	<-term
+	fmt.Println(strings.ReplaceAll(totals, "\n", ""))
+}
+
+// stageFolder holds the two programs, played by the test binary.
+func stageFolder(t *testing.T) (bin, pids string) {
+	t.Helper()
+	bin = t.TempDir()
+	pids = filepath.Join(bin, "pids")
+	t.Setenv("LAPWING_DEMO_PIDS", pids)
+	for _, name := range []string{"refserver", "lapwing"} {
+		script := fmt.Sprintf("#!/bin/sh\n%s=%s exec %s \"$@\"\n", roleEnv, name, os.Args[0])
+		if err := os.WriteFile(filepath.Join(bin, name), []byte(script), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return bin, pids
+}
+
+// nothingRuns checks that every program that was started has ended.
+func nothingRuns(t *testing.T, pids string, want int) {
+	t.Helper()
+	list, err := os.ReadFile(pids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := strings.Fields(string(list))
+	if len(fields) != want {
+		t.Errorf("%d programs were started, want %d", len(fields), want)
+	}
+	for _, field := range fields {
+		var pid int
+		if _, err := fmt.Sscan(field, &pid); err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
+			t.Errorf("process %d is still there", pid)
+		}
+	}
+}
+
+func TestDemo(t *testing.T) {
+	bin, pids := stageFolder(t)
+	var out bytes.Buffer
+	err := run(context.Background(), options{bin: bin, workers: 4, clients: 12, length: 100 * time.Millisecond}, &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"GET /sleep 200 qqqqaa",
+		"lapwing top saw 36 requests",
+		"queue        66.7%     100 ms     101 ms  ###########################\n",
+		"67 % of the requests' time is queue, because 12 clients share 4 workers: in the median a request waits 100 ms before a worker reads it, for 50 ms of work.",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the demo did not print %q but\n%s", want, out.String())
+		}
+	}
+	nothingRuns(t, pids, 3)
+}
+
+func TestDemoWithoutCapability(t *testing.T) {
+	bin, pids := stageFolder(t)
+	t.Setenv("LAPWING_DEMO_REFUSE", "1")
+	err := run(context.Background(), options{bin: bin, workers: 4, clients: 12, length: time.Minute}, new(bytes.Buffer))
+	if err == nil || !strings.Contains(err.Error(), "CAP_BPF is missing: run as root") {
+		t.Errorf("got %v", err)
+	}
+	nothingRuns(t, pids, 2)
+}
+
+func TestDemoInterrupted(t *testing.T) {
+	bin, pids := stageFolder(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	var out notifying
+	out.on = cancel
+	err := run(ctx, options{bin: bin, workers: 4, clients: 2, length: time.Minute}, &out)
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	nothingRuns(t, pids, 3)
+}
+
+// notifying calls on with the first line of the trace.
+type notifying struct {
+	on func()
+}
+
+func (n *notifying) Write(b []byte) (int, error) {
+	if bytes.Contains(b, []byte("qqqq")) {
+		n.on()
+	}
+	return len(b), nil
+}
+
+func TestDemoWithoutPrograms(t *testing.T) {
+	err := run(context.Background(), options{bin: t.TempDir(), workers: 1, clients: 1, length: time.Second}, new(bytes.Buffer))
+	if err == nil || !strings.Contains(err.Error(), "make build") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestSentenceFollowsTheFigures(t *testing.T) {
+	r := result{
+		Duration: stats{P50: 52 * time.Millisecond, Sum: 100},
+		Phases:   map[string]stats{"queue": {Sum: 4}, "app": {P50: 50 * time.Millisecond, Sum: 96}},
+	}
+	if got, want := r.sentence(options{}), "96 % of the requests' time is app: 50 ms of 52 ms in the median."; got != want {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestParseResultRefuses(t *testing.T) {
+	for _, bad := range []string{"", "panic", `{"final":false}`, `{"final":true,"services":[]}`, `{"final":true,"services":[{"requests":1}]}`} {
+		if _, err := parseResult([]byte(bad)); err == nil {
+			t.Errorf("no error for %q", bad)
+		}
+	}
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"lapwing/tools/child"
+)
+
+const (
+	serverReady = "listening on "
+	agentReady  = "lapwing: attached"
+)
+
+// play starts everything, lets the clients run and tells what was measured.
+func (s *stage) play(ctx context.Context, opts options, out io.Writer) error {
+	address, err := s.serve(ctx, opts)
+	if err != nil {
+		return err
+	}
+	target := url.URL{Scheme: "http", Host: address}
+	var figures bytes.Buffer
+	top, err := s.watch(ctx, opts, target.Port(), &figures, "top", "--format", "json")
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "A server with %d workers at %s; %d clients ask it for %s, for %s.\n", opts.workers, address, opts.clients, route, opts.length)
+	fmt.Fprintf(out, "The first %d requests, as lapwing trace shows them:\n\n", shownLines)
+	trace, err := s.watch(ctx, opts, target.Port(), out, "trace", "--count", strconv.Itoa(shownLines))
+	if err != nil {
+		return err
+	}
+	answered, err := load(ctx, target.String()+route, opts.clients, opts.length)
+	if err != nil {
+		return err
+	}
+	if err := trace.Stop(stopPatience); err != nil {
+		return err
+	}
+	if err := top.Stop(stopPatience); err != nil {
+		return err
+	}
+	result, err := parseResult(figures.Bytes())
+	if err != nil {
+		return err
+	}
+	return result.tell(out, opts, answered)
+}
+
+// serve starts the reference server and returns its address. It closes each
+// connection after a response: a kept-alive one would keep its worker.
+func (s *stage) serve(ctx context.Context, opts options) (string, error) {
+	_, line, err := s.start(ctx, child.Options{Ready: serverReady, Args: []string{
+		filepath.Join(opts.bin, "refserver"), "--arch", "prefork", "--listen", "127.0.0.1:0",
+		"--workers", strconv.Itoa(opts.workers), "--keepalive", "0",
+	}})
+	return strings.TrimPrefix(line, serverReady), err
+}
+
+// watch starts the agent. When it may not or cannot, it says what is missing
+// and how to give it, and that becomes the error.
+func (s *stage) watch(ctx context.Context, opts options, port string, out io.Writer, args ...string) (*child.Child, error) {
+	args = append([]string{filepath.Join(opts.bin, "lapwing")}, append(args, "--port", port)...)
+	c, _, err := s.start(ctx, child.Options{Ready: agentReady, Args: args, Stdout: out})
+	return c, err
+}
