@@ -1,0 +1,202 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/agnivade/levenshtein"
+	"go.yaml.in/yaml/v3"
+)
+
+// checker compares a YAML tree with the schema. It collects what is wrong and
+// remembers on which line each key stands, for what turns out wrong later.
+type checker struct {
+	file     string
+	problems Problems
+	where    map[string]string
+}
+
+func (c *checker) report(n *yaml.Node, path, format string, args ...any) {
+	c.problems = append(c.problems, Problem{
+		Where: fmt.Sprintf("%s:%d", c.file, n.Line),
+		Key:   path,
+		Text:  fmt.Sprintf(format, args...),
+	})
+}
+
+// value checks n against s. An empty value stands for the default.
+func (c *checker) value(n *yaml.Node, s *schema, path string) {
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	c.where[path] = fmt.Sprintf("%s:%d", c.file, n.Line)
+	switch {
+	case n.Kind == yaml.ScalarNode && n.Tag == "!!null":
+	case s.group():
+		c.fields(n, s, path)
+	case s.list():
+		c.entries(n, s, path)
+	case s.dict():
+		if n.Kind != yaml.MappingNode {
+			c.report(n, path, "want a group, like %s", s.Example)
+		}
+	case n.Kind != yaml.ScalarNode:
+		c.report(n, path, "want a single value (%s)%s", s.Type, like(s.Example))
+	default:
+		if err := checkScalar(n, s); err != nil {
+			c.report(n, path, "%v", err)
+		}
+	}
+}
+
+func (c *checker) entries(n *yaml.Node, s *schema, path string) {
+	if n.Kind != yaml.SequenceNode {
+		c.report(n, path, "want a %s%s", s.Type, like(s.Example))
+		return
+	}
+	for i, entry := range n.Content {
+		c.value(entry, s.entry, fmt.Sprintf("%s[%d]", path, i))
+	}
+}
+
+// fields checks the keys of a group. YAML's merge key holds more of them.
+func (c *checker) fields(n *yaml.Node, s *schema, path string) {
+	if n.Kind != yaml.MappingNode {
+		c.report(n, path, "want keys below it: %s", strings.Join(names(s.fields), ", "))
+		return
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		full := strings.TrimPrefix(path+"."+key.Value, ".")
+		if key.Tag == "!!merge" {
+			c.value(value, s, path)
+			continue
+		}
+		at := slices.IndexFunc(s.fields, func(f *schema) bool { return f.name == key.Value })
+		if at < 0 {
+			c.report(key, full, "unknown key%s", suggest(s, key.Value))
+			continue
+		}
+		c.value(value, s.fields[at], full)
+	}
+}
+
+func names(fields []*schema) []string {
+	var all []string
+	for _, f := range fields {
+		all = append(all, f.name)
+	}
+	return all
+}
+
+// suggest guesses which key was meant: one of the same group that is spelt
+// alike, or one of the same name elsewhere.
+func suggest(group *schema, name string) string {
+	best, distance := "", 1+max(2, len(name)/3)
+	for _, known := range names(group.fields) {
+		if d := levenshtein.ComputeDistance(strings.ToLower(name), known); d < distance {
+			best, distance = known, d
+		}
+	}
+	if best != "" {
+		return fmt.Sprintf(": did you mean %s?", best)
+	}
+	var elsewhere []string
+	root.walk(func(s *schema) {
+		if s.name == name {
+			elsewhere = append(elsewhere, s.Path)
+		}
+	})
+	switch {
+	case len(elsewhere) > 0:
+		return fmt.Sprintf(": did you mean %s?", strings.Join(elsewhere, " or "))
+	case len(group.fields) > 0:
+		return fmt.Sprintf(": known here are %s", strings.Join(names(group.fields), ", "))
+	}
+	return ""
+}
+
+// checkScalar says why a single value does not suit a key: the value, what is
+// wanted and an example.
+func checkScalar(n *yaml.Node, s *schema) error {
+	var err error
+	want := "a " + s.Type
+	switch {
+	case s.typ == durationType:
+		_, err = time.ParseDuration(n.Value)
+		want = "a duration (a number with a unit: ms, s, m, h)"
+	case s.typ == bytesType:
+		err = new(Bytes).UnmarshalText([]byte(n.Value))
+	case s.typ.Kind() == reflect.String:
+	case s.typ.Kind() == reflect.Uint16:
+		err = checkRange(n, 1, math.MaxUint16)
+		want = "a port number (1 to 65535)"
+	case s.typ.Kind() == reflect.Uint32:
+		err = checkRange(n, 1, math.MaxInt32)
+		want = "a process id"
+	case s.typ.Kind() == reflect.Int:
+		err = checkRange(n, math.MinInt32, math.MaxInt32)
+	case s.typ.Kind() == reflect.Bool:
+		err = n.Decode(new(bool))
+		want = s.Type
+	default:
+		err = n.Decode(reflect.New(s.typ).Interface())
+	}
+	if err != nil {
+		return fmt.Errorf("%q is not %s%s", n.Value, want, like(s.example()))
+	}
+	return nil
+}
+
+func checkRange(n *yaml.Node, low, high int64) error {
+	v, err := strconv.ParseInt(n.Value, 10, 64)
+	if err == nil && (v < low || v > high) {
+		err = strconv.ErrRange
+	}
+	return err
+}
+
+// example is a value of the key; a list's entries have that of the list.
+func (s *schema) example() string {
+	if s.Example == "" {
+		return s.Default
+	}
+	return s.Example
+}
+
+func like(example string) string {
+	if example == "" {
+		return ""
+	}
+	return ", like " + example
+}
+
+// variables maps each environment variable to the key that it sets.
+func variables() map[string]*schema {
+	all := map[string]*schema{}
+	root.walk(func(s *schema) {
+		if s.Env != "" {
+			all[s.Env] = s
+		}
+	})
+	return all
+}
+
+// IgnoredVariables lists the LAPWING_* variables that set nothing, sorted.
+func IgnoredVariables(environ []string) []string {
+	known := variables()
+	ignored := map[string]bool{}
+	for _, entry := range environ {
+		name, _, _ := strings.Cut(entry, "=")
+		if strings.HasPrefix(name, EnvPrefix) && known[name] == nil {
+			ignored[name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(ignored))
+}

@@ -1,0 +1,92 @@
+package config
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"lapwing/collectors/service"
+	"lapwing/probes/socket"
+)
+
+// Validate reports every value that cannot work, without saying where it was
+// set.
+func Validate(c Config) Problems {
+	var all Problems
+	add := func(key string, err error) {
+		if err != nil {
+			all = append(all, Problem{Key: key, Text: err.Error()})
+		}
+	}
+	_, err := socket.ParsePlan(string(c.Probes.Plan))
+	add("probes.plan", err)
+	add("probes.head_bytes", between(c.Probes.HeadBytes, MinHeadBytes, MaxHeadBytes))
+	add("probes.ring_bytes", checkRing(c.Probes.RingBytes))
+	for i, glob := range c.Filter.Exes {
+		add(fmt.Sprintf("filter.exes[%d]", i), service.ValidateGlob(glob))
+	}
+	for i, glob := range c.Filter.Services {
+		add(fmt.Sprintf("filter.services[%d]", i), service.ValidateGlob(glob))
+	}
+	for i, rule := range c.Services {
+		all = append(all, relative(fmt.Sprintf("services[%d]", i), ": ", rule.Validate())...)
+	}
+	all = append(all, relative("export.otlp", " ", c.Export.OTLP.Validate())...)
+	add("log.level", checkLevel(c.Log.Level))
+	add("log.format", oneOf(c.Log.Format, "text", "json"))
+	if c.Health.LogInterval < 0 {
+		add("health.log_interval", fmt.Errorf("%v is negative: use a duration like 5m, or 0 for never", c.Health.LogInterval))
+	}
+	return all
+}
+
+// relative turns an error that begins with a key below group, up to sep, into
+// a problem of the full key.
+func relative(group, sep string, err error) Problems {
+	if err == nil {
+		return nil
+	}
+	key, text, _ := strings.Cut(err.Error(), sep)
+	return Problems{{Key: group + "." + key, Text: text}}
+}
+
+func between(v, low, high int) error {
+	if v < low || v > high {
+		return fmt.Errorf("%d is out of range: use %d to %d", v, low, high)
+	}
+	return nil
+}
+
+// checkRing holds the size to what the kernel's ring buffer can be.
+func checkRing(size Bytes) error {
+	if size < MinRingBytes || size > MaxRingBytes || size&(size-1) != 0 {
+		return fmt.Errorf("%v is not a power of two from %v to %v: use a size like 8MiB", size, Bytes(MinRingBytes), Bytes(MaxRingBytes))
+	}
+	return nil
+}
+
+func checkLevel(level string) error {
+	if _, err := ParseLevel(level); err != nil {
+		return err
+	}
+	return nil
+}
+
+// ParseLevel turns log.level into slog's.
+func ParseLevel(level string) (slog.Level, error) {
+	var l slog.Level
+	if oneOf(strings.ToLower(level), "debug", "info", "warn", "error") != nil || l.UnmarshalText([]byte(level)) != nil {
+		return 0, fmt.Errorf("unknown level %q: use debug, info, warn or error", level)
+	}
+	return l, nil
+}
+
+func oneOf(v string, known ...string) error {
+	for _, k := range known {
+		if v == k {
+			return nil
+		}
+	}
+	last := len(known) - 1
+	return fmt.Errorf("unknown value %q: use %s or %s", v, strings.Join(known[:last], ", "), known[last])
+}
