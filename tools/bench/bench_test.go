@@ -91,7 +91,7 @@ func TestWholeBenchmark(t *testing.T) {
 	if with.Served < with.Client || with.Served > with.Client+uint64(opts.connections) {
 		t.Errorf("nginx counted %d requests, wrk %d", with.Served, with.Client)
 	}
-	if with.Agent.Memory < 1<<20 || with.ServerCPU <= 0 {
+	if with.Agent.Memory.Peak < 1<<20 || with.ServerCPU <= 0 {
 		t.Errorf("no memory or no CPU time measured: %+v %+v", with, with.Agent)
 	}
 	checkPrograms(t, p.Statistics)

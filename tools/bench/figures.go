@@ -137,11 +137,14 @@ func (p planReport) samples() []sample {
 }
 
 func (p planReport) memory() figure {
-	var most uint64
+	const mib = 1 << 20
+	var most memory
 	for _, s := range p.samples() {
-		most = max(most, s.Agent.Memory)
+		most.Peak = max(most.Peak, s.Agent.Memory.Peak)
+		most.Now = max(most.Now, s.Agent.Memory.Now)
 	}
-	return figure{Name: "agent memory", Unit: unitMiB, Value: float64(most) / (1 << 20), Note: "most resident in any run"}
+	return figure{Name: "agent memory", Unit: unitMiB, Value: float64(most.Peak) / mib,
+		Note: fmt.Sprintf("most resident in any run; at the end of one: %.1f MiB", float64(most.Now)/mib)}
 }
 
 // probeTime is the time in the agent's programs per request, and of each.

@@ -27,7 +27,7 @@ type agentSample struct {
 	Lost        map[string]uint64 `json:"lost"`
 	MissedStart map[string]uint64 `json:"missed_start"`
 	CPU         float64           `json:"cpu_ns_per_request"`
-	Memory      uint64            `json:"rss_max_bytes"`
+	Memory      memory            `json:"memory"`
 	Programs    []programSample   `json:"programs,omitempty"` // in the run with statistics only
 	lost        uint64
 }
@@ -188,7 +188,7 @@ func (s *session) watched(ctx context.Context, a *agent, usage *agentSample, sta
 		return sample{}, err
 	}
 	usage.CPU = perRequest(cpu-cpuBefore, result.Served)
-	usage.Memory, err = peakMemory(pid)
+	usage.Memory, err = residentMemory(pid)
 	return result, err
 }
 

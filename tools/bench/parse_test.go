@@ -151,8 +151,8 @@ func TestOwnCPUTimeAndMemory(t *testing.T) {
 	if err != nil || after <= before {
 		t.Errorf("CPU time went from %s to %s, %v", before, after, err)
 	}
-	if m, err := peakMemory(os.Getpid()); err != nil || m < 1<<20 {
-		t.Errorf("memory %d, %v", m, err)
+	if m, err := residentMemory(os.Getpid()); err != nil || m.Now < 1<<20 || m.Peak < m.Now {
+		t.Errorf("memory %+v, %v", m, err)
 	}
 	if _, err := cpuTime(1 << 22); err == nil {
 		t.Error("CPU time of a process that is not there")

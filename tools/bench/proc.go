@@ -41,22 +41,38 @@ func cpuTime(pid int) (time.Duration, error) {
 	return time.Duration(ts.Nano()), nil
 }
 
-// peakMemory is the most memory that a process has had resident, in bytes.
-func peakMemory(pid int) (uint64, error) {
+// memory is how much of a process is resident, in bytes.
+type memory struct {
+	Now  uint64 `json:"rss_bytes"`
+	Peak uint64 `json:"rss_max_bytes"`
+}
+
+func residentMemory(pid int) (memory, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		return 0, fmt.Errorf("read the memory of process %d: %w", pid, err)
+		return memory{}, fmt.Errorf("read the memory of process %d: %w", pid, err)
 	}
+	var m memory
 	for line := range strings.SplitSeq(string(status), "\n") {
-		value, ok := strings.CutPrefix(line, "VmHWM:")
-		if !ok {
-			continue
+		key, value, _ := strings.Cut(line, ":")
+		switch key {
+		case "VmRSS":
+			m.Now = kibibytes(value)
+		case "VmHWM":
+			m.Peak = kibibytes(value)
 		}
-		kib, err := strconv.ParseUint(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
-		if err != nil {
-			return 0, fmt.Errorf("read the memory of process %d: %w", pid, err)
-		}
-		return kib << 10, nil
 	}
-	return 0, fmt.Errorf("process %d has no VmHWM: it has ended", pid)
+	if m.Now == 0 || m.Peak == 0 {
+		return m, fmt.Errorf("process %d has no resident memory: it has ended", pid)
+	}
+	return m, nil
+}
+
+// kibibytes reads "  123 kB", in bytes; what is not that is zero.
+func kibibytes(value string) uint64 {
+	n, err := strconv.ParseUint(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n << 10
 }
