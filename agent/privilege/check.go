@@ -1,0 +1,181 @@
+package privilege
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+	"kernel.org/pub/linux/libs/security/libcap/cap"
+)
+
+// Problem is something that stops every probe, and what to do about it.
+type Problem struct {
+	What string // "CAP_BPF is missing"
+	Fix  string // "run as root, or: sudo setcap …"
+}
+
+// Problems is what stops the probes. As an error it is one line.
+type Problems []Problem
+
+func (p Problems) Error() string {
+	texts := make([]string, len(p))
+	for i, problem := range p {
+		texts[i] = problem.What + ": " + problem.Fix
+	}
+	return "cannot attach probes: " + strings.Join(texts, "; ")
+}
+
+// Prepare mounts tracefs if that is all that is missing from it, and returns
+// what stops the probes as an error of type Problems.
+func Prepare() error {
+	// Check reports a tracefs that is still missing, with what to do.
+	_ = MountTracefs()
+	if problems := Check(); len(problems) > 0 {
+		return problems
+	}
+	return nil
+}
+
+// Check reports what stops the probes on this host, for this process.
+func Check() Problems {
+	release, err := kernelRelease()
+	if err != nil {
+		release = ""
+	}
+	exe, _ := os.Executable()
+	h := host{root: "/", release: release, have: cap.GetProc(), uid: os.Geteuid(), exe: exe}
+	return h.check()
+}
+
+// host is what the checks look at.
+type host struct {
+	root    string // of the file system
+	release string // of the kernel, as uname -r shows it
+	have    *cap.Set
+	uid     int
+	exe     string
+}
+
+func (h host) check() Problems {
+	var all Problems
+	for _, check := range []func() *Problem{h.kernel, h.capabilities, h.namespace, h.lockdown, h.btf, h.tracefs} {
+		if p := check(); p != nil {
+			all = append(all, *p)
+		}
+	}
+	return all
+}
+
+// version is the part of a kernel's release that orders features.
+type version struct{ major, minor int }
+
+// Floor is the oldest kernel that the probes are made for.
+const Floor = "5.15"
+
+var floor = version{5, 15}
+
+func (v version) before(w version) bool {
+	return v.major < w.major || v.major == w.major && v.minor < w.minor
+}
+
+var releasePattern = regexp.MustCompile(`^(\d+)\.(\d+)`)
+
+func parseVersion(release string) (version, bool) {
+	m := releasePattern.FindStringSubmatch(release)
+	if m == nil {
+		return version{}, false
+	}
+	// The pattern lets digits through only; a number too large orders last.
+	major, _ := strconv.Atoi(m[1])
+	minor, _ := strconv.Atoi(m[2])
+	return version{major, minor}, true
+}
+
+func kernelRelease() (string, error) {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return "", fmt.Errorf("ask for the kernel's release: %w", err)
+	}
+	return string(bytes.TrimRight(u.Release[:], "\x00")), nil
+}
+
+// kernel refuses kernels below the floor. One whose release cannot be read is
+// given the benefit of the doubt.
+func (h host) kernel() *Problem {
+	if v, ok := parseVersion(h.release); !ok || !v.before(floor) {
+		return nil
+	}
+	return &Problem{
+		What: "Linux " + h.release + " is too old",
+		Fix:  "the probes need Linux " + Floor + " or newer",
+	}
+}
+
+func (h host) capabilities() *Problem {
+	absent := missing(h.have, h.uid)
+	if len(absent) == 0 {
+		return nil
+	}
+	p := missingProblem(absent, h.uid, h.exe)
+	return &p
+}
+
+// namespace notices user namespaces other than the first: capabilities there
+// hold for the namespace only, and none of them reaches the kernel's probes.
+func (h host) namespace() *Problem {
+	raw, err := os.ReadFile(h.path("proc/self/uid_map"))
+	if err != nil {
+		return nil
+	}
+	if fields := strings.Fields(string(raw)); len(fields) == 3 && fields[0] == "0" && fields[1] == "0" && fields[2] == "4294967295" {
+		return nil
+	}
+	return &Problem{
+		What: "the process runs in a user namespace",
+		Fix:  "start it on the host itself, or in a container that is not rootless and does not remap users",
+	}
+}
+
+func (h host) lockdown() *Problem {
+	raw, err := os.ReadFile(h.path("sys/kernel/security/lockdown"))
+	if err != nil || !strings.Contains(string(raw), "[confidentiality]") {
+		return nil
+	}
+	return &Problem{
+		What: "kernel lockdown keeps BPF from reading kernel memory",
+		Fix:  "boot with lockdown=integrity instead of lockdown=confidentiality",
+	}
+}
+
+func (h host) btf() *Problem {
+	_, err := os.Stat(h.path("sys/kernel/btf/vmlinux"))
+	if err == nil {
+		return nil
+	}
+	return &Problem{
+		What: "the kernel has no type information (/sys/kernel/btf/vmlinux)",
+		Fix:  "use a kernel built with CONFIG_DEBUG_INFO_BTF=y, as distributions have shipped since about 2021; in a container, mount the host's /sys",
+	}
+}
+
+func (h host) tracefs() *Problem {
+	_, err := h.findTracefs()
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, os.ErrPermission) && len(missing(h.have, h.uid)) > 0 {
+		return nil // the missing capability is reported already
+	}
+	return &Problem{
+		What: "tracefs is not mounted",
+		Fix:  "mount it: sudo mount -t tracefs tracefs /sys/kernel/tracing; in a container, mount the host's /sys/kernel/tracing",
+	}
+}
+
+func (h host) path(name string) string { return filepath.Join(h.root, name) }

@@ -1,0 +1,69 @@
+package privilege
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+	"kernel.org/pub/linux/libs/security/libcap/cap"
+)
+
+// Drop gives up every capability but those in keep, in all threads and for
+// good: the process cannot gain any by executing a program either. Of keep,
+// what the process does not have is left out.
+func Drop(keep ...cap.Value) error {
+	have := cap.GetProc()
+	if err := dropBound(have); err != nil {
+		return err
+	}
+	if err := cap.ResetAmbient(); err != nil {
+		return fmt.Errorf("clear the ambient capabilities: %w", err)
+	}
+	if _, err := cap.Prctlw(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("forbid gaining privileges (no_new_privs): %w", err)
+	}
+	want, err := subset(have, keep)
+	if err != nil {
+		return err
+	}
+	if err := want.SetProc(); err != nil {
+		return fmt.Errorf("drop capabilities to %q: %w", want, err)
+	}
+	return nil
+}
+
+// dropBound empties the bounding set, which limits what a program can gain.
+// Without CAP_SETPCAP it stays, and no_new_privs alone has to do.
+func dropBound(have *cap.Set) error {
+	if !effective(have, cap.SETPCAP) {
+		return nil
+	}
+	for v := range cap.MaxBits() {
+		if held, err := cap.GetBound(v); err != nil || !held {
+			continue
+		}
+		if err := cap.DropBound(v); err != nil {
+			return fmt.Errorf("drop %v from the bounding set: %w", v, err)
+		}
+	}
+	return nil
+}
+
+// subset is keep as far as it is permitted in have, permitted and effective.
+func subset(have *cap.Set, keep []cap.Value) (*cap.Set, error) {
+	want := cap.NewSet()
+	for _, v := range keep {
+		permitted, err := have.GetFlag(cap.Permitted, v)
+		if err != nil {
+			return nil, fmt.Errorf("keep capability %v: %w", v, err)
+		}
+		if !permitted {
+			continue
+		}
+		for _, flag := range []cap.Flag{cap.Permitted, cap.Effective} {
+			if err := want.SetFlag(flag, true, v); err != nil {
+				return nil, fmt.Errorf("keep capability %v: %w", v, err)
+			}
+		}
+	}
+	return want, nil
+}
