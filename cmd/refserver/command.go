@@ -10,6 +10,8 @@ import (
 
 	"lapwing/cmd/refserver/config"
 	"lapwing/cmd/refserver/prefork"
+	"lapwing/cmd/refserver/serial"
+	"lapwing/cmd/refserver/threaded"
 )
 
 // architecture is one kind of server.
@@ -20,7 +22,9 @@ type architecture struct {
 }
 
 var architectures = []architecture{
+	{"serial", "development servers: wsgiref, Django's runserver", serial.Run},
 	{"prefork", "gunicorn sync, uWSGI processes, Apache prefork", prefork.Run},
+	{"threaded", "CherryPy, Paste, Apache worker, uWSGI threads", threaded.Run},
 }
 
 func command() *cobra.Command {

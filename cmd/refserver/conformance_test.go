@@ -71,16 +71,17 @@ func TestRoutes(t *testing.T) {
 func TestMethods(t *testing.T) {
 	webServers(t, func(t *testing.T, arch string) {
 		s := start(t, arch, "--workers", "1")
-		resp, _ := do(t, s.client(), s.request("HEAD", "/big?kb=40", nil))
+		client := s.client()
+		resp, _ := do(t, client, s.request("HEAD", "/big?kb=40", nil))
 		if resp.StatusCode != 200 || resp.ContentLength != 40<<10 {
 			t.Errorf("HEAD: status %d, length %d", resp.StatusCode, resp.ContentLength)
 		}
-		resp, _ = do(t, s.client(), s.request("DELETE", "/fast", nil))
+		resp, _ = do(t, client, s.request("DELETE", "/fast", nil))
 		if resp.StatusCode != 405 || resp.Header.Get("Allow") != "GET, HEAD" {
 			t.Errorf("DELETE: status %d, Allow %q", resp.StatusCode, resp.Header.Get("Allow"))
 		}
 		// A prefix of an allowed method is not an allowed method.
-		resp, _ = do(t, s.client(), s.request("GE", "/fast", nil))
+		resp, _ = do(t, client, s.request("GE", "/fast", nil))
 		if resp.StatusCode != 405 {
 			t.Errorf("GE: status %d", resp.StatusCode)
 		}
@@ -135,6 +136,9 @@ func TestPipelining(t *testing.T) {
 		in := bufio.NewReader(c)
 		for i := range count {
 			resp, err := http.ReadResponse(in, nil)
+			if i == 1 && arch == "serial" && err != nil {
+				return // it closed after the first
+			}
 			if err != nil {
 				t.Fatalf("response %d: %v", i, err)
 			}
@@ -235,10 +239,14 @@ func TestTruth(t *testing.T) {
 	})
 }
 
-// checkStamps demands that all stamps are there and never decrease.
+// checkStamps demands that all stamps are there and in order. The application
+// may write before it returns.
 func checkStamps(t *testing.T, l truth.Line) {
 	t.Helper()
-	stamps := []int64{l.AcceptNS, l.ReadFirstNS, l.ReadNS, l.AppEnterNS, l.AppLeaveNS, l.WriteEnterNS, l.WriteLeaveNS}
+	stamps := []int64{l.AcceptNS, l.ReadFirstNS, l.ReadNS, l.AppEnterNS, l.WriteEnterNS, l.WriteLeaveNS}
+	if l.AppLeaveNS < l.AppEnterNS {
+		t.Errorf("request %q left the application before it entered it", l.ID)
+	}
 	for i, stamp := range stamps {
 		if stamp == 0 || i > 0 && stamp < stamps[i-1] {
 			t.Errorf("stamps of request %q are not in order: %v", l.ID, stamps)
@@ -251,6 +259,7 @@ func checkStamps(t *testing.T, l truth.Line) {
 func TestRequestIDs(t *testing.T) {
 	webServers(t, func(t *testing.T, arch string) {
 		s := start(t, arch, "--workers", "1")
+		client := s.client()
 		for _, c := range []struct{ path, header, value string }{
 			{"/fast?id=query", "X-Request-Id", "header"},
 			{"/fast?a=b&id=query", "Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"},
@@ -260,7 +269,7 @@ func TestRequestIDs(t *testing.T) {
 		} {
 			r := s.request("GET", c.path, nil)
 			r.Header.Set(c.header, c.value)
-			do(t, s.client(), r)
+			do(t, client, r)
 		}
 		want := []string{"header", "query", "0af7651916cd43dd8448eb211c80319c", strings.Repeat("long", 16), ""}
 		lines := s.stop()
@@ -278,22 +287,22 @@ func TestRequestIDs(t *testing.T) {
 // TestDrain checks that SIGTERM lets the request in progress finish.
 func TestDrain(t *testing.T) {
 	webServers(t, func(t *testing.T, arch string) {
-		s := start(t, arch, "--workers", "2")
+		s := start(t, arch, "--workers", "1")
 		c := s.dial()
-		if _, err := io.WriteString(c, "GET /sleep?ms=400 HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
+		if _, err := io.WriteString(c, "GET /stream?chunks=2&ms=300 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "a worker is busy with the request", func() bool {
-			_, body := s.get("/workers")
-			return strings.Contains(body, `"age_ms"`)
-		})
-		lines := s.stop()
-		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
-		if err != nil || resp.StatusCode != 200 {
-			t.Fatalf("the request in progress got %v, %v", resp, err)
+		in := bufio.NewReader(c)
+		resp, err := http.ReadResponse(in, nil) // the first chunk is there: the request is in progress
+		if err != nil {
+			t.Fatal(err)
 		}
-		if last := lines[len(lines)-1]; last.Route != "/sleep" || last.Status != 200 {
-			t.Errorf("the last line of truth is %+v", last)
+		lines := s.stop()
+		if body, err := io.ReadAll(resp.Body); err != nil || len(body) != 2<<10 {
+			t.Errorf("the request in progress got %d bytes, %v", len(body), err)
+		}
+		if len(lines) != 1 || lines[0].Route != "/stream" || lines[0].Status != 200 || lines[0].Error != "" {
+			t.Errorf("truth is %+v", lines)
 		}
 	})
 }

@@ -23,7 +23,8 @@ func (c *conn) serveOne() (refused, again bool) {
 	c.Slot.Busy(c.readAt)
 	stream := sock.Stream{FD: c.src.FD}
 	err := c.readRequest(&stream)
-	c.rec.Method = c.head.Method
+	c.rec.Method = c.Codec.Head().Method
+	c.rec.SetID(c.Codec.Head().ID())
 	switch {
 	case err == nil:
 		c.rec.Read = c.readAt
@@ -38,80 +39,43 @@ func (c *conn) serveOne() (refused, again bool) {
 	return refused, err == nil && c.response.KeepAlive()
 }
 
-// readRequest reads head and body. Only a client that waits for it is asked to
-// go on with the body.
+// readRequest reads head and body.
 func (c *conn) readRequest(stream *sock.Stream) error {
-	n, err := httpio.ParseHead(c.in, &c.head)
-	for errors.Is(err, httpio.ErrIncomplete) {
-		if err = c.read(requestPatience); err != nil {
+	c.Codec.Reset()
+	for {
+		used, done, err := c.Codec.Decode(c.in)
+		c.rec.RequestBytes += int64(used)
+		c.in = c.in[used:]
+		if err != nil || done {
 			return err
 		}
-		n, err = httpio.ParseHead(c.in, &c.head)
-	}
-	c.rec.SetID(c.head.ID())
-	if err != nil {
-		return err
-	}
-	c.keepHead(n)
-	if err := c.body.Begin(&c.head); err != nil {
-		return err
-	}
-	for !c.body.Done() {
-		if err := c.readBody(stream); err != nil {
+		if c.Codec.WantsContinue() {
+			if err := askForBody(stream.FD); err != nil {
+				return err
+			}
+		}
+		if err := c.read(requestPatience); err != nil {
 			return err
 		}
 	}
-	return nil
 }
 
-// keepHead takes the head out of the input. The head's fields view into the
-// buffer: where a body follows, reading it would overwrite them, so it gets a
-// buffer of its own.
-func (c *conn) keepHead(n int) {
-	c.take(n)
-	if c.head.HasBody() {
-		c.request.ID = append([]byte(nil), c.head.ID()...)
-		c.head.Path = append([]byte(nil), c.head.Path...)
-		c.head.Query = append([]byte(nil), c.head.Query...)
-		return
-	}
-	c.request.ID = c.head.ID()
-}
-
-// take marks n bytes of the input as used.
-func (c *conn) take(n int) {
-	c.rec.RequestBytes += int64(n)
-	c.in = c.in[n:]
-}
-
-// readBody uses a piece of the body, after reading one if there is none.
-func (c *conn) readBody(stream *sock.Stream) error {
-	used, _, err := c.body.Next(c.in)
-	if err != nil {
-		return err
-	}
-	c.take(used)
-	if used > 0 {
-		return nil
-	}
-	if c.head.Expect {
-		c.head.Expect = false
-		// An interim response is not the response: it is not stamped.
-		interim := sock.Stream{FD: stream.FD}
-		if err := interim.Send([]byte(httpio.Continue), nil); err != nil {
-			return err
-		}
-	}
-	return c.read(requestPatience)
+// askForBody sends the interim response to a client that waits for it. It is
+// not the response: it is not stamped.
+func askForBody(fd int) error {
+	interim := sock.Stream{FD: fd}
+	return interim.Send([]byte(httpio.Continue), nil)
 }
 
 // answer calls the application and sends what it writes.
 func (c *conn) answer(stream *sock.Stream) {
+	head := c.Codec.Head()
 	c.request = app.Request{
-		Method: c.head.Method, Path: c.head.Path, Query: c.head.Query,
-		ID: c.request.ID, BodySize: c.body.Size,
+		Method: head.Method, Path: head.Path, Query: head.Query,
+		ID: head.ID(), BodySize: c.Codec.BodySize(),
 	}
-	c.response.Reset(stream, &c.head, c.head.KeepAlive && c.KeepAlive > 0)
+	c.Codec.Respond(&c.response, stream, c.KeepAlive > 0)
+	c.response.SplitWrites = c.SplitWrites
 	c.rec.AppEnter = c.now()
 	pending := app.Serve(c.App, &c.response, &c.request)
 	for pending.Then != nil {
@@ -131,7 +95,7 @@ func (c *conn) refuse(stream *sock.Stream, err error) {
 	var e *httpio.Error
 	errors.As(err, &e)
 	c.rec.Read = c.readAt
-	c.response.Reset(stream, &c.head, false)
+	c.Codec.Respond(&c.response, stream, false)
 	c.response.Refuse(e)
 	if c.response.Finish() != nil {
 		c.rec.Error = "client_gone"

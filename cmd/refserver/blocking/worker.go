@@ -29,6 +29,13 @@ type Worker struct {
 	App       *app.App
 	Slot      *board.Slot
 	Log       *truth.Log
+	Codec     httpio.Codec
+
+	// SplitWrites sends the head and the body of a response by writes of their
+	// own, as development servers do.
+	SplitWrites bool
+	// HalfClose shuts down the sending side before it closes a connection.
+	HalfClose bool
 
 	tid int
 	// gate is held from the first byte of a request to the end of its
@@ -37,8 +44,6 @@ type Worker struct {
 
 	in       []byte // bytes that were read and not used yet
 	buf      []byte // what in is a part of
-	head     httpio.Head
-	body     httpio.Body
 	request  app.Request
 	response httpio.Response
 }
@@ -74,6 +79,10 @@ func (w *Worker) Serve(src Source) {
 	if lingering {
 		sock.CloseLingering(src.FD, refusalPatience)
 		return
+	}
+	if w.HalfClose {
+		// Fails when the client is gone already.
+		_ = unix.Shutdown(src.FD, unix.SHUT_WR)
 	}
 	sock.Close(src.FD)
 }

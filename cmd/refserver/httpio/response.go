@@ -26,6 +26,9 @@ type Sink interface {
 // Response frames one response after the other as HTTP/1 and hands it to a
 // Sink.
 type Response struct {
+	// SplitWrites sends head and body by calls of their own. Reset clears it.
+	SplitWrites bool
+
 	sink Sink
 	buf  []byte
 
@@ -68,6 +71,9 @@ func (w *Response) Start(status int, contentType string, length int64, extra ...
 		b = append(append(append(append(b, "\r\n"...), f.Name...), ": "...), f.Value...)
 	}
 	w.buf = append(append(b, w.connection()...), "\r\n\r\n"...)
+	if w.SplitWrites {
+		w.Flush()
+	}
 }
 
 func (w *Response) connection() string {

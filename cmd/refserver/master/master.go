@@ -15,6 +15,7 @@ import (
 
 	"lapwing/cmd/refserver/board"
 	"lapwing/cmd/refserver/config"
+	"lapwing/cmd/refserver/process"
 	"lapwing/cmd/refserver/sock"
 	"lapwing/cmd/refserver/truth"
 )
@@ -24,10 +25,8 @@ const (
 	workerEnv = "REFSERVER_WORKER"
 	// restartPause slows the restarts of a worker that dies at once.
 	restartPause = 200 * time.Millisecond
-	// Grace is how long a request in progress may take after SIGTERM.
-	Grace = 5 * time.Second
 	// killAfter is when the master stops waiting for a worker to obey.
-	killAfter = Grace + 2*time.Second
+	killAfter = process.Grace + 2*time.Second
 	// startTimeout bounds the time until all workers have reported.
 	startTimeout = 10 * time.Second
 )
@@ -83,7 +82,7 @@ func Run(cfg config.Config) error {
 	if err := m.awaitWorkers(stop); err != nil {
 		return errors.Join(err, m.shutdown())
 	}
-	fmt.Println("listening on", listener.Addr())
+	process.Ready(listener)
 	m.supervise(stop)
 	return m.shutdown()
 }

@@ -1,17 +1,15 @@
 package master
 
 import (
-	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"strconv"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"lapwing/cmd/refserver/board"
 	"lapwing/cmd/refserver/config"
+	"lapwing/cmd/refserver/process"
 	"lapwing/cmd/refserver/truth"
 )
 
@@ -50,42 +48,14 @@ func Inherit(cfg config.Config) (*Worker, error) {
 	}, nil
 }
 
-// ExitOnSignal ends the process on SIGTERM, SIGINT or the master's death: it
-// calls stop, which waits for the request in progress, for as long as Grace
-// allows, and completes the truth.
+// ExitOnSignal ends the process on SIGTERM, SIGINT or the master's death. It
+// calls stop, which waits for requests in progress.
 func (w *Worker) ExitOnSignal(stop func()) {
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, unix.SIGTERM, unix.SIGINT)
 	orphaned := make(chan struct{})
 	go func() {
 		// Nobody writes: the read returns when the master is gone.
 		_, _ = w.lifeline.Read(make([]byte, 1))
 		close(orphaned)
 	}()
-	go func() {
-		select {
-		case <-signals:
-		case <-orphaned:
-		}
-		w.exit(stop)
-	}()
-}
-
-func (w *Worker) exit(stop func()) {
-	stopped := make(chan struct{})
-	go func() {
-		stop()
-		close(stopped)
-	}()
-	var err error
-	select {
-	case <-stopped:
-	case <-time.After(Grace):
-		err = fmt.Errorf("a request was still in progress %v after the signal", Grace)
-	}
-	if err = errors.Join(err, w.Truth.Close()); err != nil {
-		fmt.Fprintf(os.Stderr, "worker %d: %v\n", w.ID, err)
-		os.Exit(1)
-	}
-	os.Exit(0)
+	process.ExitOnSignal(fmt.Sprint("worker ", w.ID), orphaned, stop, w.Truth.Close)
 }

@@ -6,6 +6,7 @@ import (
 	"lapwing/cmd/refserver/app"
 	"lapwing/cmd/refserver/blocking"
 	"lapwing/cmd/refserver/config"
+	"lapwing/cmd/refserver/httpio"
 	"lapwing/cmd/refserver/master"
 	"lapwing/cmd/refserver/sock"
 )
@@ -32,6 +33,7 @@ func work(cfg config.Config, m *master.Worker) error {
 		App:       app.New(cfg.Arch, m.Board),
 		Slot:      m.Board.Slot(m.ID),
 		Log:       m.Truth.NewLog(),
+		Codec:     httpio.NewHTTP(),
 	}
 	w.Bind()
 	m.ExitOnSignal(w.Stop)

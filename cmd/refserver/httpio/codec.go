@@ -1,0 +1,98 @@
+package httpio
+
+import "errors"
+
+// Codec turns the bytes of one connection into requests and responses into
+// bytes. Each protocol that a server can speak has one.
+type Codec interface {
+	// Reset prepares for the next request.
+	Reset()
+	// Decode takes bytes from the beginning of p, the input that was not used
+	// yet, and says how many it used and whether the request is complete. When
+	// it used none, it needs more bytes. The error is an *Error.
+	//
+	// The head may view into p: those bytes must stay until the response is
+	// finished.
+	Decode(p []byte) (used int, done bool, err error)
+	// Head is what is known of the request's head.
+	Head() *Head
+	// BodySize is the number of bytes of content that were seen.
+	BodySize() int64
+	// WantsContinue reports, once per request, that the client waits to be
+	// asked for the body.
+	WantsContinue() bool
+	// Respond prepares w for the response to the request. With keepAlive
+	// false the connection closes after it.
+	Respond(w *Response, sink Sink, keepAlive bool)
+}
+
+// HTTP is the codec of HTTP/1.
+type HTTP struct {
+	head     Head
+	body     Body
+	headDone bool
+	asked    bool
+	own      []byte // the head, where it has to outlive the input
+}
+
+var _ Codec = (*HTTP)(nil)
+
+// NewHTTP returns the codec of one HTTP/1 connection.
+func NewHTTP() Codec { return new(HTTP) }
+
+// Reset implements Codec.
+func (c *HTTP) Reset() { *c = HTTP{own: c.own[:0]} }
+
+// Head implements Codec.
+func (c *HTTP) Head() *Head { return &c.head }
+
+// BodySize implements Codec.
+func (c *HTTP) BodySize() int64 { return c.body.Size }
+
+// WantsContinue implements Codec.
+func (c *HTTP) WantsContinue() bool {
+	if !c.headDone || !c.head.Expect || c.asked || c.body.Done() {
+		return false
+	}
+	c.asked = true
+	return true
+}
+
+// Decode implements Codec.
+func (c *HTTP) Decode(p []byte) (used int, done bool, err error) {
+	if !c.headDone {
+		if used, err = c.decodeHead(p); err != nil || !c.headDone {
+			return used, false, err
+		}
+	}
+	for !c.body.Done() {
+		n, _, err := c.body.Next(p[used:])
+		used += n
+		if err != nil || n == 0 {
+			return used, false, err
+		}
+	}
+	return used, true, nil
+}
+
+func (c *HTTP) decodeHead(p []byte) (int, error) {
+	n, err := ParseHead(p, &c.head)
+	if errors.Is(err, ErrIncomplete) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	if c.head.HasBody() {
+		// Reading the body overwrites the input.
+		c.own = append(c.own[:0], p[:n]...)
+		_, _ = ParseHead(c.own, &c.head) // just parsed well
+	}
+	c.headDone = true
+	return n, c.body.Begin(&c.head)
+}
+
+// Respond implements Codec.
+func (c *HTTP) Respond(w *Response, sink Sink, keepAlive bool) {
+	w.Reset(sink, &c.head, keepAlive && c.head.KeepAlive)
+}

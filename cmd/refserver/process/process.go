@@ -1,0 +1,93 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lapwing/cmd/refserver/board"
+	"lapwing/cmd/refserver/config"
+	"lapwing/cmd/refserver/sock"
+	"lapwing/cmd/refserver/truth"
+)
+
+// Grace is how long a request in progress may take after SIGTERM.
+const Grace = 5 * time.Second
+
+// Server is a server of one process.
+type Server struct {
+	Listener *sock.Listener
+	Board    *board.Board
+	Truth    *truth.Writer
+}
+
+// Start opens what a server with that many workers needs.
+func Start(cfg config.Config, workers int) (*Server, error) {
+	if err := truth.Create(cfg.Truth); err != nil {
+		return nil, err
+	}
+	listener, err := sock.Listen(cfg.Listen, cfg.Backlog)
+	if err != nil {
+		return nil, err
+	}
+	b, err := board.New(workers)
+	if err != nil {
+		listener.Close()
+		return nil, err
+	}
+	w, err := truth.Open(cfg.Truth, cfg.Arch)
+	if err != nil {
+		listener.Close()
+		return nil, err
+	}
+	return &Server{Listener: listener, Board: b, Truth: w}, nil
+}
+
+// Ready says that the server is ready, and where.
+func Ready(l *sock.Listener) { fmt.Println("listening on", l.Addr()) }
+
+// Finish releases everything and completes the truth.
+func (s *Server) Finish() error {
+	s.Listener.Close()
+	return s.Truth.Close()
+}
+
+// ExitOnSignal ends the process on SIGTERM, SIGINT or when also is closed: it
+// calls stop, which waits for requests in progress, for as long as Grace
+// allows, then finish, and exits. The name goes in front of what it complains
+// about.
+func ExitOnSignal(name string, also <-chan struct{}, stop func(), finish func() error) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, unix.SIGTERM, unix.SIGINT)
+	go func() {
+		select {
+		case <-signals:
+		case <-also:
+		}
+		os.Exit(end(name, stop, finish))
+	}()
+}
+
+// end returns the exit status.
+func end(name string, stop func(), finish func() error) int {
+	stopped := make(chan struct{})
+	go func() {
+		stop()
+		close(stopped)
+	}()
+	var err error
+	select {
+	case <-stopped:
+	case <-time.After(Grace):
+		err = fmt.Errorf("a request was still in progress %v after the signal", Grace)
+	}
+	if err = errors.Join(err, finish()); err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"strings"
+	"sync"
+	"testing"
+)
+
+// TestThreadedWorkers checks who serves: threads of one process, none of them
+// the one that accepts.
+func TestThreadedWorkers(t *testing.T) {
+	s := start(t, "threaded", "--workers", "3")
+	var all sync.WaitGroup
+	for range 6 {
+		all.Go(func() { s.get("/sleep?ms=30") })
+	}
+	all.Wait()
+	threads := make(map[int]bool)
+	for _, l := range s.stop() {
+		threads[l.TID] = true
+		if l.PID != s.cmd.Process.Pid || l.AcceptorTID != l.PID || l.TID == l.PID {
+			t.Errorf("served by %+v", l)
+		}
+	}
+	if len(threads) != 3 {
+		t.Errorf("%d threads served, want 3", len(threads))
+	}
+}
+
+// TestThreadedDispatch checks where requests wait when all workers are busy:
+// after accept, before a worker takes the connection.
+func TestThreadedDispatch(t *testing.T) {
+	s := start(t, "threaded", "--workers", "1", "--keepalive", "0")
+	var all sync.WaitGroup
+	for range 3 {
+		all.Go(func() { s.get("/sleep?ms=250") })
+	}
+	all.Wait()
+	lines := s.stop()
+	for i, l := range lines[1:] {
+		if previous := lines[i]; l.AcceptNS > previous.WriteEnterNS || l.HandoverNS < previous.WriteLeaveNS {
+			t.Errorf("request %d: accepted at %d, taken at %d; the one before was written from %d to %d",
+				i+1, l.AcceptNS, l.HandoverNS, previous.WriteEnterNS, previous.WriteLeaveNS)
+		}
+	}
+}
+
+// TestThreadedLock checks that the process has one lock for all its threads.
+func TestThreadedLock(t *testing.T) {
+	s := start(t, "threaded", "--workers", "3", "--keepalive", "0")
+	var all sync.WaitGroup
+	for range 3 {
+		all.Go(func() { s.get("/lock?ms=20") })
+	}
+	all.Wait()
+	lines := s.stop()
+	first, last := lines[0].AppEnterNS, int64(0)
+	for _, l := range lines {
+		first, last = min(first, l.AppEnterNS), max(last, l.AppLeaveNS)
+	}
+	if got := last - first; got < 60e6 {
+		t.Errorf("three times 20 ms under one lock took %d ns", got)
+	}
+}
+
+func TestSerialWritesAndCloses(t *testing.T) {
+	s := start(t, "serial")
+	resp, _ := s.get("/fast")
+	if !resp.Close {
+		t.Error("the response does not say that the connection closes")
+	}
+	if list := s.workers(); len(list.Workers) != 1 {
+		t.Errorf("%d workers, want 1", len(list.Workers))
+	}
+	for _, l := range s.stop() {
+		if l.PID != l.TID || l.Seq != 1 || !strings.HasPrefix(l.Route, "/") {
+			t.Errorf("served by %+v", l)
+		}
+	}
+}
