@@ -90,17 +90,11 @@ func (c hardCase) play(t *testing.T, trace *harness.Trace, l *peer.Listener) {
 		trace.AwaitRecords(address, len(c.want), 5*time.Second)
 		run.Signal(released)
 	}
-	var o observed
-	for _, p := range parts {
-		stamps, noise := p.Wait()
-		o.stamps = append(o.stamps, stamps...)
-		o.noise += noise
-	}
+	o := gather(l, parts)
 	if len(c.want) == 0 {
 		return // judged at the end, when nothing can come any more
 	}
 	o.records = trace.AwaitRecords(address, len(c.want), 3*time.Second)
-	o.address = l.Address
 	o.check(t, c.want)
 	if t.Failed() {
 		t.Logf("what the scripts did:\n%s", o.stamps)

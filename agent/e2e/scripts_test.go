@@ -24,19 +24,32 @@ func TestScripts(t *testing.T) {
 }
 
 // rehearse runs the scripts of a row.
-func (c hardCase) rehearse(t *testing.T, l *peer.Listener) (o observed) {
+func (c hardCase) rehearse(t *testing.T, l *peer.Listener) observed {
 	run := peer.NewRun(t, l, patience())
 	parts := []*peer.Part{run.Serve(c.server)}
 	for _, client := range c.clients {
 		parts = append(parts, run.Call(client))
 	}
 	run.Signal(released)
-	for _, p := range parts {
-		stamps, noise := p.Wait()
-		o.stamps = append(o.stamps, stamps...)
-		o.noise += noise
+	return gather(l, parts)
+}
+
+// TestStartScripts plays the connections that exist when the agent starts,
+// without the agent.
+func TestStartScripts(t *testing.T) {
+	for _, c := range startCases() {
+		t.Run(c.name, func(t *testing.T) {
+			l := peer.Listen(t, peer.TCP4, 0)
+			run := peer.NewRun(t, l, patience())
+			parts := []*peer.Part{run.Serve(peer.Script(c.server...)), run.Call(peer.Script(c.client...))}
+			run.Await(underWay)
+			run.Signal(attached)
+			o := gather(l, parts)
+			for _, w := range c.want {
+				o.stamped(t, w)
+			}
+		})
 	}
-	return o
 }
 
 // stamped checks that a want can be judged, and that what it is judged by lies

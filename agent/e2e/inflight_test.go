@@ -1,0 +1,160 @@
+package e2e
+
+import (
+	"testing"
+
+	"lapwing/agent/e2e/harness"
+	"lapwing/agent/e2e/peer"
+	"lapwing/probes/socket"
+)
+
+// The events around the start of the agent.
+const (
+	underWay peer.Event = 28 + iota // the scripts are where the agent shall find them
+	attached                        // the agent's probes are in place
+)
+
+// startCase is a connection that exists when the agent starts.
+type startCase struct {
+	name   string
+	server []peer.Step
+	client []peer.Step
+	missed int    // requests of it that are in flight then
+	want   []want // requests that follow
+}
+
+// TestHardCasesInFlight starts the agent beside connections in every state. A
+// request that is under way is not measured, and counted; all that follow on
+// the same connection are measured.
+func TestHardCasesInFlight(t *testing.T) {
+	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+		type running struct {
+			startCase
+			listener *peer.Listener
+			run      *peer.Run
+			parts    []*peer.Part
+		}
+		var all []running
+		missed := 0
+		for _, c := range startCases() {
+			for _, family := range peer.Families {
+				l := peer.Listen(t, family, 0)
+				run := peer.NewRun(t, l, 4*patience())
+				parts := []*peer.Part{run.Serve(peer.Script(c.server...)), run.Call(peer.Script(c.client...))}
+				run.Await(underWay)
+				all = append(all, running{c, l, run, parts})
+				missed += c.missed
+			}
+		}
+		trace := harness.StartTrace(t, plan, "--exe", executable(t))
+		top := harness.StartTop(t, plan, "--exe", executable(t))
+		wanted := make(map[string]int)
+		for _, c := range all {
+			wanted[c.listener.Address.String()] = len(c.want)
+			t.Run(c.name+"/"+string(c.listener.Address.Family), func(t *testing.T) {
+				c.run.Signal(attached)
+				o := gather(c.listener, c.parts)
+				o.records = trace.AwaitRecords(o.address.String(), len(c.want), handOut()+patience())
+				o.check(t, c.want)
+				if t.Failed() {
+					t.Logf("what the scripts did:\n%s", o.stamps)
+				}
+			})
+		}
+		checkTotals(t, trace.Finish(), wanted)
+		// Other servers on the machine may have been in mid-request too.
+		if got := harness.Sum(top.Finish().MissedStart); got < uint64(missed) {
+			t.Errorf("%d requests counted as missed at the start, want at least %d", got, missed)
+		}
+	})
+}
+
+// gather waits for the scripts of a run.
+func gather(l *peer.Listener, parts []*peer.Part) observed {
+	o := observed{address: l.Address}
+	for _, p := range parts {
+		stamps, noise := p.Wait()
+		o.stamps = append(o.stamps, stamps...)
+		o.noise += noise
+	}
+	return o
+}
+
+// two are the requests that each of the connections serves after the start of
+// the agent.
+var two = []want{
+	{n: "2", path: "/second", status: 200, later: true, unaccepted: true},
+	{n: "3", path: "/third", status: 404, later: true, unaccepted: true},
+}
+
+func startCases() []startCase {
+	first := reply("200 OK", "one")
+	long := reply("200 OK", "a response of two parts")
+	return []startCase{
+		{
+			name: "idle after a request", want: two,
+			server: thenTwo(peer.Accept().As("accept"), peer.ReadHead(), peer.Write(first)),
+			client: andTwo(peer.Connect().As("connect"), peer.Write(get("/first")), peer.ReadFull(len(first)),
+				peer.Signal(underWay), peer.Await(attached)),
+		},
+		{
+			name: "silent so far", want: two,
+			server: thenTwo(peer.Accept().As("accept"), peer.Signal(underWay)),
+			client: andTwo(peer.Connect().As("connect"), peer.Await(attached)),
+		},
+		{
+			name: "in the backlog", want: inBacklog(),
+			server: thenTwo(peer.Await(attached), peer.Accept().As("accept")),
+			client: andTwo(peer.Connect().As("connect"), peer.Signal(underWay), peer.Await(attached)),
+		},
+		{
+			name: "request not read", want: two, missed: 1,
+			server: thenTwo(peer.Accept().As("accept"), peer.Await(attached), peer.ReadHead(), peer.Write(first)),
+			client: andTwo(peer.Connect().As("connect"), peer.Write(get("/first")), peer.Signal(underWay),
+				peer.ReadFull(len(first))),
+		},
+		{
+			name: "request half read", want: two, missed: 1,
+			server: thenTwo(peer.Accept().As("accept"), peer.ReadFull(10), peer.Signal(underWay),
+				peer.Await(attached), peer.ReadHead(), peer.Write(first)),
+			client: andTwo(peer.Connect().As("connect"), peer.Write(get("/first")), peer.ReadFull(len(first))),
+		},
+		{
+			name: "request not answered", want: two, missed: 1,
+			server: thenTwo(peer.Accept().As("accept"), peer.ReadHead(), peer.Signal(underWay),
+				peer.Await(attached), peer.Write(first)),
+			client: andTwo(peer.Connect().As("connect"), peer.Write(get("/first")), peer.ReadFull(len(first))),
+		},
+		{
+			name: "response half written", want: two, missed: 1,
+			server: thenTwo(peer.Accept().As("accept"), peer.ReadHead(), peer.Write(long[:len(long)-9]),
+				peer.Signal(underWay), peer.Await(attached), peer.Write(long[len(long)-9:])),
+			client: andTwo(peer.Connect().As("connect"), peer.Write(get("/first")), peer.ReadFull(len(long))),
+		},
+	}
+}
+
+// inBacklog is two on a connection whose accept the agent saw.
+func inBacklog() []want {
+	wants := []want{two[0], two[1]}
+	for i := range wants {
+		wants[i].unaccepted = false
+		wants[i].later = i > 0
+	}
+	return wants
+}
+
+// thenTwo is a server that serves two requests after what it did before.
+func thenTwo(before ...peer.Step) []peer.Step {
+	return append(before,
+		peer.ReadHead().As("read2"), peer.Sleep(ms(20)), peer.Write(reply("200 OK", "two")).As("write2"),
+		peer.ReadHead().As("read3"), peer.Sleep(ms(10)), peer.Write(reply("404 Not Found", "three")).As("write3"),
+		peer.Close())
+}
+
+// andTwo is a client that sends two requests after what it did before.
+func andTwo(before ...peer.Step) []peer.Step {
+	return append(before,
+		peer.Write(get("/second")).As("send2"), peer.ReadFull(len(reply("200 OK", "two"))), peer.Sleep(ms(10)),
+		peer.Write(get("/third")).As("send3"), peer.ReadEOF(), peer.Close())
+}

@@ -1,0 +1,227 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+
+	"lapwing/agent/e2e/harness"
+	"lapwing/probes/socket"
+)
+
+// loadConnections is how many connections the load generator keeps busy; as
+// many requests can be under way when it starts and when it ends.
+const loadConnections = 16
+
+// load is a running wrk.
+type load struct {
+	*harness.Process
+	out *strings.Builder
+}
+
+// startLoad lets wrk ask for one address at full speed.
+func startLoad(t *testing.T, address string, d time.Duration) *load {
+	t.Helper()
+	l := &load{out: new(strings.Builder)}
+	cmd := exec.Command(harness.Installed(t, "wrk"), "--threads", "1", "--connections", strconv.Itoa(loadConnections),
+		"--duration", fmt.Sprintf("%.0fs", d.Seconds()), "http://"+address+"/load")
+	cmd.Stdout = l.out
+	l.Process = harness.Start(t, cmd)
+	return l
+}
+
+var (
+	completed = regexp.MustCompile(`(\d+) requests in`)
+	troubled  = regexp.MustCompile(`(?m)^\s*(Socket errors.*|Non-2xx.*)$`)
+)
+
+// finish waits for the end of the load and returns the number of responses
+// that wrk counted. Any that failed fails the test.
+func (l *load) finish(t *testing.T) uint64 {
+	t.Helper()
+	if err := l.AwaitExit(30 * time.Second); err != nil {
+		t.Fatalf("wrk: %v\n%s", err, l.Stderr())
+	}
+	if bad := troubled.FindString(l.out.String()); bad != "" {
+		t.Errorf("wrk reports trouble: %s", bad)
+	}
+	m := completed.FindStringSubmatch(l.out.String())
+	if m == nil {
+		t.Fatalf("wrk gave no count:\n%s", l.out)
+	}
+	n, err := strconv.ParseUint(m[1], 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// startLoaded starts an nginx for the load; status is where it tells how many
+// requests it had.
+func startLoaded(t *testing.T) (server *served, status string) {
+	t.Helper()
+	address, status := harness.FreeAddress(t), harness.FreeAddress(t)
+	server = startNginx(t, address, `access_log off;
+	server { listen `+address+`; location / { return 200 "ok"; } }
+	server { listen `+status+`; location / { stub_status; } }`)
+	return server, status
+}
+
+// counted asks nginx how many requests it had, this one included.
+func counted(t *testing.T, status string) uint64 {
+	t.Helper()
+	resp, err := http.Get("http://" + status + "/")
+	if err != nil {
+		t.Fatalf("stub_status: %v", err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatalf("stub_status: %v", err)
+	}
+	lines := strings.Split(string(b), "\n")
+	if len(lines) < 3 || len(strings.Fields(lines[2])) != 3 {
+		t.Fatalf("stub_status answered %q", b)
+	}
+	n, err := strconv.ParseUint(strings.Fields(lines[2])[2], 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// TestLoadIsCounted compares the agent's totals under full load with the
+// counts of the client and of the server.
+func TestLoadIsCounted(t *testing.T) {
+	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+		server, status := startLoaded(t)
+		top := harness.StartTop(t, plan, "--port", harness.Port(t, server.address))
+		before := counted(t, status)
+		responses := startLoad(t, server.address, 3*time.Second).finish(t)
+		served := counted(t, status) - before - 1
+		totals := top.Finish()
+		t.Logf("wrk %d, nginx %d, agent %d", responses, served, totals.Requests())
+		closeTo(t, "requests against nginx's count", totals.Requests(), served, loadConnections)
+		closeTo(t, "requests against wrk's count", totals.Requests(), responses, loadConnections)
+		if len(totals.Services) != 1 || totals.Services[0].Service != "nginx" {
+			t.Errorf("services are %+v, want nginx alone", totals.Services)
+		}
+		equal(t, "lost", harness.Sum(totals.Lost), 0)
+		checkSums(t, totals)
+	})
+}
+
+// checkSums checks that the phases of each service add up to its duration.
+func checkSums(t *testing.T, totals harness.Totals) {
+	t.Helper()
+	for _, s := range totals.Services {
+		sum := int64(0)
+		for _, name := range []string{"queue", "parse", "app", "write_back"} {
+			phase, ok := s.Phases[name]
+			if !ok {
+				t.Errorf("%s has no phase %s", s.Service, name)
+			}
+			sum += phase.Sum
+		}
+		// Requests cut off by the end of the load have some phases only.
+		if sum < s.Duration.Sum || sum > s.Duration.Sum+s.Duration.Sum/100 {
+			t.Errorf("the phases of %s add up to %d ns, the durations to %d ns", s.Service, sum, s.Duration.Sum)
+		}
+	}
+}
+
+func closeTo(t *testing.T, what string, got, want, latitude uint64) {
+	t.Helper()
+	if got+latitude < want || got > want+latitude {
+		t.Errorf("%s: %d, want %d give or take %d", what, got, want, latitude)
+	}
+}
+
+// TestLoadIsPrinted wants one line for each request in the server's own log.
+func TestLoadIsPrinted(t *testing.T) {
+	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+		server := startGunicorn(t)
+		trace := harness.StartTrace(t, plan, "--port", harness.Port(t, server.address))
+		startLoad(t, server.address, 2*time.Second).finish(t)
+		if err := server.Stop(); err != nil {
+			t.Errorf("gunicorn ended with %v", err)
+		}
+		log := server.log(t)
+		trace.AwaitRecords(server.address, len(log), handOut())
+		equal(t, "lines", len(trace.Finish()), len(log))
+	})
+}
+
+// TestKilledAgent kills the agent under load: the server must not notice, and
+// the kernel must have nothing left of the agent.
+func TestKilledAgent(t *testing.T) {
+	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+		server, status := startLoaded(t)
+		before := counted(t, status)
+		wrk := startLoad(t, server.address, 3*time.Second)
+		trace := harness.StartTop(t, plan, "--port", harness.Port(t, server.address))
+		programs := programsOf(t, trace.PID())
+		if len(programs) == 0 {
+			t.Fatal("the agent holds no program: nothing to look for")
+		}
+		underLoad := counted(t, status)
+		harness.Eventually(t, 3*time.Second, "load beside the agent", func() bool {
+			return counted(t, status) > underLoad+1000
+		})
+		trace.Kill()
+		responses := wrk.finish(t)
+		if served := counted(t, status) - before; served < responses {
+			t.Errorf("wrk counted %d responses, nginx only %d requests", responses, served)
+		}
+		harness.Eventually(t, 5*time.Second, "the end of the agent's programs", func() bool {
+			return len(loaded(programs)) == 0
+		})
+	})
+}
+
+var programID = regexp.MustCompile(`(?m)^prog_id:\s*(\d+)$`)
+
+// programsOf lists the BPF programs to which a process holds a descriptor,
+// directly or through the link that attaches them.
+func programsOf(t *testing.T, pid int) (ids []ebpf.ProgramID) {
+	t.Helper()
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/fdinfo/*", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		// A descriptor can be closed between the two looks.
+		b, _ := os.ReadFile(file)
+		for _, m := range programID.FindAllStringSubmatch(string(b), -1) {
+			id, err := strconv.ParseUint(m[1], 10, 32)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids = append(ids, ebpf.ProgramID(id))
+		}
+	}
+	return ids
+}
+
+// loaded lists those of the programs that the kernel still has.
+func loaded(ids []ebpf.ProgramID) (left []ebpf.ProgramID) {
+	for _, id := range ids {
+		p, err := ebpf.NewProgramFromID(id)
+		if err != nil {
+			continue
+		}
+		left = append(left, id)
+		_ = p.Close()
+	}
+	return left
+}

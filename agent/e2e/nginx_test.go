@@ -1,0 +1,113 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"lapwing/agent/e2e/harness"
+)
+
+// nginxFrame is the part of the configuration that all rows share: one worker
+// in the foreground, everything it writes below the directory of the test.
+const nginxFrame = `
+daemon off;
+worker_processes 1;
+pid %[1]s/nginx.pid;
+error_log stderr warn;
+events { worker_connections 256; }
+http {
+	log_format own '$uri_asked $status $request_time';
+	map $request_uri $uri_asked { "~^(?<asked>[^?]*)" $asked; }
+	access_log %[1]s/access.log own;
+	client_body_temp_path %[1]s/body;
+	proxy_temp_path %[1]s/proxy;
+	fastcgi_temp_path %[1]s/fastcgi;
+	uwsgi_temp_path %[1]s/uwsgi;
+	scgi_temp_path %[1]s/scgi;
+	sendfile on;
+	keepalive_requests 1000000;
+	%[2]s
+}
+`
+
+// startNginx starts nginx with server blocks of the test.
+func startNginx(t *testing.T, address, blocks string) *served {
+	t.Helper()
+	// The worker runs as another user and must reach the files.
+	dir, err := os.MkdirTemp("", "lapwing-nginx")
+	if err != nil {
+		t.Fatalf("directory for nginx: %v", err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(dir, "static.bin"), strings.Repeat("static file\n", 2000))
+	conf := filepath.Join(dir, "nginx.conf")
+	writeFile(t, conf, fmt.Sprintf(nginxFrame, dir, strings.ReplaceAll(blocks, "DIR", dir)))
+	p := harness.Start(t, exec.Command(harness.Installed(t, "nginx"), "-e", "stderr", "-p", dir, "-c", conf))
+	harness.AwaitListener(t, p, address)
+	access := filepath.Join(dir, "access.log")
+	return &served{Process: p, address: address, log: func(t *testing.T) []logged { return readLog(t, access, time.Second) }}
+}
+
+// startNginxStatic serves one file under many names, by sendfile.
+func startNginxStatic(t *testing.T) *served {
+	address := harness.FreeAddress(t)
+	return startNginx(t, address, `server {
+		listen `+address+`;
+		root DIR;
+		location /static/ { try_files /static.bin =404; }
+		location / { return 404; }
+	}`)
+}
+
+// startNginxToGunicorn passes all requests on to gunicorn.
+func startNginxToGunicorn(t *testing.T) *served {
+	upstream := startGunicorn(t)
+	address := harness.FreeAddress(t)
+	return startNginx(t, address, `server {
+		listen `+address+`;
+		location / { proxy_pass http://`+upstream.address+`; }
+	}`)
+}
+
+// readLog reads an access log of path, status and time per line; unit is that
+// of the time.
+func readLog(t *testing.T, file string, unit time.Duration) []logged {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatalf("the server's own log: %v", err)
+	}
+	var log []logged
+	for _, line := range strings.Split(strings.TrimSpace(string(b)), "\n") {
+		fields := strings.Fields(line)
+		if len(fields) != 3 {
+			t.Fatalf("log line %q has not three fields", line)
+		}
+		status, err := strconv.Atoi(fields[1])
+		if err != nil {
+			t.Fatalf("log line %q: %v", line, err)
+		}
+		took, err := strconv.ParseFloat(fields[2], 64)
+		if err != nil {
+			t.Fatalf("log line %q: %v", line, err)
+		}
+		log = append(log, logged{fields[0], status, time.Duration(took * float64(unit))})
+	}
+	return log
+}
+
+func writeFile(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}

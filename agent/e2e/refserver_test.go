@@ -1,0 +1,133 @@
+package e2e
+
+import (
+	"bufio"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"lapwing/agent/e2e/harness"
+	"lapwing/probes/socket"
+)
+
+// truthLine is one line of the reference server's own record; stamps are
+// nanoseconds of the monotonic clock.
+type truthLine struct {
+	PID           int    `json:"pid"`
+	TID           int    `json:"tid"`
+	Peer          string `json:"peer"`
+	Seq           int    `json:"seq"`
+	Route         string `json:"route"`
+	Status        int    `json:"status"`
+	RequestBytes  uint64 `json:"request_bytes"`
+	ResponseBytes uint64 `json:"response_bytes"`
+	ReadFirst     int64  `json:"read_first_ns"`
+	Read          int64  `json:"read_ns"`
+	WriteEnter    int64  `json:"write_enter_ns"`
+	WriteLeave    int64  `json:"write_leave_ns"`
+}
+
+// startRefServer starts the prefork reference server with a truth file.
+func startRefServer(t *testing.T, truth string) *served {
+	t.Helper()
+	address := harness.FreeAddress(t)
+	p := harness.Start(t, exec.Command(harness.RefServer(t),
+		"--arch", "prefork", "--listen", address, "--workers", "4", "--truth", truth))
+	harness.AwaitListener(t, p, address)
+	return &served{Process: p, address: address}
+}
+
+// TestReferenceServer compares each request's phases with the reference
+// server's own stamps. Twelve clients share four workers.
+func TestReferenceServer(t *testing.T) {
+	paths := []string{"/sleep?ms=20&id=%d", "/fast?id=%d", "/big?kb=64&id=%d", "/nowhere?id=%d"}
+	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+		file := filepath.Join(t.TempDir(), "truth.jsonl")
+		server := startRefServer(t, file)
+		trace := harness.StartTrace(t, plan, "--port", harness.Port(t, server.address))
+		askAll(t, server.address, paths)
+		trace.AwaitRecords(server.address, requestsEach, handOut())
+		records := trace.Finish()
+		if err := server.Stop(); err != nil {
+			t.Errorf("refserver ended with %v:\n%s", err, server.Stderr())
+		}
+		truth := readTruth(t, file)
+		if len(records) != requestsEach || len(truth) != requestsEach {
+			t.Errorf("%d records and %d lines of truth, want %d of both", len(records), len(truth), requestsEach)
+		}
+		compareTruth(t, records, truth)
+	})
+}
+
+func readTruth(t *testing.T, file string) []truthLine {
+	t.Helper()
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatalf("the reference server's truth: %v", err)
+	}
+	defer func() { _ = f.Close() }()
+	var lines []truthLine
+	for s := bufio.NewScanner(f); s.Scan(); {
+		var l truthLine
+		if err := json.Unmarshal(s.Bytes(), &l); err != nil {
+			t.Fatalf("line of truth %q: %v", s.Text(), err)
+		}
+		if l.Seq > 0 && l.Read != 0 {
+			lines = append(lines, l)
+		}
+	}
+	return lines
+}
+
+// compareTruth pairs the requests of each connection in their order.
+func compareTruth(t *testing.T, records []harness.Record, truth []truthLine) {
+	t.Helper()
+	seen := make(map[string]int)
+	var off []time.Duration
+	for _, r := range records {
+		seen[r.Peer]++
+		i := slices.IndexFunc(truth, func(l truthLine) bool { return l.Peer == r.Peer && l.Seq == seen[r.Peer] })
+		if i < 0 {
+			t.Errorf("no truth about request %d of %s: %s", seen[r.Peer], r.Peer, r.Line)
+			continue
+		}
+		l := truth[i]
+		equal(t, r.Path+" status", r.Status, l.Status)
+		equal(t, r.Path+" pid", r.PID, l.PID)
+		equal(t, r.Path+" tid", r.TID, l.TID)
+		equal(t, r.Path+" request_bytes", value(r.RequestBytes), l.RequestBytes)
+		equal(t, r.Path+" response_bytes", value(r.ResponseBytes), l.ResponseBytes)
+		off = append(off, errorOf(r.Parse, l.ReadFirst, l.Read), errorOf(r.App, l.Read, l.WriteEnter),
+			errorOf(r.WriteBack, l.WriteEnter, l.WriteLeave))
+	}
+	judge(t, off)
+}
+
+// errorOf is how far the agent's phase is off, less the 2 % it may be off by.
+func errorOf(got *int64, begin, end int64) time.Duration {
+	truth := end - begin
+	off := value(got) - truth
+	return max(time.Duration(max(off, -off)-truth/50), 0)
+}
+
+// judge wants nearly all phases within 1 ms of the truth. A stamp that a
+// process takes is late by a whole time slice whenever the process was
+// preempted just before it, so a few may be off on a busy machine.
+func judge(t *testing.T, off []time.Duration) {
+	t.Helper()
+	if len(off) == 0 {
+		t.Error("no phase was compared")
+		return
+	}
+	slices.Sort(off)
+	if most := off[len(off)*9/10]; most > harness.Slow(time.Millisecond) {
+		t.Errorf("one phase in ten is off by %s and more, want at most 1ms; the worst by %s", most, off[len(off)-1])
+	}
+	if median := off[len(off)/2]; median > harness.Slow(100*time.Microsecond) {
+		t.Errorf("the median phase is off by %s, want at most 100µs", median)
+	}
+}
