@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/* The user memory that the system call in progress reads into or writes from.
+ * The registers the call was entered with stay readable until it is over, so
+ * no probe on the entry is needed to know the buffer. */
+#ifndef LAPWING_BUFFERS_H
+#define LAPWING_BUFFERS_H
+
+#include "drift.h"
+
+#define VEC_SEGMENTS 4 /* so many segments of a vector are looked at */
+
+struct vec {
+	const struct iovec *iov; /* user memory; NULL for a plain buffer */
+	__u64 segments;
+	const void *base; /* of the first segment; NULL if nothing is visible */
+	__u64 len;        /* of the first segment */
+	__u64 want;       /* bytes the caller asked for; 0 if not known */
+};
+
+static __always_inline void vec_from_iov(struct vec *v, const struct iovec *iov, __u64 segments)
+{
+	struct iovec first = {};
+
+	v->iov = iov;
+	v->segments = segments;
+	if (bpf_probe_read_user(&first, sizeof(first), iov))
+		return;
+	v->base = first.iov_base;
+	v->len = first.iov_len;
+	v->want = first.iov_len;
+	for (int i = 1; i < VEC_SEGMENTS; i++) {
+		struct iovec seg;
+
+		if (i >= segments)
+			return;
+		if (bpf_probe_read_user(&seg, sizeof(seg), &iov[i]))
+			break;
+		v->want += seg.iov_len;
+	}
+	if (segments > VEC_SEGMENTS)
+		v->want = 0; /* not known */
+}
+
+static __always_inline void vec_from_msg(struct vec *v, const void *msg)
+{
+	struct user_msghdr hdr;
+
+	if (!bpf_probe_read_user(&hdr, sizeof(hdr), msg))
+		vec_from_iov(v, hdr.msg_iov, hdr.msg_iovlen);
+}
+
+/* user_vec describes the buffer of the system call that runs on this thread. */
+__noinline int user_vec(struct vec *v)
+{
+	if (!v)
+		return 0;
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	__u64 arg1 = SYSCALL_ARG1(regs), arg2 = SYSCALL_ARG2(regs);
+
+	__builtin_memset(v, 0, sizeof(*v));
+	switch (SYSCALL_NR(regs)) {
+	case NR_read:
+	case NR_write:
+	case NR_recvfrom:
+	case NR_sendto:
+		v->base = (void *)arg1;
+		v->len = v->want = arg2;
+		break;
+	case NR_readv:
+	case NR_writev:
+	case NR_preadv2:
+	case NR_pwritev2:
+		vec_from_iov(v, (void *)arg1, arg2);
+		break;
+	case NR_recvmsg:
+	case NR_sendmsg:
+	case NR_recvmmsg: /* the first message's header leads the array */
+	case NR_sendmmsg:
+		vec_from_msg(v, (void *)arg1);
+		break;
+	}
+	return 0;
+}
+
+#endif

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/* What goes to user space, and how. */
+#ifndef LAPWING_HANDOUT_H
+#define LAPWING_HANDOUT_H
+
+#include "http.h"
+
+/* What a hook found out about a read. */
+struct in {
+	__u64 now;
+	__u64 arrived;
+	__u64 arrived_last;
+	__u64 n;
+};
+
+/* What a hook found out about a write; enter is 0 when its entry was not seen. */
+struct out {
+	__u64 enter;
+	__u64 now;
+	__u64 n;
+	__u32 error;   /* errno, 0 when n bytes were written */
+	__u32 end_seq; /* TCP sequence number after what was written */
+	bool acked;    /* the peer has acknowledged all of it */
+};
+
+/* ring_write hands over one message. The reader polls, so it is woken only
+ * when the ring fills faster than it polls. */
+static __always_inline bool ring_write(void *data, __u64 size)
+{
+	__u64 queued = bpf_ringbuf_query(&records, BPF_RB_AVAIL_DATA);
+	__u64 flags = BPF_RB_NO_WAKEUP;
+
+	if (queued < wake_bytes && queued + size >= wake_bytes)
+		flags = BPF_RB_FORCE_WAKEUP;
+	return !bpf_ringbuf_output(&records, data, size, flags);
+}
+
+static __always_inline bool record_write(struct record *r, __u16 kind)
+{
+	__u32 heads = r->name_len + r->req_len + r->resp_len;
+
+	barrier_var(heads);
+	if (heads > NAME_MAX + 2 * head_bytes)
+		heads = NAME_MAX + 2 * head_bytes;
+	r->kind = kind;
+	return ring_write(r, sizeof(*r) + heads);
+}
+
+/* hand_out writes the current request. A FINAL is written once, whoever of the
+ * threads and the network that race for it comes first. */
+static __noinline int hand_out(struct conn *c, __u16 kind)
+{
+	if (!c)
+		return 0;
+	if (kind == KIND_TENTATIVE) {
+		if (c->pending && record_write(&c->rec, kind))
+			count(STAT_TENTATIVE);
+		return 0;
+	}
+	if (!__sync_lock_test_and_set(&c->pending, 0))
+		return 0;
+	count(record_write(&c->rec, kind) ? STAT_FINAL : STAT_LOST_RING);
+	return 0;
+}
+
+/* connection_ignore stops looking at a connection and says why. */
+static __noinline int connection_ignore(struct conn *c, const struct vec *v, __u64 n, __u16 reason)
+{
+	if (!c || !v)
+		return 0;
+	struct record *r = &c->rec;
+	__u32 at = r->name_len;
+	__u32 take = n > 64 ? 64 : n;
+
+	c->mode = MODE_IGNORED;
+	r->error = reason;
+	r->req_len = r->resp_len = 0;
+	if (take > v->len)
+		take = v->len > 64 ? 64 : v->len;
+	barrier_var(at);
+	if (v->base && at <= NAME_MAX && !bpf_probe_read_user(&r->bytes[at], take, v->base))
+		r->req_len = take;
+	__u64 id = bpf_get_current_pid_tgid();
+	r->pid = id >> 32;
+	r->tid = (__u32)id;
+	bpf_get_current_comm(r->comm, sizeof(r->comm));
+	if (!record_write(r, KIND_UNKNOWN))
+		count(STAT_LOST_UNKNOWN);
+	return 0;
+}
+
+/* slept is how long the calling thread slept in its write: the time in which
+ * the send buffer was full. A write that did not sleep was not blocked. */
+static __always_inline __u64 slept(struct conn *c, __u64 enter, __u64 now)
+{
+	struct task_struct *t = bpf_get_current_task_btf();
+
+	if (!enter || now <= enter || t->nvcsw == c->sleeps_before)
+		return 0;
+	__u64 wall = now - enter, cpu = t->se.sum_exec_runtime - c->cpu_before;
+
+	return cpu < wall ? wall - cpu : 0;
+}
+
+#endif

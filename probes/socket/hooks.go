@@ -1,0 +1,116 @@
+package socket
+
+// hook ties a kernel attach point to the program it runs.
+type hook struct {
+	program  string // name in the object
+	name     string // as the kernel names it
+	purpose  string
+	optional bool
+	without  string              // what is absent without an optional hook
+	unless   string              // not needed where this other program is used
+	has      func(*kernel) error // nil error: the kernel has it
+}
+
+func btfHook(program, name, purpose string) hook {
+	return hook{program: program, name: "tp_btf/" + name, purpose: purpose, has: tracepointBTF(name)}
+}
+
+func syscallHook(program, name, purpose string) hook {
+	return hook{program: program, name: "tracepoint/syscalls/" + name, purpose: purpose, has: syscallTracepoint(name)}
+}
+
+func iterHook(program, name, purpose string) hook {
+	return hook{program: program, name: "iter/" + name, purpose: purpose, has: iterator(name)}
+}
+
+func optional(h hook, without string) hook {
+	h.optional, h.without = true, without
+	return h
+}
+
+func unless(h hook, program string) hook {
+	h.unless = program
+	return h
+}
+
+const (
+	noUnixArrival = "on unix sockets arrived, queue and duration are absent"
+	noExisting    = "connections older than the agent are not measured"
+)
+
+// commonHooks serve both plans. tcp_state comes last of those that fire by
+// themselves: through it connections come into being, and they must not before
+// everything else that belongs to them is attached.
+func commonHooks() []hook {
+	return []hook{
+		btfHook("tcp_segment", "tcp_probe", "arrived, arrived_last, acked (TCP)"),
+		syscallHook("accept_exit", "sys_exit_accept", "accepted"),
+		syscallHook("accept4_exit", "sys_exit_accept4", "accepted"),
+		syscallHook("close_enter", "sys_enter_close", "end of a unix connection"),
+		syscallHook("shutdown_enter", "sys_enter_shutdown", "end of a unix connection"),
+		btfHook("tcp_state", "inet_sock_set_state", "established, end of a TCP connection"),
+		iterHook("idle_elem", "bpf_map_elem", "hands out requests of quiet connections"),
+		optional(iterHook("tcp_listening", "tcp", "finds TCP connections older than the agent"), noExisting),
+		optional(iterHook("tcp_existing", "tcp", "finds TCP connections older than the agent"), noExisting),
+		optional(iterHook("unix_existing", "unix", "finds unix connections older than the agent"), noExisting),
+	}
+}
+
+var (
+	readCalls  = []string{"read", "readv", "recvfrom", "recvmsg", "recvmmsg"}
+	writeCalls = []string{"write", "writev", "sendto", "sendmsg", "sendmmsg", "sendfile64", "splice"}
+)
+
+func socketHooks() []hook {
+	sendEnter := btfHook("send_enter", "tcp_sendmsg_locked", "write_first (TCP)")
+	hooks := []hook{
+		btfHook("recv_exit", "sock_recv_length", "read_first, read_last"),
+		seesSendfile(btfHook("send_exit", "sock_send_length", "write_last")),
+		optional(btfHook("data_ready", "sk_data_ready", "arrived, write_first (unix)"), noUnixArrival),
+		optional(sendEnter, "the entry of the write system calls is used instead"),
+	}
+	for _, call := range writeCalls {
+		hooks = append(hooks, unless(syscallHook(call+"_enter", "sys_enter_"+call, "write_first"), "send_enter"))
+	}
+	hooks = append(hooks, iterHook("idle_tcp", "bpf_sk_storage_map", "hands out requests of quiet connections"))
+	return append(hooks, commonHooks()...)
+}
+
+// seesSendfile demands more of the kernel than the tracepoint: before 6.5
+// sendfile did not pass through it.
+func seesSendfile(h hook) hook {
+	tracepoint := h.has
+	h.has = func(k *kernel) error {
+		if err := tracepoint(k); err != nil {
+			return err
+		}
+		if function("splice_to_socket")(k) != nil {
+			return lacks("the kernel is older than 6.5: its sendfile does not pass the tracepoint")
+		}
+		return nil
+	}
+	return h
+}
+
+func syscallHooks() []hook {
+	var hooks []hook
+	for _, call := range readCalls {
+		hooks = append(hooks, syscallHook(call+"_exit", "sys_exit_"+call, "read_first, read_last"))
+	}
+	for _, call := range writeCalls {
+		hooks = append(hooks, syscallHook(call+"_enter", "sys_enter_"+call, "write_first"),
+			syscallHook(call+"_exit", "sys_exit_"+call, "write_last"))
+	}
+	readable := hook{program: "readable", name: "fentry/sock_def_readable", purpose: "arrived (unix)", has: function("sock_def_readable")}
+	hooks = append(hooks,
+		optional(btfHook("data_ready", "sk_data_ready", "arrived (unix)"), "fentry/sock_def_readable is used instead"),
+		unless(optional(readable, noUnixArrival), "data_ready"))
+	return append(hooks, commonHooks()...)
+}
+
+func hooksOf(p Plan) []hook {
+	if p == PlanSocket {
+		return socketHooks()
+	}
+	return syscallHooks()
+}

@@ -1,0 +1,250 @@
+package socket
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/ringbuf"
+)
+
+// Options are the settings of the probes. The zero value of a field means its
+// default.
+type Options struct {
+	Plan Plan
+	// HeadBytes is how much of each request's and response's head a record
+	// carries: 64 to 1024, default 256.
+	HeadBytes int
+	// RingBytes is the size of the ring buffer between kernel and agent, a
+	// power of two of at least 64 KiB. Default 8 MiB.
+	RingBytes int
+	// Connections bounds the connections that are tracked by address: all of
+	// them with the syscall plan, those on unix sockets with the socket plan.
+	// Default 16384.
+	Connections int
+	// Ports limits the probes to connections to these local TCP ports, at most
+	// MaxPorts. Others cost a look-up only. Unix sockets are not limited.
+	Ports []uint16
+}
+
+// The defaults and limits of Options.
+const (
+	DefaultHeadBytes   = 256
+	MinHeadBytes       = 64
+	MaxHeadBytes       = 1024
+	DefaultRingBytes   = 8 << 20
+	DefaultConnections = 16384
+	MaxPorts           = 16
+)
+
+// idleAfter is the time after which a response on a quiet connection is
+// handed out: with sweepEvery it keeps the promise of one second.
+const idleAfter = 200 * time.Millisecond
+
+func (o *Options) setDefaults() error {
+	if o.HeadBytes == 0 {
+		o.HeadBytes = DefaultHeadBytes
+	}
+	if o.RingBytes == 0 {
+		o.RingBytes = DefaultRingBytes
+	}
+	if o.Connections == 0 {
+		o.Connections = DefaultConnections
+	}
+	switch {
+	case o.HeadBytes < MinHeadBytes || o.HeadBytes > MaxHeadBytes:
+		return fmt.Errorf("head bytes %d: must be between %d and %d", o.HeadBytes, MinHeadBytes, MaxHeadBytes)
+	case o.RingBytes < 1<<16 || o.RingBytes&(o.RingBytes-1) != 0:
+		return fmt.Errorf("ring bytes %d: must be a power of two of at least 65536", o.RingBytes)
+	case o.Connections < 16:
+		return fmt.Errorf("connections %d: must be at least 16", o.Connections)
+	case len(o.Ports) > MaxPorts:
+		return fmt.Errorf("%d ports: at most %d can be given", len(o.Ports), MaxPorts)
+	}
+	o.HeadBytes = (o.HeadBytes + 7) &^ 7
+	return nil
+}
+
+// Probe is a set of attached probes.
+type Probe struct {
+	plan   PlanSurvey
+	coll   *ebpf.Collection
+	links  []link.Link
+	sweeps []*link.Iter
+	reader *ringbuf.Reader
+	stats  *ebpf.Map
+
+	buf       []byte // the message being read
+	malformed uint64 // messages that were cut
+}
+
+// Open loads and attaches the probes of the first plan that works, or of the
+// one that opts names. From its return on, requests are recorded.
+func Open(opts Options) (*Probe, error) {
+	if err := opts.setDefaults(); err != nil {
+		return nil, err
+	}
+	plan, err := TakeSurvey().plan(opts.Plan)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := buildSpec(plan, opts)
+	if err != nil {
+		return nil, err
+	}
+	coll, err := ebpf.NewCollection(spec)
+	if err != nil {
+		return nil, fmt.Errorf("load the probes: %w", explain(err))
+	}
+	p := &Probe{plan: plan, coll: coll, stats: coll.Maps["stats"]}
+	if err := p.start(); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+// explain adds to an error of the kernel what its reader can do about it.
+func explain(err error) error {
+	if errors.Is(err, ebpf.ErrNotSupported) {
+		return fmt.Errorf("%w (lapwing probes shows what this kernel has)", err)
+	}
+	var refused *ebpf.VerifierError
+	if errors.As(err, &refused) {
+		return fmt.Errorf("the kernel's verifier refused a program, please report this with the kernel's version: %w", err)
+	}
+	return err
+}
+
+func (p *Probe) start() error {
+	reader, err := ringbuf.NewReader(p.coll.Maps["records"])
+	if err != nil {
+		return fmt.Errorf("open the ring buffer: %w", err)
+	}
+	p.reader = reader
+	if err := p.attach(); err != nil {
+		return err
+	}
+	return p.adopt()
+}
+
+// Plan is the plan that was chosen, with the hooks it uses.
+func (p *Probe) Plan() PlanSurvey { return p.plan }
+
+// Detach removes the probes from the kernel's hooks. Records that were written
+// before can still be read.
+func (p *Probe) Detach() error {
+	var errs []error
+	for _, l := range p.links {
+		errs = append(errs, l.Close())
+	}
+	p.links = nil
+	return errors.Join(errs...)
+}
+
+// Close detaches the probes and frees everything. It is safe on a probe that
+// was opened in part.
+func (p *Probe) Close() error {
+	errs := []error{p.Detach()}
+	for _, it := range p.sweeps {
+		errs = append(errs, it.Close())
+	}
+	p.sweeps = nil
+	if p.reader != nil {
+		errs = append(errs, p.reader.Close())
+	}
+	p.coll.Close()
+	return errors.Join(errs...)
+}
+
+// buildSpec takes the plan's object and cuts it to the hooks in use.
+func buildSpec(plan PlanSurvey, opts Options) (*ebpf.CollectionSpec, error) {
+	load := loadSyscallPlan
+	if plan.Plan == PlanSocket {
+		load = loadSocketPlan
+	}
+	spec, err := load()
+	if err != nil {
+		return nil, fmt.Errorf("read the probes' object: %w", err)
+	}
+	keep := map[string]bool{}
+	for i, h := range hooksOf(plan.Plan) {
+		keep[h.program] = keep[h.program] || plan.Hooks[i].Used
+	}
+	for name := range spec.Programs {
+		if !keep[name] {
+			delete(spec.Programs, name)
+		}
+	}
+	sizeMaps(spec, opts)
+	return spec, setKnobs(spec, opts, !keep["send_enter"])
+}
+
+// sizeMaps fits the maps to the options. A connection's value ends in its
+// heads, whose length is known only now.
+func sizeMaps(spec *ebpf.CollectionSpec, opts Options) {
+	const nameMax = 108
+	fixed := spec.Maps["blank"].ValueSize
+	const block = 264 // see struct block in http.h
+	head := uint32(opts.HeadBytes)
+	size := (fixed + nameMax + 2*head + max(head, block) + 15) &^ 7
+	for _, name := range []string{"blank", "unix_conns", "tcp_conns"} {
+		m := spec.Maps[name]
+		m.ValueSize = size
+		m.Value = &btf.Array{Index: &btf.Int{Size: 4}, Type: &btf.Int{Size: 1}, Nelems: size}
+		if name != "blank" && m.Type != ebpf.SkStorage {
+			m.MaxEntries = uint32(opts.Connections)
+		}
+	}
+	spec.Maps["records"].MaxEntries = uint32(opts.RingBytes)
+}
+
+func setKnobs(spec *ebpf.CollectionSpec, opts Options, noteEntry bool) error {
+	var ports [MaxPorts]uint16
+	copy(ports[:], opts.Ports)
+	knobs := map[string]any{
+		"head_bytes":     uint32(opts.HeadBytes),
+		"wake_bytes":     uint64(opts.RingBytes / 4),
+		"only_ports":     ports,
+		"only_ports_len": uint32(len(opts.Ports)),
+		"idle_ns":        uint64(idleAfter),
+		"note_entry":     noteEntry,
+	}
+	for name, value := range knobs {
+		v := spec.Variables[name]
+		if v == nil { // not every plan has every knob
+			continue
+		}
+		if err := v.Set(value); err != nil {
+			return fmt.Errorf("set %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// attach links every program to its hook. Iterators are kept apart: they run
+// when asked.
+func (p *Probe) attach() error {
+	for i, h := range hooksOf(p.plan.Plan) {
+		prog := p.coll.Programs[h.program]
+		if prog == nil || !p.plan.Hooks[i].Used || strings.HasPrefix(h.name, "iter/") {
+			continue
+		}
+		l, err := attachOne(h.name, prog)
+		if err != nil {
+			return fmt.Errorf("attach to %s: %w", h.name, err)
+		}
+		p.links = append(p.links, l)
+	}
+	return nil
+}
+
+func attachOne(name string, prog *ebpf.Program) (link.Link, error) {
+	if call, ok := strings.CutPrefix(name, "tracepoint/syscalls/"); ok {
+		return link.Tracepoint("syscalls", call, prog, nil)
+	}
+	return link.AttachTracing(link.TracingOptions{Program: prog})
+}

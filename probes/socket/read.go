@@ -1,0 +1,149 @@
+package socket
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/cilium/ebpf/ringbuf"
+)
+
+// Handler takes what the kernel hands out. Its methods are called from one
+// goroutine; what they are given is valid until they return.
+type Handler interface {
+	// HandleRecord takes a record of kind Final, Tentative, Opened or Unknown.
+	HandleRecord(kind Kind, r Record)
+	// HandleEvent takes a read, write or close of an opened connection.
+	HandleEvent(e Event)
+	// Tick is called about every pollBusy to pollIdle, between messages.
+	Tick(now time.Time)
+}
+
+// The kernel does not wake the reader for a record: the reader looks by itself,
+// more often while there is something to read.
+const (
+	pollBusy   = 10 * time.Millisecond
+	pollIdle   = 50 * time.Millisecond
+	sweepEvery = 250 * time.Millisecond
+)
+
+// Run hands everything to h until ctx ends. It then detaches the probes, hands
+// over what is left, finished requests of quiet connections included, and
+// returns.
+func (p *Probe) Run(ctx context.Context, h Handler) error {
+	swept := time.Now()
+	poll := pollIdle
+	for ctx.Err() == nil {
+		n, err := p.readUntil(time.Now().Add(poll), h)
+		if err != nil {
+			return err
+		}
+		poll = pollIdle
+		if n > 0 {
+			poll = pollBusy
+		}
+		now := time.Now()
+		if now.Sub(swept) >= sweepEvery {
+			swept = now
+			if err := p.sweep(); err != nil {
+				return err
+			}
+		}
+		h.Tick(now)
+	}
+	return p.drain(h)
+}
+
+// drain hands over what the kernel wrote before the probes were detached.
+func (p *Probe) drain(h Handler) error {
+	errs := []error{p.Detach(), p.sweepAll()}
+	for {
+		n, err := p.readUntil(time.Now().Add(time.Millisecond), h)
+		if err != nil || n == 0 {
+			return errors.Join(append(errs, err)...)
+		}
+	}
+}
+
+// readUntil reads all messages that are there, and those that come before the
+// deadline; it returns their number.
+func (p *Probe) readUntil(deadline time.Time, h Handler) (int, error) {
+	var rec ringbuf.Record
+	p.reader.SetDeadline(deadline)
+	for n := 0; ; n++ {
+		rec.RawSample = p.buf
+		err := p.reader.ReadInto(&rec)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return n, nil
+		}
+		if err != nil {
+			return n, fmt.Errorf("read the ring buffer: %w", err)
+		}
+		p.buf = rec.RawSample
+		p.dispatch(rec.RawSample, h)
+	}
+}
+
+func (p *Probe) dispatch(raw []byte, h Handler) {
+	if len(raw) < 2 {
+		p.malformed++
+		return
+	}
+	switch kind := Kind(binary.NativeEndian.Uint16(raw)); kind {
+	case Final, Tentative, Opened, Unknown:
+		if r, ok := decodeRecord(raw); ok {
+			h.HandleRecord(kind, r)
+			return
+		}
+	case Read, Write, Close:
+		if e, ok := decodeEvent(raw); ok {
+			h.HandleEvent(e)
+			return
+		}
+	}
+	p.malformed++
+}
+
+// Stats are the kernel side's own counts since the start.
+type Stats struct {
+	Final       uint64 // requests handed out
+	Tentative   uint64 // of which some were handed out before they surely ended
+	Events      uint64 // events of connections that user space frames
+	Careful     uint64 // such connections
+	LostRing    uint64 // finished requests that found the ring buffer full
+	LostEvents  uint64 // events that found it full
+	LostUnknown uint64 // connections of unknown protocol that found it full
+	LostTable   uint64 // connections that found the table of connections full
+
+	MissedQueued   uint64 // requests unread when the agent started
+	MissedProgress uint64 // requests in progress when the agent started
+}
+
+// Stats reads the counts from the kernel.
+func (p *Probe) Stats() (Stats, error) {
+	var s Stats
+	for what, to := range map[socketPlanStat]*uint64{
+		socketPlanStatSTAT_FINAL:           &s.Final,
+		socketPlanStatSTAT_TENTATIVE:       &s.Tentative,
+		socketPlanStatSTAT_EVENTS:          &s.Events,
+		socketPlanStatSTAT_CAREFUL:         &s.Careful,
+		socketPlanStatSTAT_LOST_RING:       &s.LostRing,
+		socketPlanStatSTAT_LOST_EVENTS:     &s.LostEvents,
+		socketPlanStatSTAT_LOST_UNKNOWN:    &s.LostUnknown,
+		socketPlanStatSTAT_LOST_TABLE:      &s.LostTable,
+		socketPlanStatSTAT_MISSED_QUEUED:   &s.MissedQueued,
+		socketPlanStatSTAT_MISSED_PROGRESS: &s.MissedProgress,
+	} {
+		var perCPU []uint64
+		if err := p.stats.Lookup(uint32(what), &perCPU); err != nil {
+			return s, fmt.Errorf("read the probes' counts: %w", err)
+		}
+		for _, n := range perCPU {
+			*to += n
+		}
+	}
+	return s, nil
+}

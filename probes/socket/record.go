@@ -1,0 +1,116 @@
+package socket
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// The generated types under the names the agent uses.
+type (
+	record = socketPlanRecord
+	event  = socketPlanEvent
+)
+
+// Record is one request as the kernel wrote it. It points into a buffer that is
+// reused when the handler returns. All times are nanoseconds of the monotonic
+// clock; zero means not seen.
+type Record struct{ *record }
+
+// Event is one read, write or close on a connection that user space frames,
+// under the same conditions.
+type Event struct{ *event }
+
+const (
+	recordSize = int(unsafe.Sizeof(record{}))
+	eventSize  = int(unsafe.Sizeof(event{}))
+)
+
+// The marks of a record.
+const (
+	MarkPipelined  = uint16(socketPlanMarkMARK_PIPELINED)
+	MarkEarly      = uint16(socketPlanMarkMARK_EARLY)
+	MarkContinued  = uint16(socketPlanMarkMARK_CONTINUED)
+	MarkResponding = uint16(socketPlanMarkMARK_RESPONDING)
+	MarkUpgraded   = uint16(socketPlanMarkMARK_UPGRADED)
+)
+
+// Kind says what a message of the kernel is.
+type Kind uint16
+
+// The kinds. Of a Tentative record a Final one follows; after an Open record
+// the connection's Read, Write and Close events follow.
+const (
+	Final     = Kind(socketPlanKindKIND_FINAL)
+	Tentative = Kind(socketPlanKindKIND_TENTATIVE)
+	Opened    = Kind(socketPlanKindKIND_OPEN)
+	Unknown   = Kind(socketPlanKindKIND_UNKNOWN)
+	Read      = Kind(socketPlanKindKIND_READ)
+	Write     = Kind(socketPlanKindKIND_WRITE)
+	Close     = Kind(socketPlanKindKIND_CLOSE)
+)
+
+// Reason says why a connection is ignored.
+type Reason uint16
+
+// The reasons of Unknown records.
+const (
+	ReasonBytes       = Reason(socketPlanReasonREASON_BYTES)
+	ReasonServerFirst = Reason(socketPlanReasonREASON_SERVER_FIRST)
+	ReasonNoBytes     = Reason(socketPlanReasonREASON_NO_BYTES)
+)
+
+// bytes are the n bytes that follow the fixed part of r from offset at on.
+// decode has made sure that they exist.
+func (r Record) bytes(at, n int) []byte {
+	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(r.record), recordSize+at)), n)
+}
+
+// Name is the unix socket's name: a path, or an abstract name that begins with
+// a zero byte. It is empty for TCP.
+func (r Record) Name() []byte { return r.bytes(0, int(r.NameLen)) }
+
+// RequestHead is the begin of the request, as far as it was captured.
+func (r Record) RequestHead() []byte { return r.bytes(int(r.NameLen), int(r.ReqLen)) }
+
+// ResponseHead is the begin of the response, as far as it was captured.
+func (r Record) ResponseHead() []byte {
+	return r.bytes(int(r.NameLen)+int(r.ReqLen), int(r.RespLen))
+}
+
+// ResponseTail are the last bytes of the response, at most eight.
+func (r Record) ResponseTail() []byte { return r.record.Tail[:min(int(r.TailLen), len(r.record.Tail))] }
+
+// IsUnix reports whether the connection is on a unix socket.
+func (r Record) IsUnix() bool { return r.Family == unix.AF_UNIX }
+
+// Command is the command name of the thread that read the request.
+func (r Record) Command() *[16]byte { return (*[16]byte)(unsafe.Pointer(&r.record.Comm)) }
+
+// Kind is what happened.
+func (e Event) EventKind() Kind { return Kind(e.event.Kind) }
+
+// Bytes are the first of the bytes read or written, at most 8 KiB.
+func (e Event) Bytes() []byte {
+	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(e.event), eventSize)), int(e.DataLen))
+}
+
+// Command is the command name of the thread.
+func (e Event) Command() *[16]byte { return (*[16]byte)(unsafe.Pointer(&e.event.Comm)) }
+
+// decodeRecord views a message as a record; ok is false when it is cut.
+func decodeRecord(raw []byte) (Record, bool) {
+	if len(raw) < recordSize {
+		return Record{}, false
+	}
+	r := Record{(*record)(unsafe.Pointer(unsafe.SliceData(raw)))}
+	return r, len(raw) >= recordSize+int(r.NameLen)+int(r.ReqLen)+int(r.RespLen)
+}
+
+func decodeEvent(raw []byte) (Event, bool) {
+	if len(raw) < eventSize {
+		return Event{}, false
+	}
+	e := Event{(*event)(unsafe.Pointer(unsafe.SliceData(raw)))}
+	return e, len(raw) >= eventSize+int(e.DataLen)
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/* What crosses from the kernel to user space. These are the only definitions:
+ * the Go types are generated from them. All times are bpf_ktime_get_ns(), all
+ * ports are in host byte order, addresses in network order. */
+#ifndef LAPWING_RECORD_H
+#define LAPWING_RECORD_H
+
+#include "kernel.h"
+
+/* What a message in the ring buffer is. */
+enum kind {
+	KIND_FINAL = 1,     /* a request: nothing more will come for it */
+	KIND_TENTATIVE = 2, /* a request that looks finished; its FINAL comes later */
+	KIND_OPEN = 3,      /* events follow for this connection; state so far */
+	KIND_UNKNOWN = 4,   /* a connection whose protocol is not known */
+	KIND_READ = 5,      /* events of a connection that user space frames */
+	KIND_WRITE = 6,
+	KIND_CLOSE = 7,
+};
+
+enum mark {
+	MARK_PIPELINED = 1,
+	MARK_EARLY = 2,      /* response began before the request was read */
+	MARK_CONTINUED = 4,  /* an interim response was written */
+	MARK_RESPONDING = 8, /* the response had begun when this was written */
+	MARK_UPGRADED = 16,   /* the connection is a tunnel from here on */
+};
+
+/* Why a connection is ignored, in `error` of a KIND_UNKNOWN record. */
+enum reason {
+	REASON_BYTES = 1,        /* the first bytes begin no known protocol */
+	REASON_SERVER_FIRST = 2, /* the server spoke first */
+	REASON_NO_BYTES = 3,     /* the bytes were not visible (io_uring, splice) */
+};
+
+/* One request. `bytes` holds, one after the other, the unix socket's name
+ * (name_len), the head of the request (req_len) and of the response (resp_len). */
+struct record {
+	__u16 kind;
+	__u16 marks;
+	__u32 seq;  /* number of the request on its connection, from 1 */
+	__u64 conn; /* number of the connection since the agent's start */
+	__u64 established;
+	__u64 accepted;
+	__u64 arrived;
+	__u64 read_first;
+	__u64 arrived_last;
+	__u64 read_last;
+	__u64 write_first;
+	__u64 write_last;
+	__u64 acked;
+	__u64 closed;
+	__u64 client_wait;
+	__u64 blocked;
+	__u64 produce;
+	__u64 request_bytes;
+	__u64 response_bytes;
+	__u64 sk;      /* address of the socket, to pair both ends on one host */
+	__u64 peer_sk; /* unix only */
+	__u32 pid;
+	__u32 tid;
+	__u32 writer_tid;
+	__u32 acceptor_tid;
+	char comm[16];
+	__u8 local[16];
+	__u8 peer[16];
+	__u16 local_port;
+	__u16 peer_port;
+	__u16 family;
+	__u16 error; /* errno, or enum reason */
+	__u16 name_len;
+	__u16 req_len;
+	__u16 resp_len;
+	__u8 tail_len;
+	__u8 pad;
+	__u8 tail[8]; /* the last bytes written */
+	__u8 bytes[];
+};
+
+/* One read, write or close on a connection that user space frames. */
+struct event {
+	__u16 kind;
+	__u16 error;
+	__u32 number; /* of the event on its connection, from 1: a gap is a loss */
+	__u64 conn;
+	__u64 enter; /* writes only */
+	__u64 exit;
+	__u64 arrived; /* reads only */
+	__u64 arrived_last;
+	__u64 wait;    /* the queue was empty for so long before this read */
+	__u64 blocked; /* the send buffer was full, before and during this write */
+	__u64 count;   /* bytes read or written */
+	__u32 pid;
+	__u32 tid;
+	char comm[16];
+	__u32 data_len;
+	__u32 pad;
+	__u8 data[];
+};
+
+/* Counters, one per CPU. */
+enum stat {
+	STAT_FINAL,        /* requests handed out */
+	STAT_TENTATIVE,
+	STAT_EVENTS,
+	STAT_LOST_RING,    /* finished requests that found the ring full */
+	STAT_LOST_EVENTS,  /* events that found the ring full */
+	STAT_LOST_UNKNOWN, /* KIND_UNKNOWN records that found the ring full */
+	STAT_LOST_TABLE,   /* connections not tracked: table full, no memory */
+	STAT_MISSED_QUEUED,   /* in flight at the start: not yet read */
+	STAT_MISSED_PROGRESS, /* in flight at the start: being worked on */
+	STAT_CAREFUL,         /* connections handed to user space for framing */
+	STAT_MAX,
+};
+
+/* Types that only Go uses by name must be mentioned to be in the object. */
+const enum kind *mention_kind __attribute__((unused));
+const enum mark *mention_mark __attribute__((unused));
+const enum reason *mention_reason __attribute__((unused));
+const enum stat *mention_stat __attribute__((unused));
+
+#endif

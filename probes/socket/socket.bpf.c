@@ -1,0 +1,208 @@
+//go:build ignore
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/* The plan `socket`: tracepoints inside the socket calls. They carry the
+ * socket itself, so a TCP connection's state lives in the socket's own storage
+ * and goes with it, and any system call that reads or writes is seen. */
+#include "state.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct conn);
+} tcp_conns SEC(".maps");
+
+struct accept {
+	__u64 at;
+	__u32 tid;
+	__u32 pad;
+};
+
+/* accepts: address of a socket that accept returned and nobody read yet. The
+ * address is all that accept gives. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, struct accept);
+} accepts SEC(".maps");
+
+static __always_inline struct conn *tcp_find(struct sock *sk)
+{
+	if (!sk->sk_bpf_storage)
+		return NULL;
+	return bpf_sk_storage_get(&tcp_conns, sk, 0, 0);
+}
+
+static __always_inline struct conn *tcp_create(struct sock *sk)
+{
+	return bpf_sk_storage_get(&tcp_conns, sk, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+}
+
+static __always_inline void tcp_forget(struct sock *sk)
+{
+	/* The kernel frees the storage with the socket. */
+}
+
+static __always_inline void tcp_accepted(__u64 addr, __u64 now, __u32 tid)
+{
+	struct accept a = { now, tid };
+
+	bpf_map_update_elem(&accepts, &addr, &a, BPF_ANY);
+}
+
+#include "existing.h"
+
+/* Kernels before 6.16 have no tracepoint at the begin of a TCP write: there
+ * the entry of the system call is noted per thread. */
+const volatile bool note_entry = false;
+
+struct entry {
+	__u64 at;
+	__u64 cpu;
+	__u64 sleeps;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct entry);
+} entries SEC(".maps");
+
+/* take_accept moves the accept stamp to the connection on its first read. */
+static __always_inline void take_accept(struct conn *c)
+{
+	__u64 key = c->rec.sk;
+	struct accept *a = bpf_map_lookup_elem(&accepts, &key);
+
+	if (!a)
+		return;
+	/* The address may have been another socket's before. */
+	if (a->at >= c->rec.established) {
+		c->rec.accepted = a->at;
+		c->rec.acceptor_tid = a->tid;
+	}
+	bpf_map_delete_elem(&accepts, &key);
+}
+
+static __always_inline struct conn *find(struct sock *sk)
+{
+	return sk->__sk_common.skc_family == AF_UNIX ? unix_find(sk) : tcp_find(sk);
+}
+
+SEC("tp_btf/sock_recv_length")
+int BPF_PROG(recv_exit, struct sock *sk, int ret, int flags)
+{
+	if (ret <= 0 || flags & MSG_PEEK)
+		return 0;
+	struct conn *c = find(sk);
+	if (!c || c->mode == MODE_IGNORED)
+		return 0;
+	struct in in = { .now = bpf_ktime_get_ns(), .n = ret };
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	if (tp) {
+		arrival_of(c, &in, tp->copied_seq);
+		if (c->mode == MODE_FRESH)
+			take_accept(c);
+	} else {
+		in.arrived = c->in_first;
+		in.arrived_last = c->in_last;
+	}
+	on_read(c, &in);
+	return 0;
+}
+
+SEC("tp_btf/tcp_sendmsg_locked")
+int BPF_PROG(send_enter, struct sock *sk)
+{
+	struct conn *c = tcp_find(sk);
+
+	/* It fires for each buffer that the call fills: the first is the entry. */
+	if (c && c->mode != MODE_IGNORED && !c->write_enter)
+		on_write_enter(c, bpf_ktime_get_ns());
+	return 0;
+}
+
+static __always_inline int call_enter(void)
+{
+	struct task_struct *t = bpf_get_current_task_btf();
+	struct entry *e = bpf_task_storage_get(&entries, t, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+
+	if (e) {
+		e->at = bpf_ktime_get_ns();
+		e->cpu = t->se.sum_exec_runtime;
+		e->sleeps = t->nvcsw;
+	}
+	return 0;
+}
+
+#define CALL_ENTER(name) \
+	SEC("tracepoint/syscalls/sys_enter_" #name) \
+	int name##_enter(void *ctx) { return call_enter(); }
+
+CALL_ENTER(write)
+CALL_ENTER(writev)
+CALL_ENTER(sendto)
+CALL_ENTER(sendmsg)
+CALL_ENTER(sendmmsg)
+CALL_ENTER(sendfile64)
+CALL_ENTER(splice)
+
+/* enter_of returns when the write that now returns was entered. */
+static __always_inline __u64 enter_of(struct conn *c)
+{
+	if (!note_entry)
+		return c->write_enter;
+	struct entry *e = bpf_task_storage_get(&entries, bpf_get_current_task_btf(), 0, 0);
+	if (!e || !e->at)
+		return c->write_enter;
+	c->cpu_before = e->cpu;
+	c->sleeps_before = e->sleeps;
+	__u64 at = e->at;
+	/* A later write of the same call (sendfile) does not begin with it. */
+	return at > c->write_exit ? at : c->write_exit;
+}
+
+SEC("tp_btf/sock_send_length")
+int BPF_PROG(send_exit, struct sock *sk, int ret, int flags)
+{
+	struct conn *c = find(sk);
+
+	if (!c || c->mode == MODE_IGNORED)
+		return 0;
+	struct out out = { .now = bpf_ktime_get_ns() };
+	out.enter = enter_of(c);
+	if (ret > 0)
+		out.n = ret;
+	else
+		out.error = -ret;
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	if (tp) {
+		out.end_seq = tp->write_seq;
+		out.acked = tp->snd_una == out.end_seq;
+	}
+	on_write(c, &out);
+	c->write_enter = 0;
+	return 0;
+}
+
+SEC("tp_btf/sk_data_ready")
+int BPF_PROG(data_ready, struct sock *sk)
+{
+	if (sk->__sk_common.skc_family == AF_UNIX && sk->sk_type == SOCK_STREAM)
+		unix_data_ready(sk);
+	return 0;
+}
+
+SEC("iter/bpf_sk_storage_map")
+int idle_tcp(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct conn *c = ctx->value;
+
+	if (c && ctx->sk)
+		on_idle(c, bpf_ktime_get_ns());
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/* The state of a connection, and the maps it lives in. */
+#ifndef LAPWING_STATE_H
+#define LAPWING_STATE_H
+
+#include "drift.h"
+#include "record.h"
+
+#define NAME_MAX 108
+#define MAX_HEAD 1024 /* head_bytes is never more */
+#define EVENT_DATA_MAX 8192
+#define NEVER_ENDS (~0ULL)
+
+/* Set by user space before loading. */
+const volatile __u32 head_bytes = 256;         /* captured of each head */
+const volatile __u64 wake_bytes = 1 << 20;     /* wake the reader at this fill level */
+const volatile __u32 only_ports_len = 0;
+const volatile __u16 only_ports[16] = {};
+
+/* A response is handed out when it was quiet for so long. Changed at the end. */
+__u64 idle_ns = 200000000;
+
+#define METHOD_CONNECT 0x4e4e4f43 /* "CONN" */
+
+enum mode {
+	MODE_FRESH,    /* nothing read yet */
+	MODE_EXISTING, /* was there before the agent: state unknown */
+	MODE_HTTP,
+	MODE_CAREFUL, /* user space frames */
+	MODE_IGNORED,
+};
+
+enum phase {
+	PHASE_IDLE,       /* no request */
+	PHASE_READING,    /* request begun, response not */
+	PHASE_RESPONDING, /* response begun */
+};
+
+/* What is known of the request that was in flight when the agent started. */
+enum existing {
+	EXISTING_QUIET,
+	EXISTING_QUEUED, /* unread bytes were there */
+	EXISTING_MISSED, /* counted; its response is not seen yet */
+	EXISTING_ANSWERED,
+};
+
+struct conn {
+	__u64 in_first;  /* arrival that made the receive queue non-empty */
+	__u64 in_before; /* the same, one time earlier */
+	__u64 in_last;   /* the last arrival */
+	__u64 wait;      /* the queue was empty for so long, since the last read */
+	__u64 write_enter; /* a write is in progress since; 0 if none */
+	__u64 write_exit;  /* the last write returned */
+	__u64 last_enter;  /* the last write was entered */
+	__u64 cpu_before;  /* CPU time of the writing thread at write_enter */
+	__u64 sleeps_before;
+	__u64 expect;   /* bytes of the whole request; NEVER_ENDS if not known */
+	__u64 head_end; /* bytes of its head; 0 if the end was not seen yet */
+	__u32 in_seq;   /* TCP sequence number that in_first belongs to */
+	__u32 end_seq;  /* TCP sequence number after the response */
+	__u32 pending;  /* rec holds a request that was not handed out */
+	__u32 events;
+	__u8 mode;
+	__u8 phase;
+	__u8 existing;
+	__u8 short_write; /* the last write found the send buffer full */
+	__u8 await_ack;
+	__u8 told;      /* a TENTATIVE record was written, nothing happened since */
+	__u8 last_byte; /* of the head so far */
+	__u8 shut; /* the server can write no more */
+	__u32 method; /* the first four bytes of the request */
+	__u32 pad;
+	struct record rec;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 8 << 20);
+} records SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, STAT_MAX);
+	__type(key, __u32);
+	__type(value, __u64);
+} stats SEC(".maps");
+
+/* numbers[0] is the number of the last connection. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} numbers SEC(".maps");
+
+/* blank holds one all-zero connection, from which new ones are made. Its
+ * value size, like that of all maps of connections, follows head_bytes. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct conn);
+} blank SEC(".maps");
+
+/* unix_conns: address of a server-side unix socket → connection. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, __u64);
+	__type(value, struct conn);
+} unix_conns SEC(".maps");
+
+struct scratch {
+	struct event event;
+	__u8 data[EVENT_DATA_MAX + 8];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct scratch);
+} scratch SEC(".maps");
+
+static __always_inline void count(__u32 what)
+{
+	__u64 *n = bpf_map_lookup_elem(&stats, &what);
+
+	if (n)
+		(*n)++;
+}
+
+static __always_inline __u64 next_conn_number(void)
+{
+	__u32 zero = 0;
+	__u64 *n = bpf_map_lookup_elem(&numbers, &zero);
+
+	return n ? __sync_fetch_and_add(n, 1) + 1 : 0;
+}
+
+static __always_inline bool port_wanted(__u16 port)
+{
+	if (!only_ports_len)
+		return true;
+	for (int i = 0; i < 16; i++)
+		if (i < only_ports_len && only_ports[i] == port)
+			return true;
+	return false;
+}
+
+/* unix_name copies the name a unix socket is bound to and returns its length. */
+static __always_inline __u16 unix_name(struct unix_address *addr, __u8 *to)
+{
+	__u32 len = BPF_CORE_READ(addr, len) - sizeof(unsigned short);
+
+	if (len > NAME_MAX)
+		return 0;
+	if (bpf_probe_read_kernel(to, len, addr->name[0].sun_path))
+		return 0;
+	return len;
+}
+
+#endif
