@@ -42,7 +42,7 @@ func startRefServer(t *testing.T, truth string) *served {
 }
 
 // TestReferenceServer compares each request's phases with the reference
-// server's own stamps. Twelve clients share four workers.
+// server's own stamps.
 func TestReferenceServer(t *testing.T) {
 	paths := []string{"/sleep?ms=20&id=%d", "/fast?id=%d", "/big?kb=64&id=%d", "/nowhere?id=%d"}
 	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
