@@ -9,7 +9,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"lapwing/cmd/refserver/config"
+	"lapwing/cmd/refserver/evented"
 	"lapwing/cmd/refserver/prefork"
+	"lapwing/cmd/refserver/reader"
 	"lapwing/cmd/refserver/serial"
 	"lapwing/cmd/refserver/threaded"
 )
@@ -25,6 +27,8 @@ var architectures = []architecture{
 	{"serial", "development servers: wsgiref, Django's runserver", serial.Run},
 	{"prefork", "gunicorn sync, uWSGI processes, Apache prefork", prefork.Run},
 	{"threaded", "CherryPy, Paste, Apache worker, uWSGI threads", threaded.Run},
+	{"reader", "waitress", reader.Run},
+	{"evented", "nginx, Tornado", evented.Run},
 }
 
 func command() *cobra.Command {

@@ -13,9 +13,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"lapwing/cmd/refserver/truth"
 )
@@ -41,8 +44,27 @@ type server struct {
 	cmd    *exec.Cmd
 	addr   string
 	truth  string
-	stderr *bytes.Buffer // complete after stop
+	stderr *output
 	exited chan error
+}
+
+// output is what a process has said so far.
+type output struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.text = append(o.text, p...)
+	return len(p), nil
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return string(o.text)
 }
 
 func command4test(t *testing.T, args ...string) *exec.Cmd {
@@ -62,7 +84,7 @@ func startAt(t *testing.T, arch, listen string, args ...string) *server {
 	t.Helper()
 	s := &server{
 		t: t, truth: filepath.Join(t.TempDir(), "truth.jsonl"),
-		stderr: new(bytes.Buffer), exited: make(chan error, 1),
+		stderr: new(output), exited: make(chan error, 1),
 	}
 	s.cmd = command4test(t, append([]string{"--arch", arch, "--listen", listen, "--truth", s.truth}, args...)...)
 	s.cmd.Stderr = s.stderr
@@ -230,5 +252,14 @@ func eventually(t *testing.T, what string, condition func() bool) {
 		if time.Now().After(end) {
 			t.Fatalf("not within %v: %s", patience, what)
 		}
+	}
+}
+
+// setLimit sets the limit of open files of another process.
+func setLimit(t *testing.T, pid, files int) {
+	t.Helper()
+	limit := unix.Rlimit{Cur: uint64(files), Max: uint64(files)}
+	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &limit, nil); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -37,6 +37,7 @@ type Response struct {
 	keepAlive bool
 	noBody    bool // the answer to HEAD
 	chunked   bool
+	finished  bool
 	left      int64 // promised bytes of content that were not written yet
 	err       error
 }
@@ -127,11 +128,12 @@ func (w *Response) send(body []byte) {
 	w.buf = w.buf[:0]
 }
 
-// Finish ends the response and sends the rest of it.
+// Finish ends the response and sends the rest of it. Again it does nothing.
 func (w *Response) Finish() error {
-	if w.chunked && !w.noBody {
+	if w.chunked && !w.noBody && !w.finished {
 		w.buf = append(w.buf, "0\r\n\r\n"...)
 	}
+	w.finished = true
 	w.Flush()
 	return w.err
 }

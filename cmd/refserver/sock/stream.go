@@ -3,15 +3,19 @@ package sock
 import (
 	"errors"
 	"io"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"lapwing/cmd/refserver/clock"
 )
 
-// Stream writes to a blocking socket and stamps the writes.
+// Stream writes to a socket on a thread that may block, and stamps the writes.
 type Stream struct {
 	FD int
+	// Nonblocking says that the socket is: where a write cannot go on, the
+	// thread waits in poll.
+	Nonblocking bool
 
 	Entered int64 // CLOCK_MONOTONIC: the first write was entered, 0 if none was
 	Left    int64 // the last write returned
@@ -73,10 +77,24 @@ func (s *Stream) stamp(write func() (int, error)) (int, error) {
 		if s.Entered == 0 {
 			s.Entered = entered
 		}
-		if errors.Is(err, unix.EINTR) {
+		if errors.Is(err, unix.EINTR) || s.Nonblocking && errors.Is(err, unix.EAGAIN) && s.writable() {
 			continue
 		}
 		s.Sent += int64(max(n, 0))
 		return n, err
+	}
+}
+
+// pollPatience is how long a client may read nothing at all.
+const pollPatience = 30 * time.Second
+
+// writable waits until the socket takes bytes again.
+func (s *Stream) writable() bool {
+	fds := []unix.PollFd{{Fd: int32(s.FD), Events: unix.POLLOUT}}
+	for {
+		n, err := unix.Poll(fds, int(pollPatience/time.Millisecond))
+		if !errors.Is(err, unix.EINTR) {
+			return n > 0
+		}
 	}
 }
