@@ -15,20 +15,22 @@ import (
 var buildDir = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "lapwing-e2e") })
 
 var (
-	lapwing   = sync.OnceValues(func() (string, error) { return binary("LAPWING_BIN", "lapwing") })
-	refserver = sync.OnceValues(func() (string, error) { return binary("REFSERVER_BIN", "refserver") })
+	buildLapwing   = sync.OnceValues(func() (string, error) { return build("lapwing") })
+	buildRefServer = sync.OnceValues(func() (string, error) { return build("refserver") })
 )
 
-// Lapwing is the path of the agent's binary.
+// Lapwing is the path of the agent's binary: what LAPWING_BIN names, or the
+// command built anew.
 func Lapwing(t testing.TB) string {
 	t.Helper()
-	return must(t, lapwing)
+	return binary(t, "LAPWING_BIN", buildLapwing)
 }
 
-// RefServer is the path of the reference server's binary.
+// RefServer is the path of the reference server's binary: what REFSERVER_BIN
+// names, or the command built anew.
 func RefServer(t testing.TB) string {
 	t.Helper()
-	return must(t, refserver)
+	return binary(t, "REFSERVER_BIN", buildRefServer)
 }
 
 // Cleanup removes what the run built. Call it at the end of TestMain.
@@ -40,27 +42,32 @@ func Cleanup() error {
 	return os.RemoveAll(dir)
 }
 
-func must(t testing.TB, path func() (string, error)) string {
+func binary(t testing.TB, variable string, build func() (string, error)) string {
 	t.Helper()
-	p, err := path()
-	if err != nil {
-		t.Fatal(err)
+	if path := os.Getenv(variable); path != "" {
+		abs, err := filepath.Abs(path)
+		if err != nil {
+			t.Fatalf("%s: %v", variable, err)
+		}
+		return abs
 	}
-	return p
+	path, err := build()
+	if err != nil {
+		t.Fatalf("%v
+(set %s to test a binary without building it)", err, variable)
+	}
+	return path
 }
 
-// binary is the path in the variable, or the command of that name built anew.
-func binary(variable, name string) (string, error) {
-	if path := os.Getenv(variable); path != "" {
-		return filepath.Abs(path)
-	}
+// build builds a command of this module.
+func build(name string) (string, error) {
 	dir, err := buildDir()
 	if err != nil {
 		return "", err
 	}
 	root, err := moduleRoot()
 	if err != nil {
-		return "", fmt.Errorf("%w; set %s to a binary to test it without the sources", err, variable)
+		return "", err
 	}
 	path := filepath.Join(dir, name)
 	cmd := exec.Command("go", "build", "-o", path, "./cmd/"+name)
