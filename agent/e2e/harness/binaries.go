@@ -53,8 +53,7 @@ func binary(t testing.TB, variable string, build func() (string, error)) string 
 	}
 	path, err := build()
 	if err != nil {
-		t.Fatalf("%v
-(set %s to test a binary without building it)", err, variable)
+		t.Fatalf("%v\n(set %s to test a binary without building it)", err, variable)
 	}
 	return path
 }
