@@ -2,6 +2,7 @@ package otlp
 
 import (
 	"bytes"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -81,15 +82,15 @@ func validText(s string) string {
 // splitHost splits a Host header into name and port; port is 0 when there is
 // none. Brackets around an IPv6 address are not part of the name.
 func splitHost(host []byte) (name []byte, port int64) {
-	name = host
-	if colon := bytes.LastIndexByte(host, ':'); colon > bytes.LastIndexByte(host, ']') && bytes.IndexByte(host, ':') == colon || colon > 0 && host[colon-1] == ']' {
-		for _, digit := range host[colon+1:] {
-			if digit < '0' || digit > '9' || port > 0xffff {
-				return host, 0
-			}
-			port = port*10 + int64(digit-'0')
-		}
-		name = host[:colon]
+	name, digits := host, []byte(nil)
+	if end := bytes.IndexByte(host, ']'); end > 0 && host[0] == '[' {
+		name, digits = host[1:end], bytes.TrimPrefix(host[end+1:], []byte(":"))
+	} else if before, after, ok := bytes.Cut(host, []byte(":")); ok {
+		name, digits = before, after
 	}
-	return bytes.TrimSuffix(bytes.TrimPrefix(name, []byte("[")), []byte("]")), port
+	n, err := strconv.ParseUint(string(digits), 10, 16)
+	if err != nil && len(digits) > 0 {
+		return host, 0 // not a port: show what was sent
+	}
+	return name, int64(n)
 }

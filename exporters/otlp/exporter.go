@@ -37,7 +37,8 @@ type Exporter struct {
 	batchSize int
 	sampler   *sampler
 	queue     *queue
-	builder   *builder
+	builder   *builder // of the worker, as is batch
+	batch     []*item
 	uploader  uploader
 	client    otlptrace.Client
 	outage    outage
@@ -160,36 +161,35 @@ func (e *Exporter) run(delay time.Duration) {
 	defer close(e.done)
 	tick := time.NewTicker(delay)
 	defer tick.Stop()
-	for {
+	for delivering := true; delivering; {
 		select {
 		case <-e.full:
-			e.flush(e.batchSize)
+			delivering = e.flush(e.batchSize)
 		case <-tick.C:
-			e.flush(1)
+			delivering = e.flush(1)
 		case <-e.running.Done():
 			e.flush(1)
-			e.discard()
-			return
+			delivering = false
 		}
 	}
+	e.discard()
 }
 
-// flush uploads batches as long as at least atLeast requests wait. While the
-// exporter shuts down, the first failure ends it.
-func (e *Exporter) flush(atLeast int) {
-	items := make([]*item, 0, e.batchSize)
+// flush uploads batches as long as at least atLeast requests wait. It returns
+// false after a failure while the exporter shuts down: then nothing more is
+// tried.
+func (e *Exporter) flush(atLeast int) bool {
 	for {
-		items = e.queue.take(items[:0], atLeast, e.batchSize)
-		if len(items) == 0 {
-			return
+		e.batch = e.queue.take(e.batch[:0], atLeast, e.batchSize)
+		if len(e.batch) == 0 {
+			return true
 		}
-		batch, spans := e.builder.build(items)
-		requests := len(items)
-		e.queue.release(items)
+		batch, spans := e.builder.build(e.batch)
+		e.queue.release(e.batch)
 		r, err := e.uploader.upload(e.running, e.abort, batch)
-		e.settle(requests, spans, r, err)
+		e.settle(len(e.batch), spans, r, err)
 		if err != nil && !errors.Is(err, errRejected) && e.running.Err() != nil {
-			return
+			return false
 		}
 	}
 }

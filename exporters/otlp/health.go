@@ -92,8 +92,11 @@ func newGRPCMetrics(c Config, t target) (sdkmetric.Exporter, error) {
 	if c.Headers != nil {
 		opts = append(opts, otlpmetricgrpc.WithHeaders(c.Headers))
 	}
-	if c.Compression != "" {
-		opts = append(opts, otlpmetricgrpc.WithCompressor(compressor(c.Compression)))
+	switch c.Compression {
+	case CompressionGzip:
+		opts = append(opts, otlpmetricgrpc.WithCompressor(CompressionGzip))
+	case CompressionNone:
+		opts = append(opts, otlpmetricgrpc.WithDialOption(uncompressed))
 	}
 	return otlpmetricgrpc.New(context.Background(), opts...)
 }

@@ -32,7 +32,7 @@ func spanName(i *item) string {
 // http adds the attributes that the HTTP conventions ask of a server span.
 func (a *attrs) http(i *item, withQuery bool) {
 	r := &i.req
-	a.method(r.Method)
+	a.method(r.Method, i.method)
 	a.bytes(semconv.URLPathKey, r.Path)
 	if withQuery {
 		a.bytes(semconv.URLQueryKey, i.query)
@@ -50,13 +50,23 @@ func (a *attrs) http(i *item, withQuery bool) {
 	}
 }
 
-func (a *attrs) method(method string) {
+// methodOther stands for a method that the conventions do not know.
+const methodOther = "_OTHER"
+
+// method adds the method, and what was sent where that differs.
+func (a *attrs) method(method string, sent []byte) {
 	if knownMethods[method] {
 		a.text(semconv.HTTPRequestMethodKey, method)
+		a.bytes(semconv.HTTPRequestMethodOriginalKey, sent)
 		return
 	}
-	a.text(semconv.HTTPRequestMethodKey, "_OTHER")
-	a.text(semconv.HTTPRequestMethodOriginalKey, method)
+	a.text(semconv.HTTPRequestMethodKey, methodOther)
+	switch {
+	case len(sent) > 0:
+		a.bytes(semconv.HTTPRequestMethodOriginalKey, sent)
+	case method != methodOther:
+		a.text(semconv.HTTPRequestMethodOriginalKey, method)
+	}
 }
 
 // errorType is the request's own, or else the status that makes it a failure.

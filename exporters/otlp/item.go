@@ -1,8 +1,6 @@
 package otlp
 
-import (
-	"lapwing/collectors/request"
-)
+import "lapwing/collectors/request"
 
 // HTTPDetail is what an HTTP request's Detail may know beyond the fields of
 // Request. The results need to be valid only as long as the request is.
@@ -11,6 +9,8 @@ type HTTPDetail interface {
 	QueryString() []byte
 	// UserAgentOriginal is the User-Agent header, nil when there is none.
 	UserAgentOriginal() []byte
+	// MethodOriginal is the method as sent, nil when Request.Method is it.
+	MethodOriginal() []byte
 }
 
 // RouteDetail is what a Detail may know about the route template that the
@@ -26,6 +26,7 @@ type item struct {
 	req       request.Request // without Detail
 	query     []byte
 	userAgent []byte
+	method    []byte // as sent, where the request's own field differs
 	route     string
 	verdict   verdict
 	text      []byte // what the byte slices above point into
@@ -39,9 +40,9 @@ const maxText = 2 << 10
 func (i *item) fill(r *request.Request, v verdict) {
 	i.req, i.verdict = *r, v
 	i.req.Detail = nil
-	i.query, i.userAgent, i.route = nil, nil, ""
+	i.query, i.userAgent, i.method, i.route = nil, nil, nil, ""
 	if d, ok := r.Detail.(HTTPDetail); ok {
-		i.query, i.userAgent = d.QueryString(), d.UserAgentOriginal()
+		i.query, i.userAgent, i.method = d.QueryString(), d.UserAgentOriginal(), d.MethodOriginal()
 	}
 	if d, ok := r.Detail.(RouteDetail); ok {
 		i.route = d.HTTPRoute()
@@ -52,10 +53,10 @@ func (i *item) fill(r *request.Request, v verdict) {
 	}
 }
 
-func (i *item) fields() [7]*[]byte {
+func (i *item) fields() [8]*[]byte {
 	return [...]*[]byte{
 		&i.req.Path, &i.req.Host, &i.req.TraceState, &i.req.Local.Unix, &i.req.Peer.Unix,
-		&i.query, &i.userAgent,
+		&i.query, &i.userAgent, &i.method,
 	}
 }
 

@@ -116,7 +116,8 @@ func (c Config) endpoint(s signal) (target, error) {
 	return parseEndpoint(value, variable, below)
 }
 
-// parseEndpoint reads a URL that key names, and appends the path below it.
+// parseEndpoint reads a URL that key names, and appends the path below it. A
+// URL with nothing below it is used as it is.
 func parseEndpoint(raw, key, below string) (target, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -127,7 +128,11 @@ func parseEndpoint(raw, key, below string) (target, error) {
 		if u.Host == "" {
 			return target{}, fmt.Errorf("%s %q has no host: want a URL such as http://127.0.0.1:4318", key, raw)
 		}
-		return target{host: u.Host, path: path.Join("/", u.Path, below), secure: u.Scheme == "https"}, nil
+		at := u.Path
+		if below != "" || at == "" {
+			at = path.Join("/", at, below)
+		}
+		return target{host: u.Host, path: at, secure: u.Scheme == "https"}, nil
 	}
 	// What else gRPC can resolve: dns:///host:port, unix:///path.
 	return target{host: raw, path: below, secure: u.Scheme != "unix"}, nil

@@ -17,6 +17,7 @@ import (
 	grpcbackoff "google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+	grpcencoding "google.golang.org/grpc/encoding"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 )
@@ -45,19 +46,18 @@ func grpcOptions(c Config, t target) []otlptracegrpc.Option {
 	if c.Headers != nil {
 		opts = append(opts, otlptracegrpc.WithHeaders(c.Headers))
 	}
-	if c.Compression != "" {
-		opts = append(opts, otlptracegrpc.WithCompressor(compressor(c.Compression)))
+	switch c.Compression {
+	case CompressionGzip:
+		opts = append(opts, otlptracegrpc.WithCompressor(CompressionGzip))
+	case CompressionNone:
+		opts = append(opts, otlptracegrpc.WithDialOption(uncompressed))
 	}
 	return opts
 }
 
-// compressor is the name gRPC has for a compression; no name is none.
-func compressor(compression string) string {
-	if compression == CompressionGzip {
-		return CompressionGzip
-	}
-	return ""
-}
+// uncompressed wins over a compression that the environment asks for; the
+// client library has no option for it.
+var uncompressed = grpc.WithDefaultCallOptions(grpc.UseCompressor(grpcencoding.Identity))
 
 func (t target) credentials() credentials.TransportCredentials {
 	if t.secure {
@@ -105,7 +105,7 @@ func encoding(protocol string) otlptracehttp.Encoding {
 func newHTTPClient(t target) *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = t.tls
-	return &http.Client{Transport: replyRecorder{transport}, Timeout: t.timeout}
+	return &http.Client{Transport: replyRecorder{transport}}
 }
 
 // reply is what the receiver answered to one attempt. The client libraries

@@ -1,0 +1,4 @@
+// Package collectortest runs a real OpenTelemetry Collector for tests: it
+// builds the one in agent/e2e/collector, starts it on free loopback ports and
+// reads back what arrived.
+package collectortest

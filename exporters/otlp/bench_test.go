@@ -1,0 +1,87 @@
+package otlp
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"lapwing/collectors/request"
+)
+
+// exporterAt starts an exporter with a ratio and a receiver that takes all.
+func exporterAt(t testing.TB, ratio float64) *Exporter {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(server.Close)
+	c := DefaultConfig()
+	c.Endpoint, c.Protocol = server.URL, ProtocolHTTPProtobuf
+	c.Sampling = SamplingConfig{Ratio: ratio, KeepFailed: true, Services: []ServiceSampling{{Service: "other", Ratio: ptr(1.0)}}}
+	e, _ := newExporter(t, c)
+	return e
+}
+
+func TestExportDoesNotAllocateWhenSampledOut(t *testing.T) {
+	clearEnv(t)
+	e, r := exporterAt(t, 1e-15), sample()
+	r.TraceState = []byte("a=b,ot=th:8;rv:00000000000001")
+	if n := testing.AllocsPerRun(1000, func() { e.Export(r) }); n != 0 {
+		t.Errorf("%v allocations per request", n)
+	}
+}
+
+func TestExportReusesItsItems(t *testing.T) {
+	q, r := newQueue(64), sample()
+	v := verdict{reason: keptByParent}
+	cycle := func() {
+		q.push(r, v, 64)
+		q.release(q.take(make([]*item, 0, 64), 1, 64))
+	}
+	cycle()
+	// What sample's Detail makes of its strings is the test's, not the queue's.
+	r.Detail = nil
+	if n := testing.AllocsPerRun(1000, cycle); n != 0 {
+		t.Errorf("%v allocations per request", n)
+	}
+}
+
+func BenchmarkExportSampledOut(b *testing.B) {
+	e, r := exporterAt(b, 1e-15), sample()
+	b.ReportAllocs()
+	for b.Loop() {
+		r.TraceID, r.SpanID = [16]byte{}, [8]byte{}
+		e.Export(r)
+	}
+}
+
+// BenchmarkExportKept is the cost to the caller. There is no worker: the
+// benchmark empties the queue itself, which costs next to nothing.
+func BenchmarkExportKept(b *testing.B) {
+	e := &Exporter{batchSize: 256, sampler: newSampler(SamplingConfig{Ratio: 1}), queue: newQueue(4096), full: make(chan struct{}, 1)}
+	r, taken := sample(), make([]*item, 0, 256)
+	b.ReportAllocs()
+	for b.Loop() {
+		r.TraceID, r.SpanID = [16]byte{}, [8]byte{}
+		e.Export(r)
+		taken = e.queue.take(taken[:0], 256, 256)
+		e.queue.release(taken)
+	}
+	if n := len(e.Dropped()); n != 0 {
+		b.Errorf("dropped %v", e.Dropped())
+	}
+}
+
+// BenchmarkBuild is the cost to the worker, per request, without the upload.
+func BenchmarkBuild(b *testing.B) {
+	builder := newTestBuilder(b, false)
+	requests := make([]*request.Request, 256)
+	for i := range requests {
+		requests[i] = sample()
+	}
+	batch := items(requests...)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if i%len(batch) == 0 {
+			builder.build(batch)
+		}
+	}
+}

@@ -1,0 +1,166 @@
+package otlp
+
+import (
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestDefaultConfigIsValid(t *testing.T) {
+	if err := DefaultConfig().Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestValidateNamesTheKey(t *testing.T) {
+	tests := map[string]func(*Config){
+		"endpoint":               func(c *Config) { c.Endpoint = "127.0.0.1:4317" },
+		"endpoint \"ftp":         func(c *Config) { c.Endpoint = "ftp://h" },
+		"endpoint \"http://\"":   func(c *Config) { c.Endpoint = "http://" },
+		"protocol":               func(c *Config) { c.Protocol = "thrift" },
+		"compression":            func(c *Config) { c.Compression = "zstd" },
+		"timeout":                func(c *Config) { c.Timeout = -1 },
+		"tls is set":             func(c *Config) { c.Endpoint, c.TLS.CA = "http://h", "ca.pem" },
+		"tls.key":                func(c *Config) { c.TLS.Cert = "cert.pem" },
+		"batch_size":             func(c *Config) { c.BatchSize = 0 },
+		"queue_size":             func(c *Config) { c.QueueSize = c.BatchSize - 1 },
+		"batch_delay":            func(c *Config) { c.BatchDelay = 0 },
+		"retry.initial_interval": func(c *Config) { c.Retry.InitialInterval = 0 },
+		"retry.max_interval":     func(c *Config) { c.Retry.MaxInterval = 1 },
+		"retry.max_elapsed":      func(c *Config) { c.Retry.MaxElapsed = 0 },
+		"sampling.ratio":         func(c *Config) { c.Sampling.Ratio = math.NaN() },
+		"sampling.slow":          func(c *Config) { c.Sampling.Slow = -1 },
+		"sampling.services[0].service": func(c *Config) {
+			c.Sampling.Services = []ServiceSampling{{}}
+		},
+		"sampling.services[1].service": func(c *Config) {
+			c.Sampling.Services = []ServiceSampling{{Service: "a"}, {Service: "a"}}
+		},
+		"sampling.services[0].ratio": func(c *Config) {
+			c.Sampling.Services = []ServiceSampling{{Service: "a", Ratio: ptr(2.0)}}
+		},
+		"health.interval": func(c *Config) { c.Health.Interval = -1 },
+	}
+	for key, change := range tests {
+		c := DefaultConfig()
+		change(&c)
+		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), key) {
+			t.Errorf("want an error that names %s, got %v", key, err)
+		}
+	}
+}
+
+// clearEnv removes what the machine that runs the tests may have set.
+func clearEnv(t *testing.T) {
+	t.Helper()
+	for _, kv := range os.Environ() {
+		if name, _, _ := strings.Cut(kv, "="); strings.HasPrefix(name, "OTEL_") {
+			t.Setenv(name, "")
+		}
+	}
+}
+
+func TestTarget(t *testing.T) {
+	tests := map[string]struct {
+		config Config
+		env    map[string]string
+		want   string
+		proto  string
+	}{
+		"explicit":           {Config{Endpoint: "http://h:4318"}, nil, "http://h:4318/v1/traces", ProtocolHTTPProtobuf},
+		"explicit with path": {Config{Endpoint: "https://h/otlp/"}, nil, "https://h/otlp/v1/traces", ProtocolHTTPProtobuf},
+		"gRPC by port":       {Config{Endpoint: "http://h:4317"}, nil, "http://h:4317", ProtocolGRPC},
+		"protocol wins":      {Config{Endpoint: "http://h:4317", Protocol: "http/json"}, nil, "http://h:4317/v1/traces", ProtocolHTTPJSON},
+		"explicit over env": {
+			Config{Endpoint: "http://h:1"},
+			map[string]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://env:2", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
+			"http://h:1", ProtocolGRPC,
+		},
+		"env base":   {Config{}, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://env:4318/x"}, "http://env:4318/x/v1/traces", ProtocolHTTPProtobuf},
+		"env traces": {Config{}, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://no", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://env/in/"}, "https://env/in/", ProtocolHTTPProtobuf},
+		"env traces, no path": {
+			Config{}, map[string]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://env"}, "https://env/", ProtocolHTTPProtobuf,
+		},
+		"env host:port": {Config{}, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "env:4317", "OTEL_EXPORTER_OTLP_INSECURE": "true"}, "http://env:4317", ProtocolGRPC},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			clearEnv(t)
+			for k, v := range test.env {
+				t.Setenv(k, v)
+			}
+			got, err := test.config.target(traces)
+			if err != nil || got.String() != test.want || got.protocol != test.proto {
+				t.Errorf("got %v over %s (%v), want %s over %s", got, got.protocol, err, test.want, test.proto)
+			}
+		})
+	}
+}
+
+func TestTargetFromBadEnvironment(t *testing.T) {
+	for name, value := range map[string]string{
+		"OTEL_EXPORTER_OTLP_TIMEOUT":     "soon",
+		"OTEL_EXPORTER_OTLP_PROTOCOL":    "thrift",
+		"OTEL_EXPORTER_OTLP_ENDPOINT":    "http://%zz",
+		"OTEL_EXPORTER_OTLP_CERTIFICATE": "/does/not/exist",
+		"OTEL_EXPORTER_OTLP_CLIENT_KEY":  "/only/the/key",
+	} {
+		t.Run(name, func(t *testing.T) {
+			clearEnv(t)
+			t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "https://h")
+			t.Setenv(name, value)
+			if _, err := (Config{}).target(traces); err == nil || !strings.Contains(err.Error(), name) {
+				t.Errorf("want an error that names %s, got %v", name, err)
+			}
+		})
+	}
+}
+
+func TestTimeout(t *testing.T) {
+	clearEnv(t)
+	for _, test := range []struct {
+		config time.Duration
+		env    string
+		want   time.Duration
+	}{{0, "", 10 * time.Second}, {0, "1500", 1500 * time.Millisecond}, {time.Second, "1500", time.Second}} {
+		t.Setenv("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", test.env)
+		got, err := Config{Endpoint: "http://h", Timeout: test.config}.target(traces)
+		if err != nil || got.timeout != test.want {
+			t.Errorf("timeout is %v (%v), want %v", got.timeout, err, test.want)
+		}
+	}
+}
+
+func TestEnabled(t *testing.T) {
+	clearEnv(t)
+	c := DefaultConfig()
+	if c.Enabled() || c.HealthEnabled() {
+		t.Error("enabled without an endpoint")
+	}
+	if _, err := c.target(traces); err != ErrNoEndpoint {
+		t.Errorf("the error is %v", err)
+	}
+	t.Setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://h")
+	if c.Enabled() || !c.HealthEnabled() {
+		t.Error("the metrics' endpoint enables metrics and nothing else")
+	}
+	c.Endpoint, c.Health.Enabled = "http://h", false
+	if !c.Enabled() || c.HealthEnabled() {
+		t.Error("an endpoint enables traces, and metrics only when they are on")
+	}
+}
+
+func TestAuthorityWithoutCertificate(t *testing.T) {
+	clearEnv(t)
+	path := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(path, []byte("not a certificate"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Config{Endpoint: "https://h", TLS: TLSConfig{CA: path}}.target(traces)
+	if err == nil || !strings.Contains(err.Error(), "tls.ca") {
+		t.Errorf("want an error that names tls.ca, got %v", err)
+	}
+}

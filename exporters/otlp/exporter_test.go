@@ -1,0 +1,306 @@
+package otlp
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"maps"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"lapwing/collectors/request"
+)
+
+// logs is what an exporter logged.
+type logs struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *logs) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *logs) count(what string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.buf.String(), what)
+}
+
+func (l *logs) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+
+// newExporter starts an exporter that the test's end shuts down.
+func newExporter(t testing.TB, c Config) (*Exporter, *logs) {
+	t.Helper()
+	l := new(logs)
+	e, err := New(c, request.NewClock(), l.logger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = shutdownNow(e) })
+	return e, l
+}
+
+// shutdownNow shuts down without giving anything time to be delivered.
+func shutdownNow(e *Exporter) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return e.Shutdown(ctx)
+}
+
+func shutdown(t *testing.T, e *Exporter) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	return e.Shutdown(ctx)
+}
+
+func wantDropped(t *testing.T, e *Exporter, want map[string]uint64) {
+	t.Helper()
+	if got := e.Dropped(); !maps.Equal(got, want) {
+		t.Errorf("dropped %v, want %v", got, want)
+	}
+}
+
+func TestDelivery(t *testing.T) {
+	forBoth(t, accept, func(t *testing.T, r *receiver, c Config) {
+		c.BatchSize = 7 // the 20 requests need several batches
+		e, _ := newExporter(t, c)
+		for range 20 {
+			e.Export(sample())
+		}
+		if err := shutdown(t, e); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.spans(); got != 20*5 {
+			t.Errorf("%d spans arrived, want 100", got)
+		}
+		e.Export(sample())
+		wantDropped(t, e, map[string]uint64{"shutdown": 1})
+	})
+}
+
+func TestExportKeepsNothingOfTheRequest(t *testing.T) {
+	clearEnv(t)
+	r := startReceiver(t, ProtocolGRPC, "127.0.0.1:0", nil, accept)
+	e, _ := newExporter(t, r.config(ProtocolGRPC))
+	s := sample()
+	e.Export(s)
+	trace, path := s.TraceID, s.Path
+	copy(path, "XXXXXXXXXXXX")
+	*s = request.Request{}
+	eventually(t, "delivery", func() bool { return r.spans() == 5 })
+	span := r.taken[0].ResourceSpans[0].ScopeSpans[0].Spans[0]
+	if string(span.TraceId) != string(trace[:]) || plain(span.Attributes)["url.path"] != "/users/42" {
+		t.Errorf("the span changed with the request: %v", span)
+	}
+}
+
+func TestRetryAfterFailuresThatPass(t *testing.T) {
+	script := func(attempt int) answer {
+		return answer{status: []int{503, 503, 503, 200}[min(attempt, 4)-1]}
+	}
+	forBoth(t, script, func(t *testing.T, r *receiver, c Config) {
+		e, l := newExporter(t, c)
+		e.Export(sample())
+		eventually(t, "delivery", func() bool { return r.spans() == 5 })
+		eventually(t, "the log of the recovery", func() bool { return l.count("works again") == 1 })
+		if r.attempts() != 4 || l.count("fails") != 1 {
+			t.Errorf("%d attempts, %d warnings: want 4 and 1", r.attempts(), l.count("fails"))
+		}
+		wantDropped(t, e, map[string]uint64{})
+	})
+}
+
+func TestRetryHonoursTheReceiversPause(t *testing.T) {
+	script := func(attempt int) answer {
+		if attempt == 1 {
+			return answer{status: http.StatusTooManyRequests, retryAfter: 1}
+		}
+		return answer{}
+	}
+	forBoth(t, script, func(t *testing.T, r *receiver, c Config) {
+		e, _ := newExporter(t, c)
+		start := time.Now()
+		e.Export(sample())
+		eventually(t, "delivery", func() bool { return r.spans() == 5 })
+		if waited := time.Since(start); waited < time.Second {
+			t.Errorf("tried again after %v, the receiver asked for 1s", waited)
+		}
+	})
+}
+
+func TestGiveUp(t *testing.T) {
+	down := func(int) answer { return answer{status: 503} }
+	forBoth(t, down, func(t *testing.T, r *receiver, c Config) {
+		c.Retry.MaxElapsed = 30 * time.Millisecond
+		e, l := newExporter(t, c)
+		e.Export(sample())
+		eventually(t, "giving up", func() bool { return e.Dropped()["gave_up"] == 1 })
+		e.Export(sample())
+		eventually(t, "giving up again", func() bool { return e.Dropped()["gave_up"] == 2 })
+		if l.count("fails") != 1 {
+			t.Errorf("one outage is logged %d times", l.count("fails"))
+		}
+	})
+}
+
+func TestRejected(t *testing.T) {
+	bad := func(int) answer { return answer{status: http.StatusBadRequest} }
+	forBoth(t, bad, func(t *testing.T, r *receiver, c Config) {
+		e, l := newExporter(t, c)
+		e.Export(sample())
+		eventually(t, "the drop", func() bool { return e.Dropped()["rejected"] == 1 })
+		if r.attempts() != 1 || l.count("rejected the batch") != 1 {
+			t.Errorf("%d attempts, %d log lines: want 1 and 1", r.attempts(), l.count("rejected the batch"))
+		}
+	})
+}
+
+func TestPartialSuccess(t *testing.T) {
+	partly := func(int) answer { return answer{rejected: 1} }
+	forBoth(t, partly, func(t *testing.T, r *receiver, c Config) {
+		e, l := newExporter(t, c)
+		for n := range uint64(2) {
+			e.Export(sample())
+			eventually(t, "the count", func() bool { return e.Dropped()["partial_success"] == n+1 })
+		}
+		if r.attempts() != 2 {
+			t.Errorf("%d attempts for two batches: what was taken must not be sent again", r.attempts())
+		}
+		eventually(t, "the log", func() bool { return l.count("too old") > 0 })
+		if l.count("too old") != 1 {
+			t.Errorf("logged %d times", l.count("too old"))
+		}
+	})
+}
+
+func TestGarbageAnswers(t *testing.T) {
+	clearEnv(t)
+	for name, a := range map[string]answer{
+		"not protobuf":   {body: []byte("<html>ok</html>")},
+		"endless":        {body: bytes.Repeat([]byte{0xff}, 5<<20)},
+		"nothing at all": {body: []byte{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := startReceiver(t, ProtocolHTTPProtobuf, "127.0.0.1:0", nil, func(int) answer { return a })
+			e, _ := newExporter(t, r.config(ProtocolHTTPProtobuf))
+			e.Export(sample())
+			if err := shutdown(t, e); err != nil {
+				t.Error(err)
+			}
+			if r.attempts() != 1 || r.spans() != 5 {
+				t.Errorf("%d attempts, %d spans: status 200 is a delivery", r.attempts(), r.spans())
+			}
+			wantDropped(t, e, map[string]uint64{})
+		})
+	}
+}
+
+func TestReceiverThatIsAwayAtFirst(t *testing.T) {
+	for _, protocol := range protocols {
+		t.Run(protocol, func(t *testing.T) {
+			clearEnv(t)
+			address := freeAddress(t)
+			e, l := newExporter(t, (&receiver{url: "http://" + address}).config(protocol))
+			e.Export(sample())
+			eventually(t, "the failure", func() bool { return l.count("fails") == 1 })
+			r := startReceiver(t, protocol, address, nil, accept)
+			eventually(t, "delivery", func() bool { return r.spans() == 5 })
+			wantDropped(t, e, map[string]uint64{})
+		})
+	}
+}
+
+func TestSlowReceiverNeverBlocks(t *testing.T) {
+	release := make(chan struct{})
+	slow := func(int) answer { return answer{after: release} }
+	forBoth(t, slow, func(t *testing.T, r *receiver, c Config) {
+		c.QueueSize, c.BatchSize = 8, 4
+		e, _ := newExporter(t, c)
+		const requests = 1000
+		for range requests {
+			e.Export(sample()) // would hang here
+		}
+		// At most the queue and one batch on its way are held.
+		if dropped := e.Dropped()["queue_full"]; dropped < requests-12 || dropped > requests-8 {
+			t.Errorf("dropped %d of %d", dropped, requests)
+		}
+		if len(e.queue.free)+e.queue.length() > 8 {
+			t.Errorf("%d items are kept for a queue of 8", len(e.queue.free)+e.queue.length())
+		}
+	})
+	close(release)
+}
+
+func TestTimeoutBoundsAnAttempt(t *testing.T) {
+	first := make(chan struct{})
+	t.Cleanup(func() { close(first) })
+	script := func(attempt int) answer {
+		if attempt == 1 {
+			return answer{after: first}
+		}
+		return answer{}
+	}
+	forBoth(t, script, func(t *testing.T, r *receiver, c Config) {
+		c.Timeout = 50 * time.Millisecond
+		e, _ := newExporter(t, c)
+		e.Export(sample())
+		eventually(t, "a second attempt", func() bool { return r.attempts() >= 2 })
+		eventually(t, "delivery", func() bool { return r.spans() >= 5 })
+		wantDropped(t, e, map[string]uint64{})
+	})
+}
+
+func TestShutdownEndsPausesAndAttempts(t *testing.T) {
+	t.Run("in a pause", func(t *testing.T) {
+		down := func(int) answer { return answer{status: 503} }
+		forBoth(t, down, func(t *testing.T, r *receiver, c Config) {
+			c.Retry.InitialInterval, c.Retry.MaxInterval, c.Retry.MaxElapsed = time.Hour, time.Hour, 24*time.Hour
+			c.BatchSize = 2
+			e, l := newExporter(t, c)
+			for range 5 {
+				e.Export(sample())
+			}
+			eventually(t, "the failure", func() bool { return l.count("fails") == 1 })
+			if err := shutdown(t, e); err == nil || !strings.Contains(err.Error(), "5 requests") {
+				t.Errorf("the error is %v", err)
+			}
+			if r.attempts() != 2 {
+				t.Errorf("%d attempts, want the one before the pause and a last one", r.attempts())
+			}
+			wantDropped(t, e, map[string]uint64{"shutdown": 5})
+		})
+	})
+	t.Run("in an attempt", func(t *testing.T) {
+		never := func(int) answer { return answer{after: make(chan struct{})} }
+		forBoth(t, never, func(t *testing.T, r *receiver, c Config) {
+			e, _ := newExporter(t, c)
+			e.Export(sample())
+			eventually(t, "the attempt", func() bool { return r.attempts() == 1 })
+			if err := shutdownNow(e); err == nil {
+				t.Error("a request was lost without an error")
+			}
+			wantDropped(t, e, map[string]uint64{"shutdown": 1})
+		})
+	})
+}
+
+func TestRequestThatNobodySaw(t *testing.T) {
+	clearEnv(t)
+	e, _ := newExporter(t, (&receiver{url: "http://127.0.0.1:1"}).config(ProtocolHTTPProtobuf))
+	e.Export(&request.Request{Service: "shop"})
+	wantDropped(t, e, map[string]uint64{"untimed": 1})
+}
+
+func TestNewWithoutEndpoint(t *testing.T) {
+	clearEnv(t)
+	if _, err := New(DefaultConfig(), request.NewClock(), slog.Default()); err != ErrNoEndpoint {
+		t.Errorf("the error is %v", err)
+	}
+}

@@ -1,0 +1,299 @@
+package otlp
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/tls"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	coltracepb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/stats"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+)
+
+// answer is how a receiver reacts to one upload.
+type answer struct {
+	status     int // HTTP's; 0 is 200
+	retryAfter int // seconds
+	rejected   int64
+	body       []byte          // instead of a response message, HTTP only
+	after      <-chan struct{} // answer only when this is closed, or the client went away
+}
+
+// receiver is a scripted OTLP receiver.
+type receiver struct {
+	url    string
+	script func(attempt int) answer // from 1
+
+	mu      sync.Mutex
+	count   int
+	taken   []*coltracepb.ExportTraceServiceRequest // delivered ones
+	headers []http.Header
+	peers   []*tls.ConnectionState
+}
+
+var protocols = []string{ProtocolGRPC, ProtocolHTTPProtobuf}
+
+// forBoth runs a test against a gRPC and an HTTP receiver that follow script.
+func forBoth(t *testing.T, script func(attempt int) answer, test func(*testing.T, *receiver, Config)) {
+	t.Helper()
+	for _, protocol := range protocols {
+		t.Run(protocol, func(t *testing.T) {
+			clearEnv(t)
+			r := startReceiver(t, protocol, "127.0.0.1:0", nil, script)
+			test(t, r, r.config(protocol))
+		})
+	}
+}
+
+func accept(int) answer { return answer{} }
+
+// startReceiver listens until the test ends.
+func startReceiver(t *testing.T, protocol, address string, conf *tls.Config, script func(int) answer) *receiver {
+	t.Helper()
+	r := &receiver{script: script}
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scheme := "http://"
+	if conf != nil {
+		scheme = "https://"
+	}
+	r.url = scheme + listener.Addr().String()
+	if protocol == ProtocolGRPC {
+		r.serveGRPC(t, listener, conf)
+		return r
+	}
+	r.serveHTTP(t, listener, conf)
+	return r
+}
+
+// config reaches the receiver, with pauses that suit a test.
+func (r *receiver) config(protocol string) Config {
+	c := DefaultConfig()
+	c.Endpoint, c.Protocol, c.BatchDelay = r.url, protocol, 5*time.Millisecond
+	c.Retry = RetryConfig{InitialInterval: 2 * time.Millisecond, MaxInterval: 10 * time.Millisecond, MaxElapsed: time.Minute}
+	return c
+}
+
+func (r *receiver) attempts() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.count
+}
+
+// spans counts the delivered spans.
+func (r *receiver) spans() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := 0
+	for _, req := range r.taken {
+		n += countSpans(req)
+	}
+	return n
+}
+
+func countSpans(req *coltracepb.ExportTraceServiceRequest) (n int) {
+	for _, rs := range req.ResourceSpans {
+		for _, ss := range rs.ScopeSpans {
+			n += len(ss.Spans)
+		}
+	}
+	return n
+}
+
+func (r *receiver) header(name string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.headers) == 0 {
+		return ""
+	}
+	return r.headers[len(r.headers)-1].Get(name)
+}
+
+// next records an upload and returns the script's answer to it.
+func (r *receiver) next(ctx context.Context, header http.Header, state *tls.ConnectionState) answer {
+	r.mu.Lock()
+	r.count++
+	a := r.script(r.count)
+	r.headers = append(r.headers, header)
+	r.peers = append(r.peers, state)
+	r.mu.Unlock()
+	if a.after != nil {
+		select {
+		case <-a.after:
+		case <-ctx.Done():
+		}
+	}
+	return a
+}
+
+func (r *receiver) take(req *coltracepb.ExportTraceServiceRequest) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.taken = append(r.taken, req)
+}
+
+func response(a answer) *coltracepb.ExportTraceServiceResponse {
+	if a.rejected == 0 {
+		return &coltracepb.ExportTraceServiceResponse{}
+	}
+	return &coltracepb.ExportTraceServiceResponse{PartialSuccess: &coltracepb.ExportTracePartialSuccess{
+		RejectedSpans: a.rejected, ErrorMessage: "too old",
+	}}
+}
+
+func (r *receiver) serveHTTP(t *testing.T, listener net.Listener, conf *tls.Config) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		body := readBody(t, req)
+		a := r.next(req.Context(), req.Header, req.TLS)
+		message := new(coltracepb.ExportTraceServiceRequest)
+		if err := proto.Unmarshal(body, message); err != nil {
+			t.Errorf("the upload does not parse: %v", err)
+		}
+		if req.URL.Path != "/v1/traces" {
+			t.Errorf("the upload went to %s", req.URL.Path)
+		}
+		if a.retryAfter > 0 {
+			w.Header().Set("Retry-After", strconv.Itoa(a.retryAfter))
+		}
+		w.Header().Set("Content-Type", "application/x-protobuf")
+		if a.status != 0 && a.status != http.StatusOK {
+			w.WriteHeader(a.status)
+			return
+		}
+		r.take(message)
+		if a.body == nil {
+			a.body, _ = proto.Marshal(response(a))
+		}
+		_, _ = w.Write(a.body)
+	}))
+	server.Listener.Close()
+	server.Listener, server.TLS = listener, conf
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // some tests fail handshakes on purpose
+	if conf != nil {
+		server.StartTLS()
+	} else {
+		server.Start()
+	}
+	t.Cleanup(server.Close)
+}
+
+func readBody(t *testing.T, req *http.Request) []byte {
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		t.Errorf("reading the upload: %v", err)
+	}
+	if req.Header.Get("Content-Encoding") != "gzip" {
+		return body
+	}
+	unzip, err := gzip.NewReader(bytes.NewReader(body))
+	if err != nil {
+		t.Errorf("the upload is not gzip: %v", err)
+		return nil
+	}
+	if body, err = io.ReadAll(unzip); err != nil {
+		t.Errorf("the upload is not gzip: %v", err)
+	}
+	return body
+}
+
+// grpcService is a receiver's gRPC side.
+type grpcService struct {
+	coltracepb.UnimplementedTraceServiceServer
+	*receiver
+}
+
+func (s grpcService) Export(ctx context.Context, req *coltracepb.ExportTraceServiceRequest) (*coltracepb.ExportTraceServiceResponse, error) {
+	header := make(http.Header)
+	md, _ := metadata.FromIncomingContext(ctx)
+	for name, values := range md {
+		for _, v := range values {
+			header.Add(name, v)
+		}
+	}
+	if encoding, ok := ctx.Value(encodingKey{}).(*string); ok {
+		header.Set("Content-Encoding", *encoding)
+	}
+	var state *tls.ConnectionState
+	if p, ok := peer.FromContext(ctx); ok {
+		if info, ok := p.AuthInfo.(credentials.TLSInfo); ok {
+			state = &info.State
+		}
+	}
+	a := s.next(ctx, header, state)
+	code, failed := map[int]codes.Code{
+		http.StatusServiceUnavailable: codes.Unavailable,
+		http.StatusTooManyRequests:    codes.ResourceExhausted,
+		http.StatusBadRequest:         codes.InvalidArgument,
+	}[a.status]
+	if !failed {
+		s.take(req)
+		return response(a), nil
+	}
+	st := status.New(code, "scripted")
+	if a.retryAfter > 0 {
+		st, _ = st.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(time.Duration(a.retryAfter) * time.Second)})
+	}
+	return nil, st.Err()
+}
+
+// encodings tells how each upload was compressed, which a gRPC server takes
+// out of the headers.
+type encodings struct{}
+
+type encodingKey struct{}
+
+func (encodings) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context {
+	return context.WithValue(ctx, encodingKey{}, new(string))
+}
+
+func (encodings) HandleRPC(ctx context.Context, s stats.RPCStats) {
+	if in, ok := s.(*stats.InHeader); ok {
+		*ctx.Value(encodingKey{}).(*string) = in.Compression
+	}
+}
+
+func (encodings) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+
+func (encodings) HandleConn(context.Context, stats.ConnStats) {}
+
+func (r *receiver) serveGRPC(t *testing.T, listener net.Listener, conf *tls.Config) {
+	opts := []grpc.ServerOption{grpc.StatsHandler(encodings{})}
+	if conf != nil {
+		opts = append(opts, grpc.Creds(credentials.NewTLS(conf)))
+	}
+	server := grpc.NewServer(opts...)
+	coltracepb.RegisterTraceServiceServer(server, grpcService{receiver: r})
+	go func() { _ = server.Serve(listener) }() // ends with Stop
+	t.Cleanup(server.Stop)
+}
+
+// freeAddress is a loopback address on which nothing listens.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}

@@ -1,0 +1,155 @@
+package otlp
+
+import (
+	"encoding/binary"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"lapwing/collectors/request"
+)
+
+func ptr[T any](v T) *T { return &v }
+
+func TestSamplingReasons(t *testing.T) {
+	config := SamplingConfig{
+		Ratio: 0, FollowParent: true, KeepFailed: true, Slow: time.Second,
+		Services: []ServiceSampling{
+			{Service: "all", Ratio: ptr(1.0)},
+			{Service: "quick", Slow: ptr(5 * time.Millisecond)},
+			{Service: "never slow", Slow: ptr(time.Duration(0))},
+		},
+	}
+	parent := func(r *request.Request) { r.TraceID, r.ParentSpanID = [16]byte{1}, [8]byte{1} }
+	tests := map[string]struct {
+		change func(*request.Request)
+		want   reason
+	}{
+		"ordinary":                 {func(*request.Request) {}, sampledOut},
+		"status 500":               {func(r *request.Request) { r.Status = 500 }, keptFailed},
+		"status 404":               {func(r *request.Request) { r.Status = 404 }, sampledOut},
+		"reset":                    {func(r *request.Request) { r.Error = "reset" }, keptFailed},
+		"slow":                     {func(r *request.Request) { r.Arrived -= request.Stamp(time.Second) }, keptSlow},
+		"slow and never finished":  {func(r *request.Request) { r.WriteLast, r.Closed = 0, r.Arrived+2e9 }, keptSlow},
+		"slow for this service":    {func(r *request.Request) { r.Service = "quick" }, keptSlow},
+		"slow is off":              {func(r *request.Request) { r.Service = "never slow"; r.Arrived -= 2e9 }, sampledOut},
+		"ratio of this service":    {func(r *request.Request) { r.Service = "all" }, keptByRatio},
+		"parent sampled":           {func(r *request.Request) { parent(r); r.Sampled = true }, keptByParent},
+		"parent not sampled":       {func(r *request.Request) { parent(r); r.Service = "all" }, sampledOut},
+		"parent not, but it fails": {func(r *request.Request) { parent(r); r.Status = 502 }, keptFailed},
+	}
+	s := newSampler(config)
+	for name, test := range tests {
+		r := sample()
+		test.change(r)
+		if got := s.decide(r).reason; got != test.want {
+			t.Errorf("%s: kept for %q, want %q", name, got, test.want)
+		}
+	}
+}
+
+func TestRatioDecidesWhereParentsAreNotFollowed(t *testing.T) {
+	r := sample()
+	r.TraceID, r.ParentSpanID, r.Sampled = [16]byte{1}, [8]byte{1}, true
+	if got := newSampler(SamplingConfig{Ratio: 0}).decide(r).reason; got != sampledOut {
+		t.Errorf("kept for %q although the ratio is 0", got)
+	}
+}
+
+func TestRatioIsMet(t *testing.T) {
+	const n = 20000
+	for _, ratio := range []float64{0.01, 0.25, 0.9} {
+		s := newSampler(SamplingConfig{Ratio: ratio})
+		kept := 0
+		for range n {
+			r := new(request.Request)
+			if s.decide(r).reason == keptByRatio {
+				kept++
+			}
+		}
+		// Six standard deviations: wrong by chance once in 500 million runs.
+		if slack := 6 * math.Sqrt(n*ratio*(1-ratio)); math.Abs(float64(kept)-n*ratio) > slack {
+			t.Errorf("ratio %v kept %d of %d", ratio, kept, n)
+		}
+	}
+}
+
+func TestRatioIsConsistent(t *testing.T) {
+	low, high := newSampler(SamplingConfig{Ratio: 0.1}), newSampler(SamplingConfig{Ratio: 0.5})
+	for i := range 1000 {
+		r := new(request.Request)
+		binary.BigEndian.PutUint64(r.TraceID[:8], 1)
+		binary.BigEndian.PutUint64(r.TraceID[8:], uint64(i)<<46)
+		if low.decide(r).reason == keptByRatio && high.decide(r).reason == sampledOut {
+			t.Fatalf("trace %x is kept at 0.1 and not at 0.5", r.TraceID)
+		}
+		if low.decide(r) != low.decide(r) {
+			t.Fatalf("trace %x is judged both ways", r.TraceID)
+		}
+	}
+}
+
+func TestRandomnessFromTraceState(t *testing.T) {
+	s := newSampler(SamplingConfig{Ratio: 0.5})
+	r := new(request.Request)
+	r.TraceID = [16]byte{1} // its own randomness is 0: not kept
+	for state, want := range map[string]reason{
+		"":                                   sampledOut,
+		"ot=rv:ffffffffffffff":               keptByRatio,
+		"a=b, ot=th:1;rv:80000000000000,c=d": keptByRatio,
+		"ot=rv:7fffffffffffff":               sampledOut,
+		"ot=rv:ffff":                         sampledOut, // too short to be one
+		"other=rv:ffffffffffffff":            sampledOut,
+	} {
+		r.TraceState = []byte(state)
+		if got := s.decide(r).reason; got != want {
+			t.Errorf("tracestate %q: %q, want %q", state, got, want)
+		}
+	}
+}
+
+func TestThresholdNotation(t *testing.T) {
+	for ratio, want := range map[float64]string{1: "0", 0.5: "8", 0.25: "c", 0.75: "4", 1.0 / 16: "f"} {
+		r := newRule(ratio, 0)
+		if r.notation != want {
+			t.Errorf("ratio %v: th is %q, want %q", ratio, r.notation, want)
+		}
+	}
+	if got := newRule(0.1, 0).notation; !strings.HasPrefix(got, "e666") || len(got) > rvDigits {
+		t.Errorf("ratio 0.1: th is %q", got)
+	}
+}
+
+func TestWithThreshold(t *testing.T) {
+	tests := []struct{ state, threshold, want string }{
+		{"", "8", "ot=th:8"},
+		{"a=1", "8", "ot=th:8,a=1"},
+		{"a=1,ot=th:0,b=2", "c", "ot=th:c,a=1,b=2"},
+		{"ot=rv:1;th:0", "c", "ot=th:c;rv:1"},
+		{"a=1, ,b=2", "", "a=1, ,b=2"},
+	}
+	for _, test := range tests {
+		if got := withThreshold([]byte(test.state), test.threshold); got != test.want {
+			t.Errorf("withThreshold(%q, %q) = %q, want %q", test.state, test.threshold, got, test.want)
+		}
+	}
+}
+
+func TestAssignIDsKeepsWhatIsThere(t *testing.T) {
+	r := new(request.Request)
+	AssignIDs(r)
+	if r.TraceID == [16]byte{} || r.SpanID == [8]byte{} {
+		t.Fatal("identifiers are missing")
+	}
+	before := *r
+	AssignIDs(r)
+	if r.TraceID != before.TraceID || r.SpanID != before.SpanID {
+		t.Error("identifiers changed")
+	}
+	child := &request.Request{TraceID: [16]byte{9}, ParentSpanID: [8]byte{8}}
+	AssignIDs(child)
+	if child.TraceID != [16]byte{9} || child.ParentSpanID != [8]byte{8} || child.SpanID == [8]byte{} {
+		t.Errorf("incoming context became %x %x %x", child.TraceID, child.ParentSpanID, child.SpanID)
+	}
+}
