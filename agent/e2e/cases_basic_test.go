@@ -40,6 +40,11 @@ func basicCases() []hardCase {
 				peer.Await(released), peer.Close())},
 			want: []want{{n: "1", path: "/idle", status: 200, prompt: true}},
 		},
+		{
+			name: "client of IPv4 at a server of IPv6", families: []peer.Family{peer.Mapped},
+			server: serves(reply("200 OK", "hello")), clients: calls(get("/mapped")),
+			want: []want{{n: "1", path: "/mapped", status: 200}},
+		},
 		keepAlive(),
 		bodyless(),
 	}

@@ -44,6 +44,21 @@ func clientCases() []hardCase {
 				peer.Write(get("/unaccepted")).As("send1"), peer.Signal(asked), peer.ReadEOF(), peer.Close())},
 			want: []want{{n: "1", path: "/unaccepted", status: 200}},
 		},
+		{
+			// Event loops ask before there is anything, and after they had it
+			// all; some look first at what kind of client it is.
+			name: "reads that take nothing",
+			server: peer.Script(peer.Accept().As("accept"), peer.ReadNone(), peer.Signal(accepted),
+				peer.Peek(3), peer.ReadHead().As("read1"), peer.ReadNone(),
+				peer.Sleep(ms(10)), peer.ReadNone(),
+				peer.Write(reply("200 OK", "one")).As("write1"), peer.Signal(answered), peer.Peek(100),
+				peer.ReadHead().As("read2"), peer.ReadNone(), peer.Sleep(ms(10)),
+				peer.Write(reply("200 OK", "two")).As("write2"), peer.Close()),
+			clients: []peer.Program{peer.Script(peer.Connect().As("connect"), peer.Await(accepted), peer.Sleep(ms(10)),
+				peer.Write(get("/looked1")).As("send1"), peer.Await(answered), peer.Sleep(ms(10)),
+				peer.Write(get("/looked2")).As("send2"), peer.ReadEOF(), peer.Close())},
+			want: twiceWanted("/looked"),
+		},
 		backlogOfOne(),
 		busyWorker(),
 	}

@@ -17,6 +17,7 @@ func handoverCases() []hardCase {
 	return []hardCase{
 		threeThreads(),
 		nextRequestOnAnotherThread(),
+		twoWriters(),
 		{
 			name: "descriptor passed to another process",
 			server: peer.Script(peer.Socketpair(1, 2),
@@ -73,5 +74,19 @@ func nextRequestOnAnotherThread() hardCase {
 			[]peer.Step{peer.Await(answered), peer.Sleep(ms(40)), peer.ReadHead().As("read2"),
 				peer.Write(reply("200 OK", "two")).As("write2"), peer.Close()}),
 		clients: twice("/pool"), want: twiceWanted("/pool"),
+	}
+}
+
+// twoWriters has a response whose body another thread writes than its head.
+func twoWriters() hardCase {
+	response := reply("200 OK", "a body of some length")
+	return hardCase{
+		name: "response written by two threads",
+		server: peer.Threads(
+			[]peer.Step{peer.Accept().As("accept"), peer.ReadHead().As("read1"), peer.Sleep(ms(10)),
+				peer.Write(response[:60]).As("write1"), peer.Signal(answered)},
+			[]peer.Step{peer.Await(answered), peer.Sleep(ms(30)), peer.Write(response[60:]).As("write1"), peer.Close()}),
+		clients: calls(get("/two-writers")),
+		want:    []want{{n: "1", path: "/two-writers", status: 200}},
 	}
 }

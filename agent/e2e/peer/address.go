@@ -19,9 +19,12 @@ const (
 	TCP4 Family = "tcp4"
 	TCP6 Family = "tcp6"
 	Unix Family = "unix"
+
+	// Mapped is a client of IPv4 at a server's socket of IPv6.
+	Mapped Family = "mapped"
 )
 
-// Families lists all of them.
+// Families lists those that every case is played on.
 var Families = []Family{TCP4, TCP6, Unix}
 
 // Address is where a server listens.
@@ -42,6 +45,15 @@ func (a Address) String() string {
 	return fmt.Sprintf("127.0.0.1:%d", a.Port)
 }
 
+// bindTo is what the server's socket is bound to.
+func (a Address) bindTo() unix.Sockaddr {
+	if a.Family == Mapped {
+		loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
+		return &unix.SockaddrInet6{Port: int(a.Port), Addr: loopback.As16()}
+	}
+	return a.sockaddr()
+}
+
 func (a Address) sockaddr() unix.Sockaddr {
 	switch a.Family {
 	case Unix:
@@ -52,12 +64,13 @@ func (a Address) sockaddr() unix.Sockaddr {
 	return &unix.SockaddrInet4{Port: int(a.Port), Addr: [4]byte{127, 0, 0, 1}}
 }
 
-func (a Address) socket() (int, error) {
+// socket makes a client's socket, or a server's.
+func (a Address) socket(server bool) (int, error) {
 	domain := unix.AF_INET
-	switch a.Family {
-	case Unix:
+	switch {
+	case a.Family == Unix:
 		domain = unix.AF_UNIX
-	case TCP6:
+	case a.Family == TCP6, a.Family == Mapped && server:
 		domain = unix.AF_INET6
 	}
 	return unix.Socket(domain, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -98,11 +111,11 @@ func (a Address) listen(backlog int) (int, error) {
 	if backlog == 0 {
 		backlog = 128
 	}
-	fd, err := a.socket()
+	fd, err := a.socket(true)
 	if err != nil {
 		return -1, err
 	}
-	if err := unix.Bind(fd, a.sockaddr()); err != nil {
+	if err := unix.Bind(fd, a.bindTo()); err != nil {
 		_ = unix.Close(fd)
 		return -1, err
 	}

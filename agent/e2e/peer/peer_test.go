@@ -43,11 +43,11 @@ func mustFirst(t *testing.T, s Stamps, label string) Stamp {
 }
 
 func TestDelaysComeOutAsScripted(t *testing.T) {
-	for _, family := range Families {
+	for _, family := range append(Families, Mapped) {
 		t.Run(string(family), func(t *testing.T) {
 			run := NewRun(t, Listen(t, family, 0), patience)
 			server := run.Serve(Script(
-				Accept().As("accept"), Signal(accepted), ReadHead().As("read"),
+				Accept().As("accept"), ReadNone(), Signal(accepted), Peek(9), ReadHead().As("read"),
 				Sleep(30*time.Millisecond), Write("HTTP/1.0 200 OK\r\n\r\n").As("write"), Close()))
 			client := run.Call(Script(
 				Connect().As("connect"), Await(accepted), Sleep(20*time.Millisecond),

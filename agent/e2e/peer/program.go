@@ -60,6 +60,8 @@ const (
 	OpReadFull   Op = "read_full"   // calls until Size bytes were read
 	OpReadHead   Op = "read_head"   // calls until a blank line
 	OpReadEOF    Op = "read_eof"    // calls until the end of the stream
+	OpPeek       Op = "peek"        // one call that leaves the bytes where they are
+	OpReadNone   Op = "read_none"   // one call that finds nothing (EAGAIN)
 	OpWrite      Op = "write"       // one call, which blocks as long as it takes
 	OpTrickle    Op = "trickle"     // Chunk bytes a call, Pause between calls
 	OpWritePoll  Op = "write_poll"  // non-blocking calls, poll between them
@@ -148,6 +150,12 @@ func ReadHead() Step { return Step{Op: OpReadHead} }
 
 // ReadEOF reads until the end of the stream.
 func ReadEOF() Step { return Step{Op: OpReadEOF} }
+
+// Peek looks at up to n bytes without taking them.
+func Peek(n int) Step { return Step{Op: OpPeek, Size: n} }
+
+// ReadNone asks, without blocking, for bytes that are not there.
+func ReadNone() Step { return Step{Op: OpReadNone} }
 
 // Write hands the data over in one call.
 func Write(data string) Step { return Step{Op: OpWrite, Data: []byte(data)} }

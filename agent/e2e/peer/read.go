@@ -2,6 +2,7 @@ package peer
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -53,6 +54,26 @@ func (t *thread) readOnce(s Step, fd, total int) (int, error) {
 		return n, err
 	})
 	return max(n, 0), err
+}
+
+// look makes a call that takes no bytes from the socket: a peek, or one that
+// must find nothing.
+func (t *thread) look(s Step, fd int) error {
+	flags := unix.MSG_PEEK
+	if s.Op == OpReadNone {
+		flags = unix.MSG_DONTWAIT
+	}
+	err := t.stamped(s, func() (int, error) {
+		n, _, err := unix.Recvfrom(fd, t.buf[:max(s.Size, 1)], flags)
+		return n, err
+	})
+	if s.Op == OpPeek {
+		return err
+	}
+	if !errors.Is(err, unix.EAGAIN) {
+		return fmt.Errorf("a read that should have found nothing: %w", err)
+	}
+	return nil
 }
 
 // receive reads by the chosen system call.

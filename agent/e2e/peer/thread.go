@@ -77,6 +77,8 @@ func (t *thread) onDescriptor(s Step, fd int) error {
 	switch s.Op {
 	case OpRead, OpReadFull, OpReadHead, OpReadEOF:
 		return t.read(s, fd)
+	case OpPeek, OpReadNone:
+		return t.look(s, fd)
 	case OpWrite, OpTrickle, OpWritePoll:
 		return t.write(s, fd)
 	case OpSendfile, OpSplice:
@@ -132,7 +134,7 @@ func (t *thread) connect(s Step) error {
 	if to.Family == "" {
 		to = t.address
 	}
-	fd, err := to.socket()
+	fd, err := to.socket(false)
 	if err != nil {
 		return err
 	}
