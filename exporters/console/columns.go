@@ -1,6 +1,7 @@
 package console
 
 import (
+	"bytes"
 	"strconv"
 
 	"lapwing/collectors/request"
@@ -117,7 +118,7 @@ func appendHeads(b []byte, columns []column) []byte {
 			b = appendRight(b, c.title, c.width)
 		}
 	}
-	return b
+	return bytes.TrimRight(b, " ")
 }
 
 // appendRow writes the columns of one service.
@@ -147,11 +148,12 @@ func appendBreakdown(b []byte, s *ServiceStats, indent string, width int, color 
 	for _, title := range [...]string{"P50", "P95", "P99", "SUM"} {
 		b = appendRight(append(b, ' '), title, durationCells)
 	}
-	b = append(appendRight(append(b, ' '), "SHARE", share), '\n')
+	b = append(appendRight(append(b, ' '), "SHARE%", share), '\n')
 	spent := s.spent()
 	for i := range request.NumPhases {
 		b = appendFigures(append(b, indent...), i.String(), name, s.Phases[i])
-		b = appendRight(append(b, ' '), percent(spent[i], sumOf(spent)), share)
+		part := pick(func(Stats) string { return percent(spent[i], sumOf(spent)) })
+		b = appendRight(append(b, ' '), part.of(s.Phases[i]), share)
 		var only [request.NumPhases]uint64
 		only[i] = spent[i]
 		if cells := divide(spent, bar)[i]; cells > 0 {
@@ -182,9 +184,11 @@ func rateText(rate float64) string {
 	switch {
 	case rate == 0:
 		return "0"
+	case rate < 0.05:
+		return "<0.1"
 	case rate < 100:
 		return strconv.FormatFloat(rate, 'f', 1, 64)
-	case rate < 1e8:
+	case rate < 1e8-1:
 		return strconv.FormatFloat(rate, 'f', 0, 64)
 	}
 	return strconv.FormatFloat(rate, 'g', 2, 64)

@@ -52,17 +52,14 @@ func newLayout(width int) layout {
 }
 
 func narrowLayout(width int) layout {
-	l := layout{clock: time.TimeOnly, service: 8, bar: 10, phase: 5, digits: 2, minRequest: 12}
-	for _, shed := range []func(){
-		func() {},
-		func() { l.bar, l.minRequest = 0, 0 },
-		func() { l.phase = 0 },
-	} {
-		shed()
-		if l.request = width - l.taken(); l.request >= 12 {
-			break
-		}
+	l := layout{clock: time.TimeOnly, service: 8, bar: 10, phase: 5, digits: 2, minRequest: 11}
+	if width-l.taken() < l.minRequest {
+		l.phase = 0
 	}
+	if width-l.taken() < l.minRequest {
+		l.bar = 0
+	}
+	l.request = width - l.taken()
 	return l
 }
 
@@ -184,7 +181,7 @@ func (l *lines) appendDuration(b []byte, d time.Duration, known bool, width int)
 // in numbers beside it.
 func (l *lines) appendRequestAndBar(b []byte, r *request.Request, phases request.Phases) []byte {
 	if l.notes == 0 && l.bar > 0 {
-		if l.note = appendUnusual(l.note[:0], r); len(l.note) > 0 {
+		if l.note = l.appendUnusual(l.note[:0], r); len(l.note) > 0 {
 			cells := min(l.bar+l.request-l.minRequest, max(l.bar, len(l.note)))
 			b = l.appendRequest(b, r, l.request+l.bar-cells)
 			b = l.style(append(b, ' '), noteStyle(r))
@@ -215,7 +212,7 @@ func (l *lines) appendNotes(b []byte, r *request.Request) []byte {
 	if l.notes == 0 {
 		return b
 	}
-	l.note = appendParts(appendUnusual(l.note[:0], r), r)
+	l.note = appendParts(l.appendUnusual(l.note[:0], r), r)
 	if len(l.note) == 0 {
 		return b
 	}
@@ -239,11 +236,12 @@ func noteStyle(r *request.Request) string {
 }
 
 // appendUnusual writes the error and the flags. An error that only repeats
-// the status is in the status column already.
-func appendUnusual(b []byte, r *request.Request) []byte {
+// the status is in the status column already. Where there is room, an error
+// without a duration says when it came.
+func (l *lines) appendUnusual(b []byte, r *request.Request) []byte {
 	if r.Error != "" && r.Error != strconv.Itoa(r.Status) {
 		b = append(b, r.Error...)
-		if _, ok := r.Duration(); !ok && r.Arrived.Seen() && r.End() > r.Arrived {
+		if _, ok := r.Duration(); !ok && l.notes > 0 && r.Arrived.Seen() && r.End() > r.Arrived {
 			b = append(b, " after "...)
 			b = appendDuration(b, time.Duration(r.End()-r.Arrived), 3)
 		}

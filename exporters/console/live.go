@@ -110,9 +110,23 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tea.WindowSizeMsg:
 		m.resize(msg.Width, msg.Height)
 	case tea.KeyMsg:
-		return m, m.key(msg.String())
+		return m, m.keys(msg)
 	}
 	return m, nil
+}
+
+// keys handles the keys of one message: letters that arrive together, from a
+// key held down on a slow line, come as one.
+func (m *model) keys(msg tea.KeyMsg) tea.Cmd {
+	if msg.Type != tea.KeyRunes {
+		return m.key(msg.String())
+	}
+	for _, r := range msg.Runes {
+		if cmd := m.key(string(r)); cmd != nil {
+			return cmd
+		}
+	}
+	return nil
 }
 
 func (m *model) resize(width, height int) {

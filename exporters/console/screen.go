@@ -56,13 +56,13 @@ func (m *model) View() string {
 
 func (m *model) head() []string {
 	requests, errors := m.table.total()
-	title := fmt.Sprintf("lapwing top  %s  last %s  %s requests/s  %s errors/s  sorted by %s",
+	title := fmt.Sprintf("lapwing top  %s  last %s  %s requests/s  %s errors/s",
 		m.table.At.Format(time.TimeOnly), duration(m.table.Elapsed),
-		rateText(m.table.Rate(requests)), rateText(m.table.Rate(errors)), orderNames[m.order])
+		rateText(m.table.Rate(requests)), rateText(m.table.Rate(errors)))
 	if m.paused {
 		title = "PAUSED  " + title
 	}
-	return []string{m.style(title, styleBold), m.style(legend, styleDim)}
+	return []string{m.style(title, styleBold), m.style(legend+"  sorted by "+orderNames[m.order], styleDim)}
 }
 
 // foot is the agent's health, in two lines at most, and the keys.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -50,8 +51,8 @@ func (r *textReport) write(b []byte) error {
 // when there is something to say, and a blank line.
 func (r *textReport) appendTable(b []byte, span string, t *Table, health exporters.Health) []byte {
 	requests, _ := t.total()
-	title := fmt.Sprintf("%s  %s %s  %d requests  %s/s",
-		t.At.Format(time.DateTime), span, duration(t.Elapsed), requests, rateText(t.Rate(requests)))
+	title := fmt.Sprintf("%s  %s %s  %s  %s/s",
+		t.At.Format(time.DateTime), span, duration(t.Elapsed), plural(requests, "request"), rateText(t.Rate(requests)))
 	b, _ = appendText(b, title, r.width)
 	b = append(b, '\n')
 	if len(t.Services) > 0 {
@@ -72,13 +73,20 @@ func (r *textReport) appendTable(b []byte, span string, t *Table, health exporte
 }
 
 func serviceTitle(s *ServiceStats) string {
-	return fmt.Sprintf("%s: %d requests, %d errors", s.Service, s.Requests, s.Errors)
+	return fmt.Sprintf("%s: %s, %s", s.Service, plural(s.Requests, "request"), plural(s.Errors, "error"))
+}
+
+func plural(n uint64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return strconv.FormatUint(n, 10) + " " + what + "s"
 }
 
 // healthFacts tells the agent's health, one short fact each. What did not
 // happen is left out, except that nothing was lost.
 func healthFacts(h exporters.Health) []string {
-	facts := []string{fmt.Sprintf("agent: %d requests", h.Requests)}
+	facts := []string{"agent: " + plural(h.Requests, "request")}
 	if h.Incomplete > 0 {
 		facts = append(facts, fmt.Sprintf("%d incomplete", h.Incomplete))
 	}
@@ -90,7 +98,7 @@ func healthFacts(h exporters.Health) []string {
 	facts = append(facts, causes("missed_start", h.MissedStart)...)
 	facts = append(facts, causes("unknown", h.Unknown)...)
 	if h.Tunnels > 0 {
-		facts = append(facts, fmt.Sprintf("%d tunnels", h.Tunnels))
+		facts = append(facts, plural(h.Tunnels, "tunnel"))
 	}
 	for _, exporter := range slices.Sorted(maps.Keys(h.Dropped)) {
 		facts = append(facts, causes("dropped by "+exporter, h.Dropped[exporter])...)

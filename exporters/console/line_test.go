@@ -1,0 +1,202 @@
+package console
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/charmbracelet/x/ansi"
+
+	"lapwing/collectors/request"
+)
+
+func textOf(width int, color bool, requests ...*request.Request) []byte {
+	l := &lines{layout: newLayout(width), color: color, times: new(request.Clock)}
+	b := l.appendHeader(nil)
+	for _, r := range requests {
+		b = l.appendLine(b, r)
+	}
+	return b
+}
+
+func TestLines(t *testing.T) {
+	for _, width := range []int{60, 80, 120, 200} {
+		t.Run(fmt.Sprint(width), func(t *testing.T) {
+			golden(t, fmt.Sprintf("trace_%d.txt", width), textOf(width, false, sampleRequests()...))
+		})
+	}
+}
+
+func TestColorsChangeNoCell(t *testing.T) {
+	for _, width := range []int{80, 120, 200} {
+		colored := textOf(width, true, sampleRequests()...)
+		if !bytes.Contains(colored, []byte(styleRed)) {
+			t.Errorf("width %d: no red in lines with errors", width)
+		}
+		if got, want := ansi.Strip(string(colored)), string(textOf(width, false, sampleRequests()...)); got != want {
+			t.Errorf("width %d: coloured text reads\n%s, plain text\n%s", width, got, want)
+		}
+	}
+}
+
+// TestLinesFit checks every width with random requests: a line is never wider
+// than the terminal and holds nothing that a terminal would obey.
+func TestLinesFit(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for width := minWidth; width <= 260; width++ {
+		requests := append(sampleRequests(), randomRequest(random), randomRequest(random))
+		for _, line := range strings.Split(string(textOf(width, false, requests...)), "\n") {
+			if cells := ansi.StringWidth(line); cells > width {
+				t.Errorf("width %d: %d cells: %q", width, cells, line)
+			}
+			if i := strings.IndexFunc(line, func(r rune) bool { return r != utf8.RuneError && !unicode.IsPrint(r) }); i >= 0 {
+				t.Errorf("width %d: unprintable at %d: %q", width, i, line)
+			}
+		}
+	}
+}
+
+func randomRequest(random *rand.Rand) *request.Request {
+	text := func() []byte {
+		b := make([]byte, random.IntN(300))
+		for i := range b {
+			b[i] = byte(random.UintN(256))
+		}
+		return append(b, strings.Repeat(string(rune(random.IntN(0x20000))), random.IntN(60))...)
+	}
+	span := func() time.Duration { return time.Duration(1) << random.UintN(50) }
+	r := served(string(text()), string(text()), random.IntN(1000), span(), span(), span(), span())
+	r.Method, r.Error, r.PID = string(text()), string(text()), random.Uint32()
+	r.Flags = request.Flags(random.Uint32())
+	r.Blocked, r.Produce, r.ClientWait = span(), span(), span()
+	if random.IntN(3) == 0 {
+		r.WriteLast = 0
+	}
+	return r
+}
+
+// TestColumnsStayInPlace checks that what is unusual about a request does not
+// shift the columns of its line.
+func TestColumnsStayInPlace(t *testing.T) {
+	plain := served("nginx", "/", 200, time.Millisecond, 2*time.Millisecond, 3*time.Millisecond, 4*time.Millisecond)
+	odd := plain.Clone()
+	odd.Error, odd.Flags = "connection_reset", request.Pipelined
+	for _, width := range []int{80, 100, 120, 200} {
+		want := column4(t, textOf(width, false, plain))
+		if got := column4(t, textOf(width, false, odd)); got != want {
+			t.Errorf("width %d: the last phase ends at cell %d, without the error at %d", width, got, want)
+		}
+	}
+}
+
+// column4 is the cell at which the fourth phase's duration ends.
+func column4(t *testing.T, text []byte) int {
+	t.Helper()
+	line := strings.Split(string(text), "\n")[2]
+	before, _, ok := strings.Cut(line, "4.0ms")
+	if !ok {
+		before, _, ok = strings.Cut(line, "4.00ms")
+	}
+	if !ok {
+		t.Fatalf("no 4 ms in %q", line)
+	}
+	return ansi.StringWidth(before)
+}
+
+func TestUnseenIsADash(t *testing.T) {
+	line := strings.Fields(strings.Split(string(textOf(200, false, &request.Request{Service: "x"})), "\n")[2])
+	want := []string{"-", "x", "-", "-", "-", "-", "-", "-", "-", "-"}
+	if fmt.Sprint(line) != fmt.Sprint(want) {
+		t.Errorf("a request of which nothing is known reads %q, want %q", line, want)
+	}
+}
+
+func TestAppendDuration(t *testing.T) {
+	for _, c := range []struct {
+		d          time.Duration
+		two, three string
+	}{
+		{0, "0ns", "0ns"},
+		{830, "830ns", "830ns"},
+		{999, "999ns", "999ns"},
+		{1234, "1.2µs", "1.23µs"},
+		{9996, "10µs", "10.0µs"},
+		{99960, "100µs", "100µs"},
+		{999600, "1.0ms", "1.00ms"},
+		{50200 * time.Microsecond, "50ms", "50.2ms"},
+		{101 * time.Millisecond, "101ms", "101ms"},
+		{999999 * time.Microsecond, "1.0s", "1.00s"},
+		{65 * time.Second, "65s", "65.0s"},
+		{999 * time.Second, "999s", "999s"},
+		{1000 * time.Second, "17m", "16.7m"},
+		{1000 * time.Minute, "17h", "16.7h"},
+		{1 << 62, "1281024h", "1281024h"},
+	} {
+		if got := string(appendDuration(nil, c.d, 2)); got != c.two {
+			t.Errorf("%d ns in two digits: %s, want %s", c.d, got, c.two)
+		}
+		if got := string(appendDuration(nil, c.d, 3)); got != c.three {
+			t.Errorf("%d ns in three digits: %s, want %s", c.d, got, c.three)
+		}
+	}
+	for d := time.Duration(1); d < 999*time.Hour; d += d/7 + 1 {
+		if got := string(appendDuration(nil, d, 2)); utf8.RuneCountInString(got) > 5 {
+			t.Fatalf("%d ns: %s takes more than 5 cells", d, got)
+		}
+		if got := duration(d); utf8.RuneCountInString(got) > 6 {
+			t.Fatalf("%d ns: %s takes more than 6 cells", d, got)
+		}
+	}
+}
+
+func TestDivideAddsUp(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	for range 20000 {
+		var spent [request.NumPhases]uint64
+		for p := range spent {
+			if random.IntN(4) > 0 {
+				spent[p] = random.Uint64() >> random.UintN(64)
+			}
+		}
+		cells := random.IntN(60)
+		got := divide(spent, cells)
+		sum, total := 0, float64(sumOf(spent))
+		for p, n := range got {
+			sum += n
+			if n < 0 || spent[p] == 0 && n > 0 {
+				t.Fatalf("%v in %d cells: %v", spent, cells, got)
+			}
+		}
+		if total > 0 && sum != cells || total == 0 && sum != 0 {
+			t.Fatalf("%v in %d cells: %v, %d in all", spent, cells, got, sum)
+		}
+	}
+}
+
+func TestBarReadsWithoutColor(t *testing.T) {
+	spent := [request.NumPhases]uint64{100, 1, 50, 0}
+	if got := string(appendBar(nil, spent, 12, false)); got != "qqqqqqqqaaaa" {
+		t.Errorf("bar %q", got)
+	}
+	if got := ansi.Strip(string(appendBar(nil, spent, 12, true))); got != "qqqqqqqqaaaa" {
+		t.Errorf("coloured bar %q", got)
+	}
+	if got := string(appendBar(nil, [request.NumPhases]uint64{}, 5, true)); got != "     " {
+		t.Errorf("bar of no time %q", got)
+	}
+}
+
+func BenchmarkLine(b *testing.B) {
+	l := &lines{layout: newLayout(120), times: new(request.Clock)}
+	r := sampleRequests()[0]
+	var out []byte
+	b.ReportAllocs()
+	for b.Loop() {
+		out = l.appendLine(out[:0], r)
+	}
+}

@@ -1,0 +1,266 @@
+package console
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/x/ansi"
+
+	"lapwing/exporters"
+)
+
+// bench is a live table without a terminal.
+type bench struct {
+	*model
+	t      *testing.T
+	agg    *Aggregator
+	health exporters.Health
+}
+
+func newBench(t *testing.T) *bench {
+	b := &bench{t: t, agg: NewAggregator(0)}
+	b.model = newModel(b.agg, func() exporters.Health { return b.health }, TopOptions{Interval: time.Second})
+	return b
+}
+
+// serve exports n requests that took d in all.
+func (b *bench) serve(service string, n, status int, d time.Duration) {
+	for range n {
+		b.agg.Export(served(service, "/", status, d/4, d/4, d/4, d-3*(d/4)))
+	}
+}
+
+func (b *bench) tick() {
+	b.t.Helper()
+	if _, cmd := b.Update(tick(time.Now())); cmd == nil {
+		b.t.Error("a tick asks for no further one")
+	}
+}
+
+// press sends keys and returns the last command.
+func (b *bench) press(keys ...string) (cmd tea.Cmd) {
+	special := map[string]tea.KeyType{
+		"up": tea.KeyUp, "down": tea.KeyDown, "enter": tea.KeyEnter, "esc": tea.KeyEsc,
+		"home": tea.KeyHome, "end": tea.KeyEnd, "ctrl+c": tea.KeyCtrlC,
+	}
+	for _, key := range keys {
+		msg := tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(key)}
+		if kind, ok := special[key]; ok {
+			msg = tea.KeyMsg{Type: kind}
+		}
+		_, cmd = b.Update(msg)
+	}
+	return cmd
+}
+
+// services are the names of the rows, the chosen one in brackets.
+func (b *bench) services() string {
+	var names []string
+	for line := range strings.Lines(b.View()) {
+		fields := strings.Fields(line)
+		switch {
+		case len(fields) > 5 && strings.HasPrefix(line, cursor):
+			names = append(names, "["+fields[1]+"]")
+		case len(fields) > 5 && strings.HasPrefix(line, "  ") && strings.HasPrefix(fields[0], "svc"):
+			names = append(names, fields[0])
+		}
+	}
+	return strings.Join(names, " ")
+}
+
+func (b *bench) want(services string) {
+	b.t.Helper()
+	if got := b.services(); got != services {
+		b.t.Errorf("rows %s, want %s\n%s", got, services, b.View())
+	}
+}
+
+func (b *bench) shows(what string) bool { return strings.Contains(b.View(), what) }
+
+func TestLiveSorts(t *testing.T) {
+	b := newBench(t)
+	if !b.shows("No request yet") {
+		t.Errorf("an empty table shows\n%s", b.View())
+	}
+	b.serve("svc-a", 30, 200, time.Millisecond)
+	b.serve("svc-b", 20, 500, 2*time.Millisecond)
+	b.serve("svc-c", 10, 200, time.Second)
+	b.tick()
+	b.want("[svc-a] svc-b svc-c")
+	for _, c := range []struct{ key, rows string }{
+		{"e", "svc-b [svc-a] svc-c"},
+		{"l", "svc-c svc-b [svc-a]"},
+		{"n", "[svc-a] svc-b svc-c"},
+		{"t", "svc-c svc-b [svc-a]"},
+		{"r", "[svc-a] svc-b svc-c"},
+	} {
+		b.press(c.key)
+		b.want(c.rows)
+	}
+	var cycle []string
+	for range numOrders {
+		b.press("s")
+		cycle = append(cycle, orderNames[b.order])
+		if !b.shows("sorted by " + orderNames[b.order]) {
+			t.Errorf("the order %s is not told", orderNames[b.order])
+		}
+	}
+	if slices.Sort(cycle); len(slices.Compact(cycle)) != int(numOrders) {
+		t.Errorf("s goes through %v only", cycle)
+	}
+}
+
+func TestLiveChooses(t *testing.T) {
+	b := newBench(t)
+	for i := range 30 {
+		b.serve(fmt.Sprintf("svc-%02d", i), 31-i, 200, time.Millisecond)
+	}
+	b.tick()
+	b.press("jj", "down", "up")
+	if b.chosen != "svc-02" || !b.shows("svc-02: 29 requests") {
+		t.Errorf("chosen %s\n%s", b.chosen, b.View())
+	}
+	b.press("end")
+	if !b.shows("> svc-29") {
+		t.Errorf("the last row is out of sight\n%s", b.View())
+	}
+	b.press("down", "k")
+	if b.chosen != "svc-28" {
+		t.Errorf("chosen %s, want svc-28", b.chosen)
+	}
+	b.press("home", "up")
+	if !b.shows("> svc-00") {
+		t.Errorf("the first row is out of sight\n%s", b.View())
+	}
+	b.serve("svc-05", 1000, 200, time.Millisecond)
+	b.tick()
+	if b.chosen != "svc-00" || b.row() == 0 {
+		t.Errorf("the cursor left its service: %s in row %d", b.chosen, b.row())
+	}
+}
+
+func TestLiveDetails(t *testing.T) {
+	b := newBench(t)
+	b.serve("svc-a", 3, 200, time.Millisecond)
+	b.tick()
+	b.serve("svc-a", 2, 500, time.Millisecond)
+	b.tick()
+	b.press("enter")
+	for _, want := range []string{"svc-a: 2 requests, 2 errors, last", "svc-a: 5 requests, 2 errors, since the start", "queue", "write_back", "P99", "SUM"} {
+		if !b.shows(want) {
+			t.Errorf("no %q in\n%s", want, b.View())
+		}
+	}
+	b.serve("svc-a", 1, 200, time.Millisecond)
+	b.tick()
+	if !b.shows("svc-a: 6 requests") {
+		t.Errorf("the details stand still\n%s", b.View())
+	}
+	b.press("esc")
+	b.want("[svc-a]")
+}
+
+func TestLivePauses(t *testing.T) {
+	b := newBench(t)
+	b.serve("svc-a", 1, 200, time.Millisecond)
+	b.tick()
+	b.press("p")
+	b.serve("svc-b", 5, 200, time.Millisecond)
+	b.tick()
+	b.want("[svc-a]")
+	if !b.shows("PAUSED") {
+		t.Errorf("the pause is not told\n%s", b.View())
+	}
+	b.press(" ")
+	b.tick()
+	b.want("svc-b [svc-a]")
+	if b.table.Services[0].Requests != 5 {
+		t.Errorf("%d requests after the pause, want the 5 that came meanwhile", b.table.Services[0].Requests)
+	}
+}
+
+func TestLiveHelpAndQuit(t *testing.T) {
+	b := newBench(t)
+	if b.press("?"); !b.shows("Any key closes") {
+		t.Errorf("no help in\n%s", b.View())
+	}
+	if b.press("n"); b.shows("Any key closes") || b.order != byRate {
+		t.Error("a key does more than close the help, or less")
+	}
+	for _, key := range []string{"q", "ctrl+c"} {
+		cmd := b.press("?", key)
+		if cmd == nil {
+			t.Fatalf("%s does not quit", key)
+		}
+		if _, ok := cmd().(tea.QuitMsg); !ok {
+			t.Errorf("%s does not quit", key)
+		}
+	}
+}
+
+func TestLiveHealth(t *testing.T) {
+	b := newBench(t)
+	if !b.shows("none lost") {
+		t.Errorf("nothing about losses in\n%s", b.View())
+	}
+	b.health = sampleHealth()
+	b.tick()
+	for _, want := range []string{"1041 requests", "1 incomplete", "lost ring_buffer_full 3", "missed_start in_flight 2", "unknown tls 7"} {
+		if !b.shows(want) {
+			t.Errorf("no %q in\n%s", want, b.View())
+		}
+	}
+}
+
+// TestLiveFits checks every view at every size: as many lines as the screen
+// has and none wider, with colours and without.
+func TestLiveFits(t *testing.T) {
+	b := newBench(t)
+	b.health = sampleHealth()
+	b.serve("a-service-with-a-very-long-name\x1b[2J", 3, 200, time.Millisecond)
+	for i := range 40 {
+		b.serve(fmt.Sprintf("日本語-%d", i), i, 500, time.Second)
+	}
+	b.tick()
+	for _, view := range []string{"", "down", "enter", "?"} {
+		b.press(view)
+		for _, width := range []int{1, 10, 40, 52, 79, 80, 100, 132, 200, 300} {
+			for _, height := range []int{1, 2, 5, 10, 20, 24, 60} {
+				b.color = !b.color
+				b.Update(tea.WindowSizeMsg{Width: width, Height: height})
+				b.checkSize(width, height)
+			}
+		}
+	}
+}
+
+func (b *bench) checkSize(width, height int) {
+	b.t.Helper()
+	lines := strings.Split(b.View(), "\n")
+	if len(lines) != height {
+		b.t.Errorf("%dx%d: %d lines", width, height, len(lines))
+	}
+	for _, line := range lines {
+		if cells := ansi.StringWidth(line); cells > width {
+			b.t.Errorf("%dx%d: %d cells: %q", width, height, cells, line)
+		}
+		if strings.Contains(line, "\x1b[2J") || !b.color && strings.Contains(line, "\x1b") {
+			b.t.Errorf("%dx%d: escape sequence in %q", width, height, line)
+		}
+	}
+}
+
+// TestLiveScreen pins the whole screen at the size of a plain terminal.
+func TestLiveScreen(t *testing.T) {
+	b := newBench(t)
+	b.table = sampleTable()
+	b.state = sampleHealth()
+	b.move(1)
+	golden(t, "live_80x24.txt", []byte(b.View()+"\n"))
+	b.Update(tea.WindowSizeMsg{Width: 120, Height: 30})
+	golden(t, "live_120x30.txt", []byte(b.View()+"\n"))
+}

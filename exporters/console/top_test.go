@@ -1,0 +1,263 @@
+package console
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/charmbracelet/x/ansi"
+
+	"lapwing/collectors/request"
+	"lapwing/exporters"
+)
+
+// sampleTable is a table of a busy, a failing and an incomplete service.
+func sampleTable() Table {
+	agg := NewAggregator(0)
+	for i := range 1000 {
+		agg.Export(served("nginx", "/", 200, 12*time.Microsecond, 3*time.Microsecond, time.Duration(i)*time.Microsecond, 900))
+	}
+	for i := range 40 {
+		r := served("gunicorn-with-a-long-name.service", "/", 200+i%2*300, 100*time.Millisecond, 52*time.Microsecond, 50*time.Millisecond, 40*time.Microsecond)
+		agg.Export(r)
+	}
+	reset := served("日本語", "/", 0, time.Millisecond)
+	reset.ReadLast, reset.WriteFirst, reset.WriteLast, reset.Error = 0, 0, 0, "connection_reset"
+	agg.Export(reset)
+	table := agg.Totals()
+	table.At, table.Elapsed = time.Date(2026, 3, 1, 12, 30, 16, 0, time.UTC), 2*time.Second
+	return table
+}
+
+func sampleHealth() exporters.Health {
+	return exporters.Health{
+		Requests:    1041,
+		Incomplete:  1,
+		Lost:        map[string]uint64{"ring_buffer_full": 3, "never": 0},
+		MissedStart: map[string]uint64{"in_flight": 2},
+		Unknown:     map[string]uint64{"tls": 7},
+		Tunnels:     1,
+		Dropped:     map[string]map[string]uint64{"otlp": {"queue_full": 9}},
+	}
+}
+
+func TestTextTables(t *testing.T) {
+	for _, width := range []int{80, 120, 200} {
+		t.Run(fmt.Sprint(width), func(t *testing.T) {
+			var out bytes.Buffer
+			r := &textReport{w: &out, width: width}
+			if err := r.interval(sampleTable(), sampleHealth()); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.final(sampleTable(), exporters.Health{}); err != nil {
+				t.Fatal(err)
+			}
+			golden(t, fmt.Sprintf("top_%d.txt", width), out.Bytes())
+		})
+	}
+}
+
+func TestTextTablesFit(t *testing.T) {
+	for width := minTableWidth; width < 220; width++ {
+		for _, color := range []bool{false, true} {
+			var out bytes.Buffer
+			r := &textReport{w: &out, width: width, color: color}
+			if err := r.final(sampleTable(), sampleHealth()); err != nil {
+				t.Fatal(err)
+			}
+			for line := range strings.Lines(out.String()) {
+				if cells := ansi.StringWidth(strings.TrimSuffix(line, "\n")); cells > width {
+					t.Errorf("width %d: %d cells: %q", width, cells, line)
+				}
+			}
+		}
+	}
+}
+
+func TestJSONTables(t *testing.T) {
+	var out bytes.Buffer
+	r := &jsonReport{w: &out}
+	health := sampleHealth()
+	for _, write := range []func(Table, exporters.Health) error{r.interval, r.interval, r.final} {
+		if err := write(sampleTable(), health); err != nil {
+			t.Fatal(err)
+		}
+	}
+	golden(t, "top.json", out.Bytes())
+}
+
+func TestJSONOfNothing(t *testing.T) {
+	var out bytes.Buffer
+	if err := (&jsonReport{w: &out}).final(Table{}, exporters.Health{}); err != nil {
+		t.Fatal(err)
+	}
+	want := `{"time":"0001-01-01T00:00:00Z","interval_s":0,"services":[],"lost":{},"missed_start":{},"final":true}` + "\n"
+	if out.String() != want {
+		t.Errorf("got  %swant %s", out.String(), want)
+	}
+}
+
+// started runs RunTop and returns how to end it.
+func started(agg *Aggregator, health exporters.HealthFunc, opts TopOptions) (cancel func(), result chan error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	result = make(chan error, 1)
+	go func() { result <- RunTop(ctx, agg, health, opts) }()
+	return cancel, result
+}
+
+// ended waits for RunTop to return without an error.
+func ended(t *testing.T, result <-chan error) {
+	t.Helper()
+	select {
+	case err := <-result:
+		if err != nil {
+			t.Fatal(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("RunTop does not return within 10 s")
+	}
+}
+
+func tables(t *testing.T, out string) []jsonTable {
+	t.Helper()
+	var all []jsonTable
+	for line := range strings.Lines(out) {
+		var table jsonTable
+		if err := json.Unmarshal([]byte(line), &table); err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		all = append(all, table)
+	}
+	return all
+}
+
+// TestRunTopJSON follows a run to its end: what arrives while the agent drains
+// is in the final totals.
+func TestRunTopJSON(t *testing.T) {
+	agg := NewAggregator(0)
+	var lost atomic.Uint64
+	health := func() exporters.Health {
+		return exporters.Health{Lost: map[string]uint64{"ring_buffer_full": lost.Load()}}
+	}
+	var out buffer
+	drained := make(chan struct{})
+	cancel, result := started(agg, health, TopOptions{
+		Out: &out, Format: FormatJSON, Interval: 5 * time.Millisecond, Drained: drained,
+	})
+	r := served("nginx", "/", 500, 1000, 2000, 3000, 4000)
+	agg.Export(r)
+	lost.Store(4)
+	eventually(t, "the request is in an interval", func() bool { return strings.Contains(out.String(), `"requests":1`) })
+	eventually(t, "the loss is in an interval", func() bool { return strings.Contains(out.String(), "full") })
+	cancel()
+	agg.Export(r)
+	close(drained)
+	ended(t, result)
+
+	all := tables(t, out.String())
+	final := all[len(all)-1]
+	if len(final.Services) != 1 || final.Services[0].Requests != 2 || final.Services[0].Errors != 2 {
+		t.Fatalf("final services %+v, want 2 requests, both errors", final.Services)
+	}
+	if s := final.Services[0]; s.Phases.App.Sum != 6000 || s.Duration.Sum != 20000 || s.Rate <= 0 {
+		t.Errorf("final figures %+v", s)
+	}
+	losses := uint64(0)
+	for i, table := range all[:len(all)-1] {
+		losses += table.Lost["ring_buffer_full"]
+		if table.Final {
+			t.Errorf("table %d of %d claims to be the last", i+1, len(all))
+		}
+		if table.Interval <= 0 {
+			t.Errorf("table %d lasts %v s", i+1, table.Interval)
+		}
+	}
+	if !final.Final || final.Lost["ring_buffer_full"] != 4 || losses != 4 {
+		t.Errorf("final %v: lost %v, in the intervals %d", final.Final, final.Lost, losses)
+	}
+}
+
+func TestRunTopText(t *testing.T) {
+	agg := NewAggregator(0)
+	agg.Export(served("nginx", "/", 200, 1000, 2000, 3000, 4000))
+	var out buffer
+	cancel, result := started(agg, nil, TopOptions{Out: &out, Interval: 5 * time.Millisecond})
+	eventually(t, "two intervals are shown", func() bool { return strings.Count(out.String(), "interval") >= 2 })
+	cancel()
+	ended(t, result)
+	_, final, ok := strings.Cut(out.String(), "since the start")
+	if !ok || !strings.Contains(final, "nginx") || !strings.Contains(final, "none lost") {
+		t.Errorf("no final table in\n%s", out.String())
+	}
+}
+
+func TestRunTopRejectsFormat(t *testing.T) {
+	err := RunTop(t.Context(), NewAggregator(0), nil, TopOptions{Out: io.Discard, Format: "xml"})
+	if err == nil || !strings.Contains(err.Error(), `"xml"`) || !strings.Contains(err.Error(), "json") {
+		t.Errorf("error %v does not say what is wrong and what to use", err)
+	}
+}
+
+func TestRunTopReaderLeaves(t *testing.T) {
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer write.Close()
+	if err := read.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := RunTop(t.Context(), NewAggregator(0), nil, TopOptions{Out: write, Interval: time.Millisecond}); err != nil {
+		t.Errorf("a reader that left is reported as %v", err)
+	}
+}
+
+func TestRunTopWriteError(t *testing.T) {
+	err := RunTop(t.Context(), NewAggregator(0), nil, TopOptions{Out: failing{}, Interval: time.Millisecond})
+	if err == nil || !strings.Contains(err.Error(), "write the table: disk full") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// failing is an output that takes nothing.
+type failing struct{}
+
+func (failing) Write([]byte) (int, error) { return 0, errDiskFull }
+
+func TestPercent(t *testing.T) {
+	for _, c := range []struct {
+		part, whole uint64
+		want        string
+	}{{0, 0, "-"}, {0, 9, "0"}, {1, 1e9, "0.1"}, {1e9 - 1, 1e9, "99.9"}, {9, 9, "100"}, {1, 3, "33.3"}} {
+		if got := percent(c.part, c.whole); got != c.want {
+			t.Errorf("%d of %d is %s, want %s", c.part, c.whole, got, c.want)
+		}
+	}
+}
+
+func TestRateFits(t *testing.T) {
+	for _, rate := range []float64{0, 0.04, 99.96, 1234.5, 200_000, 99_999_999.6, 1e12} {
+		if got := rateText(rate); len(got) > 8 {
+			t.Errorf("%v reads %s, more than 8 cells", rate, got)
+		}
+	}
+	if got := rateText(0.001); got == "0" || got == "0.0" {
+		t.Errorf("a rate above zero reads %q", got)
+	}
+}
+
+// TestColumnsCarryEveryPhase checks which figures a table of some width has.
+func TestColumnsCarryEveryPhase(t *testing.T) {
+	for width, want := range map[int]int{52: 6, 80: 7, 120: 7 + int(request.NumPhases), 200: 7 + 3*int(request.NumPhases)} {
+		if got := len(columnsFor(width)); got != want {
+			t.Errorf("%d columns in %d cells, want %d", got, width, want)
+		}
+	}
+}

@@ -1,0 +1,289 @@
+package console
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"lapwing/collectors/request"
+)
+
+// buffer is an output that another goroutine may read.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// gate is an output that takes nothing until it is opened.
+type gate struct {
+	buffer
+	open    chan struct{}
+	waiting chan struct{} // closed by the first write
+	once    sync.Once
+}
+
+func newGate() *gate { return &gate{open: make(chan struct{}), waiting: make(chan struct{})} }
+
+func (g *gate) Write(p []byte) (int, error) {
+	g.once.Do(func() { close(g.waiting) })
+	<-g.open
+	return g.buffer.Write(p)
+}
+
+func shutdown(t *testing.T, tr *Trace) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := tr.Shutdown(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func jsonTrace(w io.Writer) *Trace {
+	return NewTrace(w, TraceOptions{Format: FormatJSON, Clock: new(request.Clock)})
+}
+
+func dropped(tr *Trace) (n uint64) {
+	for _, v := range tr.Dropped() {
+		n += v
+	}
+	return n
+}
+
+func TestTraceJSON(t *testing.T) {
+	var out buffer
+	tr := NewTrace(&out, TraceOptions{
+		Format: FormatJSON,
+		Clock:  new(request.Clock),
+		IDs:    func(r *request.Request) { r.TraceID[15], r.SpanID[7] = 1, 2 },
+	})
+	for _, r := range sampleRequests() {
+		tr.Export(r)
+	}
+	shutdown(t, tr)
+	for line := range strings.Lines(out.String()) {
+		if !json.Valid([]byte(line)) {
+			t.Errorf("not JSON: %s", line)
+		}
+	}
+	golden(t, "trace.json", []byte(out.String()))
+}
+
+func TestTraceText(t *testing.T) {
+	var out buffer
+	tr := NewTrace(&out, TraceOptions{Format: FormatText, Width: 120, Clock: new(request.Clock)})
+	for _, r := range sampleRequests() {
+		tr.Export(r)
+	}
+	shutdown(t, tr)
+	golden(t, "trace_120.txt", []byte(out.String()))
+	if got, want := tr.Printed(), uint64(len(sampleRequests())); got != want {
+		t.Errorf("%d requests printed, want %d", got, want)
+	}
+}
+
+// TestTraceShowsLinesSoon waits for a line while the trace stays open.
+func TestTraceShowsLinesSoon(t *testing.T) {
+	var out buffer
+	tr := NewTrace(&out, TraceOptions{Width: 80, Clock: new(request.Clock)})
+	defer shutdown(t, tr)
+	eventually(t, "the header is there before any request", func() bool {
+		return strings.Contains(out.String(), legend)
+	})
+	for _, path := range []string{"/one", "/two"} {
+		tr.Export(served("x", path, 200, 1, 1, 1, 1))
+		eventually(t, path+" is printed", func() bool { return strings.Contains(out.String(), path) })
+	}
+}
+
+// TestTraceNeverWaits exports more than the queue holds to an output that is
+// stuck. All is printed or counted once it moves again.
+func TestTraceNeverWaits(t *testing.T) {
+	out := newGate()
+	tr := jsonTrace(out)
+	r := sampleRequests()[0]
+	const n = 40_000 // some 12 MB, the queue holds 4
+	for range n {
+		tr.Export(r)
+	}
+	if tr.Dropped()[DropSlowOutput] == 0 {
+		t.Error("nothing counted as dropped although the queue is full")
+	}
+	close(out.open)
+	shutdown(t, tr)
+	if tr.Printed()+dropped(tr) != n {
+		t.Errorf("%d printed + %d dropped, exported %d", tr.Printed(), dropped(tr), n)
+	}
+	if lines := uint64(strings.Count(out.String(), "\n")); lines != tr.Printed() {
+		t.Errorf("%d lines came out, %d counted as printed", lines, tr.Printed())
+	}
+	for line := range strings.Lines(out.String()) {
+		if !json.Valid([]byte(line)) {
+			t.Fatalf("torn line: %q", line)
+		}
+	}
+}
+
+func TestTraceGivesUpAtTheDeadline(t *testing.T) {
+	out := newGate()
+	tr := jsonTrace(out)
+	const n = 1000
+	for range n {
+		tr.Export(sampleRequests()[0])
+	}
+	<-out.waiting
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	err := tr.Shutdown(ctx)
+	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "1000 lines") {
+		t.Errorf("error %v", err)
+	}
+	if got := tr.Dropped()[DropSlowOutput]; got != n {
+		t.Errorf("%d dropped, want all %d", got, n)
+	}
+	close(out.open)
+	<-tr.Done()
+	if tr.Printed()+dropped(tr) != n {
+		t.Errorf("%d printed + %d dropped, exported %d", tr.Printed(), dropped(tr), n)
+	}
+}
+
+// TestTraceReaderLeaves is `lapwing trace --format json | head -n 3`.
+func TestTraceReaderLeaves(t *testing.T) {
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer write.Close()
+	tr := jsonTrace(write)
+	r := sampleRequests()[1]
+	exported := uint64(3)
+	for range exported {
+		tr.Export(r)
+	}
+	lines := bufio.NewScanner(read)
+	for range exported {
+		if !lines.Scan() {
+			t.Fatal("the pipe ended early")
+		}
+	}
+	if err := read.Close(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the trace notices that its reader left", func() bool {
+		select {
+		case <-tr.Done():
+			return true
+		default:
+			tr.Export(r)
+			exported++
+			return false
+		}
+	})
+	if err := tr.Err(); err != nil {
+		t.Errorf("a reader that left is reported as %v", err)
+	}
+	tr.Export(r)
+	exported++
+	shutdown(t, tr)
+	if tr.Printed()+tr.Dropped()[DropOutputClosed] != exported {
+		t.Errorf("%d printed + dropped %v, exported %d", tr.Printed(), tr.Dropped(), exported)
+	}
+}
+
+// halfway is an output that fails in the middle of its second line.
+type halfway struct{}
+
+var errDiskFull = errors.New("disk full")
+
+func (halfway) Write(p []byte) (int, error) {
+	return bytes.IndexByte(p, '\n') + 5, errDiskFull
+}
+
+func TestTraceWriteError(t *testing.T) {
+	tr := jsonTrace(halfway{})
+	const n = 5
+	for range n {
+		tr.Export(sampleRequests()[0])
+	}
+	<-tr.Done()
+	if !errors.Is(tr.Err(), errDiskFull) {
+		t.Errorf("error %v", tr.Err())
+	}
+	if err := tr.Shutdown(context.Background()); !errors.Is(err, errDiskFull) {
+		t.Errorf("shutdown returned %v", err)
+	}
+	if tr.Printed() != 1 || tr.Dropped()[DropOutputClosed] != n-1 {
+		t.Errorf("printed %d, dropped %v, want 1 and %d", tr.Printed(), tr.Dropped(), n-1)
+	}
+}
+
+// TestTraceCountsAreConsistent reads the counts while they change.
+func TestTraceCountsAreConsistent(t *testing.T) {
+	var out buffer
+	tr := jsonTrace(&out)
+	const n = 20_000
+	exported := make(chan struct{})
+	go func() {
+		defer close(exported)
+		r := sampleRequests()[0]
+		for range n {
+			tr.Export(r)
+		}
+	}()
+	for running := true; running; {
+		select {
+		case <-exported:
+			running = false
+		default:
+			if tr.Printed()+dropped(tr) > n {
+				t.Error("more accounted for than exported")
+			}
+		}
+	}
+	shutdown(t, tr)
+	if tr.Printed()+dropped(tr) != n {
+		t.Errorf("%d printed + %d dropped, exported %d", tr.Printed(), dropped(tr), n)
+	}
+}
+
+func BenchmarkTraceJSON(b *testing.B) {
+	benchmarkTrace(b, TraceOptions{Format: FormatJSON, Clock: new(request.Clock)})
+}
+
+func BenchmarkTraceText(b *testing.B) {
+	benchmarkTrace(b, TraceOptions{Width: 120, Clock: new(request.Clock)})
+}
+
+func benchmarkTrace(b *testing.B, opts TraceOptions) {
+	tr := NewTrace(io.Discard, opts)
+	r := sampleRequests()[0]
+	b.ReportAllocs()
+	for b.Loop() {
+		tr.Export(r)
+	}
+	if err := tr.Shutdown(context.Background()); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(100*float64(tr.Printed())/float64(tr.Printed()+dropped(tr)), "%printed")
+}
