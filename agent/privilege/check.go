@@ -2,7 +2,6 @@ package privilege
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -31,10 +30,11 @@ func (p Problems) Error() string {
 	return "cannot attach probes: " + strings.Join(texts, "; ")
 }
 
-// Prepare mounts tracefs if that is all that is missing from it, and returns
-// what stops the probes as an error of type Problems.
+// Prepare mounts tracefs if it is not mounted yet and this process may, and
+// returns what stops the probes as an error of type Problems.
 func Prepare() error {
-	// Check reports a tracefs that is still missing, with what to do.
+	// Only some hooks need tracefs: the survey of the probe plans tells which
+	// do not work without it.
 	_ = MountTracefs()
 	if problems := Check(); len(problems) > 0 {
 		return problems
@@ -42,7 +42,7 @@ func Prepare() error {
 	return nil
 }
 
-// Check reports what stops the probes on this host, for this process.
+// Check reports what stops all probes on this host, for this process.
 func Check() Problems {
 	release, err := kernelRelease()
 	if err != nil {
@@ -64,7 +64,7 @@ type host struct {
 
 func (h host) check() Problems {
 	var all Problems
-	for _, check := range []func() *Problem{h.kernel, h.capabilities, h.namespace, h.lockdown, h.btf, h.tracefs} {
+	for _, check := range []func() *Problem{h.kernel, h.capabilities, h.namespace, h.lockdown, h.btf} {
 		if p := check(); p != nil {
 			all = append(all, *p)
 		}
@@ -153,28 +153,17 @@ func (h host) lockdown() *Problem {
 	}
 }
 
-func (h host) btf() *Problem {
-	_, err := os.Stat(h.path("sys/kernel/btf/vmlinux"))
-	if err == nil {
-		return nil
-	}
-	return &Problem{
-		What: "the kernel has no type information (/sys/kernel/btf/vmlinux)",
-		Fix:  "use a kernel built with CONFIG_DEBUG_INFO_BTF=y, as distributions have shipped since about 2021; in a container, mount the host's /sys",
-	}
-}
+// BTF is the kernel's description of its own types.
+const BTF = "/sys/kernel/btf/vmlinux"
 
-func (h host) tracefs() *Problem {
-	_, err := h.findTracefs()
+func (h host) btf() *Problem {
+	_, err := os.Stat(h.path(BTF))
 	if err == nil {
 		return nil
 	}
-	if errors.Is(err, os.ErrPermission) && len(missing(h.have, h.uid)) > 0 {
-		return nil // the missing capability is reported already
-	}
 	return &Problem{
-		What: "tracefs is not mounted",
-		Fix:  "mount it: sudo mount -t tracefs tracefs /sys/kernel/tracing; in a container, mount the host's /sys/kernel/tracing",
+		What: "the kernel has no type information (" + BTF + ")",
+		Fix:  "use a kernel built with CONFIG_DEBUG_INFO_BTF=y, as distributions have shipped since about 2021; in a container, mount the host's /sys",
 	}
 }
 

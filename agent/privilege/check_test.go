@@ -48,11 +48,7 @@ func TestGoodHosts(t *testing.T) {
 		"oldest kernel":            func(h *host) { h.release = "5.15.0" },
 		"next major":               func(h *host) { h.release = "7.0-rc1" },
 		"odd release":              func(h *host) { h.release = "custom" },
-		"tracefs in debugfs": func(h *host) {
-			require.NoError(t, os.RemoveAll(h.path("sys/kernel/tracing/events")))
-			put(t, *h, "sys/kernel/debug/tracing/events/enable", "0\n")
-		},
-		"no lockdown module": func(h *host) { require.NoError(t, os.RemoveAll(h.path("sys/kernel/security"))) },
+		"no lockdown module":       func(h *host) { require.NoError(t, os.RemoveAll(h.path("sys/kernel/security"))) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := goodHost(t)
@@ -80,7 +76,6 @@ func TestProblems(t *testing.T) {
 		{func(h *host) { h.release = "5.10.0-28-amd64" }, "Linux 5.10.0-28-amd64 is too old", "need Linux 5.15 or newer"},
 		{func(h *host) { h.release = "4.19.0" }, "Linux 4.19.0 is too old", "5.15"},
 		{remove("sys/kernel/btf"), "no type information", "CONFIG_DEBUG_INFO_BTF=y"},
-		{remove("sys/kernel/tracing"), "tracefs is not mounted", "mount -t tracefs tracefs /sys/kernel/tracing"},
 		{func(h *host) { put(t, *h, "proc/self/uid_map", "0 100000 65536\n") }, "runs in a user namespace", "rootless"},
 		{func(h *host) { put(t, *h, "sys/kernel/security/lockdown", "none integrity [confidentiality]\n") }, "lockdown", "lockdown=integrity"},
 	} {
@@ -101,8 +96,17 @@ func TestAllProblemsInOneLine(t *testing.T) {
 	h.release, h.have = "5.4.0", cap.NewSet()
 	require.NoError(t, os.RemoveAll(h.path("sys")))
 	problems := h.check()
-	require.Len(t, problems, 4)
-	require.Regexp(t, `^cannot attach probes: Linux 5\.4\.0 is too old: .*; CAP_BPF.*; the kernel has no type information.*; tracefs is not mounted.*$`, problems.Error())
+	require.Len(t, problems, 3)
+	require.Regexp(t, `^cannot attach probes: Linux 5\.4\.0 is too old: .*; CAP_BPF.*; the kernel has no type information.*$`, problems.Error())
+}
+
+func TestTracefsIsFound(t *testing.T) {
+	h := goodHost(t)
+	require.True(t, h.hasTracefs())
+	require.NoError(t, os.RemoveAll(h.path("sys/kernel/tracing/events")))
+	require.False(t, h.hasTracefs(), "an empty directory is a mount point without a mount")
+	put(t, h, "sys/kernel/debug/tracing/events/enable", "0\n")
+	require.True(t, h.hasTracefs(), "debugfs brings it along")
 }
 
 func TestStanding(t *testing.T) {

@@ -1,6 +1,7 @@
 package privilege
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -10,26 +11,21 @@ import (
 // tracefsPoints are where tracefs is mounted; the second comes with debugfs.
 var tracefsPoints = []string{"sys/kernel/tracing", "sys/kernel/debug/tracing"}
 
-// findTracefs finds the directory that lists the kernel's tracepoints. Where
-// it exists but cannot be read, the error is os.ErrPermission.
-func (h host) findTracefs() (string, error) {
-	var firstErr error
+// hasTracefs reports whether the kernel's tracepoints are listed somewhere. A
+// directory that may not be read is there all the same.
+func (h host) hasTracefs() bool {
 	for _, point := range tracefsPoints {
-		_, err := os.Stat(h.path(point + "/events"))
-		if err == nil {
-			return h.path(point), nil
-		}
-		if firstErr == nil || os.IsPermission(err) {
-			firstErr = err
+		if _, err := os.Stat(h.path(point + "/events")); err == nil || errors.Is(err, os.ErrPermission) {
+			return true
 		}
 	}
-	return "", fmt.Errorf("find tracefs: %w", firstErr)
+	return false
 }
 
 // MountTracefs mounts tracefs where it belongs, unless it is there already.
 // That takes CAP_SYS_ADMIN.
 func MountTracefs() error {
-	if _, err := (host{root: "/"}).findTracefs(); err == nil {
+	if (host{root: "/"}).hasTracefs() {
 		return nil
 	}
 	const flags = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC

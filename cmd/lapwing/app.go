@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"lapwing/agent/config"
+	"lapwing/agent/privilege"
+	"lapwing/probes/socket"
+)
+
+// The exit statuses.
+const (
+	statusOK    = 0
+	statusError = 1
+	statusUsage = 2
+)
+
+// app is the world as the commands see it.
+type app struct {
+	in      io.Reader
+	out     io.Writer
+	err     io.Writer
+	environ []string
+	prepare func() error // checks what the process may do
+	survey  func() socket.Survey
+	check   func() privilege.Problems
+	run     runFunc
+}
+
+func newApp() *app {
+	return &app{
+		in: os.Stdin, out: os.Stdout, err: os.Stderr, environ: os.Environ(),
+		prepare: privilege.Prepare, survey: socket.TakeSurvey, check: privilege.Check, run: runAgent,
+	}
+}
+
+// usageError is a mistake on the command line.
+type usageError struct {
+	err  error
+	help string // the command whose help tells more
+}
+
+func (e usageError) Error() string {
+	return fmt.Sprintf("%v (see '%s --help')", e.err, e.help)
+}
+
+func (e usageError) Unwrap() error { return e.err }
+
+// execute runs a command line and returns the exit status. What goes wrong is
+// one line on standard error.
+func (a *app) execute(args []string) int {
+	root := a.rootCommand()
+	root.SetArgs(args)
+	err := root.Execute()
+	if err == nil {
+		return statusOK
+	}
+	a.complain(err)
+	if usage := (usageError{}); errors.As(err, &usage) || wrongFlag(err) {
+		return statusUsage
+	}
+	return statusError
+}
+
+// complain prints an error on one line, whatever a library put into it. An
+// error without a text was reported already.
+func (a *app) complain(err error) {
+	if text := strings.Join(strings.Fields(err.Error()), " "); text != "" {
+		fmt.Fprintf(a.err, "lapwing: %s\n", text)
+	}
+}
+
+// wrongFlag reports whether a configuration is wrong because of a flag.
+func wrongFlag(err error) bool {
+	var problems config.Problems
+	return errors.As(err, &problems) && strings.HasPrefix(problems[0].Where, "--")
+}
+
+func (a *app) rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "lapwing",
+		Short: "Where the time of each web request goes: queue, parse, app, write-back",
+		Long: "Lapwing runs beside web servers that nobody has touched and shows for every request how\n" +
+			"long it waited in the queue, was parsed, was worked on by the application and was\n" +
+			"written back.",
+		Example:       "  sudo lapwing trace\n  sudo lapwing top --port 8080\n  sudo lapwing run --config /etc/lapwing/lapwing.yaml",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.ArbitraryArgs, // RunE words the error
+	}
+	root.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		return unknownCommand(cmd, args[0])
+	}
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageError{err, cmd.CommandPath()}
+	})
+	root.AddCommand(a.traceCommand(), a.topCommand(), a.runCommand(), a.probesCommand(), a.configCommand(), a.versionCommand())
+	return root
+}
+
+func unknownCommand(cmd *cobra.Command, name string) error {
+	err := fmt.Errorf("unknown command %q", name)
+	if cmd.SuggestionsMinimumDistance <= 0 {
+		cmd.SuggestionsMinimumDistance = 2
+	}
+	if near := cmd.SuggestionsFor(name); len(near) > 0 {
+		err = fmt.Errorf("%w: did you mean %s?", err, strings.Join(near, " or "))
+	}
+	return usageError{err, cmd.CommandPath()}
+}
+
+// noArgs refuses arguments the way flags are refused.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError{fmt.Errorf("unexpected argument %q", args[0]), cmd.CommandPath()}
+	}
+	return nil
+}
+
+// untilSignal returns a context that ends with the first SIGINT or SIGTERM.
+// The second one ends the process at once, as if nobody had asked for it. A
+// reader of the output that goes away is an error of the write, no signal.
+func untilSignal(parent context.Context) (context.Context, context.CancelFunc) {
+	signal.Ignore(syscall.SIGPIPE)
+	ctx, stop := signal.NotifyContext(parent, os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
+}
+
+// drainLimit is how long the agent may take to end after it was told to.
+const drainLimit = 4500 * time.Millisecond
+
+var errNotDrained = fmt.Errorf("the agent did not finish within %v of being told to: what was not yet delivered is lost", drainLimit)
+
+// drive runs the agent and makes sure that it ends once ctx has.
+func (a *app) drive(ctx context.Context, cfg config.Config, s session) error {
+	done := make(chan error, 1)
+	go func() { done <- a.run(ctx, cfg, s) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	limit := time.NewTimer(drainLimit)
+	defer limit.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-limit.C:
+		return errNotDrained
+	}
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"lapwing/agent/config"
+)
+
+func (a *app) configCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "config",
+		Short:   "Check a configuration file, or print one to start from",
+		Example: "  lapwing config example > lapwing.yaml\n  lapwing config check lapwing.yaml",
+		Args:    cobra.ArbitraryArgs, // RunE words the error
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		return unknownCommand(cmd, args[0])
+	}
+	cmd.AddCommand(a.configCheckCommand(), a.configExampleCommand())
+	return cmd
+}
+
+func (a *app) configCheckCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "check [FILE]",
+		Short: "Check a configuration file without starting anything",
+		Long: "Check a configuration file, together with the LAPWING_* variables of the environment, and\n" +
+			"print everything that is wrong with it, a line each. Without FILE: " + defaultConfigFile + ".",
+		Example: "  lapwing config check\n  lapwing config check lapwing.yaml",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usageError{fmt.Errorf("unexpected argument %q", args[1]), cmd.CommandPath()}
+			}
+			return nil
+		},
+		RunE: func(_ *cobra.Command, args []string) error {
+			file := defaultConfigFile
+			if len(args) > 0 {
+				file = args[0]
+			}
+			return a.configCheck(file)
+		},
+	}
+}
+
+func (a *app) configCheck(file string) error {
+	_, err := config.Load(config.Source{File: file, Environ: a.environ})
+	var problems config.Problems
+	if errors.As(err, &problems) {
+		for _, p := range problems[:len(problems)-1] {
+			a.complain(p)
+		}
+		return problems[len(problems)-1]
+	}
+	if err != nil {
+		return err
+	}
+	for _, name := range config.IgnoredVariables(a.environ) {
+		fmt.Fprintf(a.err, "lapwing: warning: environment variable %s sets no key\n", name)
+	}
+	_, err = fmt.Fprintf(a.out, "%s is valid\n", file)
+	return err
+}
+
+func (a *app) configExampleCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "example",
+		Short:   "Print a configuration file with every key, its default and what it means",
+		Example: "  lapwing config example > lapwing.yaml",
+		Args:    noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := io.WriteString(a.out, config.Example())
+			return err
+		},
+	}
+}

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"lapwing/agent/config"
+	"lapwing/exporters/console"
+	"lapwing/probes/socket"
+)
+
+// value is a flag whose text form is parsed by a function. Its errors say what
+// would be right; pflag adds the flag's name.
+type value[T any] struct {
+	v     *T
+	parse func(string) (T, error)
+	kind  string // as help shows it
+	text  string
+}
+
+var _ pflag.Value = (*value[int])(nil)
+
+func (f *value[T]) String() string { return f.text }
+func (f *value[T]) Type() string   { return f.kind }
+
+func (f *value[T]) Set(text string) error {
+	v, err := f.parse(text)
+	if err != nil {
+		return err
+	}
+	*f.v, f.text = v, text
+	return nil
+}
+
+// list is a flag that may be repeated and takes several values with commas.
+type list[T any] struct {
+	value[T]
+	all *[]T
+}
+
+func (f *list[T]) String() string { return "" }
+
+func (f *list[T]) Set(text string) error {
+	for part := range strings.SplitSeq(text, ",") {
+		v, err := f.parse(strings.TrimSpace(part))
+		if err != nil {
+			return err
+		}
+		*f.all = append(*f.all, v)
+	}
+	return nil
+}
+
+// parseSpan reads a duration above zero.
+func parseSpan(text string) (time.Duration, error) {
+	d, err := time.ParseDuration(text)
+	switch {
+	case err != nil:
+		return 0, errors.New("not a duration: use a number with a unit, like 200ms, 10s or 5m")
+	case d <= 0:
+		return 0, errors.New("a duration must be above zero, like 200ms, 10s or 5m")
+	}
+	return d, nil
+}
+
+func parseCount(text string) (uint64, error) {
+	n, err := strconv.ParseUint(text, 10, 63)
+	if err != nil || n == 0 {
+		return 0, errors.New("use a whole number above zero")
+	}
+	return n, nil
+}
+
+func parsePort(text string) (uint16, error) {
+	n, err := strconv.ParseUint(text, 10, 16)
+	if err != nil || n == 0 {
+		return 0, errors.New("not a port number (1 to 65535)")
+	}
+	return uint16(n), nil
+}
+
+func parsePID(text string) (uint32, error) {
+	n, err := strconv.ParseUint(text, 10, 31)
+	if err != nil || n == 0 {
+		return 0, errors.New("not a process id")
+	}
+	return uint32(n), nil
+}
+
+func parseFormat(text string) (string, error) { return text, console.CheckFormat(text) }
+
+func span(set *pflag.FlagSet, name, usage string) *time.Duration {
+	f := &value[time.Duration]{v: new(time.Duration), parse: parseSpan, kind: "duration"}
+	set.Var(f, name, usage)
+	return f.v
+}
+
+func count(set *pflag.FlagSet, usage string) *uint64 {
+	f := &value[uint64]{v: new(uint64), parse: parseCount, kind: "number"}
+	set.Var(f, "count", usage)
+	return f.v
+}
+
+func format(set *pflag.FlagSet, usage string) *string {
+	f := &value[string]{v: new(string), parse: parseFormat, kind: "text|json"}
+	set.Var(f, "format", usage)
+	return f.v
+}
+
+// agentFlags are the flags that set keys of the configuration.
+type agentFlags struct {
+	set      *pflag.FlagSet
+	file     string
+	ports    []uint16
+	pids     []uint32
+	exes     []string
+	services []string
+	plan     socket.Plan
+	head     int
+	endpoint string
+}
+
+// keys maps flags to the keys that they set.
+var keys = []struct{ flag, key string }{
+	{"port", "filter.ports"}, {"pid", "filter.pids"}, {"exe", "filter.exes"}, {"service", "filter.services"},
+	{"probe-plan", "probes.plan"}, {"head-bytes", "probes.head_bytes"}, {"otlp-endpoint", "export.otlp.endpoint"},
+}
+
+// addFilters adds the flags that select requests.
+func (f *agentFlags) addFilters(set *pflag.FlagSet) {
+	f.set = set
+	set.Var(&list[uint16]{value[uint16]{parse: parsePort, kind: "port"}, &f.ports}, "port", "only requests on this local TCP `port` (repeatable)")
+	set.Var(&list[uint32]{value[uint32]{parse: parsePID, kind: "pid"}, &f.pids}, "pid", "only requests served by this process, or by the workers of this master (repeatable)")
+	set.StringArrayVar(&f.exes, "exe", nil, "only requests served by this executable: a `glob` over its file name, or over its path if it has a slash (repeatable)")
+	set.StringArrayVar(&f.services, "service", nil, "only requests of this service: a `glob` over its name (repeatable)")
+	set.StringVar(&f.file, "config", "", "take settings, such as names of services, from this `file`")
+}
+
+// addProbes adds the flags about the kernel side.
+func (f *agentFlags) addProbes(set *pflag.FlagSet) {
+	f.set = set
+	set.Var(&value[socket.Plan]{v: &f.plan, parse: socket.ParsePlan, kind: "plan"}, "probe-plan", "kernel hooks to use: auto, socket or syscall")
+	set.IntVar(&f.head, "head-bytes", 0, "keep this many bytes of each request and response head, 64 to 512 (default 256)")
+}
+
+// addOTLP adds the flag that exports traces.
+func (f *agentFlags) addOTLP(set *pflag.FlagSet) {
+	f.set = set
+	set.StringVar(&f.endpoint, "otlp-endpoint", "", "export traces to this OTLP `URL`, like http://127.0.0.1:4318")
+}
+
+// load builds the configuration from the flags that were given, the
+// environment and the file.
+func (f *agentFlags) load(environ []string) (config.Config, error) {
+	values := map[string]any{
+		"port": f.ports, "pid": f.pids, "exe": f.exes, "service": f.services,
+		"probe-plan": string(f.plan), "head-bytes": f.head, "otlp-endpoint": f.endpoint,
+	}
+	src := config.Source{File: f.file, Environ: environ}
+	for _, k := range keys {
+		if f.set.Changed(k.flag) {
+			src.Flags = append(src.Flags, config.Flag{Name: "--" + k.flag, Key: k.key, Value: values[k.flag]})
+		}
+	}
+	return config.Load(src)
+}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"lapwing/agent/privilege"
+	"lapwing/exporters/console"
+	"lapwing/probes/socket"
+)
+
+func (a *app) probesCommand() *cobra.Command {
+	var asked *string
+	cmd := &cobra.Command{
+		Use:   "probes",
+		Short: "Show which kernel hooks are available and used, and why others are not",
+		Long: "Show the probe plans, each of their kernel hooks, whether this kernel has it, and why one is\n" +
+			"not used. Ends with status 1 if no plan works, and says what to change.",
+		Example: "  sudo lapwing probes\n  sudo lapwing probes --format json | jq -r .chosen",
+		Args:    noArgs,
+		RunE:    func(*cobra.Command, []string) error { return a.probes(*asked) },
+	}
+	asked = format(cmd.Flags(), "how to print: text or json (default text)")
+	return cmd
+}
+
+// surveyView is a survey as JSON shows it.
+type surveyView struct {
+	Kernel   string        `json:"kernel"`
+	Chosen   socket.Plan   `json:"chosen,omitempty"`
+	Works    bool          `json:"works"`
+	Problems []problemView `json:"problems"`
+	Plans    []planView    `json:"plans"`
+}
+
+type problemView struct {
+	What string `json:"what"`
+	Fix  string `json:"fix"`
+}
+
+type planView struct {
+	Plan  socket.Plan `json:"plan"`
+	Works bool        `json:"works"`
+	Why   string      `json:"why,omitempty"`
+	Hooks []hookView  `json:"hooks"`
+}
+
+type hookView struct {
+	Name      string `json:"name"`
+	Purpose   string `json:"purpose"`
+	Optional  bool   `json:"optional"`
+	Available bool   `json:"available"`
+	Used      bool   `json:"used"`
+	Why       string `json:"why,omitempty"`
+	Without   string `json:"without,omitempty"`
+}
+
+func (a *app) probes(format string) error {
+	// Mounting tracefs is part of what the other commands do before they
+	// load, so it belongs to an honest answer; what it reports follows below.
+	_ = a.prepare()
+	view := newSurveyView(a.survey(), a.check())
+	if err := view.print(a.out, format); err != nil {
+		return fmt.Errorf("print the survey: %w", err)
+	}
+	if view.Works {
+		return nil
+	}
+	return view.failure()
+}
+
+// newSurveyView puts what the process may not do before what the kernel
+// cannot: the survey itself sees less without privileges.
+func newSurveyView(s socket.Survey, denied privilege.Problems) surveyView {
+	v := surveyView{Kernel: s.Kernel, Chosen: s.Chosen, Works: s.Chosen != "" && len(denied) == 0, Problems: []problemView{}, Plans: []planView{}}
+	known := ""
+	for _, p := range denied {
+		v.Problems = append(v.Problems, problemView(p))
+		known += p.What
+	}
+	for _, p := range s.Problems {
+		// Both look for the kernel's type information.
+		if !strings.Contains(p.What, privilege.BTF) || !strings.Contains(known, privilege.BTF) {
+			v.Problems = append(v.Problems, problemView(p))
+		}
+	}
+	for _, p := range s.Plans {
+		plan := planView{Plan: p.Plan, Works: p.Works, Why: p.Why, Hooks: []hookView{}}
+		for _, h := range p.Hooks {
+			plan.Hooks = append(plan.Hooks, hookView(h))
+		}
+		v.Plans = append(v.Plans, plan)
+	}
+	return v
+}
+
+// failure is why nothing works, and what to change, on one line.
+func (v surveyView) failure() error {
+	if len(v.Problems) > 0 {
+		return fmt.Errorf("no probe plan works here: %s: %s", v.Problems[0].What, v.Problems[0].Fix)
+	}
+	for _, p := range v.Plans {
+		if p.Why != "" {
+			return fmt.Errorf("no probe plan works here: plan %s: %s", p.Plan, p.Why)
+		}
+	}
+	return errors.New("no probe plan works here: the kernel lacks hooks that each of them needs")
+}
+
+func (v surveyView) print(w io.Writer, format string) error {
+	if format != console.FormatJSON {
+		return v.printText(w)
+	}
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(v)
+}
+
+func (v surveyView) printText(out io.Writer) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "kernel %s\n", v.Kernel)
+	for _, p := range v.Plans {
+		fmt.Fprintf(w, "\nplan %s: %s\n", p.Plan, v.verdict(p))
+		fmt.Fprintln(w, "  HOOK\tHAS IT\tUSED\tFEEDS\tNOTE")
+		for _, h := range p.Hooks {
+			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\n", h.Name, yesNo(h.Available), yesNo(h.Used), h.Purpose, h.note())
+		}
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, p := range v.Problems {
+		if _, err := fmt.Fprintf(out, "\nproblem: %s\n  to do: %s\n", p.What, p.Fix); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// verdict says what becomes of a plan.
+func (v surveyView) verdict(p planView) string {
+	switch {
+	case !p.Works:
+		return "does not work: " + p.Why
+	case p.Plan == v.Chosen:
+		return "works, chosen"
+	}
+	return "works, not chosen"
+}
+
+// note says why a hook is not used and what is absent without it.
+func (h hookView) note() string {
+	var parts []string
+	for _, part := range []string{h.Why, h.Without} {
+		if part != "" {
+			parts = append(parts, part)
+		}
+	}
+	return strings.Join(parts, "; ")
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}

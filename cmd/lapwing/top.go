@@ -1,0 +1,168 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"lapwing/agent/config"
+	"lapwing/collectors/request"
+	"lapwing/exporters"
+	"lapwing/exporters/console"
+	"lapwing/probes/socket"
+)
+
+type topFlags struct {
+	watchFlags
+	interval *time.Duration
+}
+
+func (a *app) topCommand() *cobra.Command {
+	var f topFlags
+	cmd := &cobra.Command{
+		Use:   "top",
+		Short: "Show a live table per service: rates, percentiles, where the time goes",
+		Long: "Show a live table per service: requests and errors per second, percentiles of the duration\n" +
+			"and of each phase, and where the time goes. Press ? in it for the keys. Without a terminal it\n" +
+			"prints a table every interval, and the totals at the end.",
+		Example: "  sudo lapwing top\n" +
+			"  sudo lapwing top --port 8080 --interval 5s\n" +
+			"  sudo lapwing top --for 1m --format json | tail -1 | jq .services",
+		Args: noArgs,
+		RunE: func(*cobra.Command, []string) error { return a.top(&f) },
+	}
+	f.add(cmd.Flags(), "intervals")
+	f.interval = span(cmd.Flags(), "interval", "time between two tables (default 1s)")
+	return cmd
+}
+
+func (a *app) top(f *topFlags) error {
+	cfg, err := f.load(a.environ)
+	if err != nil {
+		return err
+	}
+	if err := a.prepare(); err != nil {
+		return err
+	}
+	ctx, end := untilSignal(context.Background())
+	defer end()
+	s := a.screen(f.noColor)
+	t := table{app: a, flags: f, screen: s, totals: console.NewAggregator(0), end: end,
+		started: make(chan struct{}), drained: make(chan struct{}), shown: make(chan error, 1)}
+	return t.run(ctx, cfg)
+}
+
+// table shows what the agent sees.
+type table struct {
+	app    *app
+	flags  *topFlags
+	screen screen
+	totals *console.Aggregator
+	end    context.CancelFunc
+
+	health  exporters.HealthFunc // set before started is closed
+	started chan struct{}        // closed once the table is shown
+	drained chan struct{}        // closed when all requests are in totals
+	shown   chan error           // gets the outcome of showing
+}
+
+func (t *table) run(ctx context.Context, cfg config.Config) error {
+	log := new(lateLog)
+	logTo := t.app.err
+	if t.interactive() {
+		logTo = log
+	}
+	err := t.app.drive(ctx, cfg, session{
+		Exporters: []exporters.Exporter{t.totals},
+		Clock:     request.NewClock(),
+		Log:       logger(logTo, t.flags.quiet(cfg.Log, t.app.environ)),
+		Attached:  func(plan socket.Plan, h exporters.HealthFunc) { t.attached(ctx, plan, h) },
+	})
+	t.end()
+	close(t.drained)
+	select {
+	case <-t.started:
+		err = errors.Join(err, <-t.shown)
+		t.app.summarize(t.health())
+	default: // the probes were never attached
+	}
+	log.replay(t.app.err)
+	return err
+}
+
+// attached starts to show. An interactive table takes the terminal from here.
+func (t *table) attached(ctx context.Context, plan socket.Plan, health exporters.HealthFunc) {
+	t.app.announce(plan)
+	t.health = health
+	defer close(t.started)
+	startTimer(*t.flags.limit, t.end)
+	startTimer(t.afterIntervals(), t.end)
+	go func() {
+		err := console.RunTop(ctx, t.totals, health, t.options())
+		t.end() // the user quits, or nobody reads any more
+		t.shown <- err
+	}()
+}
+
+func (t *table) options() console.TopOptions {
+	return console.TopOptions{
+		Out: t.app.out, In: t.app.in,
+		Format:      *t.flags.format,
+		Interval:    *t.flags.interval,
+		Color:       t.screen.color,
+		Width:       t.screen.width,
+		Interactive: t.interactive(),
+		Drained:     t.drained,
+	}
+}
+
+// afterIntervals is when the asked number of tables has been shown: half an
+// interval after the last, lest the end overtakes it. 0 is never.
+func (t *table) afterIntervals() time.Duration {
+	interval := cmp.Or(*t.flags.interval, console.DefaultInterval)
+	most := uint64(math.MaxInt64/interval) - 1
+	if n := *t.flags.count; n > 0 && n <= most {
+		return time.Duration(n)*interval + min(interval/2, time.Second)
+	}
+	return 0
+}
+
+func (t *table) interactive() bool { return t.screen.terminal && !t.flags.json() }
+
+// lateLogLimit bounds, in bytes, what is kept of the log while the table has
+// the terminal.
+const lateLogLimit = 64 << 10
+
+// lateLog keeps log lines until the terminal is free.
+type lateLog struct {
+	mu   sync.Mutex
+	kept bytes.Buffer
+	lost int
+}
+
+func (l *lateLog) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.kept.Len()+len(line) > lateLogLimit {
+		l.lost++
+		return len(line), nil
+	}
+	return l.kept.Write(line)
+}
+
+// replay writes what was kept.
+func (l *lateLog) replay(w io.Writer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, _ = l.kept.WriteTo(w)
+	if l.lost > 0 {
+		logger(w, config.Log{}).Warn("log lines were left out while the table was shown", "lines", l.lost)
+	}
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+
+	"lapwing/agent/config"
+	"lapwing/exporters"
+	"lapwing/exporters/console"
+	"lapwing/probes/socket"
+)
+
+// watchFlags are the flags that trace and top share.
+type watchFlags struct {
+	agentFlags
+	format  *string
+	limit   *time.Duration
+	count   *uint64
+	noColor bool
+}
+
+func (f *watchFlags) add(set *pflag.FlagSet, counted string) {
+	f.addFilters(set)
+	f.addProbes(set)
+	f.format = format(set, "how to print: text for people, json for programs, one object a line (default text)")
+	f.limit = span(set, "for", "end after this time, counted from when the probes are attached")
+	f.count = count(set, "end after this many "+counted)
+	set.BoolVar(&f.noColor, "no-color", false, "no colours, also on a terminal")
+}
+
+// screen is what is known about where the output goes.
+type screen struct {
+	terminal bool // both ends: a person looks and can type
+	color    bool
+	width    int // in cells; 0 when it is no terminal
+}
+
+func (a *app) screen(noColor bool) screen {
+	out, ok := a.out.(*os.File)
+	if !ok || !term.IsTerminal(int(out.Fd())) {
+		return screen{}
+	}
+	s := screen{color: !noColor && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
+	if width, _, err := term.GetSize(int(out.Fd())); err == nil {
+		s.width = width
+	}
+	in, ok := a.in.(*os.File)
+	s.terminal = ok && term.IsTerminal(int(in.Fd())) && os.Getenv("TERM") != "dumb"
+	return s
+}
+
+// logger writes the agent's log to w.
+func logger(w io.Writer, c config.Log) *slog.Logger {
+	// The configuration was checked: an unknown level is the default here.
+	level, _ := config.ParseLevel(c.Level)
+	options := &slog.HandlerOptions{Level: level}
+	if c.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// quiet keeps a person's terminal free of routine messages, unless the level
+// was asked for.
+func (f *watchFlags) quiet(c config.Log, environ []string) config.Log {
+	asked := f.file != "" || slices.ContainsFunc(environ, func(entry string) bool {
+		return strings.HasPrefix(entry, config.EnvPrefix+"LOG_LEVEL=")
+	})
+	if !asked {
+		c.Level = "warn"
+	}
+	return c
+}
+
+// announce tells a person, or a script that waits for it, that the probes are
+// in place.
+func (a *app) announce(plan socket.Plan) {
+	fmt.Fprintf(a.err, "lapwing: attached (plan %s)\n", plan)
+}
+
+// startTimer ends the command after d; 0 is never.
+func startTimer(d time.Duration, end context.CancelFunc) {
+	if d > 0 {
+		time.AfterFunc(d, end)
+	}
+}
+
+// summarize prints the agent's account of itself on one line.
+func (a *app) summarize(h exporters.Health) {
+	parts := []string{fmt.Sprintf("%d requests", h.Requests)}
+	if h.Incomplete > 0 {
+		parts = append(parts, fmt.Sprintf("%d incomplete", h.Incomplete))
+	}
+	parts = append(parts, causes(h.Lost)+" lost")
+	if len(h.MissedStart) > 0 {
+		parts = append(parts, causes(h.MissedStart)+" missed at the start")
+	}
+	for _, name := range slices.Sorted(maps.Keys(h.Dropped)) {
+		if dropped := h.Dropped[name]; len(dropped) > 0 {
+			parts = append(parts, causes(dropped)+" dropped by "+name)
+		}
+	}
+	fmt.Fprintf(a.err, "lapwing: %s\n", strings.Join(parts, ", "))
+}
+
+// causes is a sum and what it consists of: 3 (ring_full 2, other 1).
+func causes(counts map[string]uint64) string {
+	var sum uint64
+	var each []string
+	for _, cause := range slices.Sorted(maps.Keys(counts)) {
+		if n := counts[cause]; n > 0 {
+			sum += n
+			each = append(each, fmt.Sprintf("%s %d", cause, n))
+		}
+	}
+	if sum == 0 {
+		return "0"
+	}
+	return fmt.Sprintf("%d (%s)", sum, strings.Join(each, ", "))
+}
+
+// json reports whether the output is for programs.
+func (f *watchFlags) json() bool { return *f.format == console.FormatJSON }

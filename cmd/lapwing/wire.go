@@ -1,0 +1,35 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"lapwing/agent/config"
+	"lapwing/collectors/request"
+	"lapwing/exporters"
+	"lapwing/probes/socket"
+)
+
+// session is what a command asks of the agent beyond the configuration.
+type session struct {
+	// Exporters get every finished request that the filter selects. The
+	// agent shuts them down, once it has drained.
+	Exporters []exporters.Exporter
+	// OTLP exports to the configured endpoint as well.
+	OTLP  bool
+	Clock *request.Clock
+	Log   *slog.Logger
+	// Attached is called once, when the probes are in place and before the
+	// first request is exported.
+	Attached func(plan socket.Plan, health exporters.HealthFunc)
+}
+
+// runFunc runs the agent until ctx ends, then drains it and returns. An error
+// means that the agent could not do its work.
+type runFunc func(ctx context.Context, cfg config.Config, s session) error
+
+// runAgent is the agent.
+var runAgent runFunc = func(context.Context, config.Config, session) error {
+	return errors.New("this build has no agent: build it from a complete source tree")
+}
