@@ -18,6 +18,8 @@ type inbound struct {
 	body  body      // of the request under way; lost between messages, too
 	begun bool      // a request is under way
 	cur   *exchange // that request; nil when it is not kept or already answered
+
+	arrived, returned request.Stamp // of the latest read of that request
 }
 
 func (in *inbound) lost() bool { return in.place == inBody && in.body.kind == bodyLost }
@@ -50,8 +52,19 @@ func (p *Pairer) resyncRead(data []byte) {
 	if p.in.place != inBody || !p.in.lost() && p.in.cur != nil || !p.beginsRequest(data) {
 		return
 	}
-	if !p.in.lost() {
-		p.counts.Desynced++
+	if p.in.lost() {
+		p.in.reset()
+		return
+	}
+	p.cutShort()
+}
+
+// cutShort gives up on the rest of the request under way: what was read of it
+// so far is taken to be all.
+func (p *Pairer) cutShort() {
+	p.counts.Desynced++
+	if x := p.in.cur; x != nil {
+		x.r.ArrivedLast, x.r.ReadLast = p.in.arrived, p.in.returned
 	}
 	p.in.reset()
 }
@@ -108,6 +121,7 @@ func (p *Pairer) attribute(rd *reading, n uint64) {
 	if x == nil {
 		return
 	}
+	p.in.arrived, p.in.returned = rd.arrivedLast, rd.last
 	x.r.RequestBytes += n
 	wait := rd.wait
 	if x == p.out.cur && p.out.begun {

@@ -88,8 +88,7 @@ func (p *Pairer) Seed(r request.Request, head []byte, readBytes uint64, respHead
 		case p.in.lost():
 			p.in.reset()
 		case p.beginsRequest(rd.data):
-			p.counts.Desynced++
-			p.in.reset()
+			p.cutShort()
 		default:
 			rd.seed = nil // the rest of the request before it
 		}
