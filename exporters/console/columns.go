@@ -44,7 +44,7 @@ func columnsFor(width int) []column {
 		}
 	}
 	if bar := min(maxBarCells, width-widthOf(columns)-1); bar > 0 {
-		columns = append(columns, column{title: "WHERE THE TIME GOES", width: bar, left: true, bar: true})
+		columns = append(columns, column{title: "TIME BY PHASE", width: bar, left: true, bar: true})
 	}
 	return columns
 }
