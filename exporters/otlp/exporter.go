@@ -56,7 +56,7 @@ type Exporter struct {
 // New starts an exporter. It does not connect: a receiver that is away now is
 // found when it comes. The clock turns stamps into wall time; log hears of
 // outages, once each. Without an endpoint the error is ErrNoEndpoint.
-func New(c Config, clock *request.Clock, log *slog.Logger) (*Exporter, error) {
+func New(c Config, clock *request.Clock, log *slog.Logger, opts ...Option) (*Exporter, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func New(c Config, clock *request.Clock, log *slog.Logger) (*Exporter, error) {
 	if err != nil {
 		return nil, err
 	}
-	res, err := newResources(context.Background())
+	res, err := newResources(context.Background(), opts...)
 	if err != nil {
 		return nil, err
 	}

@@ -33,7 +33,7 @@ type Health struct{ provider *sdkmetric.MeterProvider }
 
 // NewHealth starts to send what health returns. log hears of outages, once
 // each. Without an endpoint the error is ErrNoEndpoint.
-func NewHealth(c Config, health exporters.HealthFunc, log *slog.Logger) (*Health, error) {
+func NewHealth(c Config, health exporters.HealthFunc, log *slog.Logger, opts ...Option) (*Health, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
@@ -41,7 +41,7 @@ func NewHealth(c Config, health exporters.HealthFunc, log *slog.Logger) (*Health
 	if err != nil {
 		return nil, err
 	}
-	res, err := newResources(context.Background())
+	res, err := newResources(context.Background(), opts...)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func NewHealth(c Config, health exporters.HealthFunc, log *slog.Logger) (*Health
 			append(res.attributes(agentService), semconv.ProcessPID(os.Getpid()))...)),
 		sdkmetric.WithReader(sdkmetric.NewPeriodicReader(reported, readerOptions(c.Health)...)),
 	)
-	if err := observeHealth(provider.Meter(scopeName, metric.WithInstrumentationVersion(version())), health); err != nil {
+	if err := observeHealth(provider.Meter(scopeName, metric.WithInstrumentationVersion(res.version)), health); err != nil {
 		return nil, fmt.Errorf("registering the health metrics: %w", err)
 	}
 	return &Health{provider}, nil

@@ -119,7 +119,7 @@ func TestHealthMetrics(t *testing.T) {
 	for _, protocol := range protocols {
 		t.Run(protocol, func(t *testing.T) {
 			r := new(metricsReceiver)
-			h, err := NewHealth(r.start(t, protocol), someHealth, new(logs).logger())
+			h, err := NewHealth(r.start(t, protocol), someHealth, new(logs).logger(), WithVersion("1.2.3"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -137,7 +137,7 @@ func TestHealthMetrics(t *testing.T) {
 			if got := r.snapshot(); !reflect.DeepEqual(got, want) {
 				t.Errorf("got %v, want %v", got, want)
 			}
-			if r.res["service.name"] != "lapwing" || r.res["process.pid"] == nil || r.units["lapwing.agent.requests"] != "{request}" {
+			if r.res["service.name"] != "lapwing" || r.res["process.pid"] == nil || r.res["telemetry.sdk.version"] != "1.2.3" || r.units["lapwing.agent.requests"] != "{request}" {
 				t.Errorf("resource %v, units %v", r.res, r.units)
 			}
 		})

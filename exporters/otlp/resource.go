@@ -20,18 +20,31 @@ const unknownService = "unknown_service"
 
 // resources makes the resource of each service on this host.
 type resources struct {
-	common []attribute.KeyValue // host.name and OTEL_RESOURCE_ATTRIBUTES
-	host   string               // what tells this host from others
+	common  []attribute.KeyValue // host.name and OTEL_RESOURCE_ATTRIBUTES
+	host    string               // what tells this host from others
+	version string               // of the agent
+}
+
+// Option adds to what New and NewHealth know.
+type Option func(*resources)
+
+// WithVersion sets the agent's version as telemetry shows it. Without it, it
+// is the version of the main module that the build recorded.
+func WithVersion(version string) Option {
+	return func(r *resources) { r.version = version }
 }
 
 // newResources looks up what all services share. A host without a machine
 // identifier is told apart by its name.
-func newResources(ctx context.Context) (*resources, error) {
+func newResources(ctx context.Context, opts ...Option) (*resources, error) {
 	found, err := resource.New(ctx, resource.WithHost(), resource.WithFromEnv())
 	if err != nil {
 		return nil, fmt.Errorf("describing the host (check OTEL_RESOURCE_ATTRIBUTES): %w", err)
 	}
-	r := new(resources)
+	r := &resources{version: buildVersion()}
+	for _, opt := range opts {
+		opt(r)
+	}
 	for _, kv := range found.Attributes() {
 		switch kv.Key {
 		case semconv.HostNameKey:
@@ -59,7 +72,7 @@ func (r *resources) attributes(service string) []attribute.KeyValue {
 		semconv.ServiceInstanceID(instanceID(r.host, service)),
 		semconv.TelemetrySDKName(scopeName),
 		semconv.TelemetrySDKLanguageGo,
-		semconv.TelemetrySDKVersion(version()),
+		semconv.TelemetrySDKVersion(r.version),
 	}, r.common...)
 }
 
@@ -80,8 +93,8 @@ func (r *resources) of(service string) *resourcepb.Resource {
 	return &resourcepb.Resource{Attributes: a.list}
 }
 
-// version is the version of the agent's module, as the build recorded it.
-func version() string {
+// buildVersion is the version of the main module, as the build recorded it.
+func buildVersion() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" {
 		return "unknown"

@@ -39,7 +39,7 @@ func newBuilder(clock *request.Clock, withQuery bool, res *resources) *builder {
 		clock:     clock,
 		withQuery: withQuery,
 		resources: res,
-		scope:     &commonpb.InstrumentationScope{Name: scopeName, Version: version()},
+		scope:     &commonpb.InstrumentationScope{Name: scopeName, Version: res.version},
 		groups:    make(map[string]*tracepb.ResourceSpans),
 	}
 }
