@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 
+	"lapwing/agent"
 	"lapwing/agent/config"
 	"lapwing/collectors/request"
 	"lapwing/exporters"
@@ -30,6 +30,15 @@ type session struct {
 type runFunc func(ctx context.Context, cfg config.Config, s session) error
 
 // runAgent is the agent.
-var runAgent runFunc = func(context.Context, config.Config, session) error {
-	return errors.New("this build has no agent: build it from a complete source tree")
+var runAgent runFunc = func(ctx context.Context, cfg config.Config, s session) error {
+	a, err := agent.New(cfg, s.Clock, s.Log)
+	if err != nil {
+		return err
+	}
+	for _, e := range s.Exporters {
+		a.Add("output", e)
+	}
+	a.OTLP = s.OTLP
+	a.OnAttached = func(plan socket.PlanSurvey) { s.Attached(plan.Plan, a.Health) }
+	return a.Run(ctx)
 }

@@ -21,9 +21,11 @@ type Record struct{ *record }
 // under the same conditions.
 type Event struct{ *event }
 
+// The sizes of the fixed parts. (Go pads a type that ends in an array of no
+// elements, C does not.)
 const (
-	recordSize = int(unsafe.Sizeof(record{}))
-	eventSize  = int(unsafe.Sizeof(event{}))
+	recordSize = int(unsafe.Offsetof(record{}.Bytes))
+	eventSize  = int(unsafe.Offsetof(event{}.Data))
 )
 
 // The marks of a record.

@@ -1,0 +1,167 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"lapwing/agent/config"
+	"lapwing/agent/privilege"
+	"lapwing/collectors/assemble"
+	"lapwing/collectors/request"
+	"lapwing/collectors/service"
+	"lapwing/exporters"
+	"lapwing/exporters/otlp"
+	"lapwing/probes/socket"
+)
+
+// drainTime is how long the exporters may take to deliver what is queued when
+// the agent ends.
+const drainTime = 4 * time.Second
+
+// Agent is one run of the agent: made by New, given exporters by Add, started
+// by Run.
+type Agent struct {
+	cfg   config.Config
+	log   *slog.Logger
+	clock *request.Clock
+
+	probe     *socket.Probe
+	attached  atomic.Pointer[socket.Probe] // probe, for readers of its counts
+	services  *service.Resolver
+	assembler *assemble.Assembler
+	exporters []namedExporter
+	closers   []func(context.Context) error
+
+	// OTLP exports to the configured OTLP endpoint, if there is one.
+	OTLP bool
+	// OnAttached, when set, is called once the probes are attached: from then
+	// on no request is missed.
+	OnAttached func(socket.PlanSurvey)
+}
+
+type namedExporter struct {
+	name string
+	exporters.Exporter
+}
+
+// New prepares an agent. The probes are loaded by Run. The clock turns stamps
+// into wall time; the agent keeps it in step.
+func New(cfg config.Config, clock *request.Clock, log *slog.Logger) (*Agent, error) {
+	services, err := service.New(service.Options{Rules: cfg.Services})
+	if err != nil {
+		return nil, fmt.Errorf("name services: %w", err)
+	}
+	a := &Agent{cfg: cfg, log: log, clock: clock, services: services}
+	var filter *service.Filter
+	if !cfg.Filter.Empty() {
+		filter = &cfg.Filter
+	}
+	a.assembler = assemble.New(assemble.Options{Services: services, Filter: filter, Export: a.export})
+	return a, nil
+}
+
+// Add adds a destination. It is to be called before Run.
+func (a *Agent) Add(name string, e exporters.Exporter) {
+	a.exporters = append(a.exporters, namedExporter{name, e})
+}
+
+// export is the one place where a request fans out.
+func (a *Agent) export(r *request.Request) {
+	for _, e := range a.exporters {
+		e.Export(r)
+	}
+}
+
+// Run measures until ctx ends, then delivers what is there and returns. An
+// error means that nothing could be measured, or that something was not
+// delivered.
+func (a *Agent) Run(ctx context.Context) error {
+	if err := a.openExporters(); err != nil {
+		return err
+	}
+	if err := a.attach(); err != nil {
+		return errors.Join(err, a.shutdown())
+	}
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	go a.keepUp(background)
+
+	err := a.probe.Run(ctx, a.assembler)
+	stop()
+	a.assembler.Flush()
+	err = errors.Join(err, a.shutdown())
+	a.logHealth("stopped")
+	a.attached.Store(nil)
+	return errors.Join(err, a.probe.Close())
+}
+
+// openExporters starts the exporters that the configuration asks for.
+func (a *Agent) openExporters() error {
+	if !a.OTLP {
+		return nil
+	}
+	if a.cfg.Export.OTLP.Enabled() {
+		e, err := otlp.New(a.cfg.Export.OTLP, a.clock, a.log)
+		if err != nil {
+			return fmt.Errorf("export.otlp: %w", err)
+		}
+		a.Add("otlp", e)
+	}
+	if a.cfg.Export.OTLP.HealthEnabled() {
+		h, err := otlp.NewHealth(a.cfg.Export.OTLP, a.Health, a.log)
+		if err != nil {
+			return fmt.Errorf("export.otlp.health: %w", err)
+		}
+		a.closers = append(a.closers, h.Shutdown)
+	}
+	return nil
+}
+
+// attach checks what the agent may do, loads the probes, and gives up the
+// privileges that only loading takes.
+func (a *Agent) attach() error {
+	if err := privilege.Prepare(); err != nil {
+		return err
+	}
+	probe, err := socket.Open(socket.Options{
+		Plan:      a.cfg.Probes.Plan,
+		HeadBytes: a.cfg.Probes.HeadBytes,
+		RingBytes: int(a.cfg.Probes.RingBytes),
+		Ports:     a.cfg.Probes.Ports,
+	})
+	if err != nil {
+		return err
+	}
+	a.probe = probe
+	a.attached.Store(probe)
+	if a.cfg.DropPrivileges {
+		if err := privilege.Drop(privilege.Standing()...); err != nil {
+			return errors.Join(fmt.Errorf("drop privileges: %w", err), probe.Close())
+		}
+	}
+	if a.OnAttached != nil {
+		a.OnAttached(probe.Plan())
+	}
+	return nil
+}
+
+// shutdown delivers what the exporters hold.
+func (a *Agent) shutdown() error {
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	var errs []error
+	for _, e := range a.exporters {
+		if err := e.Shutdown(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", e.name, err))
+		}
+	}
+	for _, end := range a.closers {
+		if err := end(ctx); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,2 @@
+// Package agent wires the stages: probes → collectors → exporters.
+package agent

@@ -1,0 +1,71 @@
+package assemble
+
+import (
+	"maps"
+	"sync"
+	"sync/atomic"
+
+	"lapwing/collectors/protocol/http1"
+	"lapwing/probes/socket"
+)
+
+// counters are written by the Assembler's goroutine and read by any.
+type counters struct {
+	requests   atomic.Uint64
+	incomplete atomic.Uint64
+	tunnels    atomic.Uint64
+	lostEvents atomic.Uint64
+	desynced   atomic.Uint64
+	overflowed atomic.Uint64
+
+	mu      sync.Mutex
+	unknown map[string]uint64
+}
+
+func (c *counters) unknownAdd(reason string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.unknown == nil {
+		c.unknown = make(map[string]uint64)
+	}
+	c.unknown[reason]++
+}
+
+// Counts are what an Assembler did since its start.
+type Counts struct {
+	Requests   uint64            // handed out
+	Incomplete uint64            // of those, the ones without a complete response
+	Tunnels    uint64            // connections that became tunnels
+	LostEvents uint64            // events missing on connections that are framed here
+	Desynced   uint64            // times the framing of a connection was lost
+	Overflowed uint64            // requests dropped because too many were outstanding
+	Unknown    map[string]uint64 // connections of no known protocol, per reason
+}
+
+// Counts is safe for concurrent use.
+func (a *Assembler) Counts() Counts {
+	c := &a.counts
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return Counts{
+		Requests:   c.requests.Load(),
+		Incomplete: c.incomplete.Load(),
+		Tunnels:    c.tunnels.Load(),
+		LostEvents: c.lostEvents.Load(),
+		Desynced:   c.desynced.Load(),
+		Overflowed: c.overflowed.Load(),
+		Unknown:    maps.Clone(c.unknown),
+	}
+}
+
+// reasonOf says why the kernel ignores a connection.
+func reasonOf(r socket.Record) string {
+	switch socket.Reason(r.Error) {
+	case socket.ReasonServerFirst:
+		return "server_spoke_first"
+	case socket.ReasonNoBytes:
+		return "bytes_not_visible"
+	}
+	var head http1.RequestHead
+	return http1.ParseRequest(r.RequestHead(), &head).String()
+}

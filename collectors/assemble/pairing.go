@@ -1,0 +1,146 @@
+package assemble
+
+import (
+	"time"
+
+	"lapwing/collectors/protocol/http1"
+	"lapwing/collectors/request"
+	"lapwing/probes/socket"
+)
+
+// silence is how long a response whose place was lost may be silent before it
+// is taken for complete.
+const silence = time.Second
+
+// pairing is a connection that is framed here.
+type pairing struct {
+	pairer *http1.Pairer
+	number uint32 // of the last event
+	last   request.Stamp
+	counts http1.Counts // already added to the Assembler's
+}
+
+// open begins to frame a connection. Its record says what was in progress.
+func (a *Assembler) open(r socket.Record) {
+	held := a.held[r.Conn]
+	delete(a.held, r.Conn)
+	delete(a.told, r.Conn)
+	if len(a.pairers) >= maxPairers {
+		a.dropOldest()
+	}
+	a.base(r)
+	inProgress := r.RequestBytes > 0
+	a.req.Seq = r.Seq
+	if inProgress {
+		a.req.Seq--
+	}
+	if held != nil {
+		a.req.Seq = held.req.Seq - 1
+	}
+	base := *a.req.Clone()
+	p := &pairing{last: request.Now()}
+	p.pairer = http1.NewPairer(base, a.paired)
+	a.pairers[r.Conn] = p
+	if held != nil {
+		h := held.req
+		p.pairer.Seed(*h, held.reqHead, h.RequestBytes, held.respHead, h.ResponseBytes)
+	}
+	if inProgress {
+		a.progress(r)
+		p.pairer.Seed(*a.req.Clone(), r.RequestHead(), r.RequestBytes, r.ResponseHead(), r.ResponseBytes)
+	}
+}
+
+// paired takes a request that a pairer finished.
+func (a *Assembler) paired(r *request.Request) {
+	if r.Error == "" && r.Status >= 500 {
+		r.Error = statusError(r.Status)
+	}
+	a.export(r)
+}
+
+// event passes a read, write or close on to the connection's pairer.
+func (a *Assembler) event(e socket.Event) {
+	p, ok := a.pairers[e.Conn]
+	if !ok {
+		a.counts.lostEvents.Add(1) // the record that opened it was lost, or it was dropped
+		return
+	}
+	if gap := e.Number - p.number - 1; gap > 0 && gap < 1<<31 {
+		a.counts.lostEvents.Add(uint64(gap))
+	}
+	p.number = e.Number
+	p.last = request.Stamp(e.Exit)
+	p.pairer.Handle(a.translate(e))
+	a.account(p)
+	if e.EventKind() == socket.Close || p.pairer.Tunnel() {
+		delete(a.pairers, e.Conn)
+	}
+}
+
+func (a *Assembler) translate(e socket.Event) *http1.Event {
+	out := &http1.Event{
+		Enter:       request.Stamp(e.Enter),
+		Exit:        request.Stamp(e.Exit),
+		Arrived:     request.Stamp(e.Arrived),
+		ArrivedLast: request.Stamp(e.ArrivedLast),
+		Wait:        time.Duration(e.Wait),
+		Blocked:     time.Duration(e.Blocked),
+		Bytes:       e.Count,
+		Data:        e.Bytes(),
+		PID:         e.Pid,
+		TID:         e.Tid,
+		Comm:        a.comms.of(e.Command()),
+	}
+	switch e.EventKind() {
+	case socket.Read:
+		out.Kind = http1.Read
+	case socket.Write:
+		out.Kind = http1.Write
+	default:
+		out.Kind = http1.Close
+		out.Error = errorType(e.Error)
+	}
+	return out
+}
+
+// account adds what a pairer gave up since the last look.
+func (a *Assembler) account(p *pairing) {
+	now := p.pairer.Counts()
+	a.counts.desynced.Add(now.Desynced - p.counts.Desynced)
+	a.counts.overflowed.Add(now.Overflowed - p.counts.Overflowed)
+	p.counts = now
+}
+
+// dropOldest makes room for another connection.
+func (a *Assembler) dropOldest() {
+	var oldest uint64
+	last := ^request.Stamp(0)
+	for conn, p := range a.pairers {
+		if p.last < last {
+			oldest, last = conn, p.last
+		}
+	}
+	if p := a.pairers[oldest]; p != nil {
+		a.counts.overflowed.Add(uint64(p.pairer.Outstanding()))
+		delete(a.pairers, oldest)
+	}
+}
+
+// expire ends the wait for what will not be decided: a response that the
+// server gave up, a connection whose end was not seen.
+func (a *Assembler) expire(now request.Stamp) {
+	for conn, h := range a.held {
+		if now-h.req.End() > request.Stamp(30*time.Second) {
+			a.release(conn)
+		}
+	}
+	a.expirePairers(now, silence)
+}
+
+func (a *Assembler) expirePairers(now request.Stamp, silence time.Duration) {
+	for _, p := range a.pairers {
+		p.pairer.Expire(now, silence)
+		a.account(p)
+	}
+}

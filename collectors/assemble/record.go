@@ -1,0 +1,201 @@
+package assemble
+
+import (
+	"bytes"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lapwing/collectors/protocol/http1"
+	"lapwing/collectors/request"
+	"lapwing/probes/socket"
+)
+
+// fill makes a.req of a record. It returns whether the response is complete;
+// ok is false when the record is of no known protocol.
+func (a *Assembler) fill(r socket.Record) (complete http1.Completeness, ok bool) {
+	verdict := http1.ParseRequest(r.RequestHead(), &a.reqHead)
+	if !verdict.IsHead() {
+		a.counts.unknownAdd(verdict.String())
+		return http1.Unknown, false
+	}
+	a.base(r)
+	a.progress(r)
+	a.req.Seq = r.Seq
+
+	var response *http1.ResponseHead
+	if len(r.ResponseHead()) > 0 && a.parseResponse(r.ResponseHead()) {
+		response = &a.resHead
+	}
+	http1.Describe(&a.req, &a.reqHead, response, &a.message)
+	if a.reqHead.HeadLen == 0 || (response != nil && response.HeadLen == 0) {
+		a.req.Flags |= request.HeadCut
+	}
+	if response == nil {
+		return http1.Unknown, true
+	}
+	complete = http1.Complete(&a.reqHead, response, a.req.Method, r.ResponseBytes, r.ResponseTail(), r.Closed != 0)
+	return complete, true
+}
+
+// parseResponse parses the head of the final response, behind interim ones
+// that went out in the same write.
+func (a *Assembler) parseResponse(head []byte) bool {
+	for {
+		if !http1.ParseResponse(head, &a.resHead).IsHead() {
+			return false
+		}
+		s := a.resHead.Status
+		interim := s >= 100 && s < 200 && s != 101
+		if !interim || a.resHead.HeadLen == 0 || a.resHead.HeadLen >= len(head) {
+			return true
+		}
+		head = head[a.resHead.HeadLen:]
+	}
+}
+
+// base sets what all requests of the connection share.
+func (a *Assembler) base(r socket.Record) {
+	a.message = http1.Message{}
+	a.req = request.Request{
+		Conn:        r.Conn,
+		AcceptorTID: r.AcceptorTid,
+		Stamps: request.Stamps{
+			Established: request.Stamp(r.Established),
+			Accepted:    request.Stamp(r.Accepted),
+		},
+	}
+	a.req.Local, a.req.Peer = endpoints(r)
+}
+
+// progress sets what a record says of one request.
+func (a *Assembler) progress(r socket.Record) {
+	q := &a.req
+	q.Arrived = request.Stamp(r.Arrived)
+	q.ReadFirst = request.Stamp(r.ReadFirst)
+	q.ArrivedLast = request.Stamp(r.ArrivedLast)
+	q.ReadLast = request.Stamp(r.ReadLast)
+	q.WriteFirst = request.Stamp(r.WriteFirst)
+	q.WriteLast = request.Stamp(r.WriteLast)
+	q.Acked = request.Stamp(r.Acked)
+	q.Closed = request.Stamp(r.Closed)
+	q.ClientWait = time.Duration(r.ClientWait)
+	q.Blocked = time.Duration(r.Blocked)
+	q.Produce = time.Duration(r.Produce)
+	q.RequestBytes, q.ResponseBytes = r.RequestBytes, r.ResponseBytes
+	q.PID, q.TID, q.WriterTID = r.Pid, r.Tid, r.WriterTid
+	q.Comm = a.comms.of(r.Command())
+	q.Flags = flagsOf(r.Marks)
+	if q.Produce >= http1.StreamPause {
+		q.Flags |= request.Streamed
+	}
+}
+
+func flagsOf(marks uint16) request.Flags {
+	var f request.Flags
+	for _, m := range [...]struct {
+		mark uint16
+		flag request.Flags
+	}{
+		{socket.MarkPipelined, request.Pipelined},
+		{socket.MarkEarly, request.EarlyResponse},
+		{socket.MarkContinued, request.Continued},
+		{socket.MarkUpgraded, request.Upgraded},
+	} {
+		if marks&m.mark != 0 {
+			f |= m.flag
+		}
+	}
+	return f
+}
+
+// The values of error.type for requests without a complete response.
+const (
+	errorClosed  = "connection_closed"
+	errorReset   = "connection_reset"
+	errorTimeout = "timeout"
+)
+
+func errorType(errno uint16) string {
+	switch unix.Errno(errno) {
+	case unix.ECONNRESET, unix.EPIPE:
+		return errorReset
+	case unix.ETIMEDOUT:
+		return errorTimeout
+	}
+	return errorClosed
+}
+
+// setError says why a request failed: it has no complete response, or one that
+// says so itself.
+func (a *Assembler) setError(r socket.Record, complete http1.Completeness) {
+	switch {
+	case !a.req.WriteFirst.Seen() && a.req.WriteLast == 0:
+		a.req.Error = errorType(r.Error)
+	case complete == http1.No:
+		a.req.Error = errorType(r.Error)
+	case a.req.Status >= 500:
+		a.req.Error = statusError(a.req.Status)
+	}
+}
+
+// statusErrors are the error types of responses, which are their status.
+var statusErrors = func() (all [100]string) {
+	for i := range all {
+		all[i] = string([]byte{'5', byte('0' + i/10), byte('0' + i%10)})
+	}
+	return all
+}()
+
+func statusError(status int) string {
+	if i := status - 500; i >= 0 && i < len(statusErrors) {
+		return statusErrors[i]
+	}
+	return "_OTHER"
+}
+
+func endpoints(r socket.Record) (local, peer request.Endpoint) {
+	switch r.Family {
+	case unix.AF_UNIX:
+		return request.Endpoint{IsUn: true, Unix: unixName(r.Name())}, request.Endpoint{IsUn: true}
+	case unix.AF_INET:
+		local.Addr = netip.AddrPortFrom(netip.AddrFrom4([4]byte(r.Local[:4])), r.LocalPort)
+		peer.Addr = netip.AddrPortFrom(netip.AddrFrom4([4]byte(r.Peer[:4])), r.PeerPort)
+	default:
+		local.Addr = netip.AddrPortFrom(netip.AddrFrom16(r.Local).Unmap(), r.LocalPort)
+		peer.Addr = netip.AddrPortFrom(netip.AddrFrom16(r.Peer).Unmap(), r.PeerPort)
+	}
+	return local, peer
+}
+
+// unixName cuts a path at its end. An abstract name begins with a zero byte,
+// which is shown as @ by custom.
+func unixName(name []byte) []byte {
+	if len(name) > 1 && name[0] == 0 {
+		name[0] = '@'
+		return name
+	}
+	if end := bytes.IndexByte(name, 0); end >= 0 {
+		return name[:end]
+	}
+	return name
+}
+
+// comms interns the command names of threads: there are few, and each record
+// carries one.
+type comms map[[16]byte]string
+
+const maxComms = 4096
+
+func (c comms) of(name *[16]byte) string {
+	if s, ok := c[*name]; ok {
+		return s
+	}
+	if len(c) >= maxComms {
+		clear(c)
+	}
+	s := unix.ByteSliceToString(name[:])
+	c[*name] = s
+	return s
+}
