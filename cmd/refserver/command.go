@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lapwing/cmd/refserver/config"
+	"lapwing/cmd/refserver/daemon"
 	"lapwing/cmd/refserver/evented"
 	"lapwing/cmd/refserver/prefork"
 	"lapwing/cmd/refserver/reader"
@@ -29,6 +30,7 @@ var architectures = []architecture{
 	{"threaded", "CherryPy, Paste, Apache worker, uWSGI threads", threaded.Run},
 	{"reader", "waitress", reader.Run},
 	{"evented", "nginx, Tornado", evented.Run},
+	{"daemon", "mod_wsgi daemon mode, FastCGI and uwsgi application servers", daemon.Run},
 }
 
 func command() *cobra.Command {
@@ -47,10 +49,11 @@ func command() *cobra.Command {
 	f.StringVar(&cfg.Arch, "arch", "", "architecture: "+strings.Join(names(), ", "))
 	f.StringVar(&cfg.Listen, "listen", "127.0.0.1:8080", "address: 127.0.0.1:8080, [::1]:8080 or unix:/path; port 0 takes a free one")
 	f.IntVar(&cfg.Workers, "workers", 4, "worker processes, or threads where there is one process")
-	f.IntVar(&cfg.Threads, "threads", 1, "threads per worker process, where the architecture has them")
+	f.IntVar(&cfg.Threads, "threads", 1, "prefork, daemon: threads per worker process")
 	f.IntVar(&cfg.Backlog, "backlog", 511, "length of the listen backlog")
 	f.DurationVar(&cfg.KeepAlive, "keepalive", 5*time.Second, "how long a silent connection is kept; 0 closes after each response")
 	f.StringVar(&cfg.Truth, "truth", "", "file that takes one JSON line per request")
+	f.StringVar(&cfg.Protocol, "protocol", "http", "daemon: protocol to speak: http, fastcgi, uwsgi, scgi")
 	return cmd
 }
 

@@ -24,6 +24,10 @@ type Config struct {
 // of them measures the scheduler, not the architecture.
 const maxWorkers = 1024
 
+// Slots is the number of workers on the board of a server of several
+// processes: threads that serve.
+func (c Config) Slots() int { return c.Workers * c.Threads }
+
 // Validate says what is wrong with the settings that no architecture accepts.
 func (c Config) Validate() error {
 	return errors.Join(

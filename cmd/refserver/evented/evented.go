@@ -17,6 +17,7 @@ import (
 // Run serves until SIGTERM or SIGINT: as the master, or, in a process that a
 // master started, as one of its workers.
 func Run(cfg config.Config) error {
+	cfg.Threads = 1
 	inherited, err := master.Inherit(cfg)
 	if err != nil {
 		return err

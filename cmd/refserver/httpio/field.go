@@ -2,6 +2,7 @@ package httpio
 
 import (
 	"bytes"
+	"iter"
 	"math"
 )
 
@@ -79,7 +80,7 @@ func (h *Head) connection(value []byte) {
 }
 
 func (h *Head) contentLength(value []byte) error {
-	n, ok := parseDigits(value)
+	n, ok := ParseDigits(value)
 	if !ok || h.ContentLength >= 0 && h.ContentLength != n {
 		return bad("Content-Length is not one decimal number")
 	}
@@ -124,7 +125,9 @@ func is(b []byte, s string) bool {
 	return len(b) == len(s) && bytes.EqualFold(b, []byte(s))
 }
 
-func parseDigits(b []byte) (int64, bool) {
+// ParseDigits parses a decimal number. It reports false for anything else, and
+// for a number that does not fit.
+func ParseDigits(b []byte) (int64, bool) {
 	if len(b) == 0 {
 		return 0, false
 	}
@@ -154,4 +157,27 @@ func isToken(c byte) bool {
 		return true
 	}
 	return c != 0 && bytes.IndexByte([]byte("!#$%&'*+-.^_`|~"), c) >= 0
+}
+
+// EndToEnd yields the header lines that a front end passes on: those that
+// concern the two connections only, that describe the body, or that Head.ID
+// stands for, are left out.
+func (h *Head) EndToEnd() iter.Seq2[[]byte, []byte] {
+	return func(yield func(name, value []byte) bool) {
+		for line := range bytes.Lines(h.Fields) {
+			name, value, _ := bytes.Cut(line, []byte{':'})
+			if hopByHop[string(bytes.ToLower(name))] {
+				continue
+			}
+			if !yield(name, bytes.TrimSpace(value)) {
+				return
+			}
+		}
+	}
+}
+
+var hopByHop = map[string]bool{
+	"connection": true, "keep-alive": true, "te": true, "trailer": true, "upgrade": true,
+	"transfer-encoding": true, "content-length": true, "content-type": true,
+	"expect": true, "x-request-id": true,
 }

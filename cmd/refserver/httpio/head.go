@@ -128,14 +128,14 @@ func (h *Head) requestLine(line []byte) error {
 	default:
 		return bad("the request line does not end with an HTTP version")
 	}
-	h.Method = methodName(method)
+	h.Method = MethodName(method)
 	h.KeepAlive = h.Minor == 1
 	return h.target(target)
 }
 
-// methodName gives the method as a string, without an allocation for the
+// MethodName gives the method as a string, without an allocation for the
 // usual ones.
-func methodName(b []byte) string {
+func MethodName(b []byte) string {
 	switch string(b) {
 	case "GET":
 		return "GET"

@@ -19,12 +19,18 @@ type Sink interface {
 	// Send sends head, then body, by one system call where it can. Either may
 	// be empty. The bytes are no longer used when it returned.
 	Send(head, body []byte) error
-	// SendFile sends n bytes from the beginning of the file.
-	SendFile(fd int, n int64) error
+	// SendFile sends n bytes of the file, from offset on.
+	SendFile(fd int, offset, n int64) error
 }
 
-// Response frames one response after the other as HTTP/1 and hands it to a
-// Sink.
+// Finisher is a Sink that has to add something to the end of a response.
+type Finisher interface {
+	// Finish sends the last bytes of a response and ends it.
+	Finish(rest []byte) error
+}
+
+// Response frames one response after the other as HTTP/1, or as CGI, and hands
+// it to a Sink.
 type Response struct {
 	// SplitWrites sends head and body by calls of their own. Reset clears it.
 	SplitWrites bool
@@ -34,6 +40,7 @@ type Response struct {
 
 	status    int
 	minor     int
+	cgi       bool
 	keepAlive bool
 	noBody    bool // the answer to HEAD
 	chunked   bool
@@ -50,18 +57,25 @@ func (w *Response) Reset(sink Sink, h *Head, keepAlive bool) {
 	*w = Response{sink: sink, buf: w.buf[:0], minor: h.Minor, noBody: h.Method == "HEAD", keepAlive: keepAlive}
 }
 
+// ResetCGI is Reset for gateway protocols: the response has no status line,
+// and its end is the protocol's business.
+func (w *Response) ResetCGI(sink Sink, h *Head, keepAlive bool) {
+	w.Reset(sink, h, keepAlive)
+	w.cgi = true
+}
+
 // Start implements app.Writer.
 func (w *Response) Start(status int, contentType string, length int64, extra ...app.Field) {
 	w.status, w.left = status, length
 	if length < 0 {
 		w.left = 0
-		w.chunked = w.minor == 1
-		w.keepAlive = w.keepAlive && w.chunked // else the end of the connection ends the body
+		w.chunked = w.minor == 1 && !w.cgi
+		w.keepAlive = w.keepAlive && (w.chunked || w.cgi) // else the end of the connection ends the body
 	}
-	b := append(w.buf, "HTTP/1.1 "...)
+	b := append(w.buf, w.protocol()...)
 	b = strconv.AppendInt(b, int64(status), 10)
 	b = append(append(b, ' '), http.StatusText(status)...)
-	b = append(append(b, "\r\nServer: refserver\r\nContent-Type: "...), contentType...)
+	b = append(append(b, w.server()...), contentType...)
 	switch {
 	case w.chunked:
 		b = append(b, "\r\nTransfer-Encoding: chunked"...)
@@ -77,8 +91,24 @@ func (w *Response) Start(status int, contentType string, length int64, extra ...
 	}
 }
 
+func (w *Response) protocol() string {
+	if w.cgi {
+		return "Status: "
+	}
+	return "HTTP/1.1 "
+}
+
+func (w *Response) server() string {
+	if w.cgi {
+		return "\r\nContent-Type: "
+	}
+	return "\r\nServer: refserver\r\nContent-Type: "
+}
+
 func (w *Response) connection() string {
 	switch {
+	case w.cgi:
+		return ""
 	case !w.keepAlive:
 		return "\r\nConnection: close"
 	case w.minor == 0:
@@ -110,7 +140,7 @@ func (w *Response) SendFile(fd int, n int64) {
 	}
 	w.Flush()
 	if w.err == nil && n > 0 {
-		w.err = w.sink.SendFile(fd, n)
+		w.err = w.sink.SendFile(fd, 0, n)
 	}
 }
 
@@ -132,6 +162,10 @@ func (w *Response) send(body []byte) {
 func (w *Response) Finish() error {
 	if w.chunked && !w.noBody && !w.finished {
 		w.buf = append(w.buf, "0\r\n\r\n"...)
+	}
+	if f, ok := w.sink.(Finisher); ok && !w.finished && w.err == nil {
+		w.err = f.Finish(w.buf)
+		w.buf = w.buf[:0]
 	}
 	w.finished = true
 	w.Flush()

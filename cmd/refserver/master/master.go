@@ -88,7 +88,7 @@ func Run(cfg config.Config) error {
 }
 
 func prepare(cfg config.Config, listener *sock.Listener) (*Master, error) {
-	b, err := board.New(cfg.Workers)
+	b, err := board.New(cfg.Slots())
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +143,7 @@ func (m *Master) awaitWorkers(stop <-chan os.Signal) error {
 	look := time.NewTicker(time.Millisecond)
 	defer look.Stop()
 	timeout := time.After(startTimeout)
-	for m.board.Ready() < m.cfg.Workers {
+	for m.board.Ready() < m.cfg.Slots() {
 		select {
 		case <-look.C:
 		case e := <-m.exits:
@@ -152,7 +152,7 @@ func (m *Master) awaitWorkers(stop <-chan os.Signal) error {
 		case <-stop:
 			return errors.New("stopped before all workers were ready")
 		case <-timeout:
-			return fmt.Errorf("%d of %d workers were ready after %v", m.board.Ready(), m.cfg.Workers, startTimeout)
+			return fmt.Errorf("%d of %d workers were ready after %v", m.board.Ready(), m.cfg.Slots(), startTimeout)
 		}
 	}
 	return nil
@@ -167,7 +167,7 @@ func (m *Master) supervise(stop <-chan os.Signal) {
 			return
 		case e := <-m.exits:
 			delete(m.running, e.id)
-			m.board.Slot(e.id).Clear()
+			m.clear(e.id)
 			fmt.Fprintf(os.Stderr, "worker %d ended: %v: starting another\n", e.id, orExit0(e.err))
 			pause := max(0, restartPause-time.Since(e.started))
 			time.AfterFunc(pause, func() { due <- e.id })
@@ -177,6 +177,13 @@ func (m *Master) supervise(stop <-chan os.Signal) {
 				time.AfterFunc(restartPause, func() { due <- id })
 			}
 		}
+	}
+}
+
+// clear marks the workers of a process that has ended as gone.
+func (m *Master) clear(id int) {
+	for thread := 1; thread <= m.cfg.Threads; thread++ {
+		m.board.Slot((id-1)*m.cfg.Threads + thread).Clear()
 	}
 }
 

@@ -1,6 +1,7 @@
 package master
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -15,11 +16,12 @@ import (
 
 // Worker is what a worker process gets from its master.
 type Worker struct {
-	ID       int
+	ID       int // of the process, from 1
 	Listener int // descriptor of the listening socket
 	Board    *board.Board
 	Truth    *truth.Writer
 	lifeline *os.File
+	threads  int
 }
 
 // Inherit returns what the master handed down, or nil in a process that is not
@@ -33,7 +35,7 @@ func Inherit(cfg config.Config) (*Worker, error) {
 	if err != nil || id < 1 || id > cfg.Workers {
 		return nil, fmt.Errorf("%s=%q: this variable is for worker processes only: unset it", workerEnv, value)
 	}
-	b, err := board.Open(os.NewFile(boardFD, "board"), cfg.Workers)
+	b, err := board.Open(os.NewFile(boardFD, "board"), cfg.Slots())
 	if err != nil {
 		return nil, err
 	}
@@ -43,10 +45,14 @@ func Inherit(cfg config.Config) (*Worker, error) {
 	}
 	unix.CloseOnExec(listenerFD)
 	return &Worker{
-		ID: id, Listener: listenerFD, Board: b, Truth: w,
+		ID: id, threads: cfg.Threads, Listener: listenerFD, Board: b, Truth: w,
 		lifeline: os.NewFile(lifelineFD, "lifeline"),
 	}, nil
 }
+
+// SlotID is the id, over all processes, of the process's thread with that
+// number, from 1.
+func (w *Worker) SlotID(thread int) int { return (w.ID-1)*w.threads + thread }
 
 // ExitOnSignal ends the process on SIGTERM, SIGINT or the master's death. It
 // calls stop, which waits for requests in progress.
@@ -58,4 +64,10 @@ func (w *Worker) ExitOnSignal(stop func()) {
 		close(orphaned)
 	}()
 	process.ExitOnSignal(fmt.Sprint("worker ", w.ID), orphaned, stop, w.Truth.Close)
+}
+
+// Fail ends the process because of err.
+func (w *Worker) Fail(err error) {
+	fmt.Fprintf(os.Stderr, "worker %d: %v\n", w.ID, errors.Join(err, w.Truth.Close()))
+	os.Exit(1)
 }

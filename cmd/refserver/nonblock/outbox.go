@@ -68,8 +68,8 @@ func (o *Outbox) sendNow(head, body []byte) (restHead, restBody []byte) {
 }
 
 // SendFile implements httpio.Sink.
-func (o *Outbox) SendFile(file int, n int64) error {
-	o.waiting = append(o.waiting, piece{file: file, end: n})
+func (o *Outbox) SendFile(file int, offset, n int64) error {
+	o.waiting = append(o.waiting, piece{file: file, offset: offset, end: offset + n})
 	if len(o.waiting) == 1 {
 		return o.Flush()
 	}

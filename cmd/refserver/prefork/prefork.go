@@ -11,9 +11,13 @@ import (
 	"lapwing/cmd/refserver/sock"
 )
 
-// Run serves until SIGTERM or SIGINT: as the master, or, in a process that a
-// master started, as one of its workers.
-func Run(cfg config.Config) error {
+// Run serves HTTP until SIGTERM or SIGINT.
+func Run(cfg config.Config) error { return RunCodec(cfg, httpio.NewHTTP) }
+
+// RunCodec serves the protocol of a codec until SIGTERM or SIGINT: as the
+// master, or, in a process that a master started, as one of its workers. The
+// calling thread must be locked to its goroutine.
+func RunCodec(cfg config.Config, newCodec func() httpio.Codec) error {
 	inherited, err := master.Inherit(cfg)
 	if err != nil {
 		return err
@@ -21,26 +25,43 @@ func Run(cfg config.Config) error {
 	if inherited == nil {
 		return master.Run(cfg)
 	}
-	return work(cfg, inherited)
+	return work(cfg, inherited, newCodec)
 }
 
-// work is a worker process. It accepts on the process's first thread, the one
-// whose id is the process id.
-func work(cfg config.Config, m *master.Worker) error {
-	w := &blocking.Worker{
-		ID:        m.ID,
-		KeepAlive: cfg.KeepAlive,
-		App:       app.New(cfg.Arch, m.Board),
-		Slot:      m.Board.Slot(m.ID),
-		Log:       m.Truth.NewLog(),
-		Codec:     httpio.NewHTTP(),
+// work is a worker process. Its first thread, the one whose id is the process
+// id, serves as well.
+func work(cfg config.Config, m *master.Worker, newCodec func() httpio.Codec) error {
+	application := app.New(cfg.Arch, m.Board)
+	workers := make([]*blocking.Worker, cfg.Threads)
+	for i := range workers {
+		id := m.SlotID(i + 1)
+		workers[i] = &blocking.Worker{
+			ID:        id,
+			KeepAlive: cfg.KeepAlive,
+			App:       application,
+			Slot:      m.Board.Slot(id),
+			Log:       m.Truth.NewLog(),
+			Codec:     newCodec(),
+		}
 	}
+	m.ExitOnSignal(func() {
+		for _, w := range workers {
+			w.Stop()
+		}
+	})
+	for _, w := range workers[1:] {
+		go func() { m.Fail(accept(m.Listener, w)) }()
+	}
+	return errors.Join(accept(m.Listener, workers[0]), m.Truth.Close())
+}
+
+// accept serves one connection after the other.
+func accept(listener int, w *blocking.Worker) error {
 	w.Bind()
-	m.ExitOnSignal(w.Stop)
 	for {
-		conn, err := sock.Accept(m.Listener)
+		conn, err := sock.Accept(listener)
 		if err != nil {
-			return errors.Join(err, m.Truth.Close())
+			return err
 		}
 		w.Serve(blocking.Source{Conn: conn, AcceptorTID: w.TID()})
 	}

@@ -50,13 +50,13 @@ func (s *Stream) write(p []byte) error {
 	return nil
 }
 
-// SendFile sends n bytes from the beginning of the file.
-func (s *Stream) SendFile(file int, n int64) error {
+// SendFile sends n bytes of the file, from offset on.
+func (s *Stream) SendFile(file int, offset, n int64) error {
 	// sendfile moves at most about 2 GiB at once.
 	const atOnce = 1 << 30
-	for offset := int64(0); offset < n; {
+	for end := offset + n; offset < end; {
 		sent, err := s.stamp(func() (int, error) {
-			return unix.Sendfile(s.FD, file, &offset, int(min(n-offset, atOnce)))
+			return unix.Sendfile(s.FD, file, &offset, int(min(end-offset, atOnce)))
 		})
 		if err != nil {
 			return err
