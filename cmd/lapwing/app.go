@@ -35,12 +35,13 @@ type app struct {
 	survey  func() socket.Survey
 	check   func() privilege.Problems
 	run     runFunc
+	drain   time.Duration // how long the agent may take to end after it was told to
 }
 
 func newApp() *app {
 	return &app{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr, environ: os.Environ(),
-		prepare: privilege.Prepare, survey: socket.TakeSurvey, check: privilege.Check, run: runAgent,
+		prepare: privilege.Prepare, survey: socket.TakeSurvey, check: privilege.Check, run: runAgent, drain: drainLimit,
 	}
 }
 
@@ -144,10 +145,9 @@ func untilSignal(parent context.Context) (context.Context, context.CancelFunc) {
 	return ctx, stop
 }
 
-// drainLimit is how long the agent may take to end after it was told to.
-const drainLimit = 4500 * time.Millisecond
-
-var errNotDrained = fmt.Errorf("the agent did not finish within %v of being told to: what was not yet delivered is lost", drainLimit)
+// drainLimit lets the command end within the promised 5 seconds. The agent
+// gives its exporters less, so it is reached only if something hangs.
+const drainLimit = 4800 * time.Millisecond
 
 // drive runs the agent and makes sure that it ends once ctx has.
 func (a *app) drive(ctx context.Context, cfg config.Config, s session) error {
@@ -158,12 +158,12 @@ func (a *app) drive(ctx context.Context, cfg config.Config, s session) error {
 		return err
 	case <-ctx.Done():
 	}
-	limit := time.NewTimer(drainLimit)
+	limit := time.NewTimer(a.drain)
 	defer limit.Stop()
 	select {
 	case err := <-done:
 		return err
 	case <-limit.C:
-		return errNotDrained
+		return fmt.Errorf("the agent did not finish within %v of being told to: what was not yet delivered is lost", a.drain)
 	}
 }

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"lapwing/agent/privilege"
+	"lapwing/probes/socket"
+)
+
+// twoPlans is a kernel on which the second plan works.
+func twoPlans() socket.Survey {
+	return socket.Survey{
+		Kernel: "6.1.0-18-amd64",
+		Chosen: socket.PlanSyscall,
+		Plans: []socket.PlanSurvey{
+			{Plan: socket.PlanSocket, Why: "the kernel has no tracepoint sock_recv_length", Hooks: []socket.Hook{
+				{Name: "tp_btf/sock_recv_length", Purpose: "read_first", Why: "the kernel has no tracepoint sock_recv_length"},
+			}},
+			{Plan: socket.PlanSyscall, Works: true, Hooks: []socket.Hook{
+				{Name: "tp_btf/tcp_probe", Purpose: "arrived", Available: true, Used: true},
+				{Name: "iter/tcp", Purpose: "older connections", Optional: true, Why: "no iterator tcp", Without: "missed_start is not counted"},
+			}},
+		},
+	}
+}
+
+// survey runs `lapwing probes` on a host that is made up.
+func survey(s socket.Survey, denied privilege.Problems, args ...string) result {
+	a := newApp()
+	var out, errs strings.Builder
+	a.out, a.err = &out, &errs
+	a.prepare = func() error { return denied }
+	a.survey = func() socket.Survey { return s }
+	a.check = func() privilege.Problems { return denied }
+	return result{a.execute(append([]string{"probes"}, args...)), out.String(), errs.String()}
+}
+
+func TestProbesText(t *testing.T) {
+	require.Equal(t, result{out: `kernel 6.1.0-18-amd64
+
+plan socket: does not work: the kernel has no tracepoint sock_recv_length
+  HOOK                     HAS IT  USED  FEEDS       NOTE
+  tp_btf/sock_recv_length  no      no    read_first  the kernel has no tracepoint sock_recv_length
+
+plan syscall: works, chosen
+  HOOK              HAS IT  USED  FEEDS              NOTE
+  tp_btf/tcp_probe  yes     yes   arrived            
+  iter/tcp          no      no    older connections  no iterator tcp; missed_start is not counted
+`}, survey(twoPlans(), nil))
+}
+
+func TestProbesJSON(t *testing.T) {
+	r := survey(twoPlans(), nil, "--format", "json")
+	require.Zero(t, r.status)
+	require.JSONEq(t, `{
+		"kernel": "6.1.0-18-amd64", "chosen": "syscall", "works": true, "problems": [],
+		"plans": [
+			{"plan": "socket", "works": false, "why": "the kernel has no tracepoint sock_recv_length", "hooks": [
+				{"name": "tp_btf/sock_recv_length", "purpose": "read_first", "optional": false, "available": false, "used": false,
+				 "why": "the kernel has no tracepoint sock_recv_length"}]},
+			{"plan": "syscall", "works": true, "hooks": [
+				{"name": "tp_btf/tcp_probe", "purpose": "arrived", "optional": false, "available": true, "used": true},
+				{"name": "iter/tcp", "purpose": "older connections", "optional": true, "available": false, "used": false,
+				 "why": "no iterator tcp", "without": "missed_start is not counted"}]}
+		]}`, r.out)
+}
+
+func TestProbesWhenNothingWorks(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(*socket.Survey)
+		denied privilege.Problems
+		want   string
+	}{
+		"a capability": {
+			func(*socket.Survey) {}, privilege.Problems{{What: "CAP_BPF is missing", Fix: "run as root"}},
+			"lapwing: no probe plan works here: CAP_BPF is missing: run as root\n",
+		},
+		"no type information, found twice": {
+			func(s *socket.Survey) {
+				*s = socket.Survey{Problems: []socket.Problem{{What: "cannot read " + privilege.BTF, Fix: "other words"}}}
+			},
+			privilege.Problems{{What: "there is no " + privilege.BTF, Fix: "another kernel"}},
+			"lapwing: no probe plan works here: there is no /sys/kernel/btf/vmlinux: another kernel\n",
+		},
+		"a hook": {
+			func(s *socket.Survey) { s.Chosen = ""; s.Plans[1].Works = false }, nil,
+			"lapwing: no probe plan works here: plan socket: the kernel has no tracepoint sock_recv_length\n",
+		},
+		"nothing known": {
+			func(s *socket.Survey) { *s = socket.Survey{Kernel: "6.1"} }, nil,
+			"lapwing: no probe plan works here: the kernel lacks hooks that each of them needs\n",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := twoPlans()
+			tt.change(&s)
+			r := survey(s, tt.denied, "--format", "json")
+			require.Equal(t, 1, r.status)
+			require.Equal(t, tt.want, r.err)
+			var view surveyView
+			require.NoError(t, json.Unmarshal([]byte(r.out), &view))
+			require.False(t, view.Works)
+			require.Len(t, view.Problems, len(tt.denied))
+		})
+	}
+}
+
+func TestProbesOnThisHost(t *testing.T) {
+	r := runReal(t, nil, lapwing(t), "probes", "--format", "json")
+	var view surveyView
+	require.NoError(t, json.Unmarshal([]byte(r.out), &view), r.err)
+	require.Equal(t, view.Works, r.status == statusOK)
+	require.NotEmpty(t, view.Kernel)
+	require.Len(t, view.Plans, 2)
+}
