@@ -3,12 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"lapwing/tools/child"
 )
@@ -40,7 +42,7 @@ func (s *stage) play(ctx context.Context, opts options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := trace.Stop(stopPatience); err != nil {
+	if err := letEnd(ctx, trace); err != nil {
 		return err
 	}
 	if err := top.Stop(stopPatience); err != nil {
@@ -51,6 +53,18 @@ func (s *stage) play(ctx context.Context, opts options, out io.Writer) error {
 		return err
 	}
 	return result.tell(out, opts, answered)
+}
+
+// letEnd leaves a program that has all its lines the time to end by itself, and
+// stops one that has not.
+func letEnd(ctx context.Context, c *child.Child) error {
+	const moment = 2 * time.Second
+	soon, cancel := context.WithTimeout(ctx, moment)
+	defer cancel()
+	if err := c.Wait(soon); !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return c.Stop(stopPatience)
 }
 
 // serve starts the reference server and returns its address. It closes each

@@ -41,7 +41,7 @@ func parseResult(output []byte) (result, error) {
 	}
 	// Only the reference server listens on the port.
 	if len(totals.Services) != 1 || totals.Services[0].Duration.Sum <= 0 {
-		return result{}, fmt.Errorf("lapwing top saw %d services with requests where there is one", len(totals.Services))
+		return result{}, fmt.Errorf("lapwing top saw %d services with requests where there is one, its totals are %s", len(totals.Services), last)
 	}
 	return totals.Services[0], nil
 }
