@@ -16,10 +16,6 @@ const (
 	Close                  // the connection ended
 )
 
-var eventNames = [...]string{"read", "write", "close"}
-
-func (k EventKind) String() string { return eventNames[k] }
-
 // Event is one read or write of a connection, or its end. Events of a
 // connection come in the order in which the calls returned.
 type Event struct {

@@ -20,8 +20,8 @@ func (s *stretch) skip(n uint64) uint64 {
 	return n
 }
 
-// gap reports whether bytes were on the wire that are not at hand.
-func (s *stretch) gap() bool { return s.n > uint64(len(s.data)) }
+// missing is how many bytes were on the wire that are not at hand.
+func (s *stretch) missing() uint64 { return s.n - uint64(len(s.data)) }
 
 // bodyKind is the way in which the end of a body is told.
 type bodyKind uint8

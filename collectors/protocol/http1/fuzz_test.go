@@ -1,7 +1,10 @@
 package http1
 
 import (
+	"bufio"
 	"bytes"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -66,7 +69,28 @@ func FuzzParseRequest(f *testing.F) {
 		if p.HeadLen > 0 {
 			require.Equal(t, h.HeadLen, p.HeadLen)
 		}
+		checkWithNetHTTP(t, b, &h)
 	})
+}
+
+// checkWithNetHTTP fails the test if the standard library's server accepts the
+// request and understands it differently.
+func checkWithNetHTTP(t *testing.T, b []byte, h *RequestHead) {
+	t.Helper()
+	r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(b)))
+	if err != nil || r.ProtoMajor != 1 || len(r.Method) > maxMethodLen {
+		return
+	}
+	require.Positive(t, h.HeadLen)
+	require.Equal(t, r.Method, string(h.RawMethod))
+	require.Equal(t, len(r.TransferEncoding) > 0, h.Chunked)
+	require.Equal(t, !r.Close, h.KeepAlive)
+	if r.ContentLength > 0 {
+		require.Equal(t, r.ContentLength, h.ContentLength)
+	}
+	if path, _, _ := strings.Cut(r.RequestURI, "?"); strings.HasPrefix(path, "/") && r.Method != http.MethodConnect {
+		require.Equal(t, path, string(h.Path))
+	}
 }
 
 func FuzzParseResponse(f *testing.F) {

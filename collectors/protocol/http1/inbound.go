@@ -94,7 +94,7 @@ func (p *Pairer) readHead(rd *reading) {
 		p.takeIn(rd, uint64(max(0, p.req.HeadLen-had)))
 		p.describe(p.in.cur, &p.req)
 		p.beginBody(rd, requestBody(&p.req))
-	case rd.gap() || len(head) >= maxHead:
+	case rd.missing() > 0 || len(head) >= maxHead:
 		p.cutHead(rd)
 	default:
 		if had == 0 {
@@ -148,15 +148,21 @@ func (p *Pairer) beginBody(rd *reading, b body) {
 
 // cutHead gives up on the rest of a head that is not at hand, or too long.
 func (p *Pairer) cutHead(rd *reading) {
+	missing := rd.missing()
 	p.takeIn(rd, rd.n)
 	p.describe(p.in.cur, &p.req)
 	p.markCut(p.in.cur)
 	p.beginBody(rd, body{kind: bodyLost})
+	if missing >= minRequest {
+		p.unseen, p.hidden = *rd, missing
+		p.unseen.data = nil
+	}
 }
 
 // rejectHead deals with bytes where a request should begin that are none, or
 // not at hand. A request that was taken to begin with them is taken back.
 func (p *Pairer) rejectHead(rd *reading) {
+	missing := rd.missing()
 	switch x := p.in.cur; {
 	case rd.seed != nil && !p.in.begun:
 		p.takeIn(rd, rd.n)
@@ -165,6 +171,7 @@ func (p *Pairer) rejectHead(rd *reading) {
 		p.withdraw(x)
 	}
 	p.beginBody(rd, body{kind: bodyLost})
+	p.hidden = missing
 }
 
 // withdraw takes back the newest request, which turned out to be none. Its
@@ -225,18 +232,22 @@ func (p *Pairer) noteUnseen(rd *reading) {
 		return
 	}
 	if !p.unseen.first.Seen() {
-		p.unseen = *rd
-		p.unseen.data, p.unseen.seed = nil, nil
+		p.unseen, p.hidden = *rd, 0
+		p.unseen.data = nil
 	}
 	p.unseen.arrivedLast, p.unseen.last = rd.arrivedLast, rd.last
 }
 
 // promote makes a request of the unseen reads, because a response to them
-// begins.
+// begins. Where bytes are missing there may be room for yet another one.
 func (p *Pairer) promote() *exchange {
-	rd := p.unseen
+	unseen, hidden := p.unseen, p.hidden
+	rd := unseen
 	x := p.begin(&rd)
 	x.endRead(&rd)
 	x.r.Flags |= request.Orphan
+	if hidden >= 2*minRequest {
+		p.unseen, p.hidden = unseen, hidden-minRequest
+	}
 	return x
 }

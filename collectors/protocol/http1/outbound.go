@@ -79,7 +79,7 @@ func (p *Pairer) writeHead(w *writing) {
 	case verdict == OK:
 		p.putOut(w, uint64(max(0, p.resp.HeadLen-had)))
 		p.endHead()
-	case w.gap() || len(head) >= maxHead:
+	case w.missing() > 0 || len(head) >= maxHead:
 		p.cutResponse(w)
 	default:
 		if had == 0 {

@@ -15,6 +15,9 @@ const (
 	maxFree        = 16      // exchanges kept for reuse
 )
 
+// minRequest is the length of the shortest request.
+const minRequest = uint64(len("GET / HTTP/1.1\r\n\r\n"))
+
 // Counts are what a Pairer had to give up.
 type Counts struct {
 	// Desynced counts how often the place in a direction was lost, because
@@ -46,7 +49,8 @@ type Pairer struct {
 
 	in        inbound
 	out       outbound
-	unseen    reading       // reads that no request is known to be in
+	unseen    reading       // reads in which requests may be that were not seen
+	hidden    uint64        // bytes of those reads that are not at hand
 	writes    uint64        // number of the latest write
 	lastEnter request.Stamp // entry of the last write of the latest response
 
@@ -151,7 +155,7 @@ func (p *Pairer) awaited() int {
 // too many; those behind one that is not kept are not kept either, so that the
 // order stays true.
 func (p *Pairer) begin(rd *reading) *exchange {
-	p.unseen = reading{}
+	p.unseen, p.hidden = reading{}, 0
 	p.seq++
 	p.begins++
 	if len(p.queue) >= maxOutstanding || p.untracked > 0 {

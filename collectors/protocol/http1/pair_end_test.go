@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -28,6 +29,8 @@ func TestPairClose(t *testing.T) {
 		"interim response cut":     {get("/"), []string{continueInterim[:20]}, "connection_closed", []string{"GET / 0 continued connection_closed"}},
 		"until close":              {get("/"), []string{uwsgiResponse, "body"}, "connection_closed", []string{"GET / 200"}},
 		"until close, reset":       {get("/"), []string{uwsgiResponse, "body"}, "connection_reset", []string{"GET / 200 connection_reset"}},
+		"other coding":             {get("/"), []string{"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nbody"}, "connection_closed", []string{"GET / 200"}},
+		"lengths differ":           {get("/"), []string{"HTTP/1.1 200 OK\r\nContent-Length: 1, 2\r\n\r\nbody"}, "connection_closed", []string{"GET / 200"}},
 		"one of three answered":    {get("/1") + get("/2") + get("/3"), []string{whole}, "connection_closed", []string{"GET /1 200", "GET /2 0 pipelined connection_closed", "GET /3 0 pipelined connection_closed"}},
 		"until close, then others": {get("/1") + get("/2"), []string{uwsgiResponse}, "connection_closed", []string{"GET /1 200", "GET /2 0 pipelined connection_closed"}},
 	} {
@@ -172,6 +175,22 @@ func TestPairOrphans(t *testing.T) {
 		s.write(40, 41, response(200, "x"))
 		assert.Equal(t, []string{"  200 orphan", "GET /2 200"}, s.lines())
 		checkPhases(t, s.got[0], 2, 0, 8, 1)
+	})
+	t.Run("requests among bytes not at hand", func(t *testing.T) {
+		s := newScript(t)
+		in := strings.Repeat(get("/"), 16)
+		s.event(Event{Kind: Read, Arrived: ms(10), ArrivedLast: ms(10), Exit: ms(11), Bytes: uint64(len(in)), Data: []byte(in)[:100]})
+		for i := range 16 {
+			s.write(20+float64(i), 20.5+float64(i), response(200, ""))
+		}
+		s.read(50, 51, get("/next"))
+		s.write(60, 61, response(201, ""))
+		want := []string{"GET / 200", "GET / 200 pipelined", "GET / 200 pipelined", "GET / 200 pipelined+head_cut"}
+		for len(want) < 16 {
+			want = append(want, "  200 pipelined+orphan")
+		}
+		assert.Equal(t, append(want, "GET /next 201"), s.lines())
+		checkPhases(t, s.got[15], 1, 0, 24, 0.5)
 	})
 	t.Run("bytes that are no request, refused as HTTP", func(t *testing.T) {
 		s := newScript(t)

@@ -39,10 +39,8 @@ func (h *RequestHead) otherTarget(t []byte) {
 		end = len(authority)
 	}
 	h.Host, h.absolute = withoutUser(authority[:end]), true
-	if rest := authority[end:]; len(rest) > 0 && rest[0] == '/' {
-		h.splitQuery(rest)
-	} else {
-		h.splitQuery(rest)
+	h.splitQuery(authority[end:])
+	if len(h.Path) == 0 {
 		h.Path = rootPath
 	}
 }
