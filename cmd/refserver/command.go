@@ -11,6 +11,7 @@ import (
 	"lapwing/cmd/refserver/config"
 	"lapwing/cmd/refserver/daemon"
 	"lapwing/cmd/refserver/evented"
+	"lapwing/cmd/refserver/front"
 	"lapwing/cmd/refserver/prefork"
 	"lapwing/cmd/refserver/reader"
 	"lapwing/cmd/refserver/serial"
@@ -30,6 +31,7 @@ var architectures = []architecture{
 	{"threaded", "CherryPy, Paste, Apache worker, uWSGI threads", threaded.Run},
 	{"reader", "waitress", reader.Run},
 	{"evented", "nginx, Tornado", evented.Run},
+	{"front", "nginx, lighttpd as a front end", front.Run},
 	{"daemon", "mod_wsgi daemon mode, FastCGI and uwsgi application servers", daemon.Run},
 }
 
@@ -54,6 +56,7 @@ func command() *cobra.Command {
 	f.DurationVar(&cfg.KeepAlive, "keepalive", 5*time.Second, "how long a silent connection is kept; 0 closes after each response")
 	f.StringVar(&cfg.Truth, "truth", "", "file that takes one JSON line per request")
 	f.StringVar(&cfg.Protocol, "protocol", "http", "daemon: protocol to speak: http, fastcgi, uwsgi, scgi")
+	f.StringVar(&cfg.Upstream, "upstream", "", "front: server to pass requests to: http://127.0.0.1:9000, fastcgi://unix:/path; also uwsgi, scgi")
 	return cmd
 }
 

@@ -80,8 +80,15 @@ func start(t *testing.T, arch string, args ...string) *server {
 	return startAt(t, arch, "127.0.0.1:0", args...)
 }
 
+// startAt is start at an address. A front end gets an upstream server: as
+// front/scgi one that speaks SCGI.
 func startAt(t *testing.T, arch, listen string, args ...string) *server {
 	t.Helper()
+	if protocol, ok := strings.CutPrefix(arch, "front/"); ok {
+		arch = "front"
+		up := startAt(t, "daemon", "127.0.0.1:0", "--protocol", protocol, "--workers", "2", "--threads", "2")
+		args = append(args, "--upstream", protocol+"://"+up.addr)
+	}
 	s := &server{
 		t: t, truth: filepath.Join(t.TempDir(), "truth.jsonl"),
 		stderr: new(output), exited: make(chan error, 1),

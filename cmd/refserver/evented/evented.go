@@ -77,5 +77,6 @@ func (w *worker) goOn(c *nonblock.Conn, pending app.Pending) {
 	c.Response.Flush()
 	w.loop.After(pending.After, func() {
 		c.WhenSent(func() { w.goOn(c, pending.Then(&c.Response)) })
+		c.Resume()
 	})
 }

@@ -28,6 +28,9 @@ type Codec interface {
 
 // HTTP is the codec of HTTP/1.
 type HTTP struct {
+	// OnBody, if set, is given the content of the body as it comes.
+	OnBody func(p []byte) error
+
 	head     Head
 	body     Body
 	headDone bool
@@ -41,7 +44,7 @@ var _ Codec = (*HTTP)(nil)
 func NewHTTP() Codec { return new(HTTP) }
 
 // Reset implements Codec.
-func (c *HTTP) Reset() { *c = HTTP{own: c.own[:0]} }
+func (c *HTTP) Reset() { *c = HTTP{OnBody: c.OnBody, own: c.own[:0]} }
 
 // Head implements Codec.
 func (c *HTTP) Head() *Head { return &c.head }
@@ -66,8 +69,11 @@ func (c *HTTP) Decode(p []byte) (used int, done bool, err error) {
 		}
 	}
 	for !c.body.Done() {
-		n, _, err := c.body.Next(p[used:])
+		n, content, err := c.body.Next(p[used:])
 		used += n
+		if err == nil && c.OnBody != nil && len(content) > 0 {
+			err = c.OnBody(content)
+		}
 		if err != nil || n == 0 {
 			return used, false, err
 		}

@@ -67,6 +67,7 @@ func (w *Response) ResetCGI(sink Sink, h *Head, keepAlive bool) {
 // Start implements app.Writer.
 func (w *Response) Start(status int, contentType string, length int64, extra ...app.Field) {
 	w.status, w.left = status, length
+	w.noBody = w.noBody || NoContent(status)
 	if length < 0 {
 		w.left = 0
 		w.chunked = w.minor == 1 && !w.cgi
@@ -175,12 +176,21 @@ func (w *Response) Finish() error {
 // Err implements app.Writer.
 func (w *Response) Err() error { return w.err }
 
+// NoContent reports whether a response with that status never has content.
+func NoContent(status int) bool {
+	return status == http.StatusNoContent || status == http.StatusNotModified
+}
+
 // Status is the status that was sent, 0 before Start.
 func (w *Response) Status() int { return w.status }
 
 // KeepAlive reports whether the connection can carry another request after
 // this response.
-func (w *Response) KeepAlive() bool { return w.keepAlive && w.err == nil && w.left == 0 }
+func (w *Response) KeepAlive() bool { return w.keepAlive && w.err == nil && (w.left == 0 || w.noBody) }
+
+// Break marks a response as one that will not be complete: the connection
+// closes after it, and a chunked body does not get its end.
+func (w *Response) Break() { w.keepAlive, w.finished = false, true }
 
 // Refuse answers a request that cannot be served and says that the connection
 // closes.

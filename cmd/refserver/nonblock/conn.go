@@ -210,15 +210,18 @@ func (c *Conn) Done() {
 }
 
 // WhenSent has do called once all that was written so far is sent, or cannot
-// be. It is for a response that is not complete yet.
+// be. It is for a response that is not complete yet. A call from outside of
+// the connection's own calls needs a Resume after it, as Done does.
 func (c *Conn) WhenSent(do func()) {
 	if c.state == closed {
 		return
 	}
 	c.whenSent = do
 	c.extend()
-	c.drive()
 }
+
+// Closed reports whether the connection is gone.
+func (c *Conn) Closed() bool { return c.state == closed }
 
 // sent calls what waits for the outbox to be empty.
 func (c *Conn) sent() bool {
@@ -231,7 +234,8 @@ func (c *Conn) sent() bool {
 	return true
 }
 
-// Resume goes on after a Done that came from outside of Server.Serve.
+// Resume goes on after a Done or WhenSent that came from outside of
+// Server.Serve and of what WhenSent calls.
 func (c *Conn) Resume() { c.drive() }
 
 // flush sends what waits, and ends the request when nothing does.

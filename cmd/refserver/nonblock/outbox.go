@@ -76,6 +76,9 @@ func (o *Outbox) SendFile(file int, offset, n int64) error {
 	return o.err
 }
 
+// Queue adds bytes that Flush will write. They are not copied.
+func (o *Outbox) Queue(b []byte) { o.waiting = append(o.waiting, piece{bytes: b}) }
+
 // Flush writes what waits, as far as the kernel takes it.
 func (o *Outbox) Flush() error {
 	for len(o.waiting) > 0 && o.err == nil {

@@ -62,6 +62,36 @@ func Dial(address string, timeout time.Duration) (int, error) {
 	return fd, nil
 }
 
+// DialNonblock begins to connect a non-blocking socket. When it becomes
+// writable, ConnectError tells how that went.
+func DialNonblock(address string) (int, error) {
+	sa, err := parseAddr(address)
+	if err != nil {
+		return -1, err
+	}
+	fd, err := unix.Socket(family(sa), unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return -1, fmt.Errorf("open a socket for %s: %w", address, err)
+	}
+	if err := unix.Connect(fd, sa); err != nil && !errors.Is(err, unix.EINPROGRESS) {
+		Close(fd)
+		return -1, fmt.Errorf("connect to %s: %w", address, err)
+	}
+	return fd, nil
+}
+
+// ConnectError is the error with which a connect ended, nil when it went well.
+func ConnectError(fd int) error {
+	errno, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	if err != nil {
+		return err
+	}
+	if errno != 0 {
+		return unix.Errno(errno)
+	}
+	return nil
+}
+
 // Close closes a descriptor. There is nothing to be done about an error.
 func Close(fd int) { _ = unix.Close(fd) }
 
