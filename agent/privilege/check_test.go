@@ -3,6 +3,7 @@ package privilege
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -114,4 +115,19 @@ func TestStanding(t *testing.T) {
 	require.Equal(t, []cap.Value{cap.SYS_PTRACE, cap.DAC_READ_SEARCH, cap.BPF}, standing("5.15.0"),
 		"older kernels ask for CAP_BPF at each use of a map")
 	require.Subset(t, Standing(), standing("6.12.1"))
+}
+
+// TestUnitGivesWhatIsNeeded compares the packaged systemd unit with the needs.
+func TestUnitGivesWhatIsNeeded(t *testing.T) {
+	unit, err := os.ReadFile(filepath.Join("..", "..", "packaging", "lapwing.service"))
+	require.NoError(t, err)
+	var all []cap.Value
+	for _, n := range needs {
+		all = append(all, n.value)
+	}
+	// Emptying the bounding set takes one more.
+	all = append(all, cap.SETPCAP)
+	for _, key := range []string{"AmbientCapabilities", "CapabilityBoundingSet"} {
+		require.Contains(t, string(unit), "\n"+key+"="+join(all, strings.ToUpper, " ")+"\n")
+	}
 }
