@@ -34,7 +34,7 @@ type Assembler struct {
 
 	// told holds, per connection, the number of a request that was handed out
 	// on a tentative record: its final record is to be dropped.
-	told map[uint64]uint32
+	told    map[uint64]uint32
 	held    map[uint64]*heldResponse
 	pairers map[uint64]*pairing
 	lastAge time.Time

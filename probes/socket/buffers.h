@@ -14,31 +14,29 @@ struct vec {
 	__u64 segments;
 	const void *base; /* of the first segment; NULL if nothing is visible */
 	__u64 len;        /* of the first segment */
+	const void *end;  /* of the last segment; NULL if not known */
 	__u64 want;       /* bytes the caller asked for; 0 if not known */
 };
 
 static __always_inline void vec_from_iov(struct vec *v, const struct iovec *iov, __u64 segments)
 {
-	struct iovec first = {};
+	struct iovec seg[VEC_SEGMENTS] = {};
+	__u32 n = segments < VEC_SEGMENTS ? segments : VEC_SEGMENTS;
 
 	v->iov = iov;
 	v->segments = segments;
-	if (bpf_probe_read_user(&first, sizeof(first), iov))
+	if (!n || bpf_probe_read_user(seg, n * sizeof(seg[0]), iov))
 		return;
-	v->base = first.iov_base;
-	v->len = first.iov_len;
-	v->want = first.iov_len;
-	for (int i = 1; i < VEC_SEGMENTS; i++) {
-		struct iovec seg;
-
-		if (i >= segments)
-			return;
-		if (bpf_probe_read_user(&seg, sizeof(seg), &iov[i]))
-			break;
-		v->want += seg.iov_len;
-	}
+	v->base = seg[0].iov_base;
+	v->len = seg[0].iov_len;
 	if (segments > VEC_SEGMENTS)
-		v->want = 0; /* not known */
+		return;
+	for (int i = 0; i < VEC_SEGMENTS; i++) {
+		if (!seg[i].iov_len)
+			continue;
+		v->want += seg[i].iov_len;
+		v->end = seg[i].iov_base + seg[i].iov_len;
+	}
 }
 
 static __always_inline void vec_from_msg(struct vec *v, const void *msg)
@@ -65,6 +63,7 @@ __noinline int user_vec(struct vec *v)
 	case NR_sendto:
 		v->base = (void *)arg1;
 		v->len = v->want = arg2;
+		v->end = v->base + arg2;
 		break;
 	case NR_readv:
 	case NR_writev:

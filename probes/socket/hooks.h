@@ -147,14 +147,12 @@ static __always_inline void arrival_of(struct conn *c, struct in *in, __u32 copi
 
 static __always_inline struct file *file_of_fd(long fd)
 {
-	struct task_struct *t = bpf_get_current_task_btf();
-	struct fdtable *table = BPF_CORE_READ(t, files, fdt);
-	struct file **files = BPF_CORE_READ(table, fd);
+	struct fdtable *table = bpf_get_current_task_btf()->files->fdt;
 	struct file *file = NULL;
 
-	if (fd < 0 || fd >= BPF_CORE_READ(table, max_fds))
+	if (fd < 0 || fd >= table->max_fds)
 		return NULL;
-	bpf_probe_read_kernel(&file, sizeof(file), files + fd);
+	bpf_probe_read_kernel(&file, sizeof(file), table->fd + fd);
 	return file;
 }
 

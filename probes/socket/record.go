@@ -12,6 +12,20 @@ type (
 	event  = socketPlanEvent
 )
 
+// RecordFields is the fixed part of a Record, as the kernel lays it out.
+type RecordFields = socketPlanRecord
+
+// Compose makes a record as the kernel would, for tests of what takes records.
+// It sets the lengths of the parts by itself.
+func Compose(f RecordFields, name, requestHead, responseHead []byte) Record {
+	f.NameLen, f.ReqLen, f.RespLen = uint16(len(name)), uint16(len(requestHead)), uint16(len(responseHead))
+	raw := make([]byte, recordSize, recordSize+len(name)+len(requestHead)+len(responseHead))
+	copy(raw, unsafe.Slice((*byte)(unsafe.Pointer(&f)), recordSize))
+	raw = append(append(append(raw, name...), requestHead...), responseHead...)
+	r, _ := decodeRecord(raw)
+	return r
+}
+
 // Record is one request as the kernel wrote it. It points into a buffer that is
 // reused when the handler returns. All times are nanoseconds of the monotonic
 // clock; zero means not seen.
@@ -80,8 +94,15 @@ func (r Record) ResponseHead() []byte {
 	return r.bytes(int(r.NameLen)+int(r.ReqLen), int(r.RespLen))
 }
 
-// ResponseTail are the last bytes of the response, at most eight.
-func (r Record) ResponseTail() []byte { return r.record.Tail[:min(int(r.TailLen), len(r.record.Tail))] }
+// ResponseTail are the last bytes of the response, at most eight; none when
+// they were not visible.
+func (r Record) ResponseTail() []byte {
+	if uint64(r.RespLen) == r.ResponseBytes {
+		head := r.ResponseHead()
+		return head[max(0, len(head)-len(r.record.Tail)):]
+	}
+	return r.record.Tail[:min(int(r.TailLen), len(r.record.Tail))]
+}
 
 // IsUnix reports whether the connection is on a unix socket.
 func (r Record) IsUnix() bool { return r.Family == unix.AF_UNIX }

@@ -97,6 +97,7 @@ static __always_inline __u32 captured_end(struct conn *c, __u32 took)
 static __always_inline void head_progress(struct conn *c, const struct vec *v, __u64 n, __u32 took)
 {
 	struct record *r = &c->rec;
+	__u32 name = r->name_len;
 	__u32 end = captured_end(c, took);
 	__u64 visible = n < v->len ? n : v->len;
 
@@ -111,11 +112,8 @@ static __always_inline void head_progress(struct conn *c, const struct vec *v, _
 		return;
 	c->head_end = r->request_bytes + end;
 	c->expect = c->head_end;
-	if ((__u8)c->method != 'P')
-		return;
-	__u32 name = r->name_len;
 	barrier_var(name);
-	if (name > NAME_MAX)
+	if (name > NAME_MAX || r->bytes[name] != 'P') /* POST, PUT, PATCH, PROPFIND, … */
 		return;
 	c->expect = content_length((struct block *)&r->bytes[name], r->req_len);
 	if (c->expect != NEVER_ENDS)
@@ -162,9 +160,9 @@ static __always_inline void read_request(struct conn *c, const struct vec *v, co
 
 /* first_request tells whether a request of a known protocol begins with these
  * bytes; if not, the connection is ignored from here on. */
-static __always_inline bool first_request(struct conn *c, const struct vec *v, __u64 n, __u64 w)
+static __always_inline bool first_request(struct conn *c, const struct vec *v, __u64 n)
 {
-	if (v->base && is_request(w, n))
+	if (v->base && is_request(first_word(v, n), n))
 		return true;
 	connection_ignore(c, v, n, v->base ? REASON_BYTES : REASON_NO_BYTES);
 	return false;
@@ -172,9 +170,9 @@ static __always_inline bool first_request(struct conn *c, const struct vec *v, _
 
 /* existing_read decides what the first reads on a connection that is older
  * than the agent mean. It returns true when a request begins. */
-static __always_inline bool existing_read(struct conn *c, __u64 n, __u64 w)
+static __always_inline bool existing_read(struct conn *c, const struct vec *v, __u64 n)
 {
-	bool begins = is_request(w, n);
+	bool begins = v->base && is_request(first_word(v, n), n);
 
 	switch (c->existing) {
 	case EXISTING_QUIET:
@@ -198,13 +196,11 @@ static __always_inline bool existing_read(struct conn *c, __u64 n, __u64 w)
 /* next_begins tells whether a read while a response is being written begins
  * the next request. Otherwise it is more of the body that the server answered
  * before it had read it. */
-static __always_inline bool next_begins(struct conn *c, __u64 n, __u64 w)
+static __always_inline bool next_begins(struct conn *c, const struct vec *v, __u64 n)
 {
-	if (c->rec.request_bytes < c->expect && c->expect != NEVER_ENDS)
-		return false;
-	if (c->expect == NEVER_ENDS && !is_request(w, n))
-		return false;
-	return true;
+	if (c->expect != NEVER_ENDS)
+		return c->rec.request_bytes >= c->expect;
+	return is_request(first_word(v, n), n);
 }
 
 static __always_inline void on_read(struct conn *c, const struct in *in)
@@ -220,17 +216,16 @@ static __always_inline void on_read(struct conn *c, const struct in *in)
 		careful_read(c, &v, in);
 		return;
 	}
-	__u64 w = first_word(&v, in->n);
-	if (c->mode == MODE_EXISTING && !existing_read(c, in->n, w))
+	if (c->mode == MODE_EXISTING && !existing_read(c, &v, in->n))
 		return;
 	if (c->mode == MODE_FRESH) {
-		if (!first_request(c, &v, in->n, w))
+		if (!first_request(c, &v, in->n))
 			return;
 		c->mode = MODE_HTTP;
 	}
 	/* A write in progress on another thread has begun the response. */
 	if (c->phase == PHASE_RESPONDING || (c->phase == PHASE_READING && c->write_enter)) {
-		if (!next_begins(c, in->n, w)) {
+		if (!next_begins(c, &v, in->n)) {
 			r->request_bytes += in->n;
 			r->marks |= MARK_EARLY;
 			return;
@@ -248,7 +243,6 @@ static __always_inline void on_read(struct conn *c, const struct in *in)
 		r->arrived = in->arrived;
 		r->read_first = in->now;
 		note_worker(r);
-		c->method = (__u32)w;
 	}
 	read_request(c, &v, in, first);
 }
@@ -276,41 +270,10 @@ static __always_inline void on_write_enter(struct conn *c, __u64 now)
 	c->sleeps_before = t->nvcsw;
 }
 
-/* response_begin looks at the first write after a request was read. It returns
- * false when this is not the response. */
-static __always_inline bool response_begin(struct conn *c, const struct vec *v, const struct out *out)
+static __always_inline bool begin_response(struct conn *c, const struct out *out, __u32 took)
 {
 	struct record *r = &c->rec;
-	__u64 n = out->n;
-	__u64 w = first_word(v, n);
 
-	if (v->base && !is_response(w, n) && r->seq > 1) {
-		/* The response before this one goes on, although the next request
-		 * was read already. */
-		careful_begin(c, true);
-		careful_write(c, v, out);
-		return false;
-	}
-	__u32 took = capture(r, 0, v->base, n < v->len ? n : v->len);
-	__u32 at = r->name_len + r->req_len;
-
-	barrier_var(at);
-	if (took >= 12 && at < NAME_MAX + head_bytes && is_response(w, n)) {
-		__u8 class = r->bytes[at + 9], last = r->bytes[at + 11];
-
-		/* 100, 102, 103: an interim response, unless the final one is in the
-		 * same write. */
-		if (class == '1' && last != '1') {
-			__u32 end = blank_line((struct block *)&r->bytes[at], took, 0);
-
-			if (!end || end >= n) {
-				r->marks |= MARK_CONTINUED;
-				return false;
-			}
-		} else if (class == '1' || (class == '2' && c->method == METHOD_CONNECT)) {
-			r->marks |= MARK_UPGRADED;
-		}
-	}
 	r->resp_len = took;
 	r->write_first = out->enter;
 	r->writer_tid = (__u32)bpf_get_current_pid_tgid();
@@ -319,6 +282,55 @@ static __always_inline bool response_begin(struct conn *c, const struct vec *v, 
 		r->marks |= MARK_EARLY;
 	c->phase = PHASE_RESPONDING;
 	return true;
+}
+
+static __always_inline bool is_connect(struct record *r)
+{
+	__u32 name = r->name_len;
+
+	barrier_var(name);
+	return name <= NAME_MAX && *(__u32 *)&r->bytes[name] == METHOD_CONNECT;
+}
+
+/* response_begin looks at the first write after a request was read. It returns
+ * false when this is not the response. */
+static __always_inline bool response_begin(struct conn *c, const struct vec *v, const struct out *out)
+{
+	struct record *r = &c->rec;
+	__u64 n = out->n;
+	__u32 at = r->name_len + r->req_len;
+	__u32 took = capture(r, 0, v->base, n < v->len ? n : v->len);
+
+	barrier_var(at);
+	if (at > NAME_MAX + head_bytes)
+		return false;
+	const __u8 *head = &r->bytes[at];
+	if (took && !is_response(*(__u64 *)head, took)) {
+		if (r->seq == 1)
+			return begin_response(c, out, took);
+		/* The response before this one goes on, although the next request
+		 * was read already. */
+		careful_begin(c, true);
+		careful_write(c, v, out);
+		return false;
+	}
+	if (took >= 12 && head[9] == '1') {
+		if (head[11] == '1') {
+			r->marks |= MARK_UPGRADED;
+			return begin_response(c, out, took);
+		}
+		/* 100, 102, 103: an interim response, unless the final one is in the
+		 * same write. */
+		__u32 end = blank_line((struct block *)head, took, 0);
+
+		if (!end || end >= n) {
+			r->marks |= MARK_CONTINUED;
+			return false;
+		}
+	}
+	if (took >= 12 && head[9] == '2' && is_connect(r))
+		r->marks |= MARK_UPGRADED;
+	return begin_response(c, out, took);
 }
 
 /* response_more looks at a further write. It returns false when user space has
@@ -345,37 +357,16 @@ static __always_inline bool response_more(struct conn *c, const struct vec *v, c
 	return true;
 }
 
-/* note_tail keeps the last bytes of a write: they end a chunked response. */
+/* note_tail keeps the last bytes of a write, which end a chunked response,
+ * unless the captured head has them. */
 static __always_inline void note_tail(struct record *r, const struct vec *v, __u64 n)
 {
-	const void *end = v->base + n;
 	__u32 len = n > 8 ? 8 : n;
 
 	r->tail_len = 0;
-	if (!v->base)
+	if (r->resp_len == r->response_bytes || !v->end || v->want != n)
 		return;
-	if (n > v->len) {
-		/* The write ends in a later segment: the last one that it filled. */
-		__u64 left = n;
-		bool found = false;
-
-		for (int i = 0; i < VEC_SEGMENTS; i++) {
-			struct iovec seg;
-
-			if (!v->iov || i >= v->segments || bpf_probe_read_user(&seg, sizeof(seg), &v->iov[i]))
-				return;
-			if (left <= seg.iov_len) {
-				end = seg.iov_base + left;
-				len = left > 8 ? 8 : left;
-				found = true;
-				break;
-			}
-			left -= seg.iov_len;
-		}
-		if (!found)
-			return;
-	}
-	if (len <= 8 && !bpf_probe_read_user(r->tail, len, end - len))
+	if (!bpf_probe_read_user(r->tail, len, v->end - len))
 		r->tail_len = len;
 }
 

@@ -45,8 +45,8 @@ type socketPlanConn struct {
 	Told         uint8
 	LastByte     uint8
 	Shut         uint8
-	Method       uint32
-	Pad          uint32
+	Pad          [7]uint8
+	_            [1]byte
 	Rec          socketPlanRecord
 }
 

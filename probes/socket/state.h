@@ -68,8 +68,7 @@ struct conn {
 	__u8 told;      /* a TENTATIVE record was written, nothing happened since */
 	__u8 last_byte; /* of the head so far */
 	__u8 shut; /* the server can write no more */
-	__u32 method; /* the first four bytes of the request */
-	__u32 pad;
+	__u8 pad[7];
 	struct record rec;
 };
 
