@@ -170,9 +170,10 @@ func TestSummary(t *testing.T) {
 		Requests: 12, Incomplete: 1,
 		Lost:        map[string]uint64{"ring_full": 2, "table_full": 1},
 		MissedStart: map[string]uint64{"queued": 3},
+		Unknown:     map[string]uint64{"tls": 5},
 		Dropped:     map[string]map[string]uint64{"output": {"slow_output": 4}, "otlp": {}},
 	})
-	require.Equal(t, "lapwing: 12 requests, 1 incomplete, 3 (ring_full 2, table_full 1) lost, 3 (queued 3) missed at the start, 4 (slow_output 4) dropped by output\n", out.String())
+	require.Equal(t, "lapwing: 12 requests, 1 incomplete, 3 (ring_full 2, table_full 1) lost, 3 (queued 3) missed at the start, 5 (tls 5) connections of unknown protocol, 4 (slow_output 4) dropped by output\n", out.String())
 }
 
 func TestLateLogIsBounded(t *testing.T) {

@@ -105,6 +105,9 @@ func (a *app) summarize(h exporters.Health) {
 	if len(h.MissedStart) > 0 {
 		parts = append(parts, causes(h.MissedStart)+" missed at the start")
 	}
+	if len(h.Unknown) > 0 {
+		parts = append(parts, causes(h.Unknown)+" connections of unknown protocol")
+	}
 	for _, name := range slices.Sorted(maps.Keys(h.Dropped)) {
 		if dropped := h.Dropped[name]; len(dropped) > 0 {
 			parts = append(parts, causes(dropped)+" dropped by "+name)
