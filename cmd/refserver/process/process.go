@@ -50,9 +50,10 @@ func Start(cfg config.Config, workers int) (*Server, error) {
 // Ready says that the server is ready, and where.
 func Ready(l *sock.Listener) { fmt.Println("listening on", l.Addr()) }
 
-// Finish releases everything and completes the truth.
+// Finish completes the truth, at the end of the process. The listening socket
+// stays open for the kernel to close: a thread may still be in accept.
 func (s *Server) Finish() error {
-	s.Listener.Close()
+	s.Listener.Remove()
 	return s.Truth.Close()
 }
 

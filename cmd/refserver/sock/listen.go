@@ -109,6 +109,11 @@ func (l *Listener) Addr() string {
 // Close closes the socket and removes a unix socket's file.
 func (l *Listener) Close() {
 	Close(l.FD)
+	l.Remove()
+}
+
+// Remove removes a unix socket's file.
+func (l *Listener) Remove() {
 	if l.path != "" {
 		// It may be gone already; nothing depends on it any more.
 		_ = os.Remove(l.path)
