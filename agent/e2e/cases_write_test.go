@@ -25,9 +25,9 @@ func writeCases() []hardCase {
 			want:    []want{{n: "1", path: "/five", status: 200, unmarked: []string{"pipelined"}}},
 		},
 		streamed(),
-		bigWrite("blocking write", peer.Write(bigHead())),
-		bigWrite("non-blocking writer", peer.WritePoll(bigHead())),
-		bigWrite("sendfile", peer.Sendfile(bigHead())),
+		bigWrite("blocking write", peer.Write(bigHead()).Padded(bigBody)),
+		bigWrite("non-blocking writer", peer.WritePoll(bigHead()).Padded(bigBody)),
+		bigWrite("sendfile", peer.Write(bigHead()), peer.Sendfile("").Padded(bigBody-len(bigHead()))),
 		drain(),
 	}
 }
@@ -71,11 +71,15 @@ func streamed() hardCase {
 
 // bigWrite is a 10 MB response to a client that sleeps for 100 ms before it
 // reads, and again after half of it. The write begins when it is entered.
-func bigWrite(name string, write peer.Step) hardCase {
+func bigWrite(name string, writes ...peer.Step) hardCase {
+	server := []peer.Step{peer.Accept().As("accept"), peer.SendBuffer(64 << 10), peer.ReadHead().As("read1"),
+		peer.Sleep(ms(20)), peer.Signal(answered)}
+	for _, w := range writes {
+		server = append(server, w.As("write1"))
+	}
 	return hardCase{
-		name: "10 MB to a slow reader, " + name,
-		server: peer.Script(peer.Accept().As("accept"), peer.SendBuffer(64<<10), peer.ReadHead().As("read1"),
-			peer.Sleep(ms(20)), peer.Signal(answered), write.Padded(bigBody).As("write1"), peer.Close()),
+		name:   "10 MB to a slow reader, " + name,
+		server: peer.Script(append(server, peer.Close())...),
 		clients: []peer.Program{peer.Script(peer.Connect().ReceiveBuffer(64<<10).As("connect"),
 			peer.Write(get("/big")).As("send1"), peer.Await(answered), peer.Sleep(ms(100)).As("pause"),
 			peer.ReadFull(bigBody/2).In(32<<10), peer.Sleep(ms(100)).As("pause"),

@@ -61,6 +61,9 @@ func TestHardCases(t *testing.T) {
 					})
 				}
 			})
+			if t.Failed() && len(trace.Records(nil)) == 0 {
+				t.Fatalf("the agent has printed nothing at all:\n%s", trace.Stderr())
+			}
 		}
 		checkTotals(t, trace.Finish(), wanted)
 	})

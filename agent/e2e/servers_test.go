@@ -92,7 +92,7 @@ func (s realServer) test(t *testing.T, plan socket.Plan) {
 	for _, r := range records {
 		equal(t, r.Path+" service", r.Service, s.service)
 		equal(t, r.Path+" local", r.Local, server.address)
-		equal(t, r.Path+" error", r.Error, "")
+		equal(t, r.Path+" failed", r.Error != "", r.Status >= 500)
 		if i := slices.IndexFunc(log, func(l logged) bool { return l.path == r.Path }); i >= 0 && s.compare != nil {
 			s.compare(t, r, log[i])
 		}

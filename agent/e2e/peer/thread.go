@@ -143,6 +143,13 @@ func (t *thread) connect(s Step) error {
 			return err
 		}
 	}
+	if to.Family != Unix {
+		// A write is to be on its way when it returns, not when the peer has
+		// acknowledged the one before.
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
+			return err
+		}
+	}
 	t.set(s.Slot, fd)
 	err = t.stamped(s, func() (int, error) { return 0, unix.Connect(fd, to.sockaddr()) })
 	if err == nil && s.Label != "" {
