@@ -162,15 +162,10 @@ struct files_struct {
 	struct fdtable *fdt;
 };
 
-struct sched_entity {
-	__u64 sum_exec_runtime;
-};
-
 struct task_struct {
 	int pid;
 	int tgid;
 	unsigned long nvcsw;
-	struct sched_entity se;
 	struct files_struct *files;
 };
 

@@ -18,7 +18,7 @@ static __noinline int careful_begin(struct conn *c, bool open)
 	count(STAT_CAREFUL);
 	if (!open)
 		c->rec.request_bytes = 0;
-	if (!record_write(&c->rec, KIND_OPEN))
+	if (!record_write(c, KIND_OPEN))
 		count(STAT_LOST_EVENTS);
 	return 0;
 }
@@ -98,9 +98,8 @@ __noinline int careful_read(struct conn *c, const struct vec *v, const struct in
 		return 0;
 	s->event.arrived = in->arrived;
 	s->event.arrived_last = in->arrived_last;
-	s->event.wait = c->wait;
+	s->event.wait = empty_since(c->rec.read_last, in);
 	s->event.count = in->n;
-	c->wait = 0;
 	c->rec.read_last = in->now;
 	if (v->base)
 		event_data(s, v, in->n);

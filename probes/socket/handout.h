@@ -35,14 +35,16 @@ static __always_inline bool ring_write(void *data, __u64 size)
 	return !bpf_ringbuf_output(&records, data, size, flags);
 }
 
-static __always_inline bool record_write(struct record *r, __u16 kind)
+static __always_inline bool record_write(struct conn *c, __u16 kind)
 {
+	struct record *r = &c->rec;
 	__u32 heads = r->name_len + r->req_len + r->resp_len;
 
 	barrier_var(heads);
 	if (heads > NAME_MAX + 2 * head_bytes)
 		heads = NAME_MAX + 2 * head_bytes;
 	r->kind = kind;
+	r->acked = c->acked;
 	return ring_write(r, sizeof(*r) + heads);
 }
 
@@ -53,13 +55,13 @@ static __noinline int hand_out(struct conn *c, __u16 kind)
 	if (!c)
 		return 0;
 	if (kind == KIND_TENTATIVE) {
-		if (c->pending && record_write(&c->rec, kind))
+		if (c->pending && record_write(c, kind))
 			count(STAT_TENTATIVE);
 		return 0;
 	}
 	if (!__sync_lock_test_and_set(&c->pending, 0))
 		return 0;
-	count(record_write(&c->rec, kind) ? STAT_FINAL : STAT_LOST_RING);
+	count(record_write(c, kind) ? STAT_FINAL : STAT_LOST_RING);
 	return 0;
 }
 
@@ -84,22 +86,24 @@ static __noinline int connection_ignore(struct conn *c, const struct vec *v, __u
 	r->pid = id >> 32;
 	r->tid = (__u32)id;
 	bpf_get_current_comm(r->comm, sizeof(r->comm));
-	if (!record_write(r, KIND_UNKNOWN))
+	if (!record_write(c, KIND_UNKNOWN))
 		count(STAT_LOST_UNKNOWN);
 	return 0;
 }
 
-/* slept is how long the calling thread slept in its write: the time in which
- * the send buffer was full. A write that did not sleep was not blocked. */
+/* slept is how long the calling thread was in a write in which it slept: the
+ * send buffer was full. A write that did not sleep was not blocked. */
 static __always_inline __u64 slept(struct conn *c, __u64 enter, __u64 now)
 {
-	struct task_struct *t = bpf_get_current_task_btf();
-
-	if (!enter || now <= enter || t->nvcsw == c->sleeps_before)
+	if (!enter || now <= enter || bpf_get_current_task_btf()->nvcsw == c->sleeps_before)
 		return 0;
-	__u64 wall = now - enter, cpu = t->se.sum_exec_runtime - c->cpu_before;
+	return now - enter;
+}
 
-	return cpu < wall ? wall - cpu : 0;
+/* empty_since is how long the receive queue was empty since the last read. */
+static __always_inline __u64 empty_since(__u64 last_read, const struct in *in)
+{
+	return last_read && in->arrived > last_read ? in->arrived - last_read : 0;
 }
 
 #endif

@@ -83,7 +83,7 @@ static __always_inline void tcp_closing(struct sock *sk, int state)
 	if (final && !error && c->await_ack) {
 		/* Our FIN was acknowledged, hence all that went before it. */
 		c->await_ack = 0;
-		c->rec.acked = now;
+		c->acked = now;
 	}
 	on_close(c, now, final, error);
 	if (state == TCP_CLOSE)

@@ -24,7 +24,7 @@ static __always_inline void request_begin(struct conn *c)
 	r->seq++;
 	r->marks = 0;
 	r->error = 0;
-	r->write_first = r->write_last = r->acked = r->closed = 0;
+	r->write_first = r->write_last = r->closed = 0;
 	r->client_wait = r->blocked = r->produce = 0;
 	r->request_bytes = r->response_bytes = 0;
 	r->req_len = r->resp_len = r->tail_len = 0;
@@ -33,7 +33,7 @@ static __always_inline void request_begin(struct conn *c)
 	c->head_end = 0;
 	c->last_byte = 0;
 	c->short_write = c->await_ack = c->told = 0;
-	c->wait = 0;
+	c->acked = 0;
 	c->phase = PHASE_READING;
 	c->pending = 1;
 }
@@ -151,11 +151,11 @@ static __always_inline void read_request(struct conn *c, const struct vec *v, co
 		hand_to_user(c, v, in, true);
 		return;
 	}
+	if (!first)
+		r->client_wait += empty_since(r->read_last, in);
 	r->request_bytes += in->n;
 	r->read_last = in->now;
 	r->arrived_last = in->arrived_last;
-	r->client_wait += c->wait;
-	c->wait = 0;
 }
 
 /* first_request tells whether a request of a known protocol begins with these
@@ -255,19 +255,14 @@ static __always_inline void on_arrival(struct conn *c, __u64 now, bool empty, __
 		c->in_before = c->in_first;
 		c->in_first = now;
 		c->in_seq = seq;
-		if (c->phase == PHASE_READING && c->rec.read_last && now > c->rec.read_last)
-			c->wait += now - c->rec.read_last;
 	}
 	c->in_last = now;
 }
 
 static __always_inline void on_write_enter(struct conn *c, __u64 now)
 {
-	struct task_struct *t = bpf_get_current_task_btf();
-
 	c->write_enter = now;
-	c->cpu_before = t->se.sum_exec_runtime;
-	c->sleeps_before = t->nvcsw;
+	c->sleeps_before = bpf_get_current_task_btf()->nvcsw;
 }
 
 static __always_inline bool begin_response(struct conn *c, const struct out *out, __u32 took)
@@ -391,7 +386,7 @@ static __always_inline void response_written(struct conn *c, const struct vec *v
 	c->last_enter = out->enter;
 	c->end_seq = out->end_seq;
 	c->await_ack = !out->acked;
-	r->acked = out->acked ? out->now : 0;
+	c->acked = out->acked ? out->now : 0;
 }
 
 static __always_inline void on_write(struct conn *c, const struct out *out)
@@ -433,7 +428,7 @@ static __always_inline void on_ack(struct conn *c, __u64 now, __u32 ack_seq)
 {
 	if (c->await_ack && (__s32)(ack_seq - c->end_seq) >= 0) {
 		c->await_ack = 0;
-		c->rec.acked = now;
+		c->acked = now;
 	}
 }
 

@@ -59,7 +59,6 @@ const volatile bool note_entry = false;
 
 struct entry {
 	__u64 at;
-	__u64 cpu;
 	__u64 sleeps;
 };
 
@@ -131,7 +130,6 @@ static __always_inline int call_enter(void)
 
 	if (e) {
 		e->at = bpf_ktime_get_ns();
-		e->cpu = t->se.sum_exec_runtime;
 		e->sleeps = t->nvcsw;
 	}
 	return 0;
@@ -157,7 +155,6 @@ static __always_inline __u64 enter_of(struct conn *c)
 	struct entry *e = bpf_task_storage_get(&entries, bpf_get_current_task_btf(), 0, 0);
 	if (!e || !e->at)
 		return c->write_enter;
-	c->cpu_before = e->cpu;
 	c->sleeps_before = e->sleeps;
 	__u64 at = e->at;
 	/* A later write of the same call (sendfile) does not begin with it. */

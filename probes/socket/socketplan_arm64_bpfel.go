@@ -25,35 +25,33 @@ type socketPlanConn struct {
 	InFirst      uint64
 	InBefore     uint64
 	InLast       uint64
-	Wait         uint64
+	Acked        uint64
+	InSeq        uint32
+	EndSeq       uint32
+	AwaitAck     uint8
+	Mode         uint8
+	Pad          [6]uint8
 	WriteEnter   uint64
 	WriteExit    uint64
 	LastEnter    uint64
-	CpuBefore    uint64
 	SleepsBefore uint64
 	Expect       uint64
 	HeadEnd      uint64
-	InSeq        uint32
-	EndSeq       uint32
 	Pending      uint32
 	Events       uint32
-	Mode         uint8
 	Phase        uint8
 	Existing     uint8
 	ShortWrite   uint8
-	AwaitAck     uint8
 	Told         uint8
 	LastByte     uint8
 	Shut         uint8
-	Pad          [7]uint8
-	_            [1]byte
+	Pad2         [2]uint8
 	Rec          socketPlanRecord
 }
 
 type socketPlanEntry struct {
 	_      structs.HostLayout
 	At     uint64
-	Cpu    uint64
 	Sleeps uint64
 }
 

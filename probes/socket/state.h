@@ -45,30 +45,33 @@ enum existing {
 };
 
 struct conn {
+	/* What the network side touches, often on another CPU than the server:
+	 * kept to one cache line. */
 	__u64 in_first;  /* arrival that made the receive queue non-empty */
 	__u64 in_before; /* the same, one time earlier */
 	__u64 in_last;   /* the last arrival */
-	__u64 wait;      /* the queue was empty for so long, since the last read */
-	__u64 write_enter; /* a write is in progress since; 0 if none */
-	__u64 write_exit;  /* the last write returned */
-	__u64 last_enter;  /* the last write was entered */
-	__u64 cpu_before;  /* CPU time of the writing thread at write_enter */
-	__u64 sleeps_before;
+	__u64 acked;     /* the response was acknowledged; 0 if not seen */
+	__u32 in_seq;    /* TCP sequence number that in_first belongs to */
+	__u32 end_seq;   /* TCP sequence number after the response */
+	__u8 await_ack;
+	__u8 mode;
+	__u8 pad[6];
+	/* What only the server's calls touch. */
+	__u64 write_enter;   /* a write is in progress since; 0 if none */
+	__u64 write_exit;    /* the last write returned */
+	__u64 last_enter;    /* the last write was entered */
+	__u64 sleeps_before; /* of the writing thread, at write_enter */
 	__u64 expect;   /* bytes of the whole request; NEVER_ENDS if not known */
 	__u64 head_end; /* bytes of its head; 0 if the end was not seen yet */
-	__u32 in_seq;   /* TCP sequence number that in_first belongs to */
-	__u32 end_seq;  /* TCP sequence number after the response */
 	__u32 pending;  /* rec holds a request that was not handed out */
 	__u32 events;
-	__u8 mode;
 	__u8 phase;
 	__u8 existing;
 	__u8 short_write; /* the last write found the send buffer full */
-	__u8 await_ack;
-	__u8 told;      /* a TENTATIVE record was written, nothing happened since */
-	__u8 last_byte; /* of the head so far */
-	__u8 shut; /* the server can write no more */
-	__u8 pad[7];
+	__u8 told;        /* a TENTATIVE record was written, nothing happened since */
+	__u8 last_byte;   /* of the head so far */
+	__u8 shut;        /* the server can write no more */
+	__u8 pad2[2];
 	struct record rec;
 };
 
