@@ -123,7 +123,7 @@ func (h *Head) requestLine(line []byte) error {
 	case string(version) == "HTTP/1.1":
 		h.Minor = 1
 	case string(version) == "HTTP/1.0":
-	case bytes.HasPrefix(version, []byte("HTTP/")):
+	case bytes.HasPrefix(version, []byte("HTTP/")) && len(version) == len("HTTP/2.0"):
 		return &Error{Status: 505, Reason: "this server speaks HTTP/1.0 and HTTP/1.1"}
 	default:
 		return bad("the request line does not end with an HTTP version")

@@ -45,7 +45,8 @@ type Response struct {
 	noBody    bool // the answer to HEAD
 	chunked   bool
 	finished  bool
-	left      int64 // promised bytes of content that were not written yet
+	counted   bool  // the length of the content was promised
+	left      int64 // if counted: bytes of content that were not written yet
 	err       error
 }
 
@@ -66,10 +67,9 @@ func (w *Response) ResetCGI(sink Sink, h *Head, keepAlive bool) {
 
 // Start implements app.Writer.
 func (w *Response) Start(status int, contentType string, length int64, extra ...app.Field) {
-	w.status, w.left = status, length
+	w.status, w.counted, w.left = status, length >= 0, length
 	w.noBody = w.noBody || NoContent(status)
 	if length < 0 {
-		w.left = 0
 		w.chunked = w.minor == 1 && !w.cgi
 		w.keepAlive = w.keepAlive && (w.chunked || w.cgi) // else the end of the connection ends the body
 	}
@@ -186,7 +186,9 @@ func (w *Response) Status() int { return w.status }
 
 // KeepAlive reports whether the connection can carry another request after
 // this response.
-func (w *Response) KeepAlive() bool { return w.keepAlive && w.err == nil && (w.left == 0 || w.noBody) }
+func (w *Response) KeepAlive() bool {
+	return w.keepAlive && w.err == nil && (!w.counted || w.left == 0 || w.noBody)
+}
 
 // Break marks a response as one that will not be complete: the connection
 // closes after it, and a chunked body does not get its end.

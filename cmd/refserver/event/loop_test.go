@@ -1,0 +1,111 @@
+package event
+
+import (
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// run runs a loop until the returned function is called from the loop.
+func run(t *testing.T, prepare func(l *Loop, stop func())) {
+	t.Helper()
+	l, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	prepare(l, func() { close(done) })
+	go func() { _ = l.Run() }() // for ever: it ends with the test's process
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second):
+		t.Fatal("the loop did not do what it should")
+	}
+}
+
+func TestTimersInOrder(t *testing.T) {
+	var order []int
+	began := time.Now()
+	run(t, func(l *Loop, stop func()) {
+		l.After(30*time.Millisecond, func() { order = append(order, 3); stop() })
+		l.After(10*time.Millisecond, func() { order = append(order, 1) })
+		l.After(20*time.Millisecond, func() { order = append(order, 2) })
+	})
+	if len(order) != 3 || order[0] != 1 || order[1] != 2 || order[2] != 3 {
+		t.Errorf("order is %v", order)
+	}
+	if d := time.Since(began); d < 30*time.Millisecond {
+		t.Errorf("the last timer of 30 ms ran after %v", d)
+	}
+}
+
+func TestPost(t *testing.T) {
+	run(t, func(l *Loop, stop func()) {
+		go l.Post(stop)
+	})
+}
+
+type handler func(uint32)
+
+func (h handler) Ready(events uint32) { h(events) }
+
+// TestReusedDescriptor has one event's handler close a descriptor for which
+// another event of the same batch is waiting, and open a new one in its place.
+func TestReusedDescriptor(t *testing.T) {
+	stale := 0
+	run(t, func(l *Loop, stop func()) {
+		a, b := eventfd(t), eventfd(t)
+		replaced := false
+		replace := func(self, other int) handler {
+			return func(uint32) {
+				if replaced {
+					stale++
+					return
+				}
+				replaced = true
+				l.Forget(other)
+				unix.Close(other)
+				fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+				if err != nil || fd != other {
+					t.Errorf("descriptor %d instead of %d, %v", fd, other, err)
+				}
+				if err := l.Watch(fd, unix.EPOLLIN|unix.EPOLLET, handler(func(uint32) { stale++ })); err != nil {
+					t.Error(err)
+				}
+				l.Unwatch(self)
+				l.After(5*time.Millisecond, stop)
+			}
+		}
+		for fd, h := range map[int]handler{a: replace(a, b), b: replace(b, a)} {
+			if err := l.Watch(fd, unix.EPOLLIN|unix.EPOLLET, h); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := unix.Write(fd, []byte{1, 0, 0, 0, 0, 0, 0, 0}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	if stale != 0 {
+		t.Errorf("%d events of a closed descriptor were handled", stale)
+	}
+}
+
+func eventfd(t *testing.T) int {
+	t.Helper()
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fd
+}
+
+func TestWatchError(t *testing.T) {
+	l, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Watch(-1, unix.EPOLLIN, wakeUp{}); err == nil {
+		t.Error("a descriptor that does not exist is watched")
+	}
+}

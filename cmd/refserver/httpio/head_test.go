@@ -1,0 +1,123 @@
+package httpio
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+func TestParseHead(t *testing.T) {
+	const rest = "NEXT"
+	raw := "GET /sleep?ms=5&id=q HTTP/1.1\r\nhOST: a\r\nX-Request-ID:  r1 \r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\nContent-Length: 3\r\nContent-Type: text/x\r\nExpect: 100-Continue\r\nConnection: Close\r\n\r\n"
+	var h Head
+	n, err := ParseHead([]byte(raw+rest), &h)
+	if err != nil || n != len(raw) {
+		t.Fatalf("%d bytes, %v; want %d", n, err, len(raw))
+	}
+	if h.Method != "GET" || string(h.Path) != "/sleep" || string(h.Query) != "ms=5&id=q" || h.Minor != 1 ||
+		string(h.Host) != "a" || string(h.RequestID) != "r1" || h.ContentLength != 3 || !h.Expect || h.KeepAlive ||
+		h.Chunked || string(h.ContentType) != "text/x" || string(h.ID()) != "r1" || !h.HasBody() {
+		t.Errorf("head is %+v", h)
+	}
+	// Each beginning of it is the beginning of a head, and nothing else.
+	for i := range len(raw) - 1 {
+		if _, err := ParseHead([]byte(raw[:i]), &h); !errors.Is(err, ErrIncomplete) {
+			t.Errorf("the first %d bytes: %v", i, err)
+		}
+	}
+}
+
+func TestParseHeadForms(t *testing.T) {
+	for _, c := range []struct {
+		raw, path string
+		keepAlive bool
+	}{
+		{"GET / HTTP/1.0\r\n\r\n", "/", false},
+		{"GET / HTTP/1.0\r\nConnection: x, Keep-Alive\r\n\r\n", "/", true},
+		{"GET / HTTP/1.1\nHost: a\n\n", "/", true},
+		{"\r\n\r\nGET /after HTTP/1.1\r\nHost: a\r\n\r\n", "/after", true},
+		{"GET http://a.test/p?q HTTP/1.1\r\nHost: a\r\n\r\n", "/p", true},
+		{"GET http://a.test HTTP/1.1\r\nHost: a\r\n\r\n", "/", true},
+		{"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", "*", true},
+		{"BREW /pot HTTP/1.1\r\nHost: a\r\n\r\n", "/pot", true},
+	} {
+		var h Head
+		if n, err := ParseHead([]byte(c.raw), &h); err != nil || n != len(c.raw) || string(h.Path) != c.path || h.KeepAlive != c.keepAlive {
+			t.Errorf("%q: %d bytes, path %q, keep-alive %v, %v", c.raw, n, h.Path, h.KeepAlive, err)
+		}
+	}
+}
+
+func TestParseHeadErrors(t *testing.T) {
+	host := "GET / HTTP/1.1\r\nHost: a\r\n"
+	for raw, status := range map[string]int{
+		"\x16\x03\x01":                                        400,
+		"GET / HTTP/1.1 x\r\n\r\n":                            400,
+		"GET /a b HTTP/1.1\r\n\r\n":                           400,
+		"GET\r\n\r\n":                                         400,
+		"G@T / HTTP/1.1\r\n\r\n":                              400,
+		"GET nowhere HTTP/1.1\r\n\r\n":                        400,
+		"GET /\x01 HTTP/1.1\r\n\r\n":                          400,
+		"GET / HTTP/3.0\r\n\r\n":                              505,
+		"GET / GOPHER\r\n\r\n":                                400,
+		host + "no colon\r\n\r\n":                             400,
+		host + " folded: x\r\n\r\n":                           400,
+		host + "Content-Length: 1,1\r\n\r\n":                  400,
+		host + "Content-Length: \r\n\r\n":                     400,
+		host + "Content-Length: 99999999999999999999\r\n\r\n": 400,
+		host + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n": 501,
+		host + "X: " + strings.Repeat("x", MaxHead) + "\r\n\r\n":                  431,
+		strings.Repeat("G", MaxHead):                                              431,
+		host + "X: " + strings.Repeat("x", MaxHead):                               431,
+	} {
+		var h Head
+		_, err := ParseHead([]byte(raw), &h)
+		var e *Error
+		if !errors.As(err, &e) || e.Status != status || e.Reason == "" {
+			t.Errorf("%.60q: %v, want status %d", raw, err, status)
+		}
+	}
+}
+
+func TestEndToEnd(t *testing.T) {
+	var h Head
+	if _, err := ParseHead([]byte("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nUser-Agent: u\r\nExpect: 100-continue\r\nTE: x\r\nCookie: a:b\r\n\r\n"), &h); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for name, value := range h.EndToEnd() {
+		got = append(got, string(name)+"="+string(value))
+	}
+	if s := strings.Join(got, " "); s != "Host=a User-Agent=u Cookie=a:b" {
+		t.Errorf("passed on: %s", s)
+	}
+}
+
+func FuzzParseHead(f *testing.F) {
+	f.Add([]byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
+	f.Add([]byte("POST /upload?id=1 HTTP/1.0\r\nContent-Length: 10\r\n\r\n0123456789"))
+	f.Add([]byte("\x16\x03\x01\x00"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var h Head
+		n, err := ParseHead(b, &h)
+		var e *Error
+		switch {
+		case err == nil && (n <= 0 || n > len(b) || h.Method == "" || len(h.Path) == 0):
+			t.Fatalf("%q: %d bytes, %+v", b, n, h)
+		case err != nil && !errors.Is(err, ErrIncomplete) && (!errors.As(err, &e) || e.Status < 400):
+			t.Fatalf("%q: %v", b, err)
+		}
+		h.ID()
+	})
+}
+
+func BenchmarkParseHead(b *testing.B) {
+	raw := []byte("GET /sleep?ms=5 HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: curl/7.88.1\r\nAccept: */*\r\nX-Request-Id: 42\r\n\r\n")
+	var h Head
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := ParseHead(raw, &h); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"debug/elf"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// marker is the symbol on which a uprobe marks the call into the application.
+// Agents know it by this name.
+const marker = "lapwing/cmd/refserver/app.Serve"
+
+func TestMarkerSymbol(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "refserver")
+	if out, err := exec.Command("go", "build", "-trimpath", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	file, err := elf.Open(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	symbols, err := file.Symbols()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, s := range symbols {
+		if s.Name == marker && elf.ST_TYPE(s.Info) == elf.STT_FUNC && s.Size > 0 {
+			found++
+		}
+	}
+	if found != 1 {
+		t.Errorf("%d functions are named %s, want 1", found, marker)
+	}
+}

@@ -1,0 +1,158 @@
+package sock
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func listen(t *testing.T, address string) *Listener {
+	t.Helper()
+	l, err := Listen(address, 16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.Close)
+	return l
+}
+
+// pair is a client's and a server's end of a connection.
+func pair(t *testing.T, address string) (client int, server Conn) {
+	t.Helper()
+	l := listen(t, address)
+	client, err := Dial(l.Addr(), 20*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err = Accept(l.FD)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { Close(server.FD) })
+	return client, server
+}
+
+func TestPeer(t *testing.T) {
+	for _, address := range []string{"127.0.0.1:0", "[::1]:0", "localhost:0"} {
+		client, server := pair(t, address)
+		local, err := unix.Getsockname(client)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if server.Peer != addrPort(local) || !server.Peer.IsValid() || server.Accepted == 0 {
+			t.Errorf("on %s: accepted %+v from %v", address, server, addrPort(local))
+		}
+		Close(client)
+	}
+	client, server := pair(t, "unix:"+filepath.Join(t.TempDir(), "s"))
+	defer Close(client)
+	if server.Peer.IsValid() {
+		t.Errorf("the peer on a unix socket is %v", server.Peer)
+	}
+}
+
+func TestAddressErrors(t *testing.T) {
+	for _, address := range []string{"", "here", "127.0.0.1", "127.0.0.1:99999", "unix:", "unix:" + strings.Repeat("x", 108), "a.test:80"} {
+		if _, err := Listen(address, 1); err == nil || !strings.Contains(err.Error(), "address") {
+			t.Errorf("Listen(%q) says %v", address, err)
+		}
+	}
+}
+
+func TestUnixSocketFiles(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	l := listen(t, "unix:"+path)
+	if l.Addr() != "unix:"+path {
+		t.Errorf("address is %q", l.Addr())
+	}
+	if _, err := Listen("unix:"+path, 1); !errors.Is(err, unix.EADDRINUSE) {
+		t.Errorf("a second listener: %v", err)
+	}
+	Close(l.FD) // as if it were killed: the file stays
+	again := listen(t, "unix:"+path)
+	again.Close()
+	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("after Close: %v", err)
+	}
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Listen("unix:"+path, 1); err == nil {
+		t.Error("a file that is no socket was replaced")
+	}
+}
+
+func TestReadTimeout(t *testing.T) {
+	client, server := pair(t, "127.0.0.1:0")
+	defer Close(client)
+	if err := SetReadTimeout(server.FD, 20*time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Read(server.FD, make([]byte, 1)); !errors.Is(err, ErrTimeout) {
+		t.Errorf("reading from a silent client: %v", err)
+	}
+}
+
+// TestStream sends more than a socket holds, blocking and not, in all the ways
+// there are.
+func TestStream(t *testing.T) {
+	const size = 8 << 20
+	file, err := unix.MemfdCreate("test", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer Close(file)
+	content := bytes.Repeat([]byte("0123456789abcdef"), size/16)
+	if _, err := unix.Write(file, content); err != nil {
+		t.Fatal(err)
+	}
+	for _, nonblocking := range []bool{false, true} {
+		client, server := pair(t, "127.0.0.1:0")
+		if err := unix.SetNonblock(server.FD, nonblocking); err != nil {
+			t.Fatal(err)
+		}
+		s := Stream{FD: server.FD, Nonblocking: nonblocking}
+		sent := make(chan error, 1)
+		go func() {
+			sent <- errors.Join(s.Send([]byte("head"), content), s.SendFile(file, 16, size-16), unix.Shutdown(s.FD, unix.SHUT_WR))
+		}()
+		got, err := io.ReadAll(os.NewFile(uintptr(client), "client"))
+		if err := errors.Join(err, <-sent); err != nil {
+			t.Fatal(err)
+		}
+		want := "head" + string(content) + string(content[16:])
+		if string(got) != want || s.Sent != int64(len(want)) || s.Entered == 0 || s.Left < s.Entered {
+			t.Errorf("nonblocking %v: got %d bytes, want %d; stream %+v", nonblocking, len(got), len(want), s)
+		}
+	}
+}
+
+func TestSendFileTooShort(t *testing.T) {
+	client, server := pair(t, "127.0.0.1:0")
+	defer Close(client)
+	file, err := unix.MemfdCreate("test", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer Close(file)
+	s := Stream{FD: server.FD}
+	if err := s.SendFile(file, 0, 1); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("sending a file that is too short: %v", err)
+	}
+}
+
+func TestDialErrors(t *testing.T) {
+	if _, err := Dial("127.0.0.1:1", time.Second); !errors.Is(err, unix.ECONNREFUSED) || !strings.Contains(err.Error(), "127.0.0.1:1") {
+		t.Errorf("Dial says %v", err)
+	}
+	if _, err := DialNonblock("nowhere"); err == nil {
+		t.Error("DialNonblock takes a name")
+	}
+}

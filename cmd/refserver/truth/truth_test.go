@@ -1,0 +1,157 @@
+package truth
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func open(t *testing.T) (*Writer, string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "truth.jsonl")
+	if err := Create(path); err != nil {
+		t.Fatal(err)
+	}
+	w, err := Open(path, "prefork")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w, path
+}
+
+func read(t *testing.T, path string) []Line {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []Line
+	for raw := range bytes.Lines(data) {
+		var l Line
+		if err := json.Unmarshal(raw, &l); err != nil {
+			t.Fatalf("%q: %v", raw, err)
+		}
+		lines = append(lines, l)
+	}
+	return lines
+}
+
+func TestRecordToLine(t *testing.T) {
+	w, path := open(t)
+	r := Record{
+		Worker: 2, TID: 3, AcceptorTID: 4, Peer: netip.MustParseAddrPort("[::1]:80"), Seq: 5,
+		Method: "GET", Route: "/fast", Status: 200, Error: "client_gone", RequestBytes: 6, ResponseBytes: 7,
+		Accept: 8, Handover: 9, ReadFirst: 10, Read: 11, AppEnter: 12, AppLeave: 13, WriteEnter: 14, WriteLeave: 15,
+	}
+	r.SetID([]byte(strings.Repeat("i", MaxID+1)))
+	w.NewLog().Add(&r)
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	want := Line{
+		ID: strings.Repeat("i", MaxID), Arch: "prefork", Worker: 2, PID: os.Getpid(), TID: 3, AcceptorTID: 4,
+		Peer: "[::1]:80", Seq: 5, Method: "GET", Route: "/fast", Status: 200, Error: "client_gone",
+		RequestBytes: 6, ResponseBytes: 7, AcceptNS: 8, HandoverNS: 9, ReadFirstNS: 10, ReadNS: 11,
+		AppEnterNS: 12, AppLeaveNS: 13, WriteEnterNS: 14, WriteLeaveNS: 15,
+	}
+	if lines := read(t, path); len(lines) != 1 || lines[0] != want {
+		t.Errorf("lines are %+v, want %+v", lines, want)
+	}
+}
+
+// TestFlushWithoutClose checks that records reach the file while the server
+// runs.
+func TestFlushWithoutClose(t *testing.T) {
+	w, path := open(t)
+	w.NewLog().Add(&Record{Seq: 1})
+	for end := time.Now().Add(10 * time.Second); len(read(t, path)) == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the record never reached the file")
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Errorf("a second Close: %v", err)
+	}
+}
+
+// TestAllThreads adds from several threads while the writer flushes, more than
+// a ring holds.
+func TestAllThreads(t *testing.T) {
+	w, path := open(t)
+	const threads, each = 4, 2 * capacity
+	done := make(chan uint64)
+	for range threads {
+		l := w.NewLog()
+		go func() {
+			for i := range each {
+				l.Add(&Record{Seq: i + 1})
+				for l.written.Load()-l.flushed.Load() == capacity {
+					time.Sleep(time.Millisecond) // the test is faster than any server
+				}
+			}
+			done <- l.dropped.Load()
+		}()
+	}
+	for range threads {
+		if dropped := <-done; dropped > 0 {
+			t.Errorf("%d dropped", dropped)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(read(t, path)); n != threads*each {
+		t.Errorf("%d lines, want %d", n, threads*each)
+	}
+}
+
+func TestDropsAreCounted(t *testing.T) {
+	w, path := open(t)
+	w.mu.Lock() // no flush meanwhile
+	l := &Log{ring: make([]Record, 4)}
+	w.logs = append(w.logs, l)
+	for i := range 7 {
+		l.Add(&Record{Seq: i + 1})
+	}
+	w.mu.Unlock()
+	err := w.Close()
+	if err == nil || !strings.Contains(err.Error(), "3 records were dropped") {
+		t.Errorf("Close says %v", err)
+	}
+	lines := read(t, path)
+	if len(lines) != 4 || lines[3].Seq != 4 {
+		t.Errorf("lines are %+v", lines)
+	}
+}
+
+func TestNoTruth(t *testing.T) {
+	if err := Create(""); err != nil {
+		t.Fatal(err)
+	}
+	w, err := Open("", "prefork")
+	if w != nil || err != nil {
+		t.Fatalf("%v, %v", w, err)
+	}
+	w.NewLog().Add(&Record{})
+	if err := w.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func BenchmarkAdd(b *testing.B) {
+	l := &Log{ring: make([]Record, capacity)}
+	var r Record
+	b.ReportAllocs()
+	for b.Loop() {
+		l.Add(&r)
+		l.flushed.Store(l.written.Load())
+	}
+}
