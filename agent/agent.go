@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"lapwing/agent/config"
@@ -29,15 +29,19 @@ type Agent struct {
 	log   *slog.Logger
 	clock *request.Clock
 
-	probe     *socket.Probe
-	attached  atomic.Pointer[socket.Probe] // probe, for readers of its counts
 	services  *service.Resolver
 	assembler *assemble.Assembler
 	exporters []namedExporter
 	closers   []func(context.Context) error
 
+	statsMu   sync.Mutex // guards what follows
+	probe     *socket.Probe
+	lastStats socket.Stats
+
 	// OTLP exports to the configured OTLP endpoint, if there is one.
 	OTLP bool
+	// Version is the agent's own, told to receivers.
+	Version string
 	// OnAttached, when set, is called once the probes are attached: from then
 	// on no request is missed.
 	OnAttached func(socket.PlanSurvey)
@@ -94,8 +98,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.assembler.Flush()
 	err = errors.Join(err, a.shutdown())
 	a.logHealth("stopped")
-	a.attached.Store(nil)
-	return errors.Join(err, a.probe.Close())
+	return errors.Join(err, a.closeProbe())
 }
 
 // openExporters starts the exporters that the configuration asks for.
@@ -104,14 +107,14 @@ func (a *Agent) openExporters() error {
 		return nil
 	}
 	if a.cfg.Export.OTLP.Enabled() {
-		e, err := otlp.New(a.cfg.Export.OTLP, a.clock, a.log)
+		e, err := otlp.New(a.cfg.Export.OTLP, a.clock, a.log, otlp.WithVersion(a.Version))
 		if err != nil {
 			return fmt.Errorf("export.otlp: %w", err)
 		}
 		a.Add("otlp", e)
 	}
 	if a.cfg.Export.OTLP.HealthEnabled() {
-		h, err := otlp.NewHealth(a.cfg.Export.OTLP, a.Health, a.log)
+		h, err := otlp.NewHealth(a.cfg.Export.OTLP, a.Health, a.log, otlp.WithVersion(a.Version))
 		if err != nil {
 			return fmt.Errorf("export.otlp.health: %w", err)
 		}
@@ -130,13 +133,14 @@ func (a *Agent) attach() error {
 		Plan:      a.cfg.Probes.Plan,
 		HeadBytes: a.cfg.Probes.HeadBytes,
 		RingBytes: int(a.cfg.Probes.RingBytes),
-		Ports:     a.cfg.Probes.Ports,
+		Ports:     a.ports(),
 	})
 	if err != nil {
 		return err
 	}
+	a.statsMu.Lock()
 	a.probe = probe
-	a.attached.Store(probe)
+	a.statsMu.Unlock()
 	if a.cfg.DropPrivileges {
 		if err := privilege.Drop(privilege.Standing()...); err != nil {
 			return errors.Join(fmt.Errorf("drop privileges: %w", err), probe.Close())
@@ -144,6 +148,18 @@ func (a *Agent) attach() error {
 	}
 	if a.OnAttached != nil {
 		a.OnAttached(probe.Plan())
+	}
+	return nil
+}
+
+// ports are those that the probes are limited to. What the filter leaves out
+// need not be measured at all.
+func (a *Agent) ports() []uint16 {
+	if ports := a.cfg.Probes.Ports; len(ports) > 0 {
+		return ports
+	}
+	if ports := a.cfg.Filter.Ports; len(ports) <= socket.MaxPorts {
+		return ports
 	}
 	return nil
 }

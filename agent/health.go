@@ -63,18 +63,31 @@ func (a *Agent) Health() exporters.Health {
 	return h
 }
 
-// stats are the kernel side's counts; all zero before the probes are attached
-// and after they are closed.
+// stats are the kernel side's counts: all zero before the probes are attached,
+// the last ones after they are closed.
 func (a *Agent) stats() socket.Stats {
-	probe := a.attached.Load()
-	if probe == nil {
-		return socket.Stats{}
+	a.statsMu.Lock()
+	defer a.statsMu.Unlock()
+	if a.probe == nil {
+		return a.lastStats
 	}
-	s, err := probe.Stats()
+	s, err := a.probe.Stats()
 	if err != nil {
 		a.log.Warn("the probes' counts cannot be read", "error", err)
+		return a.lastStats
 	}
+	a.lastStats = s
 	return s
+}
+
+// closeProbe keeps the last counts of the probes and closes them.
+func (a *Agent) closeProbe() error {
+	a.stats()
+	a.statsMu.Lock()
+	defer a.statsMu.Unlock()
+	err := a.probe.Close()
+	a.probe = nil
+	return err
 }
 
 func nonZero(counts map[string]uint64) map[string]uint64 {

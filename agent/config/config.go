@@ -22,7 +22,7 @@ type Config struct {
 // Probes configure the kernel side.
 type Probes struct {
 	Plan      socket.Plan `koanf:"plan" doc:"Which kernel hooks feed the stamps: auto takes the first plan that the kernel can carry, socket and syscall force one." example:"auto"`
-	HeadBytes int         `koanf:"head_bytes" doc:"How many bytes of each request and response head are kept, 64 to 512." example:"256"`
+	HeadBytes int         `koanf:"head_bytes" doc:"How many bytes of each request and response head are kept, 64 to 1024." example:"256"`
 	RingBytes Bytes       `koanf:"ring_bytes" doc:"Size of the buffer between kernel and agent: a power of two, 64KiB to 1GiB." example:"8MiB"`
 	Ports     []uint16    `koanf:"ports" doc:"TCP ports whose connections the probes follow; empty follows all servers. Connections left out here cost next to nothing, and are not counted at all." example:"[80, 8080]"`
 }
@@ -45,8 +45,8 @@ type Health struct {
 
 // The limits of Probes.
 const (
-	MinHeadBytes = 64
-	MaxHeadBytes = 512
+	MinHeadBytes = socket.MinHeadBytes
+	MaxHeadBytes = socket.MaxHeadBytes
 	MinRingBytes = 64 << 10
 	MaxRingBytes = 1 << 30
 )

@@ -122,7 +122,7 @@ func TestWrongFiles(t *testing.T) {
 		{"health: {log_interval: -5m}\n", `FILE:1: health.log_interval: -5m0s is negative: use a duration like 5m, or 0 for never`},
 		{"probes: {head_bytes: many}\n", `FILE:1: probes.head_bytes: "many" is not a whole number, like 256`},
 		{"probes: {head_bytes: 2.5}\n", `FILE:1: probes.head_bytes: "2.5" is not a whole number, like 256`},
-		{"probes:\n  head_bytes: 1024\n", `FILE:2: probes.head_bytes: 1024 is out of range: use 64 to 512`},
+		{"probes:\n  head_bytes: 2048\n", `FILE:2: probes.head_bytes: 2048 is out of range: use 64 to 1024`},
 		{"probes: {ring_bytes: lots}\n", `FILE:1: probes.ring_bytes: "lots" is not a size, like 8MiB`},
 		{"probes: {ring_bytes: 3MiB}\n", `FILE:1: probes.ring_bytes: 3MiB is not a power of two from 64KiB to 1GiB: use a size like 8MiB`},
 		{"probes: {plan: kprobe}\n", `FILE:1: probes.plan: unknown probe plan "kprobe": use auto, socket or syscall`},
@@ -170,7 +170,7 @@ func TestWrongVariablesAndFlagsAreNamed(t *testing.T) {
 		`LAPWING_HEALTH_LOG_INTERVAL: health.log_interval: "soon" is not a duration (a number with a unit: ms, s, m, h), like 5m`: {Environ: []string{"LAPWING_HEALTH_LOG_INTERVAL=soon"}},
 		`LAPWING_PROBES_PORTS: probes.ports: "http" is not a port number (1 to 65535)`:                                            {Environ: []string{"LAPWING_PROBES_PORTS=80,http"}},
 		`LAPWING_PROBES_PLAN: probes.plan: unknown probe plan "x": use auto, socket or syscall`:                                   {Environ: []string{"LAPWING_PROBES_PLAN=x"}},
-		`--head-bytes: probes.head_bytes: 9 is out of range: use 64 to 512`:                                                       {Flags: []Flag{{"--head-bytes", "probes.head_bytes", 9}}},
+		`--head-bytes: probes.head_bytes: 9 is out of range: use 64 to 1024`:                                                       {Flags: []Flag{{"--head-bytes", "probes.head_bytes", 9}}},
 	} {
 		_, err := Load(src)
 		require.EqualError(t, err, want)

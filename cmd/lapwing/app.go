@@ -140,9 +140,17 @@ func noArgs(cmd *cobra.Command, args []string) error {
 // reader of the output that goes away is an error of the write, no signal.
 func untilSignal(parent context.Context) (context.Context, context.CancelFunc) {
 	signal.Ignore(syscall.SIGPIPE)
-	ctx, stop := signal.NotifyContext(parent, os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
-	return ctx, stop
+	ctx, end := context.WithCancel(parent)
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		// Also waited for after a limit ended ctx: a signal while the agent
+		// drains is the first one.
+		<-asked
+		signal.Stop(asked)
+		end()
+	}()
+	return ctx, end
 }
 
 // drainLimit lets the command end within the promised 5 seconds. The agent

@@ -68,7 +68,7 @@ func TestBadInput(t *testing.T) {
 		{[]string{"trace", "--pid", "-4"}, 2, "not a process id"},
 		{[]string{"trace", "--format", "xml"}, 2, `unknown format "xml": use text or json`},
 		{[]string{"trace", "--probe-plan", "kprobe"}, 2, `unknown probe plan "kprobe": use auto, socket or syscall`},
-		{[]string{"trace", "--head-bytes", "9"}, 2, "--head-bytes: probes.head_bytes: 9 is out of range: use 64 to 512"},
+		{[]string{"trace", "--head-bytes", "9"}, 2, "--head-bytes: probes.head_bytes: 9 is out of range: use 64 to 1024"},
 		{[]string{"trace", "--exe", "["}, 2, `--exe: filter.exes[0]: "[" is not a glob`},
 		{[]string{"trace", "--otlp-endpoint", "collector"}, 2, `--otlp-endpoint: export.otlp.endpoint: "collector": want a URL`},
 		{[]string{"run", "--config", filepath.Join(dir, "none.yaml")}, 1, "none.yaml: no such file or directory ('lapwing config example' prints one to start from)"},

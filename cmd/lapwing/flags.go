@@ -144,7 +144,7 @@ func (f *agentFlags) addFilters(set *pflag.FlagSet) {
 func (f *agentFlags) addProbes(set *pflag.FlagSet) {
 	f.set = set
 	set.Var(&value[socket.Plan]{v: &f.plan, parse: socket.ParsePlan, kind: "plan"}, "probe-plan", "kernel hooks to use: auto, socket or syscall")
-	set.IntVar(&f.head, "head-bytes", 0, "keep this many bytes of each request and response head, 64 to 512 (default 256)")
+	set.IntVar(&f.head, "head-bytes", 0, "keep this many bytes of each request and response head, 64 to 1024 (default 256)")
 }
 
 // addOTLP adds the flag that exports traces.

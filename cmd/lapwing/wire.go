@@ -39,6 +39,7 @@ var runAgent runFunc = func(ctx context.Context, cfg config.Config, s session) e
 		a.Add("output", e)
 	}
 	a.OTLP = s.OTLP
+	a.Version = version
 	a.OnAttached = func(plan socket.PlanSurvey) { s.Attached(plan.Plan, a.Health) }
 	return a.Run(ctx)
 }

@@ -27,6 +27,15 @@ type Message struct {
 
 var _ request.Detail = (*Message)(nil)
 
+// QueryString is the target behind the question mark, nil if there is none.
+func (m *Message) QueryString() []byte { return m.Query }
+
+// UserAgentOriginal is the User-Agent field, nil if there is none.
+func (m *Message) UserAgentOriginal() []byte { return m.UserAgent }
+
+// MethodOriginal is the method as sent, nil if Request.Method is it.
+func (m *Message) MethodOriginal() []byte { return m.RawMethod }
+
 // Clone implements request.Detail.
 func (m *Message) Clone() request.Detail {
 	c := *m
