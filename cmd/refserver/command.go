@@ -18,6 +18,9 @@ import (
 	"lapwing/cmd/refserver/threaded"
 )
 
+// version is set by the linker.
+var version = "unknown"
+
 // architecture is one kind of server.
 type architecture struct {
 	name   string
@@ -42,6 +45,7 @@ func command() *cobra.Command {
 		Short:         "A small web server of the chosen architecture that records the truth about its requests",
 		Long:          long(),
 		Example:       "  refserver --arch prefork --listen 127.0.0.1:8080 --workers 4 --truth truth.jsonl",
+		Version:       version,
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -114,6 +115,9 @@ func (m *Master) start(id int) error {
 	// threads: system calls of a worker are not interrupted.
 	cmd.Env = append(os.Environ(), workerEnv+"="+strconv.Itoa(id), "GODEBUG=asyncpreemptoff=1,"+os.Getenv("GODEBUG"))
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	// In a process group of its own it does not get the terminal's Ctrl-C
+	// beside its master.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	listener, err := m.listenerFile()
 	if err != nil {
 		return err
@@ -204,7 +208,7 @@ func (m *Master) shutdown() error {
 		select {
 		case e := <-m.exits:
 			delete(m.running, e.id)
-			if e.err != nil {
+			if e.err != nil && !terminated(e.err) {
 				failed = append(failed, fmt.Sprintf("worker %d: %v", e.id, e.err))
 			}
 		case <-deadline:
@@ -217,6 +221,17 @@ func (m *Master) shutdown() error {
 		return fmt.Errorf("not all workers ended well: %s", strings.Join(failed, "; "))
 	}
 	return nil
+}
+
+// terminated reports whether a process was ended by SIGTERM itself: the signal
+// came before the worker could handle it, and there was nothing to finish.
+func terminated(err error) bool {
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return false
+	}
+	status, ok := exit.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == unix.SIGTERM
 }
 
 func (m *Master) signal(s unix.Signal) {
