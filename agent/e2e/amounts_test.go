@@ -58,7 +58,10 @@ func (o observed) times(t *testing.T, w want, r harness.Record) {
 func (o observed) queueParts(t *testing.T, w want, r harness.Record, readFirst int64) {
 	t.Helper()
 	sent := o.first(t, w.sendLabel())
-	if w.later || w.unaccepted {
+	if w.unsplit && r.Backlog == nil && r.Dispatch == nil {
+		return
+	}
+	if w.later {
 		o.absent(t, w.path+" backlog_ns", r.Backlog)
 		o.near(t, w.path+" dispatch_ns", r.Dispatch, span{from(sent.After, readFirst), from(sent.Before, readFirst)})
 		return

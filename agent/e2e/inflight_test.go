@@ -64,7 +64,7 @@ func TestHardCasesInFlight(t *testing.T) {
 		checkTotals(t, trace.Finish(), wanted)
 		// Other servers on the machine may have been in mid-request too.
 		if got := harness.Sum(top.Finish().MissedStart); got < uint64(missed) {
-			t.Errorf("%d requests counted as missed at the start, want at least %d", got, missed)
+			t.Errorf("%d requests counted as missed at the start, want at least %d:\n%s", got, missed, top.Stderr())
 		}
 	})
 }
@@ -83,7 +83,7 @@ func gather(l *peer.Listener, parts []*peer.Part) observed {
 // two are the requests that each of the connections serves after the start of
 // the agent.
 var two = []want{
-	{n: "2", path: "/second", status: 200, later: true, unaccepted: true},
+	{n: "2", path: "/second", status: 200, later: true, unaccepted: true, unsplit: true},
 	{n: "3", path: "/third", status: 404, later: true, unaccepted: true},
 }
 
@@ -138,7 +138,7 @@ func startCases() []startCase {
 func inBacklog() []want {
 	wants := []want{two[0], two[1]}
 	for i := range wants {
-		wants[i].unaccepted = false
+		wants[i].unaccepted, wants[i].unsplit = false, false
 		wants[i].later = i > 0
 	}
 	return wants

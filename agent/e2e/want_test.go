@@ -35,6 +35,7 @@ type want struct {
 	unanswered bool // no byte of a response
 	early      bool // the response begins before the request is read
 	unaccepted bool // the connection was accepted before the agent started
+	unsplit    bool // backlog and dispatch cannot be told apart: the agent may leave both out
 	prompt     bool // the record must have come although the connection stayed open
 
 	requestBytes, responseBytes int // when not what read and write carried; −1: any
