@@ -166,6 +166,27 @@ func TestPipelining(t *testing.T) {
 	})
 }
 
+// TestEmptyLines checks that empty lines between requests are no requests.
+func TestEmptyLines(t *testing.T) {
+	webServers(t, func(t *testing.T, arch string) {
+		s := start(t, arch, "--workers", "1")
+		c := s.dial()
+		if _, err := io.WriteString(c, "\r\nPOST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		if resp, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil || resp.StatusCode != 200 {
+			t.Fatalf("%v, %v", resp, err)
+		}
+		c.Close()
+		if resp, _ := s.get("/fast"); resp.StatusCode != 200 {
+			t.Errorf("status %d", resp.StatusCode)
+		}
+		if lines := s.stop(); len(lines) != 2 {
+			t.Errorf("truth is %+v", lines)
+		}
+	})
+}
+
 // TestSplitHead sends a head byte by byte.
 func TestSplitHead(t *testing.T) {
 	webServers(t, func(t *testing.T, arch string) {

@@ -74,9 +74,8 @@ type Source struct {
 func (w *Worker) Serve(src Source) {
 	c := conn{Worker: w, src: src}
 	w.in = w.buf[:0]
-	lingering := c.run()
-	w.Slot.Available()
-	if lingering {
+	defer w.Slot.Available()
+	if lingering := c.run(); lingering {
 		sock.CloseLingering(src.FD, refusalPatience)
 		return
 	}
@@ -117,15 +116,20 @@ func (c *conn) run() (lingering bool) {
 // await waits for the first byte of a request, unless it was read along with
 // the previous one.
 func (c *conn) await() bool {
-	if len(c.in) > 0 {
-		return true
-	}
-	c.Slot.Held()
 	patience := c.KeepAlive
 	if patience == 0 {
 		patience = requestPatience
 	}
-	return c.read(patience) == nil
+	for {
+		c.in = c.in[c.Codec.Skip(c.in):]
+		if len(c.in) > 0 {
+			return true
+		}
+		c.Slot.Held()
+		if c.read(patience) != nil {
+			return false
+		}
+	}
 }
 
 var errClosed = errors.New("the client closed the connection")

@@ -22,6 +22,9 @@ func (r *request) reset() {
 	*r = request{vars: r.vars[:0], head: httpio.Head{ContentLength: -1, Minor: 1}}
 }
 
+// Skip implements httpio.Codec.
+func (r *request) Skip([]byte) int { return 0 }
+
 // Head implements httpio.Codec.
 func (r *request) Head() *httpio.Head { return &r.head }
 

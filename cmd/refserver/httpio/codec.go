@@ -7,6 +7,8 @@ import "errors"
 type Codec interface {
 	// Reset prepares for the next request.
 	Reset()
+	// Skip is how many bytes at the beginning of p belong to no request.
+	Skip(p []byte) int
 	// Decode takes bytes from the beginning of p, the input that was not used
 	// yet, and says how many it used and whether the request is complete. When
 	// it used none, it needs more bytes. The error is an *Error.
@@ -45,6 +47,9 @@ func NewHTTP() Codec { return new(HTTP) }
 
 // Reset implements Codec.
 func (c *HTTP) Reset() { *c = HTTP{OnBody: c.OnBody, own: c.own[:0]} }
+
+// Skip implements Codec: some clients send an empty line after a body.
+func (c *HTTP) Skip(p []byte) int { return skipBlankLines(p) }
 
 // Head implements Codec.
 func (c *HTTP) Head() *Head { return &c.head }

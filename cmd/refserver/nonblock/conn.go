@@ -85,6 +85,9 @@ func (c *Conn) drive() {
 
 // decode uses the input. It reports whether there is more to do.
 func (c *Conn) decode() bool {
+	if c.seq == c.served {
+		c.in = c.in[c.codec.Skip(c.in):]
+	}
 	if len(c.in) > 0 {
 		if c.seq == c.served {
 			c.begin()
