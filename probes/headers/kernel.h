@@ -80,6 +80,7 @@ struct sock_common {
 struct sk_buff {
 	struct sk_buff *prev;
 	struct sock *sk;
+	unsigned int len;
 	char cb[48];
 };
 
@@ -91,9 +92,19 @@ struct sk_buff_head {
 
 struct bpf_local_storage;
 
+typedef struct {
+	int counter;
+} atomic_t;
+
+typedef struct {
+	atomic_t refs;
+} refcount_t;
+
 struct sock {
 	struct sock_common __sk_common;
 	struct sk_buff_head sk_receive_queue;
+	refcount_t sk_wmem_alloc;
+	int sk_sndbuf;
 	int sk_err;
 	__u8 sk_shutdown;
 	__u16 sk_type;

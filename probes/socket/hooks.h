@@ -3,7 +3,7 @@
  * accept and close. The plan that includes this file defines how it finds and
  * makes the connection of a TCP socket:
  *
- *   tcp_find(sk), tcp_create(sk), tcp_forget(sk), tcp_accepted(addr, now, tid)
+ *   tcp_find(sk), tcp_create(sk), tcp_forget(addr), tcp_accepted(addr, now, tid)
  */
 #ifndef LAPWING_HOOKS_H
 #define LAPWING_HOOKS_H
@@ -86,8 +86,8 @@ static __always_inline void tcp_closing(struct sock *sk, int state)
 		c->acked = now;
 	}
 	on_close(c, now, final, error);
-	if (state == TCP_CLOSE)
-		tcp_forget(sk);
+	if (state == TCP_CLOSE && !c->gone)
+		tcp_forget((__u64)sk);
 }
 
 SEC("tp_btf/inet_sock_set_state")
@@ -123,26 +123,30 @@ int BPF_PROG(tcp_segment, struct sock *sk, const struct sk_buff *skb)
 		return 0;
 	bool empty = next == tp->copied_seq;
 	/* Bytes that no segment after the handshake brought came with its end. */
-	if (!empty && !c->in_first)
+	if (!empty && !c->in_first) {
 		c->in_first = c->rec.established;
+		c->in_seq = tp->copied_seq;
+	}
 	on_arrival(c, now, empty, next);
 	return 0;
 }
 
-/* arrival_of finds the arrival of what was just read: copied_seq is the TCP
+/* tcp_arrivals finds when what was just read arrived: copied_seq is the TCP
  * sequence number up to which the receive queue has been read. */
-static __always_inline void arrival_of(struct conn *c, struct in *in, __u32 copied_seq)
+static __always_inline void tcp_arrivals(struct conn *c, struct in *in, __u32 copied_seq)
 {
-	/* The newest arrival may be of bytes behind those that were read. */
-	bool later = c->in_first && (__s32)(c->in_seq - copied_seq) >= 0;
-
-	in->arrived = later ? c->in_before : c->in_first;
-	in->arrived_last = later ? c->in_before : c->in_last;
-	if (!in->arrived && c->mode == MODE_FRESH)
+	if (!c->in_first && c->mode == MODE_FRESH) {
 		/* See tcp_segment: they came with the end of the handshake. */
-		c->in_first = c->in_last = in->arrived = in->arrived_last = c->rec.established;
-	if (!in->arrived_last)
-		in->arrived_last = in->arrived;
+		c->in_first = c->in_last = c->rec.established;
+		c->in_seq = copied_seq - in->n;
+	}
+	arrivals(c, in, copied_seq);
+}
+
+static __always_inline void unix_arrivals(struct conn *c, struct in *in)
+{
+	c->read_total += in->n;
+	arrivals(c, in, c->read_total);
 }
 
 static __always_inline struct file *file_of_fd(long fd)
@@ -276,7 +280,11 @@ static __always_inline void unix_data_ready(struct sock *sk)
 	__u64 now = bpf_ktime_get_ns();
 	struct conn *c = unix_find(sk);
 	if (c) {
-		on_arrival(c, now, sk->sk_receive_queue.qlen <= 1, 0);
+		struct sk_buff *last = BPF_CORE_READ(sk, sk_receive_queue.prev);
+		__u32 seq = c->in_total;
+
+		c->in_total += BPF_CORE_READ(last, len);
+		on_arrival(c, now, sk->sk_receive_queue.qlen <= 1, seq);
 		return;
 	}
 	/* On the client's end: the server is in the middle of its write. */

@@ -34,11 +34,14 @@ __noinline int is_request(__u64 w, __u64 n)
 		return false;
 	if (n < 8)
 		w |= ~0ULL << (n * 8); /* 0xff: not there yet */
+	for (int i = 0; i < 4; i++) /* blank lines in front are let pass */
+		if ((__u8)w == '\r' || (__u8)w == '\n')
+			w = w >> 8 | 0xffULL << 56;
 	for (int i = 0; i < 8; i++, w >>= 8) {
 		__u8 c = w;
 
 		if (c == 0xff)
-			return i > 0;
+			return true;
 		if (c == ' ')
 			return i >= 3;
 		if (c != '-' && (c < 'A' || c > 'Z'))

@@ -179,6 +179,7 @@ static __always_inline bool existing_read(struct conn *c, const struct vec *v, _
 	case EXISTING_ANSWERED:
 		if (begins) {
 			c->mode = MODE_HTTP;
+			c->in_total = c->read_total; /* older bytes were not counted */
 			return true;
 		}
 		if (c->existing == EXISTING_ANSWERED)
@@ -248,15 +249,53 @@ static __always_inline void on_read(struct conn *c, const struct in *in)
 }
 
 /* on_arrival: bytes were queued on the socket; empty tells that none were
- * there before, seq is their TCP sequence number. */
+ * there before, seq numbers the first of them. */
 static __always_inline void on_arrival(struct conn *c, __u64 now, bool empty, __u32 seq)
 {
+	c->in_last = now;
 	if (empty || !c->in_first) {
 		c->in_before = c->in_first;
 		c->in_first = now;
 		c->in_seq = seq;
+		c->marks = 0;
+		return;
 	}
-	c->in_last = now;
+	__u32 at = c->marks;
+	if (at < MARKS_IN) {
+		c->marks_in[at].at = now;
+		c->marks_in[at].seq = seq;
+	}
+	if (at <= MARKS_IN)
+		c->marks = at + 1;
+}
+
+/* arrival_at returns when the byte with number seq arrived, 0 if not known. */
+static __always_inline __u64 arrival_at(struct conn *c, __u32 seq)
+{
+	__u64 at = c->in_first;
+
+	/* The newest arrival may be of bytes behind those that were read. */
+	if (at && (__s32)(c->in_seq - seq) > 0)
+		return c->in_before;
+	for (int i = 0; i < MARKS_IN; i++) {
+		if (i >= c->marks || (__s32)(c->marks_in[i].seq - seq) > 0)
+			return at;
+		at = c->marks_in[i].at;
+	}
+	return c->marks > MARKS_IN ? 0 : at;
+}
+
+/* arrivals finds when the bytes that were just read arrived: those before
+ * number end. */
+static __always_inline void arrivals(struct conn *c, struct in *in, __u32 end)
+{
+	if (!c->marks && (__s32)(c->in_seq - end) < 0) {
+		in->arrived = c->in_first;
+		in->arrived_last = c->in_last;
+		return;
+	}
+	in->arrived = arrival_at(c, end - in->n);
+	in->arrived_last = arrival_at(c, end - 1);
 }
 
 static __always_inline void on_write_enter(struct conn *c, __u64 now)
@@ -418,7 +457,7 @@ static __always_inline void on_write(struct conn *c, const struct out *out)
 	c->short_write = out->error == EAGAIN || (!out->error && v.want > out->n);
 	c->write_exit = out->now;
 	c->told = 0;
-	if (c->rec.marks & MARK_UPGRADED) {
+	if (c->gone || c->rec.marks & MARK_UPGRADED) {
 		hand_out(c, KIND_FINAL);
 		c->mode = MODE_IGNORED;
 	}
@@ -449,10 +488,14 @@ static __always_inline void on_close(struct conn *c, __u64 now, bool final, __u1
 		c->rec.error = error;
 	c->told = 0;
 	c->shut = 1;
-	if (final) {
-		hand_out(c, KIND_FINAL);
-		c->mode = MODE_IGNORED;
+	if (!final)
+		return;
+	if (c->write_enter) {
+		c->gone = 1;
+		return;
 	}
+	hand_out(c, KIND_FINAL);
+	c->mode = MODE_IGNORED;
 }
 
 /* on_idle: nothing was heard of the connection for a while; hand out a

@@ -39,7 +39,7 @@ static __always_inline struct conn *tcp_create(struct sock *sk)
 	return bpf_sk_storage_get(&tcp_conns, sk, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 }
 
-static __always_inline void tcp_forget(struct sock *sk)
+static __always_inline void tcp_forget(__u64 addr)
 {
 	/* The kernel frees the storage with the socket. */
 }
@@ -101,12 +101,11 @@ int BPF_PROG(recv_exit, struct sock *sk, int ret, int flags)
 	struct in in = { .now = bpf_ktime_get_ns(), .n = ret };
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	if (tp) {
-		arrival_of(c, &in, tp->copied_seq);
+		tcp_arrivals(c, &in, tp->copied_seq);
 		if (c->mode == MODE_FRESH)
 			take_accept(c);
 	} else {
-		in.arrived = c->in_first;
-		in.arrived_last = c->in_last;
+		unix_arrivals(c, &in);
 	}
 	on_read(c, &in);
 	return 0;
@@ -180,6 +179,10 @@ int BPF_PROG(send_exit, struct sock *sk, int ret, int flags)
 		out.acked = tp->snd_una == out.end_seq;
 	}
 	on_write(c, &out);
+	/* On unix sockets the entry of a write is seen only once it got past a
+	 * full buffer: what made it full must tell. */
+	if (!tp && sk->sk_wmem_alloc.refs.counter >= sk->sk_sndbuf)
+		c->short_write = 1;
 	c->write_enter = 0;
 	return 0;
 }

@@ -30,7 +30,8 @@ type socketPlanConn struct {
 	EndSeq       uint32
 	AwaitAck     uint8
 	Mode         uint8
-	Pad          [6]uint8
+	Marks        uint8
+	Pad          [5]uint8
 	WriteEnter   uint64
 	WriteExit    uint64
 	LastEnter    uint64
@@ -45,8 +46,17 @@ type socketPlanConn struct {
 	Told         uint8
 	LastByte     uint8
 	Shut         uint8
-	Pad2         [2]uint8
-	Rec          socketPlanRecord
+	Gone         uint8
+	Pad2         uint8
+	InTotal      uint64
+	ReadTotal    uint64
+	MarksIn      [6]struct {
+		_   structs.HostLayout
+		At  uint64
+		Seq uint32
+		Pad uint32
+	}
+	Rec socketPlanRecord
 }
 
 type socketPlanEntry struct {

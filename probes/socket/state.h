@@ -44,6 +44,15 @@ enum existing {
 	EXISTING_ANSWERED,
 };
 
+/* One arrival behind bytes that were not read yet. */
+struct mark_in {
+	__u64 at;
+	__u32 seq;
+	__u32 pad;
+};
+
+#define MARKS_IN 6
+
 struct conn {
 	/* What the network side touches, often on another CPU than the server:
 	 * kept to one cache line. */
@@ -55,7 +64,8 @@ struct conn {
 	__u32 end_seq;   /* TCP sequence number after the response */
 	__u8 await_ack;
 	__u8 mode;
-	__u8 pad[6];
+	__u8 marks; /* used of marks_in; more than MARKS_IN: some were not kept */
+	__u8 pad[5];
 	/* What only the server's calls touch. */
 	__u64 write_enter;   /* a write is in progress since; 0 if none */
 	__u64 write_exit;    /* the last write returned */
@@ -71,7 +81,11 @@ struct conn {
 	__u8 told;        /* a TENTATIVE record was written, nothing happened since */
 	__u8 last_byte;   /* of the head so far */
 	__u8 shut;        /* the server can write no more */
-	__u8 pad2[2];
+	__u8 gone;        /* closed while a write was in progress, which hands out */
+	__u8 pad2;
+	__u64 in_total;   /* unix: bytes that arrived, which number them */
+	__u64 read_total; /* unix: bytes that were read */
+	struct mark_in marks_in[MARKS_IN];
 	struct record rec;
 };
 

@@ -31,11 +31,9 @@ static __always_inline struct conn *tcp_create(struct sock *sk)
 	return bpf_map_lookup_elem(&tcp_conns, &key);
 }
 
-static __always_inline void tcp_forget(struct sock *sk)
+static __always_inline void tcp_forget(__u64 addr)
 {
-	__u64 key = (__u64)sk;
-
-	bpf_map_delete_elem(&tcp_conns, &key);
+	bpf_map_delete_elem(&tcp_conns, &addr);
 }
 
 static __always_inline void tcp_accepted(__u64 addr, __u64 now, __u32 tid)
@@ -88,10 +86,9 @@ static __noinline int read_returned(long fd, long ret)
 		return 0;
 	in.now = bpf_ktime_get_ns();
 	if (tcp) {
-		arrival_of(f.conn, &in, BPF_CORE_READ(tcp, copied_seq));
+		tcp_arrivals(f.conn, &in, BPF_CORE_READ(tcp, copied_seq));
 	} else {
-		in.arrived = f.conn->in_first;
-		in.arrived_last = f.conn->in_last;
+		unix_arrivals(f.conn, &in);
 	}
 	on_read(f.conn, &in);
 	return 0;
@@ -128,6 +125,8 @@ static __noinline int write_returned(long fd, long ret)
 	}
 	on_write(f.conn, &out);
 	f.conn->write_enter = 0;
+	if (tcp && f.conn->gone)
+		tcp_forget((__u64)tcp);
 	return 0;
 }
 
