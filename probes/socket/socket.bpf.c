@@ -102,7 +102,7 @@ int BPF_PROG(recv_exit, struct sock *sk, int ret, int flags)
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	if (tp) {
 		tcp_arrivals(c, &in, tp->copied_seq);
-		if (c->mode == MODE_FRESH)
+		if (c->mode == MODE_FRESH || c->mode == MODE_EXISTING)
 			take_accept(c);
 	} else {
 		unix_arrivals(c, &in);
