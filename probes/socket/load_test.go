@@ -1,23 +1,328 @@
 package socket
 
 import (
+	"cmp"
+	"context"
 	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
-func TestOpenEachPlan(t *testing.T) {
-	for _, plan := range []Plan{PlanSocket, PlanSyscall} {
-		t.Run(string(plan), func(t *testing.T) {
-			p, err := Open(Options{Plan: plan})
-			var v *ebpf.VerifierError
-			if errors.As(err, &v) {
-				t.Logf("%+v", v)
-			}
-			require.NoError(t, err)
-			require.NoError(t, p.Close())
-		})
+// testPlans are the plans that this kernel is known to carry: both, unless the
+// kernel matrix says otherwise.
+func testPlans() []Plan {
+	var plans []Plan
+	for _, p := range strings.Split(cmp.Or(os.Getenv("LAPWING_TEST_PLANS"), "socket,syscall"), ",") {
+		plans = append(plans, Plan(p))
 	}
+	return plans
+}
+
+// forEachPlan runs a test on each plan that the kernel carries.
+func forEachPlan(t *testing.T, test func(*testing.T, Plan)) {
+	for _, p := range testPlans() {
+		t.Run(string(p), func(t *testing.T) { test(t, p) })
+	}
+}
+
+func TestSurveyAgreesWithTheKernel(t *testing.T) {
+	s := TakeSurvey()
+	require.Empty(t, s.Problems)
+	assert.Equal(t, testPlans()[0], s.Chosen)
+	for _, p := range s.Plans {
+		probe, err := Open(Options{Plan: p.Plan})
+		if !slices.Contains(testPlans(), p.Plan) {
+			assert.False(t, p.Works)
+			require.ErrorContains(t, err, p.Why)
+			continue
+		}
+		require.NoError(t, err)
+		assert.True(t, p.Works)
+		assert.Equal(t, p.Plan, probe.Plan().Plan)
+		require.NoError(t, probe.Close())
+	}
+}
+
+func TestEachHookIsUsedOrSaysWhyNot(t *testing.T) {
+	for _, p := range TakeSurvey().Plans {
+		for _, h := range p.Hooks {
+			if !h.Used {
+				assert.NotEmpty(t, h.Why, "%s of plan %s", h.Name, p.Plan)
+			}
+			assert.NotEmpty(t, h.Purpose, "%s of plan %s", h.Name, p.Plan)
+		}
+	}
+}
+
+func TestBadOptions(t *testing.T) {
+	for want, opts := range map[string]Options{
+		"head bytes 63":   {HeadBytes: 63},
+		"head bytes 1025": {HeadBytes: 1025},
+		"power of two":    {RingBytes: 100000},
+		"connections 1":   {Connections: 1},
+		"17 ports":        {Ports: make([]uint16, 17)},
+	} {
+		_, err := Open(opts)
+		assert.ErrorContains(t, err, want)
+	}
+}
+
+// seen keeps what a probe handed out for one local port, as copies.
+type seen struct {
+	port     uint16
+	requests []seenRequest
+}
+
+type seenRequest struct {
+	RecordFields
+	kind Kind
+	head string
+	resp string
+	tail string
+}
+
+func (s *seen) HandleRecord(kind Kind, r Record) {
+	if r.LocalPort != s.port {
+		return
+	}
+	s.requests = append(s.requests, seenRequest{
+		*r.record, kind, string(r.RequestHead()), string(r.ResponseHead()), string(r.ResponseTail())})
+}
+func (s *seen) HandleEvent(Event) {}
+func (s *seen) Tick(time.Time)    {}
+
+// server is an HTTP server in this process; its client's end is here as well.
+func server(t *testing.T, body string) (*httptest.Server, uint16) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		_, _ = io.WriteString(w, body)
+	}))
+	t.Cleanup(s.Close)
+	u, err := url.Parse(s.URL)
+	require.NoError(t, err)
+	port, err := strconv.Atoi(u.Port())
+	require.NoError(t, err)
+	return s, uint16(port)
+}
+
+func get(t *testing.T, url string) {
+	res, err := http.Get(url)
+	require.NoError(t, err)
+	_, err = io.Copy(io.Discard, res.Body)
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+}
+
+// observe opens a probe, runs do, and returns what was seen on the port.
+func observe(t *testing.T, opts Options, port uint16, do func()) *seen {
+	p, err := Open(opts)
+	var refused *ebpf.VerifierError
+	if errors.As(err, &refused) {
+		t.Logf("%+v", refused)
+	}
+	require.NoError(t, err)
+	defer func() { require.NoError(t, p.Close()) }()
+	do()
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	s := &seen{port: port}
+	require.NoError(t, p.Run(ended, s))
+	assert.Zero(t, p.malformed)
+	return s
+}
+
+// finals are the requests in the order of their numbers; a tentative record
+// counts unless the final one came too.
+func (s *seen) finals() []seenRequest {
+	last := map[[2]uint64]seenRequest{}
+	for _, r := range s.requests {
+		last[[2]uint64{r.Conn, uint64(r.Seq)}] = r
+	}
+	var out []seenRequest
+	for _, r := range last {
+		out = append(out, r)
+	}
+	slices.SortFunc(out, func(a, b seenRequest) int { return int(a.Arrived) - int(b.Arrived) })
+	return out
+}
+
+func TestStampsAreInOrder(t *testing.T) {
+	s, port := server(t, "hello")
+	forEachPlan(t, func(t *testing.T, plan Plan) {
+		got := observe(t, Options{Plan: plan}, port, func() {
+			for range 20 {
+				get(t, s.URL+"/a/path")
+			}
+		}).finals()
+		require.Len(t, got, 20)
+		for _, r := range got {
+			assert.LessOrEqual(t, r.Established, r.Arrived)
+			assert.LessOrEqual(t, r.Arrived, r.ReadFirst)
+			assert.LessOrEqual(t, r.ReadFirst, r.ReadLast)
+			assert.LessOrEqual(t, r.ReadLast, r.WriteFirst)
+			assert.LessOrEqual(t, r.WriteFirst, r.WriteLast)
+			assert.EqualValues(t, os.Getpid(), r.Pid)
+			assert.Equal(t, "GET /a/path HTTP/1.1", strings.SplitN(r.head, "\r\n", 2)[0])
+			assert.EqualValues(t, len(r.head), r.RequestBytes)
+		}
+	})
+}
+
+func TestClientEndIsNeverReported(t *testing.T) {
+	s, port := server(t, "hello")
+	forEachPlan(t, func(t *testing.T, plan Plan) {
+		p, err := Open(Options{Plan: plan, Ports: []uint16{port}})
+		require.NoError(t, err)
+		get(t, s.URL)
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		all := &everything{}
+		require.NoError(t, p.Run(ended, all))
+		require.NoError(t, p.Close())
+		assert.NotEmpty(t, all.ports)
+		for _, got := range all.ports {
+			assert.Equal(t, port, got)
+		}
+	})
+}
+
+type everything struct{ ports []uint16 }
+
+func (e *everything) HandleRecord(_ Kind, r Record) { e.ports = append(e.ports, r.LocalPort) }
+func (e *everything) HandleEvent(Event)             {}
+func (e *everything) Tick(time.Time)                {}
+
+func TestHeadBytes(t *testing.T) {
+	s, port := server(t, strings.Repeat("x", 3000))
+	path := "/" + strings.Repeat("p", 1500)
+	forEachPlan(t, func(t *testing.T, plan Plan) {
+		for _, n := range []int{MinHeadBytes, 100, DefaultHeadBytes, MaxHeadBytes} {
+			got := observe(t, Options{Plan: plan, HeadBytes: n}, port, func() { get(t, s.URL+path) }).finals()
+			require.Len(t, got, 1)
+			rounded := (n + 7) &^ 7
+			assert.Len(t, got[0].head, rounded)
+			assert.Len(t, got[0].resp, rounded)
+			assert.Equal(t, "x\r\n0\r\n\r\n", got[0].tail, "the end of a chunked response")
+		}
+	})
+}
+
+func TestPortsLimitTheProbes(t *testing.T) {
+	wanted, port := server(t, "1")
+	other, otherPort := server(t, "2")
+	forEachPlan(t, func(t *testing.T, plan Plan) {
+		call := func() { get(t, wanted.URL); get(t, other.URL) }
+		assert.Len(t, observe(t, Options{Plan: plan, Ports: []uint16{port}}, port, call).finals(), 1)
+		assert.Empty(t, observe(t, Options{Plan: plan, Ports: []uint16{port}}, otherPort, call).finals())
+	})
+}
+
+// TestFullRingIsCounted lets nobody read: what does not fit is lost, and every
+// loss is counted.
+func TestFullRingIsCounted(t *testing.T) {
+	const sent = 600
+	s, port := server(t, strings.Repeat("x", 1000))
+	forEachPlan(t, func(t *testing.T, plan Plan) {
+		p, err := Open(Options{Plan: plan, RingBytes: 1 << 16, Ports: []uint16{port}})
+		require.NoError(t, err)
+		http.DefaultClient.CloseIdleConnections()
+		for range sent {
+			get(t, s.URL)
+		}
+		http.DefaultClient.CloseIdleConnections()
+		require.Eventually(t, func() bool {
+			stats, err := p.Stats()
+			return err == nil && stats.Final+stats.LostRing == sent
+		}, 10*time.Second, 10*time.Millisecond)
+		stats, err := p.Stats()
+		require.NoError(t, err)
+		assert.NotZero(t, stats.LostRing)
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		got := &seen{port: port}
+		require.NoError(t, p.Run(ended, got))
+		require.NoError(t, p.Close())
+		assert.EqualValues(t, stats.Final, len(got.finals()))
+	})
+}
+
+// TestQuietConnectionIsHandedOut keeps a connection open and silent behind its
+// request, which must come within a second all the same.
+func TestQuietConnectionIsHandedOut(t *testing.T) {
+	s, port := server(t, "hello")
+	forEachPlan(t, func(t *testing.T, plan Plan) {
+		p, err := Open(Options{Plan: plan, Ports: []uint16{port}})
+		require.NoError(t, err)
+		conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
+		require.NoError(t, err)
+		_, err = conn.Write([]byte("GET /quiet HTTP/1.1\r\nHost: x\r\n\r\n"))
+		require.NoError(t, err)
+		_, err = conn.Read(make([]byte, 1000))
+		require.NoError(t, err)
+
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		first := &firstRecord{cancel: cancel}
+		started := time.Now()
+		require.NoError(t, p.Run(ctx, first))
+		require.NoError(t, p.Close())
+		require.NoError(t, conn.Close())
+		assert.Equal(t, Tentative, first.kind)
+		assert.Less(t, time.Since(started), 15*time.Second, "handed out by the sweep, not at the end")
+	})
+}
+
+type firstRecord struct {
+	cancel context.CancelFunc
+	kind   Kind
+}
+
+func (f *firstRecord) HandleRecord(k Kind, _ Record) {
+	if f.kind == 0 {
+		f.kind = k
+	}
+	f.cancel()
+}
+func (f *firstRecord) HandleEvent(Event) {}
+func (f *firstRecord) Tick(time.Time)    {}
+
+// TestCloseLeavesNothingAttached looks for the programs by the numbers that
+// the kernel gave them.
+func TestCloseLeavesNothingAttached(t *testing.T) {
+	forEachPlan(t, func(t *testing.T, plan Plan) {
+		p, err := Open(Options{Plan: plan})
+		require.NoError(t, err)
+		var ids []ebpf.ProgramID
+		for _, prog := range p.coll.Programs {
+			info, err := prog.Info()
+			require.NoError(t, err)
+			id, ok := info.ID()
+			require.True(t, ok)
+			ids = append(ids, id)
+		}
+		require.NotEmpty(t, ids)
+		require.NoError(t, p.Close())
+		for _, id := range ids {
+			assert.Eventually(t, func() bool {
+				prog, err := ebpf.NewProgramFromID(id)
+				if err == nil {
+					_ = prog.Close()
+				}
+				return errors.Is(err, os.ErrNotExist)
+			}, 5*time.Second, 10*time.Millisecond)
+		}
+	})
 }
