@@ -57,7 +57,7 @@ func Main() {
 	if os.Getenv(roleVariable) == "" {
 		return
 	}
-	// The stamps must not wait for the collector; a run is short.
+	// A thread in a stamped call cannot be stopped for a collection.
 	debug.SetGCPercent(-1)
 	if err := serve(os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "peer:", err)
@@ -213,7 +213,10 @@ func startChild(s setup, files []*os.File) (*child, error) {
 		return nil, fmt.Errorf("find the test binary: %w", err)
 	}
 	c := &child{cmd: exec.Command(self)}
-	c.cmd.Env = append(os.Environ(), roleVariable+"=1", "GOMAXPROCS=16")
+	c.cmd.Env = append(os.Environ(), roleVariable+"=1",
+		// Threads in stamped calls count as running: there must be room for
+		// others, and no signals to preempt them.
+		"GOMAXPROCS=16", "GODEBUG=asyncpreemptoff=1")
 	c.cmd.ExtraFiles = files
 	c.cmd.Stderr = &c.err
 	if c.stdin, err = c.cmd.StdinPipe(); err != nil {

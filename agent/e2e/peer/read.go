@@ -64,8 +64,7 @@ func (t *thread) look(s Step, fd int) error {
 		flags = unix.MSG_DONTWAIT
 	}
 	err := t.stamped(s, func() (int, error) {
-		n, _, err := unix.Recvfrom(fd, t.buf[:max(s.Size, 1)], flags)
-		return n, err
+		return plain(unix.SYS_RECVFROM, fd, t.buf[:max(s.Size, 1)], flags)
 	})
 	if s.Op == OpPeek {
 		return err
@@ -74,31 +73,4 @@ func (t *thread) look(s Step, fd int) error {
 		return fmt.Errorf("a read that should have found nothing: %w", err)
 	}
 	return nil
-}
-
-// receive reads by the chosen system call.
-func receive(via string, fd int, b []byte) (int, error) {
-	switch via {
-	case ViaPlain:
-		return unix.Read(fd, b)
-	case ViaSocket:
-		n, _, err := unix.Recvfrom(fd, b, 0)
-		return n, err
-	case ViaVector:
-		return unix.Readv(fd, halves(b))
-	case ViaMessage:
-		n, _, _, _, err := unix.RecvmsgBuffers(fd, halves(b), nil, 0)
-		return n, err
-	case ViaBatch:
-		return batch(unix.SYS_RECVMMSG, fd, b)
-	}
-	return 0, fmt.Errorf("unknown system call family %q", via)
-}
-
-// halves splits a buffer, so that a vectored call has more than one part.
-func halves(b []byte) [][]byte {
-	if len(b) < 2 {
-		return [][]byte{b}
-	}
-	return [][]byte{b[:len(b)/2], b[len(b)/2:]}
 }

@@ -18,6 +18,9 @@ type thread struct {
 	tid    int
 	stamps Stamps
 	buf    []byte
+
+	at      int              // the step that is played
+	sources map[int]*os.File // what steps send from
 }
 
 // bufferBytes is how much a read asks for when the script does not say.
@@ -29,9 +32,13 @@ func (p *process) run(steps []Step) (stamps Stamps, waited int64, err error) {
 	// Not unlocked: a thread with a priority of its own must not be reused.
 	runtime.LockOSThread()
 	setRealtime()
-	t := &thread{process: p, tid: unix.Gettid(), buf: make([]byte, bufferBytes)}
+	t := &thread{process: p, tid: unix.Gettid(), buf: make([]byte, bufferBytes), sources: make(map[int]*os.File)}
+	if err := t.prepare(steps); err != nil {
+		return nil, 0, err
+	}
 	before := runDelay()
 	for i, s := range steps {
+		t.at = i
 		if err := t.step(s); err != nil {
 			return t.stamps, 0, fmt.Errorf("step %d (%s %q): %w", i, s.Op, s.Label, err)
 		}
@@ -121,7 +128,7 @@ func (t *thread) stamped(s Step, call func() (int, error)) error {
 
 func (t *thread) accept(s Step) error {
 	return t.stamped(s, func() (int, error) {
-		fd, _, err := unix.Accept4(t.listener, unix.SOCK_CLOEXEC)
+		fd, err := accept(t.listener)
 		if err == nil {
 			t.set(s.Slot, fd)
 		}
@@ -194,12 +201,11 @@ func runDelay() int64 {
 	return n
 }
 
-// sleep sleeps on the kernel's timer, not on the Go scheduler's.
+// sleep sleeps for the time from now.
 func sleep(d time.Duration) error {
-	until := unix.NsecToTimespec(now() + int64(d))
+	until := now() + int64(d)
 	for {
-		err := unix.ClockNanosleep(unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, &until, nil)
-		if !errors.Is(err, unix.EINTR) {
+		if err := sleepUntil(until); !errors.Is(err, unix.EINTR) {
 			return err
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -76,70 +75,18 @@ func awaitRoom(fd int) error {
 	}
 }
 
-// send writes by the chosen system call.
-func send(via string, fd int, b []byte) (int, error) {
-	switch via {
-	case ViaPlain:
-		return unix.Write(fd, b)
-	case ViaSocket:
-		return sendto(fd, b)
-	case ViaVector:
-		return unix.Writev(fd, halves(b))
-	case ViaMessage:
-		return unix.SendmsgBuffers(fd, halves(b), nil, nil, 0)
-	case ViaBatch:
-		return batch(unix.SYS_SENDMMSG, fd, b)
-	}
-	return 0, fmt.Errorf("unknown system call family %q", via)
-}
-
-// sendto is send(2) with its count, which the unix package does not return.
-func sendto(fd int, b []byte) (int, error) {
-	n, _, errno := unix.Syscall6(unix.SYS_SENDTO, uintptr(fd),
-		uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), 0, 0, 0)
-	if errno != 0 {
-		return 0, errno
-	}
-	return int(n), nil
-}
-
-// mmsghdr is the kernel's struct mmsghdr; Go pads its end as C does.
-type mmsghdr struct {
-	head unix.Msghdr
-	n    uint32
-}
-
-// batch makes one recvmmsg or sendmmsg of a single message.
-func batch(call uintptr, fd int, b []byte) (int, error) {
-	iov := unix.Iovec{Base: &b[0]}
-	iov.SetLen(len(b))
-	msg := mmsghdr{head: unix.Msghdr{Iov: &iov}}
-	msg.head.SetIovlen(1)
-	_, _, errno := unix.Syscall6(call, uintptr(fd), uintptr(unsafe.Pointer(&msg)), 1, 0, 0, 0)
-	if errno != 0 {
-		return 0, errno
-	}
-	return int(msg.n), nil
-}
-
 // sendFrom hands the data over without passing it through a write: from a file
 // by sendfile, or from a pipe by splice.
 func (t *thread) sendFrom(s Step, fd int) error {
-	from, err := t.source(s)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = from.Close() }()
+	from := int(t.sources[t.at].Fd())
 	for left := len(s.payload()); left > 0; {
 		n := 0
 		err := t.stamped(s, func() (int, error) {
 			var err error
 			if s.Op == OpSplice {
-				var moved int64
-				moved, err = unix.Splice(int(from.Fd()), nil, fd, nil, left, 0)
-				n = int(moved)
+				n, err = splice(fd, from, left)
 			} else {
-				n, err = unix.Sendfile(fd, int(from.Fd()), nil, left)
+				n, err = sendfile(fd, from, left)
 			}
 			return n, err
 		})
@@ -154,8 +101,24 @@ func (t *thread) sendFrom(s Step, fd int) error {
 	return nil
 }
 
+// prepare makes what the steps of a script send from, so that making it is not
+// among what they take.
+func (t *thread) prepare(steps []Step) error {
+	for i, s := range steps {
+		if s.Op != OpSendfile && s.Op != OpSplice {
+			continue
+		}
+		f, err := s.source()
+		if err != nil {
+			return fmt.Errorf("data of step %d: %w", i, err)
+		}
+		t.sources[i] = f
+	}
+	return nil
+}
+
 // source is a file, or the read end of a pipe, that holds the step's data.
-func (t *thread) source(s Step) (*os.File, error) {
+func (s Step) source() (*os.File, error) {
 	data := s.payload()
 	if s.Op == OpSplice {
 		var ends [2]int
