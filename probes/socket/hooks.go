@@ -57,7 +57,7 @@ func commonHooks() []hook {
 }
 
 var (
-	readCalls  = []string{"read", "readv", "recvfrom", "recvmsg", "recvmmsg"}
+	readCalls  = []string{"read", "readv", "recvfrom", "recvmsg", "recvmmsg", "splice"}
 	writeCalls = []string{"write", "writev", "sendto", "sendmsg", "sendmmsg", "sendfile64", "splice"}
 )
 
@@ -70,7 +70,7 @@ func socketHooks() []hook {
 		optional(sendEnter, "the entry of the write system calls is used instead"),
 	}
 	for _, call := range writeCalls {
-		hooks = append(hooks, unless(syscallHook(call+"_enter", "sys_enter_"+call, "write_first"), "send_enter"))
+		hooks = append(hooks, unless(syscallHook("call_enter", "sys_enter_"+call, "write_first"), "send_enter"))
 	}
 	hooks = append(hooks, iterHook("idle_tcp", "bpf_sk_storage_map", "hands out requests of quiet connections"))
 	return append(hooks, commonHooks()...)
@@ -95,11 +95,11 @@ func seesSendfile(h hook) hook {
 func syscallHooks() []hook {
 	var hooks []hook
 	for _, call := range readCalls {
-		hooks = append(hooks, syscallHook(call+"_exit", "sys_exit_"+call, "read_first, read_last"))
+		hooks = append(hooks, syscallHook("read_exit", "sys_exit_"+call, "read_first, read_last"))
 	}
 	for _, call := range writeCalls {
-		hooks = append(hooks, syscallHook(call+"_enter", "sys_enter_"+call, "write_first"),
-			syscallHook(call+"_exit", "sys_exit_"+call, "write_last"))
+		hooks = append(hooks, syscallHook("write_enter", "sys_enter_"+call, "write_first"),
+			syscallHook("write_exit", "sys_exit_"+call, "write_last"))
 	}
 	readable := hook{program: "readable", name: "fentry/sock_def_readable", purpose: "arrived (unix)", has: function("sock_def_readable")}
 	hooks = append(hooks,

@@ -122,7 +122,9 @@ int BPF_PROG(send_enter, struct sock *sk)
 	return 0;
 }
 
-static __always_inline int call_enter(void)
+/* Attached to the entry of each system call that can write to a socket. */
+SEC("tracepoint/syscalls/sys_enter_write")
+int call_enter(void *ctx)
 {
 	struct task_struct *t = bpf_get_current_task_btf();
 	struct entry *e = bpf_task_storage_get(&entries, t, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
@@ -133,18 +135,6 @@ static __always_inline int call_enter(void)
 	}
 	return 0;
 }
-
-#define CALL_ENTER(name) \
-	SEC("tracepoint/syscalls/sys_enter_" #name) \
-	int name##_enter(void *ctx) { return call_enter(); }
-
-CALL_ENTER(write)
-CALL_ENTER(writev)
-CALL_ENTER(sendto)
-CALL_ENTER(sendmsg)
-CALL_ENTER(sendmmsg)
-CALL_ENTER(sendfile64)
-CALL_ENTER(splice)
 
 /* enter_of returns when the write that now returns was entered. */
 static __always_inline __u64 enter_of(struct conn *c)

@@ -185,48 +185,42 @@ const (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	socketPlanMapAccepts          = "accepts"
-	socketPlanMapBlank            = "blank"
-	socketPlanMapEntries          = "entries"
-	socketPlanMapListening        = "listening"
-	socketPlanMapNumbers          = "numbers"
-	socketPlanMapRecords          = "records"
-	socketPlanMapScratch          = "scratch"
-	socketPlanMapStats            = "stats"
-	socketPlanMapTcpConns         = "tcp_conns"
-	socketPlanMapUnixConns        = "unix_conns"
-	socketPlanProgAccept4Exit     = "accept4_exit"
-	socketPlanProgAcceptExit      = "accept_exit"
-	socketPlanProgCloseEnter      = "close_enter"
-	socketPlanProgDataReady       = "data_ready"
-	socketPlanProgIdleElem        = "idle_elem"
-	socketPlanProgIdleTcp         = "idle_tcp"
-	socketPlanProgRecvExit        = "recv_exit"
-	socketPlanProgSendEnter       = "send_enter"
-	socketPlanProgSendExit        = "send_exit"
-	socketPlanProgSendfile64Enter = "sendfile64_enter"
-	socketPlanProgSendmmsgEnter   = "sendmmsg_enter"
-	socketPlanProgSendmsgEnter    = "sendmsg_enter"
-	socketPlanProgSendtoEnter     = "sendto_enter"
-	socketPlanProgShutdownEnter   = "shutdown_enter"
-	socketPlanProgSpliceEnter     = "splice_enter"
-	socketPlanProgTcpExisting     = "tcp_existing"
-	socketPlanProgTcpListening    = "tcp_listening"
-	socketPlanProgTcpSegment      = "tcp_segment"
-	socketPlanProgTcpState        = "tcp_state"
-	socketPlanProgUnixExisting    = "unix_existing"
-	socketPlanProgWriteEnter      = "write_enter"
-	socketPlanProgWritevEnter     = "writev_enter"
-	socketPlanVarHeadBytes        = "head_bytes"
-	socketPlanVarIdleNs           = "idle_ns"
-	socketPlanVarMentionKind      = "mention_kind"
-	socketPlanVarMentionMark      = "mention_mark"
-	socketPlanVarMentionReason    = "mention_reason"
-	socketPlanVarMentionStat      = "mention_stat"
-	socketPlanVarNoteEntry        = "note_entry"
-	socketPlanVarOnlyPorts        = "only_ports"
-	socketPlanVarOnlyPortsLen     = "only_ports_len"
-	socketPlanVarWakeBytes        = "wake_bytes"
+	socketPlanMapAccepts        = "accepts"
+	socketPlanMapBlank          = "blank"
+	socketPlanMapEntries        = "entries"
+	socketPlanMapListening      = "listening"
+	socketPlanMapNumbers        = "numbers"
+	socketPlanMapRecords        = "records"
+	socketPlanMapScratch        = "scratch"
+	socketPlanMapStats          = "stats"
+	socketPlanMapTcpConns       = "tcp_conns"
+	socketPlanMapUnixConns      = "unix_conns"
+	socketPlanProgAccept4Exit   = "accept4_exit"
+	socketPlanProgAcceptExit    = "accept_exit"
+	socketPlanProgCallEnter     = "call_enter"
+	socketPlanProgCloseEnter    = "close_enter"
+	socketPlanProgDataReady     = "data_ready"
+	socketPlanProgIdleElem      = "idle_elem"
+	socketPlanProgIdleTcp       = "idle_tcp"
+	socketPlanProgRecvExit      = "recv_exit"
+	socketPlanProgSendEnter     = "send_enter"
+	socketPlanProgSendExit      = "send_exit"
+	socketPlanProgShutdownEnter = "shutdown_enter"
+	socketPlanProgTcpExisting   = "tcp_existing"
+	socketPlanProgTcpListening  = "tcp_listening"
+	socketPlanProgTcpSegment    = "tcp_segment"
+	socketPlanProgTcpState      = "tcp_state"
+	socketPlanProgUnixExisting  = "unix_existing"
+	socketPlanVarHeadBytes      = "head_bytes"
+	socketPlanVarIdleNs         = "idle_ns"
+	socketPlanVarMentionKind    = "mention_kind"
+	socketPlanVarMentionMark    = "mention_mark"
+	socketPlanVarMentionReason  = "mention_reason"
+	socketPlanVarMentionStat    = "mention_stat"
+	socketPlanVarNoteEntry      = "note_entry"
+	socketPlanVarOnlyPorts      = "only_ports"
+	socketPlanVarOnlyPortsLen   = "only_ports_len"
+	socketPlanVarWakeBytes      = "wake_bytes"
 )
 
 // loadSocketPlan returns the embedded CollectionSpec for socketPlan.
@@ -271,28 +265,22 @@ type socketPlanSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type socketPlanProgramSpecs struct {
-	Accept4Exit     *ebpf.ProgramSpec `ebpf:"accept4_exit"`
-	AcceptExit      *ebpf.ProgramSpec `ebpf:"accept_exit"`
-	CloseEnter      *ebpf.ProgramSpec `ebpf:"close_enter"`
-	DataReady       *ebpf.ProgramSpec `ebpf:"data_ready"`
-	IdleElem        *ebpf.ProgramSpec `ebpf:"idle_elem"`
-	IdleTcp         *ebpf.ProgramSpec `ebpf:"idle_tcp"`
-	RecvExit        *ebpf.ProgramSpec `ebpf:"recv_exit"`
-	SendEnter       *ebpf.ProgramSpec `ebpf:"send_enter"`
-	SendExit        *ebpf.ProgramSpec `ebpf:"send_exit"`
-	Sendfile64Enter *ebpf.ProgramSpec `ebpf:"sendfile64_enter"`
-	SendmmsgEnter   *ebpf.ProgramSpec `ebpf:"sendmmsg_enter"`
-	SendmsgEnter    *ebpf.ProgramSpec `ebpf:"sendmsg_enter"`
-	SendtoEnter     *ebpf.ProgramSpec `ebpf:"sendto_enter"`
-	ShutdownEnter   *ebpf.ProgramSpec `ebpf:"shutdown_enter"`
-	SpliceEnter     *ebpf.ProgramSpec `ebpf:"splice_enter"`
-	TcpExisting     *ebpf.ProgramSpec `ebpf:"tcp_existing"`
-	TcpListening    *ebpf.ProgramSpec `ebpf:"tcp_listening"`
-	TcpSegment      *ebpf.ProgramSpec `ebpf:"tcp_segment"`
-	TcpState        *ebpf.ProgramSpec `ebpf:"tcp_state"`
-	UnixExisting    *ebpf.ProgramSpec `ebpf:"unix_existing"`
-	WriteEnter      *ebpf.ProgramSpec `ebpf:"write_enter"`
-	WritevEnter     *ebpf.ProgramSpec `ebpf:"writev_enter"`
+	Accept4Exit   *ebpf.ProgramSpec `ebpf:"accept4_exit"`
+	AcceptExit    *ebpf.ProgramSpec `ebpf:"accept_exit"`
+	CallEnter     *ebpf.ProgramSpec `ebpf:"call_enter"`
+	CloseEnter    *ebpf.ProgramSpec `ebpf:"close_enter"`
+	DataReady     *ebpf.ProgramSpec `ebpf:"data_ready"`
+	IdleElem      *ebpf.ProgramSpec `ebpf:"idle_elem"`
+	IdleTcp       *ebpf.ProgramSpec `ebpf:"idle_tcp"`
+	RecvExit      *ebpf.ProgramSpec `ebpf:"recv_exit"`
+	SendEnter     *ebpf.ProgramSpec `ebpf:"send_enter"`
+	SendExit      *ebpf.ProgramSpec `ebpf:"send_exit"`
+	ShutdownEnter *ebpf.ProgramSpec `ebpf:"shutdown_enter"`
+	TcpExisting   *ebpf.ProgramSpec `ebpf:"tcp_existing"`
+	TcpListening  *ebpf.ProgramSpec `ebpf:"tcp_listening"`
+	TcpSegment    *ebpf.ProgramSpec `ebpf:"tcp_segment"`
+	TcpState      *ebpf.ProgramSpec `ebpf:"tcp_state"`
+	UnixExisting  *ebpf.ProgramSpec `ebpf:"unix_existing"`
 }
 
 // socketPlanMapSpecs contains maps before they are loaded into the kernel.
@@ -394,34 +382,29 @@ type socketPlanVariables struct {
 //
 // It can be passed to loadSocketPlanObjects or ebpf.CollectionSpec.LoadAndAssign.
 type socketPlanPrograms struct {
-	Accept4Exit     *ebpf.Program `ebpf:"accept4_exit"`
-	AcceptExit      *ebpf.Program `ebpf:"accept_exit"`
-	CloseEnter      *ebpf.Program `ebpf:"close_enter"`
-	DataReady       *ebpf.Program `ebpf:"data_ready"`
-	IdleElem        *ebpf.Program `ebpf:"idle_elem"`
-	IdleTcp         *ebpf.Program `ebpf:"idle_tcp"`
-	RecvExit        *ebpf.Program `ebpf:"recv_exit"`
-	SendEnter       *ebpf.Program `ebpf:"send_enter"`
-	SendExit        *ebpf.Program `ebpf:"send_exit"`
-	Sendfile64Enter *ebpf.Program `ebpf:"sendfile64_enter"`
-	SendmmsgEnter   *ebpf.Program `ebpf:"sendmmsg_enter"`
-	SendmsgEnter    *ebpf.Program `ebpf:"sendmsg_enter"`
-	SendtoEnter     *ebpf.Program `ebpf:"sendto_enter"`
-	ShutdownEnter   *ebpf.Program `ebpf:"shutdown_enter"`
-	SpliceEnter     *ebpf.Program `ebpf:"splice_enter"`
-	TcpExisting     *ebpf.Program `ebpf:"tcp_existing"`
-	TcpListening    *ebpf.Program `ebpf:"tcp_listening"`
-	TcpSegment      *ebpf.Program `ebpf:"tcp_segment"`
-	TcpState        *ebpf.Program `ebpf:"tcp_state"`
-	UnixExisting    *ebpf.Program `ebpf:"unix_existing"`
-	WriteEnter      *ebpf.Program `ebpf:"write_enter"`
-	WritevEnter     *ebpf.Program `ebpf:"writev_enter"`
+	Accept4Exit   *ebpf.Program `ebpf:"accept4_exit"`
+	AcceptExit    *ebpf.Program `ebpf:"accept_exit"`
+	CallEnter     *ebpf.Program `ebpf:"call_enter"`
+	CloseEnter    *ebpf.Program `ebpf:"close_enter"`
+	DataReady     *ebpf.Program `ebpf:"data_ready"`
+	IdleElem      *ebpf.Program `ebpf:"idle_elem"`
+	IdleTcp       *ebpf.Program `ebpf:"idle_tcp"`
+	RecvExit      *ebpf.Program `ebpf:"recv_exit"`
+	SendEnter     *ebpf.Program `ebpf:"send_enter"`
+	SendExit      *ebpf.Program `ebpf:"send_exit"`
+	ShutdownEnter *ebpf.Program `ebpf:"shutdown_enter"`
+	TcpExisting   *ebpf.Program `ebpf:"tcp_existing"`
+	TcpListening  *ebpf.Program `ebpf:"tcp_listening"`
+	TcpSegment    *ebpf.Program `ebpf:"tcp_segment"`
+	TcpState      *ebpf.Program `ebpf:"tcp_state"`
+	UnixExisting  *ebpf.Program `ebpf:"unix_existing"`
 }
 
 func (p *socketPlanPrograms) Close() error {
 	return _SocketPlanClose(
 		p.Accept4Exit,
 		p.AcceptExit,
+		p.CallEnter,
 		p.CloseEnter,
 		p.DataReady,
 		p.IdleElem,
@@ -429,19 +412,12 @@ func (p *socketPlanPrograms) Close() error {
 		p.RecvExit,
 		p.SendEnter,
 		p.SendExit,
-		p.Sendfile64Enter,
-		p.SendmmsgEnter,
-		p.SendmsgEnter,
-		p.SendtoEnter,
 		p.ShutdownEnter,
-		p.SpliceEnter,
 		p.TcpExisting,
 		p.TcpListening,
 		p.TcpSegment,
 		p.TcpState,
 		p.UnixExisting,
-		p.WriteEnter,
-		p.WritevEnter,
 	)
 }
 

@@ -73,7 +73,7 @@ static __always_inline void find_fd(struct found *f, long fd)
 		f->conn = NULL;
 }
 
-static __noinline int read_returned(long fd, long ret)
+static __always_inline int read_returned(long fd, long ret)
 {
 	struct in in = { .n = ret };
 	struct found f;
@@ -94,17 +94,7 @@ static __noinline int read_returned(long fd, long ret)
 	return 0;
 }
 
-static __always_inline int write_entered(long fd)
-{
-	struct found f;
-
-	find_fd(&f, fd);
-	if (f.conn)
-		on_write_enter(f.conn, bpf_ktime_get_ns());
-	return 0;
-}
-
-static __noinline int write_returned(long fd, long ret)
+static __always_inline int write_returned(long fd, long ret)
 {
 	struct out out = {};
 	struct found f;
@@ -136,9 +126,9 @@ static __always_inline struct pt_regs *registers(void)
 }
 
 /* messages_bytes adds up what recvmmsg and sendmmsg say of each message. */
-static __always_inline long messages_bytes(long n)
+static __always_inline long messages_bytes(struct pt_regs *regs, long n)
 {
-	struct mmsghdr *msgs = (void *)SYSCALL_ARG1(registers());
+	struct mmsghdr *msgs = (void *)SYSCALL_ARG1(regs);
 	long sum = 0;
 
 	for (int i = 0; i < 8 && i < n; i++) {
@@ -150,55 +140,51 @@ static __always_inline long messages_bytes(long n)
 	return sum;
 }
 
-#define READ_EXIT(name, bytes, peek) \
-	SEC("tracepoint/syscalls/sys_exit_" #name) \
-	int name##_exit(struct trace_event_raw_sys_exit *ctx) \
-	{ \
-		struct pt_regs *regs = registers(); \
-		\
-		return ctx->ret <= 0 || (peek) & MSG_PEEK ? 0 : read_returned((__s32)SYSCALL_ARG0(regs), bytes); \
-	}
+/* Each of the three programs below is attached to all system calls of its
+ * kind: the kernel checks it once, and the calls differ in little. */
 
-READ_EXIT(read, ctx->ret, 0)
-READ_EXIT(readv, ctx->ret, 0)
-READ_EXIT(recvfrom, ctx->ret, SYSCALL_ARG3(regs))
-READ_EXIT(recvmsg, ctx->ret, SYSCALL_ARG2(regs))
-READ_EXIT(recvmmsg, messages_bytes(ctx->ret), SYSCALL_ARG3(regs))
-
-/* fd is the number of the argument that names the socket written to. */
-#define WRITE(name, fd, bytes) \
-	SEC("tracepoint/syscalls/sys_enter_" #name) \
-	int name##_enter(struct trace_event_raw_sys_enter *ctx) \
-	{ \
-		return write_entered((__s32)ctx->args[fd]); \
-	} \
-	SEC("tracepoint/syscalls/sys_exit_" #name) \
-	int name##_exit(struct trace_event_raw_sys_exit *ctx) \
-	{ \
-		return write_returned((__s32)SYSCALL_ARG##fd(registers()), bytes); \
-	}
-
-WRITE(write, 0, ctx->ret)
-WRITE(writev, 0, ctx->ret)
-WRITE(sendto, 0, ctx->ret)
-WRITE(sendmsg, 0, ctx->ret)
-WRITE(sendmmsg, 0, ctx->ret > 0 ? messages_bytes(ctx->ret) : ctx->ret)
-WRITE(sendfile64, 0, ctx->ret)
-
-/* splice moves bytes from a socket to a pipe or from a pipe to a socket. */
-SEC("tracepoint/syscalls/sys_enter_splice")
-int splice_enter(struct trace_event_raw_sys_enter *ctx)
-{
-	return write_entered((__s32)ctx->args[2]);
-}
-
-SEC("tracepoint/syscalls/sys_exit_splice")
-int splice_exit(struct trace_event_raw_sys_exit *ctx)
+SEC("tracepoint/syscalls/sys_exit_read")
+int read_exit(struct trace_event_raw_sys_exit *ctx)
 {
 	struct pt_regs *regs = registers();
+	long nr = SYSCALL_NR(regs), bytes = ctx->ret;
+	__u64 flags = 0;
 
-	write_returned((__s32)SYSCALL_ARG2(regs), ctx->ret);
-	return read_returned((__s32)SYSCALL_ARG0(regs), ctx->ret);
+	if (bytes <= 0)
+		return 0;
+	if (nr == NR_recvfrom || nr == NR_recvmmsg)
+		flags = SYSCALL_ARG3(regs);
+	else if (nr == NR_recvmsg)
+		flags = SYSCALL_ARG2(regs);
+	if (flags & MSG_PEEK)
+		return 0;
+	if (nr == NR_recvmmsg)
+		bytes = messages_bytes(regs, bytes);
+	return read_returned((__s32)SYSCALL_ARG0(regs), bytes);
+}
+
+/* The socket that splice writes to is its third argument. */
+SEC("tracepoint/syscalls/sys_enter_write")
+int write_enter(void *ctx)
+{
+	struct pt_regs *regs = registers();
+	struct found f;
+
+	find_fd(&f, (__s32)(SYSCALL_NR(regs) == NR_splice ? SYSCALL_ARG2(regs) : SYSCALL_ARG0(regs)));
+	if (f.conn)
+		on_write_enter(f.conn, bpf_ktime_get_ns());
+	return 0;
+}
+
+SEC("tracepoint/syscalls/sys_exit_write")
+int write_exit(struct trace_event_raw_sys_exit *ctx)
+{
+	struct pt_regs *regs = registers();
+	long nr = SYSCALL_NR(regs), bytes = ctx->ret;
+
+	if (nr == NR_sendmmsg && bytes > 0)
+		bytes = messages_bytes(regs, bytes);
+	return write_returned((__s32)(nr == NR_splice ? SYSCALL_ARG2(regs) : SYSCALL_ARG0(regs)), bytes);
 }
 
 /* Arrivals on unix sockets: the tracepoint since 6.3, before that the function

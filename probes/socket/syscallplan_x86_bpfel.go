@@ -16,54 +16,38 @@ import (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	syscallPlanMapBlank            = "blank"
-	syscallPlanMapListening        = "listening"
-	syscallPlanMapNumbers          = "numbers"
-	syscallPlanMapRecords          = "records"
-	syscallPlanMapScratch          = "scratch"
-	syscallPlanMapStats            = "stats"
-	syscallPlanMapTcpConns         = "tcp_conns"
-	syscallPlanMapUnixConns        = "unix_conns"
-	syscallPlanProgAccept4Exit     = "accept4_exit"
-	syscallPlanProgAcceptExit      = "accept_exit"
-	syscallPlanProgCloseEnter      = "close_enter"
-	syscallPlanProgDataReady       = "data_ready"
-	syscallPlanProgIdleElem        = "idle_elem"
-	syscallPlanProgReadExit        = "read_exit"
-	syscallPlanProgReadable        = "readable"
-	syscallPlanProgReadvExit       = "readv_exit"
-	syscallPlanProgRecvfromExit    = "recvfrom_exit"
-	syscallPlanProgRecvmmsgExit    = "recvmmsg_exit"
-	syscallPlanProgRecvmsgExit     = "recvmsg_exit"
-	syscallPlanProgSendfile64Enter = "sendfile64_enter"
-	syscallPlanProgSendfile64Exit  = "sendfile64_exit"
-	syscallPlanProgSendmmsgEnter   = "sendmmsg_enter"
-	syscallPlanProgSendmmsgExit    = "sendmmsg_exit"
-	syscallPlanProgSendmsgEnter    = "sendmsg_enter"
-	syscallPlanProgSendmsgExit     = "sendmsg_exit"
-	syscallPlanProgSendtoEnter     = "sendto_enter"
-	syscallPlanProgSendtoExit      = "sendto_exit"
-	syscallPlanProgShutdownEnter   = "shutdown_enter"
-	syscallPlanProgSpliceEnter     = "splice_enter"
-	syscallPlanProgSpliceExit      = "splice_exit"
-	syscallPlanProgTcpExisting     = "tcp_existing"
-	syscallPlanProgTcpListening    = "tcp_listening"
-	syscallPlanProgTcpSegment      = "tcp_segment"
-	syscallPlanProgTcpState        = "tcp_state"
-	syscallPlanProgUnixExisting    = "unix_existing"
-	syscallPlanProgWriteEnter      = "write_enter"
-	syscallPlanProgWriteExit       = "write_exit"
-	syscallPlanProgWritevEnter     = "writev_enter"
-	syscallPlanProgWritevExit      = "writev_exit"
-	syscallPlanVarHeadBytes        = "head_bytes"
-	syscallPlanVarIdleNs           = "idle_ns"
-	syscallPlanVarMentionKind      = "mention_kind"
-	syscallPlanVarMentionMark      = "mention_mark"
-	syscallPlanVarMentionReason    = "mention_reason"
-	syscallPlanVarMentionStat      = "mention_stat"
-	syscallPlanVarOnlyPorts        = "only_ports"
-	syscallPlanVarOnlyPortsLen     = "only_ports_len"
-	syscallPlanVarWakeBytes        = "wake_bytes"
+	syscallPlanMapBlank          = "blank"
+	syscallPlanMapListening      = "listening"
+	syscallPlanMapNumbers        = "numbers"
+	syscallPlanMapRecords        = "records"
+	syscallPlanMapScratch        = "scratch"
+	syscallPlanMapStats          = "stats"
+	syscallPlanMapTcpConns       = "tcp_conns"
+	syscallPlanMapUnixConns      = "unix_conns"
+	syscallPlanProgAccept4Exit   = "accept4_exit"
+	syscallPlanProgAcceptExit    = "accept_exit"
+	syscallPlanProgCloseEnter    = "close_enter"
+	syscallPlanProgDataReady     = "data_ready"
+	syscallPlanProgIdleElem      = "idle_elem"
+	syscallPlanProgReadExit      = "read_exit"
+	syscallPlanProgReadable      = "readable"
+	syscallPlanProgShutdownEnter = "shutdown_enter"
+	syscallPlanProgTcpExisting   = "tcp_existing"
+	syscallPlanProgTcpListening  = "tcp_listening"
+	syscallPlanProgTcpSegment    = "tcp_segment"
+	syscallPlanProgTcpState      = "tcp_state"
+	syscallPlanProgUnixExisting  = "unix_existing"
+	syscallPlanProgWriteEnter    = "write_enter"
+	syscallPlanProgWriteExit     = "write_exit"
+	syscallPlanVarHeadBytes      = "head_bytes"
+	syscallPlanVarIdleNs         = "idle_ns"
+	syscallPlanVarMentionKind    = "mention_kind"
+	syscallPlanVarMentionMark    = "mention_mark"
+	syscallPlanVarMentionReason  = "mention_reason"
+	syscallPlanVarMentionStat    = "mention_stat"
+	syscallPlanVarOnlyPorts      = "only_ports"
+	syscallPlanVarOnlyPortsLen   = "only_ports_len"
+	syscallPlanVarWakeBytes      = "wake_bytes"
 )
 
 // loadSyscallPlan returns the embedded CollectionSpec for syscallPlan.
@@ -108,37 +92,21 @@ type syscallPlanSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type syscallPlanProgramSpecs struct {
-	Accept4Exit     *ebpf.ProgramSpec `ebpf:"accept4_exit"`
-	AcceptExit      *ebpf.ProgramSpec `ebpf:"accept_exit"`
-	CloseEnter      *ebpf.ProgramSpec `ebpf:"close_enter"`
-	DataReady       *ebpf.ProgramSpec `ebpf:"data_ready"`
-	IdleElem        *ebpf.ProgramSpec `ebpf:"idle_elem"`
-	ReadExit        *ebpf.ProgramSpec `ebpf:"read_exit"`
-	Readable        *ebpf.ProgramSpec `ebpf:"readable"`
-	ReadvExit       *ebpf.ProgramSpec `ebpf:"readv_exit"`
-	RecvfromExit    *ebpf.ProgramSpec `ebpf:"recvfrom_exit"`
-	RecvmmsgExit    *ebpf.ProgramSpec `ebpf:"recvmmsg_exit"`
-	RecvmsgExit     *ebpf.ProgramSpec `ebpf:"recvmsg_exit"`
-	Sendfile64Enter *ebpf.ProgramSpec `ebpf:"sendfile64_enter"`
-	Sendfile64Exit  *ebpf.ProgramSpec `ebpf:"sendfile64_exit"`
-	SendmmsgEnter   *ebpf.ProgramSpec `ebpf:"sendmmsg_enter"`
-	SendmmsgExit    *ebpf.ProgramSpec `ebpf:"sendmmsg_exit"`
-	SendmsgEnter    *ebpf.ProgramSpec `ebpf:"sendmsg_enter"`
-	SendmsgExit     *ebpf.ProgramSpec `ebpf:"sendmsg_exit"`
-	SendtoEnter     *ebpf.ProgramSpec `ebpf:"sendto_enter"`
-	SendtoExit      *ebpf.ProgramSpec `ebpf:"sendto_exit"`
-	ShutdownEnter   *ebpf.ProgramSpec `ebpf:"shutdown_enter"`
-	SpliceEnter     *ebpf.ProgramSpec `ebpf:"splice_enter"`
-	SpliceExit      *ebpf.ProgramSpec `ebpf:"splice_exit"`
-	TcpExisting     *ebpf.ProgramSpec `ebpf:"tcp_existing"`
-	TcpListening    *ebpf.ProgramSpec `ebpf:"tcp_listening"`
-	TcpSegment      *ebpf.ProgramSpec `ebpf:"tcp_segment"`
-	TcpState        *ebpf.ProgramSpec `ebpf:"tcp_state"`
-	UnixExisting    *ebpf.ProgramSpec `ebpf:"unix_existing"`
-	WriteEnter      *ebpf.ProgramSpec `ebpf:"write_enter"`
-	WriteExit       *ebpf.ProgramSpec `ebpf:"write_exit"`
-	WritevEnter     *ebpf.ProgramSpec `ebpf:"writev_enter"`
-	WritevExit      *ebpf.ProgramSpec `ebpf:"writev_exit"`
+	Accept4Exit   *ebpf.ProgramSpec `ebpf:"accept4_exit"`
+	AcceptExit    *ebpf.ProgramSpec `ebpf:"accept_exit"`
+	CloseEnter    *ebpf.ProgramSpec `ebpf:"close_enter"`
+	DataReady     *ebpf.ProgramSpec `ebpf:"data_ready"`
+	IdleElem      *ebpf.ProgramSpec `ebpf:"idle_elem"`
+	ReadExit      *ebpf.ProgramSpec `ebpf:"read_exit"`
+	Readable      *ebpf.ProgramSpec `ebpf:"readable"`
+	ShutdownEnter *ebpf.ProgramSpec `ebpf:"shutdown_enter"`
+	TcpExisting   *ebpf.ProgramSpec `ebpf:"tcp_existing"`
+	TcpListening  *ebpf.ProgramSpec `ebpf:"tcp_listening"`
+	TcpSegment    *ebpf.ProgramSpec `ebpf:"tcp_segment"`
+	TcpState      *ebpf.ProgramSpec `ebpf:"tcp_state"`
+	UnixExisting  *ebpf.ProgramSpec `ebpf:"unix_existing"`
+	WriteEnter    *ebpf.ProgramSpec `ebpf:"write_enter"`
+	WriteExit     *ebpf.ProgramSpec `ebpf:"write_exit"`
 }
 
 // syscallPlanMapSpecs contains maps before they are loaded into the kernel.
@@ -232,37 +200,21 @@ type syscallPlanVariables struct {
 //
 // It can be passed to loadSyscallPlanObjects or ebpf.CollectionSpec.LoadAndAssign.
 type syscallPlanPrograms struct {
-	Accept4Exit     *ebpf.Program `ebpf:"accept4_exit"`
-	AcceptExit      *ebpf.Program `ebpf:"accept_exit"`
-	CloseEnter      *ebpf.Program `ebpf:"close_enter"`
-	DataReady       *ebpf.Program `ebpf:"data_ready"`
-	IdleElem        *ebpf.Program `ebpf:"idle_elem"`
-	ReadExit        *ebpf.Program `ebpf:"read_exit"`
-	Readable        *ebpf.Program `ebpf:"readable"`
-	ReadvExit       *ebpf.Program `ebpf:"readv_exit"`
-	RecvfromExit    *ebpf.Program `ebpf:"recvfrom_exit"`
-	RecvmmsgExit    *ebpf.Program `ebpf:"recvmmsg_exit"`
-	RecvmsgExit     *ebpf.Program `ebpf:"recvmsg_exit"`
-	Sendfile64Enter *ebpf.Program `ebpf:"sendfile64_enter"`
-	Sendfile64Exit  *ebpf.Program `ebpf:"sendfile64_exit"`
-	SendmmsgEnter   *ebpf.Program `ebpf:"sendmmsg_enter"`
-	SendmmsgExit    *ebpf.Program `ebpf:"sendmmsg_exit"`
-	SendmsgEnter    *ebpf.Program `ebpf:"sendmsg_enter"`
-	SendmsgExit     *ebpf.Program `ebpf:"sendmsg_exit"`
-	SendtoEnter     *ebpf.Program `ebpf:"sendto_enter"`
-	SendtoExit      *ebpf.Program `ebpf:"sendto_exit"`
-	ShutdownEnter   *ebpf.Program `ebpf:"shutdown_enter"`
-	SpliceEnter     *ebpf.Program `ebpf:"splice_enter"`
-	SpliceExit      *ebpf.Program `ebpf:"splice_exit"`
-	TcpExisting     *ebpf.Program `ebpf:"tcp_existing"`
-	TcpListening    *ebpf.Program `ebpf:"tcp_listening"`
-	TcpSegment      *ebpf.Program `ebpf:"tcp_segment"`
-	TcpState        *ebpf.Program `ebpf:"tcp_state"`
-	UnixExisting    *ebpf.Program `ebpf:"unix_existing"`
-	WriteEnter      *ebpf.Program `ebpf:"write_enter"`
-	WriteExit       *ebpf.Program `ebpf:"write_exit"`
-	WritevEnter     *ebpf.Program `ebpf:"writev_enter"`
-	WritevExit      *ebpf.Program `ebpf:"writev_exit"`
+	Accept4Exit   *ebpf.Program `ebpf:"accept4_exit"`
+	AcceptExit    *ebpf.Program `ebpf:"accept_exit"`
+	CloseEnter    *ebpf.Program `ebpf:"close_enter"`
+	DataReady     *ebpf.Program `ebpf:"data_ready"`
+	IdleElem      *ebpf.Program `ebpf:"idle_elem"`
+	ReadExit      *ebpf.Program `ebpf:"read_exit"`
+	Readable      *ebpf.Program `ebpf:"readable"`
+	ShutdownEnter *ebpf.Program `ebpf:"shutdown_enter"`
+	TcpExisting   *ebpf.Program `ebpf:"tcp_existing"`
+	TcpListening  *ebpf.Program `ebpf:"tcp_listening"`
+	TcpSegment    *ebpf.Program `ebpf:"tcp_segment"`
+	TcpState      *ebpf.Program `ebpf:"tcp_state"`
+	UnixExisting  *ebpf.Program `ebpf:"unix_existing"`
+	WriteEnter    *ebpf.Program `ebpf:"write_enter"`
+	WriteExit     *ebpf.Program `ebpf:"write_exit"`
 }
 
 func (p *syscallPlanPrograms) Close() error {
@@ -274,21 +226,7 @@ func (p *syscallPlanPrograms) Close() error {
 		p.IdleElem,
 		p.ReadExit,
 		p.Readable,
-		p.ReadvExit,
-		p.RecvfromExit,
-		p.RecvmmsgExit,
-		p.RecvmsgExit,
-		p.Sendfile64Enter,
-		p.Sendfile64Exit,
-		p.SendmmsgEnter,
-		p.SendmmsgExit,
-		p.SendmsgEnter,
-		p.SendmsgExit,
-		p.SendtoEnter,
-		p.SendtoExit,
 		p.ShutdownEnter,
-		p.SpliceEnter,
-		p.SpliceExit,
 		p.TcpExisting,
 		p.TcpListening,
 		p.TcpSegment,
@@ -296,8 +234,6 @@ func (p *syscallPlanPrograms) Close() error {
 		p.UnixExisting,
 		p.WriteEnter,
 		p.WriteExit,
-		p.WritevEnter,
-		p.WritevExit,
 	)
 }
 
