@@ -194,7 +194,7 @@ func TestClientEndIsNeverReported(t *testing.T) {
 		require.NoError(t, p.Close())
 		assert.NotEmpty(t, all.ports)
 		for _, got := range all.ports {
-			assert.Equal(t, port, got)
+			assert.Contains(t, []uint16{port, 0}, got, "0: a unix socket of another server")
 		}
 	})
 }
@@ -245,7 +245,8 @@ func TestFullRingIsCounted(t *testing.T) {
 		http.DefaultClient.CloseIdleConnections()
 		require.Eventually(t, func() bool {
 			stats, err := p.Stats()
-			return err == nil && stats.Final+stats.LostRing == sent
+			// Other servers of this machine, on unix sockets, count as well.
+			return err == nil && stats.Final+stats.LostRing >= sent
 		}, 10*time.Second, 10*time.Millisecond)
 		stats, err := p.Stats()
 		require.NoError(t, err)
@@ -255,7 +256,8 @@ func TestFullRingIsCounted(t *testing.T) {
 		got := &seen{port: port}
 		require.NoError(t, p.Run(ended, got))
 		require.NoError(t, p.Close())
-		assert.EqualValues(t, stats.Final, len(got.finals()))
+		assert.GreaterOrEqual(t, uint64(len(got.finals()))+stats.LostRing, uint64(sent))
+		assert.LessOrEqual(t, uint64(len(got.finals())), stats.Final)
 	})
 }
 
@@ -275,7 +277,7 @@ func TestQuietConnectionIsHandedOut(t *testing.T) {
 
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
-		first := &firstRecord{cancel: cancel}
+		first := &firstRecord{port: port, cancel: cancel}
 		started := time.Now()
 		require.NoError(t, p.Run(ctx, first))
 		require.NoError(t, p.Close())
@@ -286,15 +288,16 @@ func TestQuietConnectionIsHandedOut(t *testing.T) {
 }
 
 type firstRecord struct {
+	port   uint16
 	cancel context.CancelFunc
 	kind   Kind
 }
 
-func (f *firstRecord) HandleRecord(k Kind, _ Record) {
-	if f.kind == 0 {
+func (f *firstRecord) HandleRecord(k Kind, r Record) {
+	if f.kind == 0 && r.LocalPort == f.port {
 		f.kind = k
+		f.cancel()
 	}
-	f.cancel()
 }
 func (f *firstRecord) HandleEvent(Event) {}
 func (f *firstRecord) Tick(time.Time)    {}
