@@ -70,7 +70,8 @@ func (o *output) String() string {
 func command4test(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], args...)
-	cmd.Env = append(os.Environ(), asServer+"=1")
+	// Under the race detector a process sleeps for a second before it ends.
+	cmd.Env = append(os.Environ(), asServer+"=1", "GORACE=atexit_sleep_ms=0")
 	return cmd
 }
 
