@@ -16,6 +16,8 @@ struct vec {
 	__u64 len;        /* of the first segment */
 	const void *end;  /* of the last segment; NULL if not known */
 	__u64 want;       /* bytes the caller asked for; 0 if not known */
+	bool file;        /* the bytes come from a file or pipe, by the kernel */
+	__u8 pad[7];
 };
 
 static __always_inline void vec_from_iov(struct vec *v, const struct iovec *iov, __u64 segments)
@@ -76,6 +78,10 @@ __noinline int user_vec(struct vec *v)
 	case NR_recvmmsg: /* the first message's header leads the array */
 	case NR_sendmmsg:
 		vec_from_msg(v, (void *)arg1);
+		break;
+	case NR_sendfile:
+	case NR_splice:
+		v->file = true;
 		break;
 	}
 	return 0;

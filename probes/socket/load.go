@@ -191,11 +191,11 @@ func sizeMaps(spec *ebpf.CollectionSpec, opts Options) {
 	const block = 264 // see struct block in http.h
 	head := uint32(opts.HeadBytes)
 	size := (fixed + nameMax + 2*head + max(head, block) + 15) &^ 7
-	for _, name := range []string{"blank", "unix_conns", "tcp_conns"} {
+	for _, name := range []string{"blank", "unix_conns", "tcp_conns", "parked"} {
 		m := spec.Maps[name]
 		m.ValueSize = size
 		m.Value = &btf.Array{Index: &btf.Int{Size: 4}, Type: &btf.Int{Size: 1}, Nelems: size}
-		if name != "blank" && m.Type != ebpf.SkStorage {
+		if name == "unix_conns" || name == "tcp_conns" && m.Type != ebpf.SkStorage {
 			m.MaxEntries = uint32(opts.Connections)
 		}
 	}

@@ -230,6 +230,29 @@ func TestPortsLimitTheProbes(t *testing.T) {
 	})
 }
 
+// TestFastClient sends requests on one connection to a server that reads ahead
+// on another thread, as Go's does: the next request is often read before the
+// probe on the response's write has run.
+func TestFastClient(t *testing.T) {
+	const sent = 2000
+	s, port := server(t, "hello")
+	forEachPlan(t, func(t *testing.T, plan Plan) {
+		http.DefaultClient.CloseIdleConnections()
+		got := observe(t, Options{Plan: plan, Ports: []uint16{port}}, port, func() {
+			for range sent {
+				get(t, s.URL)
+			}
+		}).finals()
+		require.Len(t, got, sent)
+		for i, r := range got {
+			require.EqualValues(t, i+1, r.Seq)
+			require.NotZero(t, r.WriteFirst, "request %d", i)
+			require.True(t, strings.HasPrefix(r.resp, "HTTP/1.1 200 OK"), "request %d: %q", i, r.resp)
+			require.Zero(t, r.Marks&MarkPipelined, "request %d", i)
+		}
+	})
+}
+
 // TestFullRingIsCounted lets nobody read: what does not fit is lost, and every
 // loss is counted.
 func TestFullRingIsCounted(t *testing.T) {
@@ -243,13 +266,12 @@ func TestFullRingIsCounted(t *testing.T) {
 			get(t, s.URL)
 		}
 		http.DefaultClient.CloseIdleConnections()
+		var stats Stats
 		require.Eventually(t, func() bool {
-			stats, err := p.Stats()
+			stats, err = p.Stats()
 			// Other servers of this machine, on unix sockets, count as well.
 			return err == nil && stats.Final+stats.LostRing >= sent
-		}, 10*time.Second, 10*time.Millisecond)
-		stats, err := p.Stats()
-		require.NoError(t, err)
+		}, 10*time.Second, 10*time.Millisecond, "of %d requests: %+v", sent, &stats)
 		assert.NotZero(t, stats.LostRing)
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()

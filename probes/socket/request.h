@@ -204,7 +204,37 @@ static __always_inline bool next_begins(struct conn *c, const struct vec *v, __u
 	return is_request(first_word(v, n), n);
 }
 
-static __always_inline void on_read(struct conn *c, const struct in *in)
+/* lock_conn keeps a thread that reads the next request apart from one that is
+ * just leaving the write of the response: on two CPUs they can be that close.
+ * Tracing programs may not use the kernel's spin locks. The holder runs with
+ * preemption off for less than a microsecond, so the wait is short and bounded. */
+static __noinline int lock_conn(struct conn *c)
+{
+	if (!c)
+		return 0;
+	for (int i = 0; i < 256; i++)
+		if (!__sync_lock_test_and_set(&c->lock, 1))
+			break;
+	return 0;
+}
+
+static __always_inline void unlock_conn(struct conn *c)
+{
+	*(volatile __u32 *)&c->lock = 0;
+}
+
+/* park sets the current request aside for the write that answers it. */
+static __always_inline bool park(struct conn *c)
+{
+	__u64 key = c->rec.sk;
+
+	if (bpf_map_update_elem(&parked, &key, c, BPF_ANY))
+		return false;
+	c->parked = 1;
+	return true;
+}
+
+static __always_inline void read_by(struct conn *c, const struct in *in)
 {
 	struct record *r = &c->rec;
 	bool first = false;
@@ -231,7 +261,8 @@ static __always_inline void on_read(struct conn *c, const struct in *in)
 			r->marks |= MARK_EARLY;
 			return;
 		}
-		hand_out(c, KIND_FINAL);
+		if (!c->write_enter || !park(c))
+			hand_out(c, KIND_FINAL);
 		c->phase = PHASE_IDLE;
 	}
 	if (c->phase == PHASE_IDLE) {
@@ -246,6 +277,18 @@ static __always_inline void on_read(struct conn *c, const struct in *in)
 		note_worker(r);
 	}
 	read_request(c, &v, in, first);
+}
+
+/* on_read: a read returned bytes. */
+static __always_inline void on_read(struct conn *c, const struct in *in)
+{
+	bool writing = c->write_enter;
+
+	if (writing)
+		lock_conn(c);
+	read_by(c, in);
+	if (writing)
+		unlock_conn(c);
 }
 
 /* on_arrival: bytes were queued on the socket; empty tells that none were
@@ -339,7 +382,7 @@ static __always_inline bool response_begin(struct conn *c, const struct vec *v, 
 	if (at > NAME_MAX + head_bytes)
 		return false;
 	const __u8 *head = &r->bytes[at];
-	if (took && !is_response(*(__u64 *)head, took)) {
+	if (v->file || (took && !is_response(*(__u64 *)head, took))) {
 		if (r->seq == 1)
 			return begin_response(c, out, took);
 		/* The response before this one goes on, although the next request
@@ -428,28 +471,30 @@ static __always_inline void response_written(struct conn *c, const struct vec *v
 	c->acked = out->acked ? out->now : 0;
 }
 
-static __always_inline void on_write(struct conn *c, const struct out *out)
+static __noinline int write_to(struct conn *c, const struct out *out)
 {
 	struct vec v;
 
+	if (!c || !out)
+		return 0;
 	if (c->mode == MODE_EXISTING) {
 		existing_write(c);
-		return;
+		return 0;
 	}
 	user_vec(&v);
 	if (c->mode == MODE_CAREFUL) {
 		careful_write(c, &v, out);
-		return;
+		return 0;
 	}
 	if (c->mode == MODE_FRESH && out->n)
 		connection_ignore(c, &v, out->n, REASON_SERVER_FIRST);
 	if (c->mode != MODE_HTTP || c->phase == PHASE_IDLE)
-		return;
+		return 0;
 	if (out->n) {
 		bool ours = c->phase == PHASE_READING ? response_begin(c, &v, out) : response_more(c, &v, out);
 
 		if (!ours)
-			return;
+			return 0;
 		response_written(c, &v, out);
 	} else if (out->error == EPIPE || out->error == ECONNRESET) {
 		c->rec.error = out->error;
@@ -461,6 +506,31 @@ static __always_inline void on_write(struct conn *c, const struct out *out)
 		hand_out(c, KIND_FINAL);
 		c->mode = MODE_IGNORED;
 	}
+	return 0;
+}
+
+/* on_write: a write returned. It belongs to the request that is parked, if
+ * one is and the write was entered before the next request was read. */
+static __always_inline void on_write(struct conn *c, const struct out *out)
+{
+	struct conn *to = c;
+	__u64 key = c->rec.sk;
+
+	lock_conn(c);
+	if (c->parked) {
+		c->parked = 0;
+		to = bpf_map_lookup_elem(&parked, &key);
+		if (!to)
+			to = c; /* evicted: it shows as a response to nothing */
+	}
+	write_to(to, out);
+	c->write_enter = 0;
+	unlock_conn(c);
+	if (to == c)
+		return;
+	hand_out(to, KIND_FINAL);
+	c->last_enter = out->enter;
+	bpf_map_delete_elem(&parked, &key);
 }
 
 static __always_inline void on_ack(struct conn *c, __u64 now, __u32 ack_seq)

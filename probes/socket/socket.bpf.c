@@ -173,7 +173,6 @@ int BPF_PROG(send_exit, struct sock *sk, int ret, int flags)
 	 * full buffer: what made it full must tell. */
 	if (!tp && sk->sk_wmem_alloc.refs.counter >= sk->sk_sndbuf)
 		c->short_write = 1;
-	c->write_enter = 0;
 	return 0;
 }
 

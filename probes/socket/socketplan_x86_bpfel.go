@@ -39,7 +39,9 @@ type socketPlanConn struct {
 	Expect       uint64
 	HeadEnd      uint64
 	Pending      uint32
+	Lock         uint32
 	Events       uint32
+	Pad2         uint32
 	Phase        uint8
 	Existing     uint8
 	ShortWrite   uint8
@@ -47,7 +49,7 @@ type socketPlanConn struct {
 	LastByte     uint8
 	Shut         uint8
 	Gone         uint8
-	Pad2         uint8
+	Parked       uint8
 	InTotal      uint64
 	ReadTotal    uint64
 	MarksIn      [6]struct {
@@ -190,6 +192,7 @@ const (
 	socketPlanMapEntries        = "entries"
 	socketPlanMapListening      = "listening"
 	socketPlanMapNumbers        = "numbers"
+	socketPlanMapParked         = "parked"
 	socketPlanMapRecords        = "records"
 	socketPlanMapScratch        = "scratch"
 	socketPlanMapStats          = "stats"
@@ -292,6 +295,7 @@ type socketPlanMapSpecs struct {
 	Entries   *ebpf.MapSpec `ebpf:"entries"`
 	Listening *ebpf.MapSpec `ebpf:"listening"`
 	Numbers   *ebpf.MapSpec `ebpf:"numbers"`
+	Parked    *ebpf.MapSpec `ebpf:"parked"`
 	Records   *ebpf.MapSpec `ebpf:"records"`
 	Scratch   *ebpf.MapSpec `ebpf:"scratch"`
 	Stats     *ebpf.MapSpec `ebpf:"stats"`
@@ -340,6 +344,7 @@ type socketPlanMaps struct {
 	Entries   *ebpf.Map `ebpf:"entries"`
 	Listening *ebpf.Map `ebpf:"listening"`
 	Numbers   *ebpf.Map `ebpf:"numbers"`
+	Parked    *ebpf.Map `ebpf:"parked"`
 	Records   *ebpf.Map `ebpf:"records"`
 	Scratch   *ebpf.Map `ebpf:"scratch"`
 	Stats     *ebpf.Map `ebpf:"stats"`
@@ -354,6 +359,7 @@ func (m *socketPlanMaps) Close() error {
 		m.Entries,
 		m.Listening,
 		m.Numbers,
+		m.Parked,
 		m.Records,
 		m.Scratch,
 		m.Stats,

@@ -74,7 +74,9 @@ struct conn {
 	__u64 expect;   /* bytes of the whole request; NEVER_ENDS if not known */
 	__u64 head_end; /* bytes of its head; 0 if the end was not seen yet */
 	__u32 pending;  /* rec holds a request that was not handed out */
+	__u32 lock;     /* held by a thread that changes rec, see lock_conn() */
 	__u32 events;
+	__u32 pad2;
 	__u8 phase;
 	__u8 existing;
 	__u8 short_write; /* the last write found the send buffer full */
@@ -82,7 +84,7 @@ struct conn {
 	__u8 last_byte;   /* of the head so far */
 	__u8 shut;        /* the server can write no more */
 	__u8 gone;        /* closed while a write was in progress, which hands out */
-	__u8 pad2;
+	__u8 parked;      /* the previous request is in `parked` */
 	__u64 in_total;   /* unix: bytes that arrived, which number them */
 	__u64 read_total; /* unix: bytes that were read */
 	struct mark_in marks_in[MARKS_IN];
@@ -125,6 +127,16 @@ struct {
 	__type(key, __u64);
 	__type(value, struct conn);
 } unix_conns SEC(".maps");
+
+/* parked: address of a socket → its connection as it was when a thread read
+ * the next request while another one was still in the write of a response.
+ * The client is that fast where both ends are on one host. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u64);
+	__type(value, struct conn);
+} parked SEC(".maps");
 
 struct scratch {
 	struct event event;

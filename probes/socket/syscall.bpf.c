@@ -114,7 +114,6 @@ static __always_inline int write_returned(long fd, long ret)
 		out.acked = BPF_CORE_READ(tcp, snd_una) == out.end_seq;
 	}
 	on_write(f.conn, &out);
-	f.conn->write_enter = 0;
 	if (tcp && f.conn->gone)
 		tcp_forget((__u64)tcp);
 	return 0;

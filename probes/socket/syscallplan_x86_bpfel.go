@@ -19,6 +19,7 @@ const (
 	syscallPlanMapBlank          = "blank"
 	syscallPlanMapListening      = "listening"
 	syscallPlanMapNumbers        = "numbers"
+	syscallPlanMapParked         = "parked"
 	syscallPlanMapRecords        = "records"
 	syscallPlanMapScratch        = "scratch"
 	syscallPlanMapStats          = "stats"
@@ -116,6 +117,7 @@ type syscallPlanMapSpecs struct {
 	Blank     *ebpf.MapSpec `ebpf:"blank"`
 	Listening *ebpf.MapSpec `ebpf:"listening"`
 	Numbers   *ebpf.MapSpec `ebpf:"numbers"`
+	Parked    *ebpf.MapSpec `ebpf:"parked"`
 	Records   *ebpf.MapSpec `ebpf:"records"`
 	Scratch   *ebpf.MapSpec `ebpf:"scratch"`
 	Stats     *ebpf.MapSpec `ebpf:"stats"`
@@ -161,6 +163,7 @@ type syscallPlanMaps struct {
 	Blank     *ebpf.Map `ebpf:"blank"`
 	Listening *ebpf.Map `ebpf:"listening"`
 	Numbers   *ebpf.Map `ebpf:"numbers"`
+	Parked    *ebpf.Map `ebpf:"parked"`
 	Records   *ebpf.Map `ebpf:"records"`
 	Scratch   *ebpf.Map `ebpf:"scratch"`
 	Stats     *ebpf.Map `ebpf:"stats"`
@@ -173,6 +176,7 @@ func (m *syscallPlanMaps) Close() error {
 		m.Blank,
 		m.Listening,
 		m.Numbers,
+		m.Parked,
 		m.Records,
 		m.Scratch,
 		m.Stats,
