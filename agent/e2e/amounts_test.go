@@ -26,7 +26,7 @@ func nothing(peer.Stamps) span { return span{} }
 func from(a, b int64) time.Duration { return time.Duration(max(b-a, 0)) }
 
 // times checks the four phases and their parts.
-func (o observed) times(t *testing.T, w want, r harness.Record) {
+func (o *observed) times(t *testing.T, w want, r harness.Record) {
 	t.Helper()
 	o.started(t, w, r)
 	sent := o.first(t, w.sendLabel())
@@ -55,7 +55,7 @@ func (o observed) times(t *testing.T, w want, r harness.Record) {
 	}
 }
 
-func (o observed) queueParts(t *testing.T, w want, r harness.Record, readFirst int64) {
+func (o *observed) queueParts(t *testing.T, w want, r harness.Record, readFirst int64) {
 	t.Helper()
 	sent := o.first(t, w.sendLabel())
 	if w.unsplit && r.Backlog == nil && r.Dispatch == nil {
@@ -77,7 +77,7 @@ func readFirstIsLast(s peer.Stamps, w want) bool {
 	return w.firstLabel() == w.readLabel() && len(s.Labelled(w.readLabel())) == 1
 }
 
-func (o observed) parts(t *testing.T, w want, r harness.Record) {
+func (o *observed) parts(t *testing.T, w want, r harness.Record) {
 	t.Helper()
 	if w.clientWait == nil && readFirstIsLast(o.stamps, w) {
 		w.clientWait = nothing
@@ -122,7 +122,7 @@ func (o observed) within(t *testing.T, path string, r harness.Record) {
 
 // near checks a duration against the scripts: within 1 ms and 2 %, and what
 // the scripts' own stamps may be late by.
-func (o observed) near(t *testing.T, what string, got *int64, want span) {
+func (o *observed) near(t *testing.T, what string, got *int64, want span) {
 	t.Helper()
 	if got == nil {
 		t.Errorf("%s is missing, want %s", what, want)
@@ -131,16 +131,16 @@ func (o observed) near(t *testing.T, what string, got *int64, want span) {
 	d := time.Duration(*got)
 	latitude := harness.Slow(time.Millisecond) + o.noise
 	if d < want.least-want.least/50-latitude || d > want.most+want.most/50+latitude {
-		t.Errorf("%s is %s, want %s (noise %s)", what, d, want, o.noise)
+		o.disagree("%s is %s, want %s (noise %s)", what, d, want, o.noise)
 	}
 }
 
 // handedOut checks how long the agent kept a finished request to itself.
-func (o observed) handedOut(t *testing.T, path string, r harness.Record, finished int64) {
+func (o *observed) handedOut(t *testing.T, path string, r harness.Record, finished int64) {
 	t.Helper()
 	kept := r.Printed.Sub(request.NewClock().Time(request.Stamp(finished)))
 	if limit := handOut(); kept > limit {
-		t.Errorf("%s was printed %s after its last byte, want at most %s", path, kept, limit)
+		o.disagree("%s was printed %s after its last byte, want at most %s", path, kept, limit)
 	}
 }
 

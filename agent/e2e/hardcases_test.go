@@ -3,6 +3,7 @@ package e2e
 import (
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -55,9 +56,11 @@ func TestHardCases(t *testing.T) {
 			t.Run(c.name, func(t *testing.T) {
 				for _, family := range c.on() {
 					t.Run(string(family), func(t *testing.T) {
-						listener := peer.Listen(t, family, c.server.Backlog)
-						wanted[listener.Address.String()] = len(c.want)
-						c.play(t, trace, listener)
+						replay(t, func(t *testing.T) []string {
+							listener := peer.Listen(t, family, c.server.Backlog)
+							wanted[listener.Address.String()] = len(c.want)
+							return c.play(t, trace, listener)
+						})
 					})
 				}
 			})
@@ -81,8 +84,9 @@ func (c hardCase) on() []peer.Family {
 	return c.families
 }
 
-// play runs the scripts of a row and checks what the agent printed of them.
-func (c hardCase) play(t *testing.T, trace *harness.Trace, l *peer.Listener) {
+// play runs the scripts of a row and checks what the agent printed of them. It
+// returns the times that do not agree.
+func (c hardCase) play(t *testing.T, trace *harness.Trace, l *peer.Listener) (late []string) {
 	run := peer.NewRun(t, l, patience())
 	parts := []*peer.Part{run.Serve(c.server)}
 	for _, client := range c.clients {
@@ -95,29 +99,27 @@ func (c hardCase) play(t *testing.T, trace *harness.Trace, l *peer.Listener) {
 	}
 	o := gather(l, parts)
 	if len(c.want) == 0 {
-		return // judged at the end, when nothing can come any more
+		return nil // judged at the end, when nothing can come any more
 	}
 	o.records = trace.AwaitRecords(address, len(c.want), 3*time.Second)
 	o.check(t, c.want)
-	if t.Failed() {
-		t.Logf("what the scripts did:\n%s", o.stamps)
-	}
+	return o.late
 }
 
 // checkTotals compares, per address, how many records there are in all: none
 // may come late, twice or for something that is no request served.
 func checkTotals(t *testing.T, records []harness.Record, wanted map[string]int) {
 	t.Helper()
-	printed := make(map[string]int)
+	printed := make(map[string][]string)
 	for _, r := range records {
-		printed[r.Local]++
+		printed[r.Local] = append(printed[r.Local], r.Line)
 		if _, known := wanted[r.Local]; !known {
 			t.Errorf("a record for an address where nobody listens: %s", r.Line)
 		}
 	}
 	for address, want := range wanted {
-		if got := printed[address]; got != want {
-			t.Errorf("%d records at %s, want %d", got, address, want)
+		if got := printed[address]; len(got) != want {
+			t.Errorf("%d records at %s, want %d:\n%s", len(got), address, want, strings.Join(got, "\n"))
 		}
 	}
 }

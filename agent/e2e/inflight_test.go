@@ -28,45 +28,60 @@ type startCase struct {
 // the same connection are measured.
 func TestHardCasesInFlight(t *testing.T) {
 	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
-		type running struct {
-			startCase
-			listener *peer.Listener
-			run      *peer.Run
-			parts    []*peer.Part
-		}
-		var all []running
-		missed := 0
-		for _, c := range startCases() {
-			for _, family := range peer.Families {
-				l := peer.Listen(t, family, 0)
-				run := peer.NewRun(t, l, 4*patience())
-				parts := []*peer.Part{run.Serve(peer.Script(c.server...)), run.Call(peer.Script(c.client...))}
-				run.Await(underWay)
-				all = append(all, running{c, l, run, parts})
-				missed += c.missed
-			}
-		}
-		trace := harness.StartTrace(t, plan, "--exe", executable(t))
-		top := harness.StartTop(t, plan, "--exe", executable(t))
-		wanted := make(map[string]int)
-		for _, c := range all {
-			wanted[c.listener.Address.String()] = len(c.want)
-			t.Run(c.name+"/"+string(c.listener.Address.Family), func(t *testing.T) {
-				c.run.Signal(attached)
-				o := gather(c.listener, c.parts)
-				o.records = trace.AwaitRecords(o.address.String(), len(c.want), handOut()+patience())
-				o.check(t, c.want)
-				if t.Failed() {
-					t.Logf("what the scripts did:\n%s", o.stamps)
-				}
-			})
-		}
-		checkTotals(t, trace.Finish(), wanted)
-		// Other servers on the machine may have been in mid-request too.
-		if got := harness.Sum(top.Finish().MissedStart); got < uint64(missed) {
-			t.Errorf("%d requests counted as missed at the start, want at least %d:\n%s", got, missed, top.Stderr())
-		}
+		replay(t, func(t *testing.T) []string { return playStart(t, plan) })
 	})
+}
+
+// underWayRun is a row of startCases that waits for the agent to start.
+type underWayRun struct {
+	startCase
+	listener *peer.Listener
+	run      *peer.Run
+	parts    []*peer.Part
+}
+
+// playStart starts the agent beside all rows. It returns the times that do not
+// agree.
+func playStart(t *testing.T, plan socket.Plan) (late []string) {
+	rows, missed := setUnderWay(t)
+	trace := harness.StartTrace(t, plan, "--exe", executable(t))
+	top := harness.StartTop(t, plan, "--exe", executable(t))
+	wanted := make(map[string]int)
+	for _, c := range rows {
+		wanted[c.listener.Address.String()] = len(c.want)
+		t.Run(c.name+"/"+string(c.listener.Address.Family), func(t *testing.T) {
+			c.run.Signal(attached)
+			o := gather(c.listener, c.parts)
+			o.records = trace.AwaitRecords(o.address.String(), len(c.want), handOut()+patience())
+			o.check(t, c.want)
+			for _, l := range o.late {
+				late = append(late, t.Name()+": "+l)
+			}
+		})
+	}
+	checkTotals(t, trace.Finish(), wanted)
+	// Other servers on the machine may have been in mid-request too.
+	if got := harness.Sum(top.Finish().MissedStart); got < uint64(missed) {
+		t.Errorf("%d requests counted as missed at the start, want at least %d:\n%s", got, missed, top.Stderr())
+	}
+	return late
+}
+
+// setUnderWay brings all rows to where the agent shall find them. missed is how
+// many requests are in flight then.
+func setUnderWay(t *testing.T) (rows []underWayRun, missed int) {
+	t.Helper()
+	for _, c := range startCases() {
+		for _, family := range peer.Families {
+			l := peer.Listen(t, family, 0)
+			run := peer.NewRun(t, l, 4*patience())
+			parts := []*peer.Part{run.Serve(peer.Script(c.server...)), run.Call(peer.Script(c.client...))}
+			run.Await(underWay)
+			rows = append(rows, underWayRun{c, l, run, parts})
+			missed += c.missed
+		}
+	}
+	return rows, missed
 }
 
 // gather waits for the scripts of a run.
