@@ -7,7 +7,7 @@ type hook struct {
 	purpose  string
 	optional bool
 	without  string              // what is absent without an optional hook
-	unless   string              // not needed where this other program is used
+	unless   []string            // not needed where one of these programs is used
 	has      func(*kernel) error // nil error: the kernel has it
 }
 
@@ -23,13 +23,17 @@ func iterHook(program, name, purpose string) hook {
 	return hook{program: program, name: "iter/" + name, purpose: purpose, has: iterator(name)}
 }
 
+func functionHook(program, name, purpose string) hook {
+	return hook{program: program, name: "fentry/" + name, purpose: purpose, has: attachable(name)}
+}
+
 func optional(h hook, without string) hook {
 	h.optional, h.without = true, without
 	return h
 }
 
-func unless(h hook, program string) hook {
-	h.unless = program
+func unless(h hook, programs ...string) hook {
+	h.unless = programs
 	return h
 }
 
@@ -62,15 +66,17 @@ var (
 )
 
 func socketHooks() []hook {
-	sendEnter := btfHook("send_enter", "tcp_sendmsg_locked", "write_first (TCP)")
+	sendEnter := optional(btfHook("send_enter", "tcp_sendmsg_locked", "write_first (TCP)"), "the function of that name is used instead")
+	sendFunction := optional(functionHook("send_function", "tcp_sendmsg_locked", "write_first (TCP)"), "the entry of the write system calls is used instead")
 	hooks := []hook{
 		btfHook("recv_exit", "sock_recv_length", "read_first, read_last"),
 		seesSendfile(btfHook("send_exit", "sock_send_length", "write_last")),
 		optional(btfHook("data_ready", "sk_data_ready", "arrived, write_first (unix)"), noUnixArrival),
-		optional(sendEnter, "the entry of the write system calls is used instead"),
+		sendEnter,
+		unless(sendFunction, "send_enter"),
 	}
 	for _, call := range writeCalls {
-		hooks = append(hooks, unless(syscallHook("call_enter", "sys_enter_"+call, "write_first"), "send_enter"))
+		hooks = append(hooks, unless(syscallHook("call_enter", "sys_enter_"+call, "write_first"), "send_enter", "send_function"))
 	}
 	hooks = append(hooks, iterHook("idle_tcp", "bpf_sk_storage_map", "hands out requests of quiet connections"))
 	return append(hooks, commonHooks()...)
@@ -101,7 +107,7 @@ func syscallHooks() []hook {
 		hooks = append(hooks, syscallHook("write_enter", "sys_enter_"+call, "write_first"),
 			syscallHook("write_exit", "sys_exit_"+call, "write_last"))
 	}
-	readable := hook{program: "readable", name: "fentry/sock_def_readable", purpose: "arrived (unix)", has: function("sock_def_readable")}
+	readable := functionHook("readable", "sock_def_readable", "arrived (unix)")
 	hooks = append(hooks,
 		optional(btfHook("data_ready", "sk_data_ready", "arrived (unix)"), "fentry/sock_def_readable is used instead"),
 		unless(optional(readable, noUnixArrival), "data_ready"))

@@ -6,7 +6,10 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 )
 
@@ -70,6 +73,32 @@ func function(name string) func(*kernel) error {
 			return lacks("the kernel has no function %s to attach to", name)
 		}
 		return nil
+	}
+}
+
+// attachable finds out whether programs may attach to a function, by doing it:
+// kernels without ftrace, and locked down ones, have the function and refuse.
+func attachable(name string) func(*kernel) error {
+	return func(k *kernel) error {
+		if err := function(name)(k); err != nil {
+			return err
+		}
+		prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+			Type:         ebpf.Tracing,
+			AttachType:   ebpf.AttachTraceFEntry,
+			AttachTo:     name,
+			Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
+			License:      "GPL",
+		})
+		if err != nil {
+			return lacks("the kernel refuses programs on functions: %w", err)
+		}
+		defer prog.Close()
+		l, err := link.AttachTracing(link.TracingOptions{Program: prog})
+		if err != nil {
+			return lacks("the kernel refuses programs on functions: %w", err)
+		}
+		return l.Close()
 	}
 }
 

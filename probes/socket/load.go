@@ -180,7 +180,7 @@ func buildSpec(plan PlanSurvey, opts Options) (*ebpf.CollectionSpec, error) {
 		}
 	}
 	sizeMaps(spec, opts)
-	return spec, setKnobs(spec, opts, !keep["send_enter"])
+	return spec, setKnobs(spec, opts, keep["call_enter"])
 }
 
 // sizeMaps fits the maps to the options. A connection's value ends in its

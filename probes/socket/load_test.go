@@ -243,7 +243,7 @@ func TestFastClient(t *testing.T) {
 				get(t, s.URL)
 			}
 		}).finals()
-		require.Len(t, got, sent)
+		require.Equal(t, sent, len(got))
 		for i, r := range got {
 			require.EqualValues(t, i+1, r.Seq)
 			require.NotZero(t, r.WriteFirst, "request %d", i)

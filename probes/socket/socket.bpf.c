@@ -53,8 +53,9 @@ static __always_inline void tcp_accepted(__u64 addr, __u64 now, __u32 tid)
 
 #include "existing.h"
 
-/* Kernels before 6.16 have no tracepoint at the begin of a TCP write: there
- * the entry of the system call is noted per thread. */
+/* Kernels before 6.16 have no tracepoint at the begin of a TCP write. Where
+ * programs may not attach to functions either, the entry of the system call is
+ * noted per thread. */
 const volatile bool note_entry = false;
 
 struct entry {
@@ -111,8 +112,7 @@ int BPF_PROG(recv_exit, struct sock *sk, int ret, int flags)
 	return 0;
 }
 
-SEC("tp_btf/tcp_sendmsg_locked")
-int BPF_PROG(send_enter, struct sock *sk)
+static __always_inline int sending(struct sock *sk)
 {
 	struct conn *c = tcp_find(sk);
 
@@ -120,6 +120,19 @@ int BPF_PROG(send_enter, struct sock *sk)
 	if (c && c->mode != MODE_IGNORED && !c->write_enter)
 		on_write_enter(c, bpf_ktime_get_ns());
 	return 0;
+}
+
+SEC("tp_btf/tcp_sendmsg_locked")
+int BPF_PROG(send_enter, struct sock *sk)
+{
+	return sending(sk);
+}
+
+/* The function of that name, for kernels without the tracepoint. */
+SEC("fentry/tcp_sendmsg_locked")
+int BPF_PROG(send_function, struct sock *sk)
+{
+	return sending(sk);
 }
 
 /* Attached to the entry of each system call that can write to a socket. */

@@ -208,6 +208,7 @@ const (
 	socketPlanProgRecvExit      = "recv_exit"
 	socketPlanProgSendEnter     = "send_enter"
 	socketPlanProgSendExit      = "send_exit"
+	socketPlanProgSendFunction  = "send_function"
 	socketPlanProgShutdownEnter = "shutdown_enter"
 	socketPlanProgTcpExisting   = "tcp_existing"
 	socketPlanProgTcpListening  = "tcp_listening"
@@ -278,6 +279,7 @@ type socketPlanProgramSpecs struct {
 	RecvExit      *ebpf.ProgramSpec `ebpf:"recv_exit"`
 	SendEnter     *ebpf.ProgramSpec `ebpf:"send_enter"`
 	SendExit      *ebpf.ProgramSpec `ebpf:"send_exit"`
+	SendFunction  *ebpf.ProgramSpec `ebpf:"send_function"`
 	ShutdownEnter *ebpf.ProgramSpec `ebpf:"shutdown_enter"`
 	TcpExisting   *ebpf.ProgramSpec `ebpf:"tcp_existing"`
 	TcpListening  *ebpf.ProgramSpec `ebpf:"tcp_listening"`
@@ -398,6 +400,7 @@ type socketPlanPrograms struct {
 	RecvExit      *ebpf.Program `ebpf:"recv_exit"`
 	SendEnter     *ebpf.Program `ebpf:"send_enter"`
 	SendExit      *ebpf.Program `ebpf:"send_exit"`
+	SendFunction  *ebpf.Program `ebpf:"send_function"`
 	ShutdownEnter *ebpf.Program `ebpf:"shutdown_enter"`
 	TcpExisting   *ebpf.Program `ebpf:"tcp_existing"`
 	TcpListening  *ebpf.Program `ebpf:"tcp_listening"`
@@ -418,6 +421,7 @@ func (p *socketPlanPrograms) Close() error {
 		p.RecvExit,
 		p.SendEnter,
 		p.SendExit,
+		p.SendFunction,
 		p.ShutdownEnter,
 		p.TcpExisting,
 		p.TcpListening,

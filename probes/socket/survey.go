@@ -2,6 +2,7 @@ package socket
 
 import (
 	"fmt"
+	"slices"
 )
 
 // TakeSurvey asks the kernel what it has. It loads nothing and needs no
@@ -41,9 +42,10 @@ func surveyPlan(k *kernel, p Plan) PlanSurvey {
 		if err := h.has(k); err != nil {
 			out.Available, out.Why = false, err.Error()
 		}
+		instead := slices.IndexFunc(h.unless, func(program string) bool { return used[program] })
 		switch {
-		case h.unless != "" && used[h.unless]:
-			out.Why = "not needed: " + hookName(p, h.unless) + " tells it"
+		case instead >= 0:
+			out.Why = "not needed: " + hookName(p, h.unless[instead]) + " tells it"
 		case out.Available:
 			out.Used = true
 			used[h.program] = true
