@@ -81,14 +81,14 @@ func (a *Agent) export(r *request.Request) {
 }
 
 // Run measures until ctx ends, then delivers what is there and returns. An
-// error means that nothing could be measured, or that something was not
-// delivered.
+// error means that nothing could be measured.
 func (a *Agent) Run(ctx context.Context) error {
 	if err := a.openExporters(); err != nil {
 		return err
 	}
 	if err := a.attach(); err != nil {
-		return errors.Join(err, a.shutdown())
+		a.shutdown()
+		return err
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	go a.keepUp(background)
@@ -96,7 +96,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	err := a.probe.Run(ctx, a.assembler)
 	stop()
 	a.assembler.Flush()
-	err = errors.Join(err, a.shutdown())
+	a.shutdown()
 	a.logHealth("stopped")
 	return errors.Join(err, a.closeProbe())
 }
@@ -164,20 +164,19 @@ func (a *Agent) ports() []uint16 {
 	return nil
 }
 
-// shutdown delivers what the exporters hold.
-func (a *Agent) shutdown() error {
+// shutdown delivers what the exporters hold. What could not be delivered is
+// logged, and counted by the exporter: it does not undo what was measured.
+func (a *Agent) shutdown() {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
-	var errs []error
 	for _, e := range a.exporters {
 		if err := e.Shutdown(ctx); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", e.name, err))
+			a.log.Warn("exporter ended with a loss", "exporter", e.name, "error", err)
 		}
 	}
 	for _, end := range a.closers {
 		if err := end(ctx); err != nil {
-			errs = append(errs, err)
+			a.log.Warn("the last health metrics were not delivered", "error", err)
 		}
 	}
-	return errors.Join(errs...)
 }

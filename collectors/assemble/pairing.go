@@ -53,6 +53,10 @@ func (a *Assembler) open(r socket.Record) {
 
 // paired takes a request that a pairer finished.
 func (a *Assembler) paired(r *request.Request) {
+	if r.Method == "" && r.Status == 0 {
+		a.counts.unknownAdd(http1.NotHTTP.String()) // neither head was one
+		return
+	}
 	if r.Error == "" && r.Status >= 500 {
 		r.Error = statusError(r.Status)
 	}

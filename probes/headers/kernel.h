@@ -91,6 +91,7 @@ struct sk_buff_head {
 };
 
 struct bpf_local_storage;
+struct socket;
 
 typedef struct {
 	int counter;
@@ -106,7 +107,7 @@ struct sock {
 	refcount_t sk_wmem_alloc;
 	int sk_sndbuf;
 	int sk_err;
-	__u8 sk_shutdown;
+	struct socket *sk_socket;
 	__u16 sk_type;
 	__u16 sk_protocol;
 	struct bpf_local_storage *sk_bpf_storage;

@@ -279,6 +279,11 @@ static __always_inline void unix_data_ready(struct sock *sk)
 	}
 	__u64 now = bpf_ktime_get_ns();
 	struct conn *c = unix_find(sk);
+	struct unix_address *addr = BPF_CORE_READ((struct unix_sock *)sk, addr);
+	/* A socket that accept has not given to anybody yet is a server's end,
+	 * also where accept was faster than the look at the listener's queue. */
+	if (!c && addr && !sk->sk_socket)
+		c = unix_create((__u64)sk, addr);
 	if (c) {
 		struct sk_buff *last = BPF_CORE_READ(sk, sk_receive_queue.prev);
 		__u32 seq = c->in_total;

@@ -1,0 +1,181 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"lapwing/agent/e2e/collectortest"
+	"lapwing/agent/e2e/harness"
+	"lapwing/probes/socket"
+)
+
+// phaseNames are the INTERNAL children of a request's span, in order.
+var phaseNames = []string{"queue", "parse", "app", "write_back"}
+
+// TestExportToCollector runs the agent against a real Collector and holds every
+// span tree that arrives against the record printed for the same request.
+func TestExportToCollector(t *testing.T) {
+	for _, protocol := range []string{"grpc", "http"} {
+		t.Run(protocol, func(t *testing.T) {
+			collector := collectortest.Start(t)
+			endpoint := collector.HTTP
+			if protocol == "grpc" {
+				endpoint = collector.GRPC
+				t.Setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+			}
+			server := startRefServer(t, filepath.Join(t.TempDir(), "truth.jsonl"))
+			trace := harness.StartTrace(t, socket.PlanSocket, "--port", harness.Port(t, server.address), "--otlp-endpoint", endpoint)
+			const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+			askOnce(t, server.address+"/sleep?ms=10", "")
+			askOnce(t, server.address+"/nowhere", "")
+			askOnce(t, server.address+"/fast", traceparent)
+			trace.AwaitRecords(server.address, 3, handOut())
+			records := trace.Finish()
+			if len(records) != 3 {
+				t.Fatalf("%d records, want 3", len(records))
+			}
+			spans := collector.WaitSpans(t, 3*5)
+			for _, r := range records {
+				checkTree(t, r, spans)
+			}
+			if got := records[2]; got.TraceID != traceparent[3:35] || got.ParentSpanID != traceparent[36:52] {
+				t.Errorf("the request with a traceparent is %s under %s", got.TraceID, got.ParentSpanID)
+			}
+		})
+	}
+}
+
+// askOnce sends one request on a connection of its own.
+func askOnce(t *testing.T, target, traceparent string) {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodGet, "http://"+target, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Close = true
+	if traceparent != "" {
+		req.Header.Set("traceparent", traceparent)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatalf("ask %s: %v", target, err)
+	}
+	_, _ = io.Copy(io.Discard, res.Body)
+	_ = res.Body.Close()
+}
+
+// checkTree compares the spans of one request with its record.
+func checkTree(t *testing.T, r harness.Record, spans []collectortest.Span) {
+	t.Helper()
+	children := map[string]collectortest.Span{}
+	var root collectortest.Span
+	for _, s := range spans {
+		switch {
+		case s.SpanID == r.SpanID:
+			root = s
+		case s.ParentSpanID == r.SpanID:
+			children[s.Name] = s
+		}
+	}
+	arrived, err := r.Arrived()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if root.Kind != 2 || root.Name != "GET" || root.TraceID != r.TraceID || root.ParentSpanID != r.ParentSpanID {
+		t.Errorf("the SERVER span of %s is %+v", r.Path, root)
+	}
+	// The wall clock may be put in step between printing and exporting.
+	if d := time.Duration(int64(root.Start) - arrived.UnixNano()); d.Abs() > time.Millisecond {
+		t.Errorf("the span of %s begins %v off the record", r.Path, d)
+	}
+	if got := int64(root.End - root.Start); got != *r.Duration {
+		t.Errorf("the span of %s lasts %d ns, the record says %d", r.Path, got, *r.Duration)
+	}
+	if root.Attributes["url.path"] != r.Path || fmt.Sprint(root.Attributes["http.response.status_code"]) != fmt.Sprint(r.Status) {
+		t.Errorf("attributes of %s: %v", r.Path, root.Attributes)
+	}
+	if root.Resource["service.name"] != r.Service {
+		t.Errorf("service of %s is %v, want %s", r.Path, root.Resource["service.name"], r.Service)
+	}
+	at := root.Start
+	for i, want := range []*int64{r.Queue, r.Parse, r.App, r.WriteBack} {
+		child, ok := children[phaseNames[i]]
+		if !ok || child.Kind != 1 || child.Start != at || int64(child.End-child.Start) != *want {
+			t.Errorf("phase %s of %s is %+v, want %d ns from %d", phaseNames[i], r.Path, child, *want, at)
+		}
+		at = child.End
+	}
+	if at != root.End {
+		t.Errorf("the phases of %s end %d ns before their request", r.Path, root.End-at)
+	}
+}
+
+// TestDaemon runs `lapwing run`: what was seen is delivered on SIGTERM, within
+// five seconds, and the agent's own counters arrive as metrics.
+func TestDaemon(t *testing.T) {
+	collector := collectortest.Start(t)
+	server := startRefServer(t, filepath.Join(t.TempDir(), "truth.jsonl"))
+	config := filepath.Join(t.TempDir(), "lapwing.yaml")
+	text := fmt.Sprintf("filter:\n  ports: [%s]\nexport:\n  otlp:\n    endpoint: %s\n    batch_delay: 1h\n    batch_size: 512\n",
+		harness.Port(t, server.address), collector.HTTP)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	agent := harness.Start(t, exec.Command(harness.Lapwing(t), "run", "--config", config))
+	harness.Eventually(t, harness.Slow(20*time.Second), "the probes to be attached", func() bool {
+		return strings.Contains(agent.Stderr(), "probes attached")
+	})
+	for range 20 {
+		askOnce(t, server.address+"/fast", "")
+	}
+	begin := time.Now()
+	if err := agent.Stop(); err != nil {
+		t.Fatalf("lapwing run ended with %v:\n%s", err, agent.Stderr())
+	}
+	if took := time.Since(begin); took > harness.Slow(5*time.Second) {
+		t.Errorf("SIGTERM took %v", took)
+	}
+	servers := 0
+	for _, s := range collector.WaitSpans(t, 20*5) {
+		if s.Kind == 2 {
+			servers++
+		}
+	}
+	if servers != 20 {
+		t.Errorf("%d SERVER spans, want 20", servers)
+	}
+	requests := 0.0
+	for _, p := range collector.WaitPoints(t, 1) {
+		if p.Metric == "lapwing.agent.requests" {
+			requests = p.Value
+		}
+	}
+	if requests != 20 {
+		t.Errorf("lapwing.agent.requests is %v, want 20", requests)
+	}
+}
+
+// TestReceiverAway lets the agent export to an address where nobody listens:
+// it measures on, ends in time, and says how many traces were dropped.
+func TestReceiverAway(t *testing.T) {
+	server := startRefServer(t, filepath.Join(t.TempDir(), "truth.jsonl"))
+	trace := harness.StartTrace(t, socket.PlanSocket, "--port", harness.Port(t, server.address),
+		"--otlp-endpoint", "http://"+harness.FreeAddress(t))
+	for range 10 {
+		askOnce(t, server.address+"/fast", "")
+	}
+	trace.AwaitRecords(server.address, 10, handOut())
+	if records := trace.Finish(); len(records) != 10 {
+		t.Errorf("%d records, want 10", len(records))
+	}
+	if log := trace.Stderr(); !strings.Contains(log, "10") || !strings.Contains(log, "dropped by otlp") {
+		t.Errorf("the dropped traces are not told:\n%s", log)
+	}
+}
