@@ -20,7 +20,8 @@ struct out {
 	__u64 n;
 	__u32 error;   /* errno, 0 when n bytes were written */
 	__u32 end_seq; /* TCP sequence number after what was written */
-	bool acked;    /* the peer has acknowledged all of it */
+	bool tcp;
+	bool acked;    /* TCP: the peer has acknowledged all of it */
 };
 
 /* ring_write hands over one message. The reader polls, so it is woken only
@@ -35,6 +36,23 @@ static __always_inline bool ring_write(void *data, __u64 size)
 	return !bpf_ringbuf_output(&records, data, size, flags);
 }
 
+/* settle_ack finds out when the response was acknowledged: by the segment
+ * without bytes that first did, or at the latest at `carried`, when a segment
+ * with bytes came that cannot have been sent before. */
+static __always_inline void settle_ack(struct conn *c, __u64 carried)
+{
+	__u64 at = carried;
+
+	if (!c->await_ack)
+		return;
+	if (c->ack_only && (__s32)(c->ack_seq - c->end_seq) >= 0 && (!at || c->ack_only < at))
+		at = c->ack_only;
+	if (!at)
+		return;
+	c->acked = at;
+	c->await_ack = 0;
+}
+
 static __always_inline bool record_write(struct conn *c, __u16 kind)
 {
 	struct record *r = &c->rec;
@@ -43,6 +61,7 @@ static __always_inline bool record_write(struct conn *c, __u16 kind)
 	barrier_var(heads);
 	if (heads > NAME_MAX + 2 * head_bytes)
 		heads = NAME_MAX + 2 * head_bytes;
+	settle_ack(c, 0);
 	r->kind = kind;
 	r->acked = c->acked;
 	return ring_write(r, sizeof(*r) + heads);

@@ -80,11 +80,8 @@ static __always_inline void tcp_closing(struct sock *sk, int state)
 
 	if (!c)
 		return;
-	if (final && !error && c->await_ack) {
-		/* Our FIN was acknowledged, hence all that went before it. */
-		c->await_ack = 0;
-		c->acked = now;
-	}
+	if (final && !error)
+		settle_ack(c, now); /* our FIN was acknowledged, and all before it */
 	on_close(c, now, final, error);
 	if (state == TCP_CLOSE && !c->gone)
 		tcp_forget((__u64)sk);
@@ -116,10 +113,13 @@ int BPF_PROG(tcp_segment, struct sock *sk, const struct sk_buff *skb)
 	if (!tp || !segment_of(skb, &s))
 		return 0;
 	__u64 now = bpf_ktime_get_ns();
-	on_ack(c, now, s.ack_seq);
+	if (!s.payload) {
+		on_ack(c, now, s.ack_seq);
+		return 0;
+	}
 	__u32 next = tp->rcv_nxt;
 	/* Old bytes again, or bytes behind a hole: nothing the server could read. */
-	if (!s.payload || (__s32)(s.end_seq - next) <= 0 || (__s32)(s.seq - next) > 0)
+	if ((__s32)(s.end_seq - next) <= 0 || (__s32)(s.seq - next) > 0)
 		return 0;
 	bool empty = next == tp->copied_seq;
 	/* Bytes that no segment after the handshake brought came with its end. */

@@ -261,6 +261,8 @@ static __always_inline void read_by(struct conn *c, const struct in *in)
 			r->marks |= MARK_EARLY;
 			return;
 		}
+		if (in->arrived > c->last_enter)
+			settle_ack(c, in->arrived);
 		if (!c->write_enter || !park(c))
 			hand_out(c, KIND_FINAL);
 		c->phase = PHASE_IDLE;
@@ -467,7 +469,7 @@ static __always_inline void response_written(struct conn *c, const struct vec *v
 	note_tail(r, v, out->n);
 	c->last_enter = out->enter;
 	c->end_seq = out->end_seq;
-	c->await_ack = !out->acked;
+	c->await_ack = out->tcp && !out->acked;
 	c->acked = out->acked ? out->now : 0;
 }
 
@@ -533,12 +535,15 @@ static __always_inline void on_write(struct conn *c, const struct out *out)
 	bpf_map_delete_elem(&parked, &key);
 }
 
+/* on_ack: a segment without bytes arrived. Whether it acknowledges a response
+ * is found out by settle_ack, where the response's end is known. */
 static __always_inline void on_ack(struct conn *c, __u64 now, __u32 ack_seq)
 {
-	if (c->await_ack && (__s32)(ack_seq - c->end_seq) >= 0) {
-		c->await_ack = 0;
-		c->acked = now;
-	}
+	/* The first with this number: later ones only open the window. */
+	if (c->ack_only && c->ack_seq == ack_seq)
+		return;
+	c->ack_only = now;
+	c->ack_seq = ack_seq;
 }
 
 /* on_close: no more can be written. final tells that the peer has everything

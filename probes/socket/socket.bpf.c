@@ -178,6 +178,7 @@ int BPF_PROG(send_exit, struct sock *sk, int ret, int flags)
 		out.error = -ret;
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	if (tp) {
+		out.tcp = true;
 		out.end_seq = tp->write_seq;
 		out.acked = tp->snd_una == out.end_seq;
 	}

@@ -25,23 +25,23 @@ type socketPlanConn struct {
 	InFirst      uint64
 	InBefore     uint64
 	InLast       uint64
-	Acked        uint64
+	AckOnly      uint64
 	InSeq        uint32
-	EndSeq       uint32
-	AwaitAck     uint8
+	AckSeq       uint32
 	Mode         uint8
 	Marks        uint8
-	Pad          [5]uint8
+	Pad          [14]uint8
 	WriteEnter   uint64
 	WriteExit    uint64
 	LastEnter    uint64
 	SleepsBefore uint64
+	Acked        uint64
 	Expect       uint64
 	HeadEnd      uint64
+	EndSeq       uint32
 	Pending      uint32
 	Lock         uint32
 	Events       uint32
-	Pad2         uint32
 	Phase        uint8
 	Existing     uint8
 	ShortWrite   uint8
@@ -50,6 +50,8 @@ type socketPlanConn struct {
 	Shut         uint8
 	Gone         uint8
 	Parked       uint8
+	AwaitAck     uint8
+	Pad2         [7]uint8
 	InTotal      uint64
 	ReadTotal    uint64
 	MarksIn      [6]struct {

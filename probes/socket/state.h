@@ -54,29 +54,29 @@ struct mark_in {
 #define MARKS_IN 6
 
 struct conn {
-	/* What the network side touches, often on another CPU than the server:
-	 * kept to one cache line. */
+	/* What the network side writes, often on another CPU than the server's:
+	 * one cache line, which the server's side only reads. */
 	__u64 in_first;  /* arrival that made the receive queue non-empty */
 	__u64 in_before; /* the same, one time earlier */
 	__u64 in_last;   /* the last arrival */
-	__u64 acked;     /* the response was acknowledged; 0 if not seen */
+	__u64 ack_only;  /* the last segment without bytes arrived */
 	__u32 in_seq;    /* TCP sequence number that in_first belongs to */
-	__u32 end_seq;   /* TCP sequence number after the response */
-	__u8 await_ack;
+	__u32 ack_seq;   /* what that segment acknowledged */
 	__u8 mode;
 	__u8 marks; /* used of marks_in; more than MARKS_IN: some were not kept */
-	__u8 pad[5];
+	__u8 pad[14]; /* a socket's storage begins 8 bytes into its line */
 	/* What only the server's calls touch. */
 	__u64 write_enter;   /* a write is in progress since; 0 if none */
 	__u64 write_exit;    /* the last write returned */
 	__u64 last_enter;    /* the last write was entered */
 	__u64 sleeps_before; /* of the writing thread, at write_enter */
+	__u64 acked;         /* the response was acknowledged; 0 if not seen */
 	__u64 expect;   /* bytes of the whole request; NEVER_ENDS if not known */
 	__u64 head_end; /* bytes of its head; 0 if the end was not seen yet */
+	__u32 end_seq;  /* TCP sequence number after the response */
 	__u32 pending;  /* rec holds a request that was not handed out */
 	__u32 lock;     /* held by a thread that changes rec, see lock_conn() */
 	__u32 events;
-	__u32 pad2;
 	__u8 phase;
 	__u8 existing;
 	__u8 short_write; /* the last write found the send buffer full */
@@ -85,6 +85,8 @@ struct conn {
 	__u8 shut;        /* the server can write no more */
 	__u8 gone;        /* closed while a write was in progress, which hands out */
 	__u8 parked;      /* the previous request is in `parked` */
+	__u8 await_ack;
+	__u8 pad2[7];
 	__u64 in_total;   /* unix: bytes that arrived, which number them */
 	__u64 read_total; /* unix: bytes that were read */
 	struct mark_in marks_in[MARKS_IN];

@@ -110,6 +110,7 @@ static __always_inline int write_returned(long fd, long ret)
 	else
 		out.error = -ret;
 	if (tcp) {
+		out.tcp = true;
 		out.end_seq = BPF_CORE_READ(tcp, write_seq);
 		out.acked = BPF_CORE_READ(tcp, snd_una) == out.end_seq;
 	}
