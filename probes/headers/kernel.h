@@ -20,6 +20,8 @@ typedef _Bool bool;
 #define true 1
 #define false 0
 #define NULL ((void *)0)
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
 
 enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,

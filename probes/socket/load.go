@@ -207,7 +207,7 @@ func setKnobs(spec *ebpf.CollectionSpec, opts Options, noteEntry bool) error {
 	copy(ports[:], opts.Ports)
 	knobs := map[string]any{
 		"head_bytes":     uint32(opts.HeadBytes),
-		"wake_bytes":     uint64(opts.RingBytes / 4),
+		"wake_bytes":     uint64(opts.RingBytes / 8),
 		"only_ports":     ports,
 		"only_ports_len": uint32(len(opts.Ports)),
 		"idle_ns":        uint64(idleAfter),

@@ -136,12 +136,26 @@ func observe(t *testing.T, opts Options, port uint16, do func()) *seen {
 	require.NoError(t, err)
 	defer func() { require.NoError(t, p.Close()) }()
 	do()
+	// The client has its last answer before the server's last write returns.
+	http.DefaultClient.CloseIdleConnections()
+	awaitQuiet(t, p)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	s := &seen{port: port}
 	require.NoError(t, p.Run(ended, s))
 	assert.Zero(t, p.malformed)
 	return s
+}
+
+// awaitQuiet waits until the probes have nothing more to count.
+func awaitQuiet(t *testing.T, p *Probe) {
+	var last Stats
+	require.Eventually(t, func() bool {
+		now, err := p.Stats()
+		quiet := err == nil && now == last
+		last = now
+		return quiet
+	}, 20*time.Second, 200*time.Millisecond)
 }
 
 // finals are the requests in the order of their numbers; a tentative record

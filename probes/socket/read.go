@@ -18,15 +18,14 @@ type Handler interface {
 	HandleRecord(kind Kind, r Record)
 	// HandleEvent takes a read, write or close of an opened connection.
 	HandleEvent(e Event)
-	// Tick is called about every pollBusy to pollIdle, between messages.
+	// Tick is called about every pollEvery, between messages.
 	Tick(now time.Time)
 }
 
-// The kernel does not wake the reader for a record: the reader looks by itself,
-// more often while there is something to read.
+// The kernel does not wake the reader for a record, only when the ring buffer
+// fills: the reader looks by itself.
 const (
-	pollBusy   = 10 * time.Millisecond
-	pollIdle   = 50 * time.Millisecond
+	pollEvery  = 50 * time.Millisecond
 	sweepEvery = 250 * time.Millisecond
 )
 
@@ -35,15 +34,9 @@ const (
 // returns.
 func (p *Probe) Run(ctx context.Context, h Handler) error {
 	swept := time.Now()
-	poll := pollIdle
 	for ctx.Err() == nil {
-		n, err := p.readUntil(time.Now().Add(poll), h)
-		if err != nil {
+		if _, err := p.readUntil(time.Now().Add(pollEvery), h); err != nil {
 			return err
-		}
-		poll = pollIdle
-		if n > 0 {
-			poll = pollBusy
 		}
 		now := time.Now()
 		if now.Sub(swept) >= sweepEvery {

@@ -101,7 +101,7 @@ static __always_inline void head_progress(struct conn *c, const struct vec *v, _
 	__u32 end = captured_end(c, took);
 	__u64 visible = n < v->len ? n : v->len;
 
-	if (!end && visible > took && v->base) {
+	if (unlikely(!end && visible > took) && v->base) {
 		end = scan_rest((__u64)v->base + took, visible - took, c->last_byte);
 		if (end)
 			end += took;
@@ -138,7 +138,7 @@ static __always_inline void read_request(struct conn *c, const struct vec *v, co
 		head_progress(c, v, in->n, took);
 		/* More than one request in this read: user space takes it apart,
 		 * from the state before the read. */
-		if (r->request_bytes + in->n > c->expect) {
+		if (unlikely(r->request_bytes + in->n > c->expect)) {
 			r->req_len -= took;
 			if (first) {
 				r->seq--;
@@ -240,30 +240,30 @@ static __always_inline void read_by(struct conn *c, const struct in *in)
 	bool first = false;
 	struct vec v;
 
-	if (c->mode == MODE_IGNORED || c->shut)
+	if (unlikely(c->mode == MODE_IGNORED || c->shut))
 		return;
 	user_vec(&v);
-	if (c->mode == MODE_CAREFUL) {
+	if (unlikely(c->mode == MODE_CAREFUL)) {
 		careful_read(c, &v, in);
 		return;
 	}
-	if (c->mode == MODE_EXISTING && !existing_read(c, &v, in->n))
+	if (unlikely(c->mode == MODE_EXISTING) && !existing_read(c, &v, in->n))
 		return;
-	if (c->mode == MODE_FRESH) {
+	if (unlikely(c->mode == MODE_FRESH)) {
 		if (!first_request(c, &v, in->n))
 			return;
 		c->mode = MODE_HTTP;
 	}
 	/* A write in progress on another thread has begun the response. */
 	if (c->phase == PHASE_RESPONDING || (c->phase == PHASE_READING && c->write_enter)) {
-		if (!next_begins(c, &v, in->n)) {
+		if (unlikely(!next_begins(c, &v, in->n))) {
 			r->request_bytes += in->n;
 			r->marks |= MARK_EARLY;
 			return;
 		}
 		if (in->arrived > c->last_enter)
 			settle_ack(c, in->arrived);
-		if (!c->write_enter || !park(c))
+		if (likely(!c->write_enter) || !park(c))
 			hand_out(c, KIND_FINAL);
 		c->phase = PHASE_IDLE;
 	}
@@ -286,10 +286,10 @@ static __always_inline void on_read(struct conn *c, const struct in *in)
 {
 	bool writing = c->write_enter;
 
-	if (writing)
+	if (unlikely(writing))
 		lock_conn(c);
 	read_by(c, in);
-	if (writing)
+	if (unlikely(writing))
 		unlock_conn(c);
 }
 
@@ -384,7 +384,7 @@ static __always_inline bool response_begin(struct conn *c, const struct vec *v, 
 	if (at > NAME_MAX + head_bytes)
 		return false;
 	const __u8 *head = &r->bytes[at];
-	if (v->file || (took && !is_response(*(__u64 *)head, took))) {
+	if (unlikely(v->file || (took && !is_response(*(__u64 *)head, took)))) {
 		if (r->seq == 1)
 			return begin_response(c, out, took);
 		/* The response before this one goes on, although the next request
@@ -393,7 +393,7 @@ static __always_inline bool response_begin(struct conn *c, const struct vec *v, 
 		careful_write(c, v, out);
 		return false;
 	}
-	if (took >= 12 && head[9] == '1') {
+	if (unlikely(took >= 12 && head[9] == '1')) {
 		if (head[11] == '1') {
 			r->marks |= MARK_UPGRADED;
 			return begin_response(c, out, took);
@@ -479,16 +479,16 @@ static __noinline int write_to(struct conn *c, const struct out *out)
 
 	if (!c || !out)
 		return 0;
-	if (c->mode == MODE_EXISTING) {
+	if (unlikely(c->mode == MODE_EXISTING)) {
 		existing_write(c);
 		return 0;
 	}
 	user_vec(&v);
-	if (c->mode == MODE_CAREFUL) {
+	if (unlikely(c->mode == MODE_CAREFUL)) {
 		careful_write(c, &v, out);
 		return 0;
 	}
-	if (c->mode == MODE_FRESH && out->n)
+	if (unlikely(c->mode == MODE_FRESH && out->n))
 		connection_ignore(c, &v, out->n, REASON_SERVER_FIRST);
 	if (c->mode != MODE_HTTP || c->phase == PHASE_IDLE)
 		return 0;
@@ -504,7 +504,7 @@ static __noinline int write_to(struct conn *c, const struct out *out)
 	c->short_write = out->error == EAGAIN || (!out->error && v.want > out->n);
 	c->write_exit = out->now;
 	c->told = 0;
-	if (c->gone || c->rec.marks & MARK_UPGRADED) {
+	if (unlikely(c->gone || c->rec.marks & MARK_UPGRADED)) {
 		hand_out(c, KIND_FINAL);
 		c->mode = MODE_IGNORED;
 	}
@@ -519,7 +519,7 @@ static __always_inline void on_write(struct conn *c, const struct out *out)
 	__u64 key = c->rec.sk;
 
 	lock_conn(c);
-	if (c->parked) {
+	if (unlikely(c->parked)) {
 		c->parked = 0;
 		to = bpf_map_lookup_elem(&parked, &key);
 		if (!to)
