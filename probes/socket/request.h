@@ -208,11 +208,11 @@ static __always_inline bool next_begins(struct conn *c, const struct vec *v, __u
  * just leaving the write of the response: on two CPUs they can be that close.
  * Tracing programs may not use the kernel's spin locks. The holder runs with
  * preemption off for less than a microsecond, so the wait is short and bounded. */
-static __noinline int lock_conn(struct conn *c)
+__noinline int lock_conn(struct conn *c)
 {
 	if (!c)
 		return 0;
-	for (int i = 0; i < 256; i++)
+	for (int i = 0; i < 2048; i++)
 		if (!__sync_lock_test_and_set(&c->lock, 1))
 			break;
 	return 0;
