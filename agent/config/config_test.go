@@ -170,7 +170,7 @@ func TestWrongVariablesAndFlagsAreNamed(t *testing.T) {
 		`LAPWING_HEALTH_LOG_INTERVAL: health.log_interval: "soon" is not a duration (a number with a unit: ms, s, m, h), like 5m`: {Environ: []string{"LAPWING_HEALTH_LOG_INTERVAL=soon"}},
 		`LAPWING_PROBES_PORTS: probes.ports: "http" is not a port number (1 to 65535)`:                                            {Environ: []string{"LAPWING_PROBES_PORTS=80,http"}},
 		`LAPWING_PROBES_PLAN: probes.plan: unknown probe plan "x": use auto, socket or syscall`:                                   {Environ: []string{"LAPWING_PROBES_PLAN=x"}},
-		`--head-bytes: probes.head_bytes: 9 is out of range: use 64 to 1024`:                                                       {Flags: []Flag{{"--head-bytes", "probes.head_bytes", 9}}},
+		`--head-bytes: probes.head_bytes: 9 is out of range: use 64 to 1024`:                                                      {Flags: []Flag{{"--head-bytes", "probes.head_bytes", 9}}},
 	} {
 		_, err := Load(src)
 		require.EqualError(t, err, want)

@@ -8,39 +8,10 @@
 #ifndef LAPWING_HOOKS_H
 #define LAPWING_HOOKS_H
 
-#include "request.h"
+#include "descriptor.h"
+#include "unix.h"
 
 #define IPPROTO_TCP 6
-
-/* unix_find returns the connection of a server-side unix socket. accept gives
- * its sockets the listener's name, clients rarely have one: most sockets that
- * are not of interest are sorted out here without a look-up. */
-static __always_inline struct conn *unix_find(struct sock *sk)
-{
-	__u64 key = (__u64)sk;
-
-	if (!BPF_CORE_READ((struct unix_sock *)sk, addr))
-		return NULL;
-	return bpf_map_lookup_elem(&unix_conns, &key);
-}
-
-static __noinline struct conn *unix_create(__u64 key, struct unix_address *addr)
-{
-	__u32 zero = 0;
-	struct conn *none = bpf_map_lookup_elem(&blank, &zero);
-
-	if (!none || bpf_map_update_elem(&unix_conns, &key, none, BPF_ANY)) {
-		count(STAT_LOST_TABLE);
-		return NULL;
-	}
-	struct conn *c = bpf_map_lookup_elem(&unix_conns, &key);
-	if (!c)
-		return NULL;
-	connection_begin(c, key, AF_UNIX);
-	c->rec.peer_sk = (__u64)BPF_CORE_READ((struct unix_sock *)key, peer);
-	c->rec.name_len = unix_name(addr, c->rec.bytes);
-	return c;
-}
 
 static __always_inline void inet_addresses(struct conn *c, const struct sock *sk)
 {
@@ -143,32 +114,6 @@ static __always_inline void tcp_arrivals(struct conn *c, struct in *in, __u32 co
 	arrivals(c, in, copied_seq);
 }
 
-static __always_inline void unix_arrivals(struct conn *c, struct in *in)
-{
-	c->read_total += in->n;
-	arrivals(c, in, c->read_total);
-}
-
-static __always_inline struct file *file_of_fd(long fd)
-{
-	struct fdtable *table = bpf_get_current_task_btf()->files->fdt;
-	struct file *file = NULL;
-
-	if (fd < 0 || fd >= table->max_fds)
-		return NULL;
-	bpf_probe_read_kernel(&file, sizeof(file), table->fd + fd);
-	return file;
-}
-
-/* sock_of_file returns the address of a stream socket, or NULL. */
-static __always_inline struct sock *sock_of_file(struct file *file)
-{
-	if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
-		return NULL;
-	struct socket *socket = BPF_CORE_READ(file, private_data);
-	return BPF_CORE_READ(socket, sk);
-}
-
 static __noinline int accept_returned(long fd)
 {
 	struct sock *sk = sock_of_file(file_of_fd(fd));
@@ -237,66 +182,6 @@ int shutdown_enter(struct trace_event_raw_sys_enter *ctx)
 	if (c)
 		on_close(c, bpf_ktime_get_ns(), true, 0);
 	return 0;
-}
-
-/* unix_connected: a client's connect queued its peer, the socket that accept
- * will return, on the listener. Several may have queued theirs since. */
-static __always_inline void unix_connected(struct sock *listener)
-{
-	struct sk_buff *skb = BPF_CORE_READ(listener, sk_receive_queue.prev);
-	struct sk_buff *end = (void *)listener + bpf_core_field_offset(struct sock, sk_receive_queue);
-	__u64 now = bpf_ktime_get_ns();
-
-	for (int i = 0; i < 4; i++) {
-		if (!skb || skb == end)
-			return;
-		__u64 key = (__u64)BPF_CORE_READ(skb, sk);
-		struct unix_address *addr = BPF_CORE_READ((struct unix_sock *)key, addr);
-		struct conn *c = bpf_map_lookup_elem(&unix_conns, &key);
-
-		/* The address may be that of a socket whose close was not seen. */
-		if (c && i == 0 && c->rec.accepted) {
-			on_close(c, now, true, 0);
-			bpf_map_delete_elem(&unix_conns, &key);
-			c = NULL;
-		}
-		if (c)
-			return;
-		c = addr ? unix_create(key, addr) : NULL;
-		if (c)
-			c->rec.established = now;
-		skb = BPF_CORE_READ(skb, prev);
-	}
-}
-
-/* unix_data_ready: bytes or a connection were queued on a unix socket by the
- * calling thread, which is about to wake the reader. */
-static __always_inline void unix_data_ready(struct sock *sk)
-{
-	if (sk->__sk_common.skc_state == TCP_LISTEN) {
-		unix_connected(sk);
-		return;
-	}
-	__u64 now = bpf_ktime_get_ns();
-	struct conn *c = unix_find(sk);
-	struct unix_address *addr = BPF_CORE_READ((struct unix_sock *)sk, addr);
-	/* A socket that accept has not given to anybody yet is a server's end,
-	 * also where accept was faster than the look at the listener's queue. */
-	if (!c && addr && !sk->sk_socket)
-		c = unix_create((__u64)sk, addr);
-	if (c) {
-		struct sk_buff *last = BPF_CORE_READ(sk, sk_receive_queue.prev);
-		__u32 seq = c->in_total;
-
-		c->in_total += BPF_CORE_READ(last, len);
-		on_arrival(c, now, sk->sk_receive_queue.qlen <= 1, seq);
-		return;
-	}
-	/* On the client's end: the server is in the middle of its write. */
-	struct sock *peer = BPF_CORE_READ((struct unix_sock *)sk, peer);
-	c = peer ? unix_find(peer) : NULL;
-	if (c && !c->write_enter)
-		on_write_enter(c, now);
 }
 
 #endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/* The begin and the end of a connection, and its quiet times. */
+#ifndef LAPWING_LIFE_H
+#define LAPWING_LIFE_H
+
+#include "arrival.h"
+#include "response.h"
+
+/* connection_begin fills a connection from the socket it belongs to. */
+static __always_inline void connection_begin(struct conn *c, __u64 sk, __u16 family)
+{
+	c->rec.conn = next_conn_number();
+	c->rec.sk = sk;
+	c->rec.family = family;
+}
+
+/* on_close: no more can be written. final tells that the peer has everything
+ * it will ever get, too. */
+static __always_inline void on_close(struct conn *c, __u64 now, bool final, __u16 error)
+{
+	if (c->mode == MODE_CAREFUL) {
+		if (final)
+			careful_close(c, now, error);
+		return;
+	}
+	if (c->mode != MODE_HTTP || !c->pending)
+		return;
+	if (!c->rec.closed)
+		c->rec.closed = now;
+	if (error && !c->rec.error)
+		c->rec.error = error;
+	c->told = 0;
+	c->shut = 1;
+	if (!final)
+		return;
+	if (c->write_enter) {
+		c->gone = 1;
+		return;
+	}
+	hand_out(c, KIND_FINAL);
+	c->mode = MODE_IGNORED;
+}
+
+/* on_idle: nothing was heard of the connection for a while; hand out a
+ * response that may be complete. */
+static __always_inline void on_idle(struct conn *c, __u64 now)
+{
+	if (c->mode != MODE_HTTP || c->phase != PHASE_RESPONDING || c->told || c->write_enter)
+		return;
+	if (now < c->write_exit + idle_ns)
+		return;
+	c->told = 1;
+	hand_out(c, KIND_TENTATIVE);
+}
+
+#endif
