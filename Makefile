@@ -87,11 +87,13 @@ e2e: need-root ## the agent beside real and scripted servers
 -include tools/kernels/kernels.mk
 
 .PHONY: kernels
-kernels: ## test-kernels, where qemu can be had
-	@if command -v qemu-system-x86_64 >/dev/null; then \
-		$(MAKE) --no-print-directory test-kernels; \
-	else \
+kernels: ## test-kernels, where qemu and a Debian archive can be had
+	@if ! command -v qemu-system-x86_64 >/dev/null; then \
 		echo "kernels: left out, this machine has no qemu-system-x86_64 and no package of it"; \
+	elif ! tools/kernels/fetch --mirror >/dev/null; then \
+		echo "kernels: left out, there is no archive to have other kernels from"; \
+	else \
+		$(MAKE) --no-print-directory test-kernels; \
 	fi
 
 .PHONY: need-root
