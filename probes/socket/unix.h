@@ -57,8 +57,9 @@ static __always_inline void unix_connected(struct sock *listener)
 		struct unix_address *addr = BPF_CORE_READ((struct unix_sock *)key, addr);
 		struct conn *c = bpf_map_lookup_elem(&unix_conns, &key);
 
-		/* The address may be that of a socket whose close was not seen. */
-		if (c && i == 0 && c->rec.accepted) {
+		/* The address may be that of a socket whose close was not seen. If
+		 * it belongs to somebody, accept was faster than this look. */
+		if (c && i == 0 && c->rec.accepted && !BPF_CORE_READ((struct sock *)key, sk_socket)) {
 			on_close(c, now, true, 0);
 			bpf_map_delete_elem(&unix_conns, &key);
 			c = NULL;
