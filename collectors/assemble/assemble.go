@@ -122,6 +122,9 @@ func (a *Assembler) tentative(r socket.Record) {
 
 // export passes a finished request on, if the filter wants it.
 func (a *Assembler) export(r *request.Request) {
+	if r.Error == "" && r.Status >= 500 {
+		r.Error = statusError(r.Status)
+	}
 	id := a.opts.Services.Lookup(r.PID, r.Comm)
 	r.Service = id.Name
 	if f := a.opts.Filter; f != nil && !f.Match(r.PID, r.Local.Addr.Port(), id) {

@@ -35,6 +35,6 @@ func (a *Assembler) release(conn uint64) {
 		return
 	}
 	delete(a.held, conn)
-	h.req.Error = errorClosed
+	h.req.Error = request.ErrorClosed
 	a.export(h.req)
 }

@@ -57,9 +57,6 @@ func (a *Assembler) paired(r *request.Request) {
 		a.counts.unknownAdd(http1.NotHTTP.String()) // neither head was one
 		return
 	}
-	if r.Error == "" && r.Status >= 500 {
-		r.Error = statusError(r.Status)
-	}
 	a.export(r)
 }
 

@@ -110,33 +110,21 @@ func flagsOf(marks uint16) request.Flags {
 	return f
 }
 
-// The values of error.type for requests without a complete response.
-const (
-	errorClosed  = "connection_closed"
-	errorReset   = "connection_reset"
-	errorTimeout = "timeout"
-)
-
 func errorType(errno uint16) string {
 	switch unix.Errno(errno) {
 	case unix.ECONNRESET, unix.EPIPE:
-		return errorReset
+		return request.ErrorReset
 	case unix.ETIMEDOUT:
-		return errorTimeout
+		return request.ErrorTimeout
 	}
-	return errorClosed
+	return request.ErrorClosed
 }
 
-// setError says why a request failed: it has no complete response, or one that
-// says so itself.
+// setError says why a request has no complete response.
 func (a *Assembler) setError(r socket.Record, complete http1.Completeness) {
-	switch {
-	case !a.req.WriteFirst.Seen() && a.req.WriteLast == 0:
+	unanswered := !a.req.WriteFirst.Seen() && !a.req.WriteLast.Seen()
+	if unanswered || complete == http1.No {
 		a.req.Error = errorType(r.Error)
-	case complete == http1.No:
-		a.req.Error = errorType(r.Error)
-	case a.req.Status >= 500:
-		a.req.Error = statusError(a.req.Status)
 	}
 }
 

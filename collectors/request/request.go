@@ -56,6 +56,14 @@ func (f Flags) Names() []string {
 	return names
 }
 
+// The values of Request.Error for requests without a complete response. A
+// response that says itself that it failed has its status for an error.
+const (
+	ErrorClosed  = "connection_closed"
+	ErrorReset   = "connection_reset"
+	ErrorTimeout = "timeout"
+)
+
 // Boundary says what separated parse from app.
 type Boundary uint8
 

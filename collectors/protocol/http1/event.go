@@ -37,14 +37,8 @@ type Event struct {
 	TID  uint32
 	Comm string
 
-	Error string // Close: error.type of a request that has no complete response
+	Error string // Close: request.ErrorClosed and the like, for a request that has no complete response
 }
-
-// Values of Event.Error.
-const (
-	errorClosed = "connection_closed"
-	errorReset  = "connection_reset"
-)
 
 // reading is one read, or what a seed says of all reads of its request so far.
 type reading struct {

@@ -212,7 +212,7 @@ func (f *player) play(p *Pairer) {
 			p.Expire(f.tick(), time.Duration(f.next()))
 		}
 	}
-	p.Handle(&Event{Kind: Close, Exit: f.tick(), Error: []string{"", errorReset}[f.next()%2]})
+	p.Handle(&Event{Kind: Close, Exit: f.tick(), Error: []string{"", request.ErrorReset}[f.next()%2]})
 }
 
 func FuzzPairer(f *testing.F) {

@@ -260,7 +260,7 @@ func (p *Pairer) close(ev *Event) {
 		}
 		x.r.Error, x.r.Closed = ev.Error, max(ev.Exit, ev.Enter)
 		if x.r.Error == "" {
-			x.r.Error = errorClosed
+			x.r.Error = request.ErrorClosed
 		}
 		p.emit(x)
 	}
@@ -285,7 +285,7 @@ func (p *Pairer) endResponse(ev *Event) bool {
 	case out.place == inHead:
 		return false
 	case out.body.kind == bodyToClose:
-		return ev.Error != errorReset
+		return ev.Error != request.ErrorReset
 	}
 	return out.lost()
 }
