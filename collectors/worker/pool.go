@@ -1,0 +1,112 @@
+package worker
+
+import "time"
+
+// State is what a worker does now.
+type State string
+
+// The states. A worker without a request and without a connection that pins it
+// is available, whatever it waits for.
+const (
+	Available State = "available"
+	Busy      State = "busy" // it works on a request
+	Held      State = "held" // it is blocked in reading a connection that has no request
+)
+
+// Snapshot is the worker pool of one service at one moment. Counts and times
+// are sums since the agent first saw the service, workers that have ended
+// included; they never decrease, so the difference of two snapshots is what
+// happened between them.
+type Snapshot struct {
+	Service string    `json:"service"`
+	Time    time.Time `json:"time"`
+
+	Workers   int `json:"workers"`   // how many there are now
+	Busy      int `json:"busy"`      // of which work on a request
+	Held      int `json:"held"`      // of which are pinned by an idle connection
+	Available int `json:"available"` // of which are neither
+	// InFlight is how many requests are being worked on. It is above Busy for
+	// event loops, and where a server reads requests ahead of its workers.
+	InFlight int `json:"in_flight"`
+	// Dispatch is how many requests wait behind accept: they are in the
+	// receive queue of an accepted connection and nobody has read them.
+	Dispatch int `json:"dispatch"`
+	// MaxNeeded is the highest number of workers seen to be busy at once.
+	MaxNeeded int `json:"max_needed"`
+
+	// Utilisation is the share of the workers' time in which they were busy,
+	// 0 to 1, over the last 10 s or so. BusyTime over WorkerTime is the same
+	// for any other span.
+	Utilisation float64       `json:"utilisation"`
+	BusyTime    time.Duration `json:"busy_time_ns"`
+	WorkerTime  time.Duration `json:"worker_time_ns"` // the sum of the workers' ages
+	CPUTime     time.Duration `json:"cpu_time_ns"`
+
+	Served  uint64        `json:"served"`     // requests that were finished
+	Longest time.Duration `json:"longest_ns"` // the longest time a worker spent on one of them
+	// Uneven is the share of the requests that the busiest tenth of the
+	// workers served beyond an even share, 0 to 1.
+	Uneven float64 `json:"uneven"`
+
+	Starts   uint64 `json:"starts"`   // workers that appeared after the agent's start
+	Exits    uint64 `json:"exits"`    // workers that ended
+	Recycled uint64 `json:"recycled"` // of the starts, those that followed an exit
+
+	// BacklogLen, BacklogLimit and Overflows are sums over Listeners.
+	BacklogLen   int `json:"backlog_len"`
+	BacklogLimit int `json:"backlog_limit"`
+	BacklogMax   int `json:"backlog_max"` // the highest length seen
+	// Overflows counts the connection attempts that the kernel dropped at the
+	// listeners since they were first seen: final handshake segments and SYNs
+	// that found the backlog full, clients' repetitions included.
+	Overflows uint64     `json:"overflows"`
+	Listeners []Listener `json:"listeners"`
+
+	// Untracked counts the requests of workers beyond the limit of workers
+	// per service. They are in Served and BusyTime but not in PerWorker.
+	Untracked uint64   `json:"untracked"`
+	PerWorker []Worker `json:"per_worker"`
+}
+
+// Listener is one listening socket of a service.
+type Listener struct {
+	Address   string `json:"address"` // 127.0.0.1:8080, unix:/run/app.sock
+	Len       int    `json:"backlog_len"`
+	Limit     int    `json:"backlog_limit"`
+	Max       int    `json:"backlog_max"`
+	Overflows uint64 `json:"overflows"` // TCP only; the kernel keeps none for unix sockets
+}
+
+// Worker is one worker of a pool.
+type Worker struct {
+	PID   uint32 `json:"pid"`
+	TID   uint32 `json:"tid"` // 0 for a busy thread of PID that is not known yet
+	Comm  string `json:"comm"`
+	State State  `json:"state"`
+	Loop  bool   `json:"loop"` // an event loop: it works on several requests at once
+
+	InFlight int `json:"in_flight"`
+	// Phase and Age tell of the oldest request in flight: parse, app or
+	// write_back, and the time since its first byte was read. Queue is how
+	// long it had waited before. They are absent when it was in flight before
+	// the agent started and the kernel does not tell.
+	Phase string        `json:"phase,omitempty"`
+	Age   time.Duration `json:"age_ns,omitempty"`
+	Queue time.Duration `json:"queue_ns,omitempty"`
+
+	Served   uint64        `json:"served"`
+	BusyTime time.Duration `json:"busy_time_ns"`
+	CPUTime  time.Duration `json:"cpu_time_ns"` // of the thread, since it was first seen
+	Longest  time.Duration `json:"longest_ns"`
+	Since    time.Time     `json:"since"` // its start, or the agent's if that came later
+
+	Process *Process `json:"process,omitempty"` // absent until it was sampled
+}
+
+// Process is what a worker's process uses, sampled every few seconds.
+type Process struct {
+	CPUTime     time.Duration `json:"cpu_time_ns"` // user and system, since it started
+	RSS         uint64        `json:"rss_bytes"`
+	Descriptors int           `json:"descriptors"`
+	Threads     int           `json:"threads"`
+}
