@@ -3,6 +3,7 @@ package assemble
 import (
 	"time"
 
+	"lapwing/collectors/protocol"
 	"lapwing/collectors/protocol/http1"
 	"lapwing/collectors/request"
 	"lapwing/collectors/service"
@@ -145,7 +146,7 @@ func (a *Assembler) export(r *request.Request) {
 
 // continueTrace makes the request part of the trace that the client began.
 func continueTrace(r *request.Request, m *http1.Message) {
-	trace, parent, sampled, ok := http1.ParseTraceParent(m.TraceParent)
+	trace, parent, sampled, ok := protocol.ParseTraceParent(m.TraceParent)
 	if !ok {
 		return
 	}

@@ -3,6 +3,7 @@ package assemble
 import (
 	"time"
 
+	"lapwing/collectors/protocol"
 	"lapwing/collectors/protocol/http1"
 	"lapwing/collectors/request"
 	"lapwing/probes/socket"
@@ -17,7 +18,7 @@ type pairing struct {
 	pairer *http1.Pairer
 	number uint32 // of the last event
 	last   request.Stamp
-	counts http1.Counts // already added to the Assembler's
+	counts protocol.Counts // already added to the Assembler's
 }
 
 // open begins to frame a connection. Its record says what was in progress.
@@ -79,8 +80,8 @@ func (a *Assembler) event(e socket.Event) {
 	}
 }
 
-func (a *Assembler) translate(e socket.Event) *http1.Event {
-	out := &http1.Event{
+func (a *Assembler) translate(e socket.Event) *protocol.Event {
+	out := &protocol.Event{
 		Enter:       request.Stamp(e.Enter),
 		Exit:        request.Stamp(e.Exit),
 		Arrived:     request.Stamp(e.Arrived),
@@ -95,11 +96,11 @@ func (a *Assembler) translate(e socket.Event) *http1.Event {
 	}
 	switch e.EventKind() {
 	case socket.Read:
-		out.Kind = http1.Read
+		out.Kind = protocol.Read
 	case socket.Write:
-		out.Kind = http1.Write
+		out.Kind = protocol.Write
 	default:
-		out.Kind = http1.Close
+		out.Kind = protocol.Close
 		out.Error = errorType(e.Error)
 	}
 	return out

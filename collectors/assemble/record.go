@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"lapwing/collectors/protocol"
 	"lapwing/collectors/protocol/http1"
 	"lapwing/collectors/request"
 	"lapwing/probes/socket"
@@ -87,7 +88,7 @@ func (a *Assembler) progress(r socket.Record) {
 	q.PID, q.TID, q.WriterTID = r.Pid, r.Tid, r.WriterTid
 	q.Comm = a.comms.of(r.Command())
 	q.Flags = flagsOf(r.Marks)
-	if q.Produce >= http1.StreamPause {
+	if q.Produce >= protocol.StreamPause {
 		q.Flags |= request.Streamed
 	}
 }

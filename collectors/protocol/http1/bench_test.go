@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"lapwing/collectors/protocol"
 	"lapwing/collectors/request"
 )
 
@@ -20,7 +21,7 @@ func TestParsersDoNotAllocate(t *testing.T) {
 	assert.Zero(t, testing.AllocsPerRun(100, func() {
 		for _, b := range requests {
 			ParseRequest(b, &req)
-			ParseTraceParent(req.TraceParent)
+			protocol.ParseTraceParent(req.TraceParent)
 		}
 		for _, b := range responses {
 			ParseResponse(b, &resp)
@@ -36,9 +37,9 @@ func TestPairerDoesNotAllocateInSteadyState(t *testing.T) {
 	p := NewPairer(request.Request{}, func(*request.Request) { finished++ })
 	in, out := []byte(get("/1")+post("/2", "body")+curlHead+"a=1"), []byte(response(200, "x")+response(200, "y"))
 	last := []byte(nginxResponse + "hello\n")
-	read := Event{Kind: Read, Arrived: ms(1), ArrivedLast: ms(1), Exit: ms(2)}
-	write := Event{Kind: Write, Enter: ms(3), Exit: ms(4)}
-	play := func(ev *Event, data []byte) {
+	read := protocol.Event{Kind: protocol.Read, Arrived: ms(1), ArrivedLast: ms(1), Exit: ms(2)}
+	write := protocol.Event{Kind: protocol.Write, Enter: ms(3), Exit: ms(4)}
+	play := func(ev *protocol.Event, data []byte) {
 		ev.Data, ev.Bytes = data, uint64(len(data))
 		p.Handle(ev)
 	}
@@ -52,7 +53,7 @@ func TestPairerDoesNotAllocateInSteadyState(t *testing.T) {
 	round()
 	require.Equal(t, 3, finished)
 	assert.Zero(t, testing.AllocsPerRun(100, round))
-	assert.Equal(t, Counts{}, p.Counts())
+	assert.Equal(t, protocol.Counts{}, p.Counts())
 }
 
 func BenchmarkParseRequest(b *testing.B) {
@@ -87,8 +88,8 @@ func BenchmarkParseResponse(b *testing.B) {
 func BenchmarkPair(b *testing.B) {
 	p := NewPairer(request.Request{}, func(*request.Request) {})
 	in, out := []byte(wrkHead), []byte(nginxResponse+"hello\n")
-	read := Event{Kind: Read, Arrived: ms(1), ArrivedLast: ms(1), Exit: ms(2), Bytes: uint64(len(in)), Data: in}
-	write := Event{Kind: Write, Enter: ms(3), Exit: ms(4), Bytes: uint64(len(out)), Data: out}
+	read := protocol.Event{Kind: protocol.Read, Arrived: ms(1), ArrivedLast: ms(1), Exit: ms(2), Bytes: uint64(len(in)), Data: in}
+	write := protocol.Event{Kind: protocol.Write, Enter: ms(3), Exit: ms(4), Bytes: uint64(len(out)), Data: out}
 	b.ReportAllocs()
 	for b.Loop() {
 		p.Handle(&read)

@@ -4,13 +4,9 @@ import (
 	"slices"
 	"time"
 
+	"lapwing/collectors/protocol"
 	"lapwing/collectors/request"
 )
-
-// StreamPause is how long a response must pause in all, with room in the send
-// buffer, to be flagged as streamed. Shorter pauses are a server that writes
-// head and body by two calls.
-const StreamPause = time.Millisecond
 
 // exchange is a request and its response while either is under way.
 type exchange struct {
@@ -59,15 +55,9 @@ func (x *exchange) endRead(rd *reading) {
 
 // respond takes in the writes of the response.
 func (x *exchange) respond(t *timing) {
-	r := &x.r
-	r.WriteFirst, r.WriteLast, r.WriterTID = t.first, t.exit, t.tid
-	r.Blocked, r.Produce = t.blocked, t.produce
-	r.ResponseBytes += t.bytes
+	t.Respond(&x.r)
 	if t.early {
-		r.Flags |= request.EarlyResponse
-	}
-	if t.produce >= StreamPause {
-		r.Flags |= request.Streamed
+		x.r.Flags |= request.EarlyResponse
 	}
 }
 
@@ -119,37 +109,7 @@ func (x *exchange) describe(h *RequestHead, room int) (cut bool) {
 
 // timing is what the writes of one response say.
 type timing struct {
-	writes  uint64        // number of the last write taken in; 0: none yet
-	first   request.Stamp // entry of the first write
-	enter   request.Stamp // entry of the last
-	exit    request.Stamp // return of the last
-	blocked time.Duration
-	produce time.Duration
-	bytes   uint64
-	tid     uint32
-	early   bool // the request was not wholly read at the first write
-}
+	protocol.Writes
 
-// add takes in n bytes of the response that went with the write of that
-// number. A write counts once, however many pieces of it are taken in.
-func (t *timing) add(w *writing, number, n uint64) {
-	t.bytes += n
-	if t.writes == number {
-		return
-	}
-	within := between(w.enter, w.exit)
-	if t.writes == 0 {
-		t.first, t.tid = w.enter, w.tid
-		// What was full before the first write is not this response's matter.
-		t.blocked, t.produce = min(w.blocked, within), w.produce
-	} else {
-		gap := between(t.exit, w.enter)
-		blocked := min(w.blocked, gap+within)
-		t.blocked += blocked
-		// A call that blocks does so inside; only what exceeds the call was
-		// spent between the calls, by a server that waits for room itself.
-		t.produce += gap - max(0, blocked-within)
-	}
-	t.writes, t.enter = number, w.enter
-	t.exit = max(t.exit, w.exit)
+	early bool // the request was not wholly read at the first write
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"lapwing/collectors/protocol"
 	"lapwing/collectors/request"
 )
 
@@ -44,8 +45,8 @@ func FuzzParseRequest(f *testing.F) {
 		for _, view := range [][]byte{h.RawMethod, h.Path, h.Query, h.Host, h.UserAgent, h.TraceParent, h.TraceState} {
 			inside(t, b, view)
 		}
-		ParseTraceParent(b)
-		ParseTraceParent(h.TraceParent)
+		protocol.ParseTraceParent(b)
+		protocol.ParseTraceParent(h.TraceParent)
 
 		// What follows a head does not change it.
 		if all == OK {
@@ -78,7 +79,7 @@ func FuzzParseRequest(f *testing.F) {
 func checkWithNetHTTP(t *testing.T, b []byte, h *RequestHead) {
 	t.Helper()
 	r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(b)))
-	if err != nil || r.ProtoMajor != 1 || len(r.Method) > maxMethodLen {
+	if err != nil || r.ProtoMajor != 1 || len(r.Method) > protocol.MaxMethodLen {
 		return
 	}
 	require.Positive(t, h.HeadLen)
@@ -175,8 +176,8 @@ func (f *player) data() []byte {
 	return []byte(s[from : from+(len(s)-from)*(256-f.next())/256])
 }
 
-func (f *player) event(kind EventKind, missing uint64) *Event {
-	ev := &Event{Kind: kind, Data: f.data(), PID: 1, TID: 2}
+func (f *player) event(kind protocol.EventKind, missing uint64) *protocol.Event {
+	ev := &protocol.Event{Kind: kind, Data: f.data(), PID: 1, TID: 2}
 	ev.Bytes = uint64(len(ev.Data)) + missing
 	ev.Arrived, ev.ArrivedLast = f.tick(), f.tick()
 	ev.Enter, ev.Exit = f.tick(), f.tick()
@@ -185,7 +186,7 @@ func (f *player) event(kind EventKind, missing uint64) *Event {
 }
 
 func (f *player) seed(p *Pairer) {
-	in, out := f.event(Read, uint64(f.next())), f.event(Write, uint64(f.next()))
+	in, out := f.event(protocol.Read, uint64(f.next())), f.event(protocol.Write, uint64(f.next()))
 	r := request.Request{ClientWait: in.Wait}
 	r.Arrived, r.ReadFirst, r.ArrivedLast, r.ReadLast = in.Arrived, in.Enter, in.ArrivedLast, in.Exit
 	if f.next()%2 == 0 {
@@ -203,16 +204,16 @@ func (f *player) play(p *Pairer) {
 	for len(f.input) > 0 {
 		switch op := f.next(); op % 8 {
 		case 0, 1, 2:
-			p.Handle(f.event(Read, 0))
+			p.Handle(f.event(protocol.Read, 0))
 		case 3, 4, 5:
-			p.Handle(f.event(Write, 0))
+			p.Handle(f.event(protocol.Write, 0))
 		case 6:
-			p.Handle(f.event(EventKind(op/8%2), uint64(f.next()*f.next())))
+			p.Handle(f.event(protocol.EventKind(op/8%2), uint64(f.next()*f.next())))
 		case 7:
 			p.Expire(f.tick(), time.Duration(f.next()))
 		}
 	}
-	p.Handle(&Event{Kind: Close, Exit: f.tick(), Error: []string{"", request.ErrorReset}[f.next()%2]})
+	p.Handle(&protocol.Event{Kind: protocol.Close, Exit: f.tick(), Error: []string{"", request.ErrorReset}[f.next()%2]})
 }
 
 func FuzzPairer(f *testing.F) {

@@ -1,6 +1,10 @@
 package http1
 
-import "lapwing/collectors/request"
+import (
+	"lapwing/collectors/request"
+
+	"lapwing/collectors/protocol"
+)
 
 // place is where in a message a direction of the connection is.
 type place uint8
@@ -29,12 +33,12 @@ func (in *inbound) reset() { *in = inbound{head: in.head[:0]} }
 
 // read frames one read.
 func (p *Pairer) read(rd *reading) {
-	p.resyncRead(rd.data)
-	for rd.n > 0 {
+	p.resyncRead(rd.Data)
+	for rd.N > 0 {
 		switch p.in.place {
 		case atStart:
-			rd.skip(uint64(skipBreaks(rd.data)))
-			if rd.n > 0 {
+			rd.Skip(uint64(skipBreaks(rd.Data)))
+			if rd.N > 0 {
 				p.in.place = inHead
 			}
 		case inHead:
@@ -75,13 +79,13 @@ func (p *Pairer) beginsRequest(data []byte) bool {
 	if !ParseRequest(data, &p.req).IsHead() || p.req.Method == "" {
 		return false
 	}
-	return !p.req.LineCut || p.req.Method != MethodOther && len(p.req.Path) > 0
+	return !p.req.LineCut || p.req.Method != protocol.MethodOther && len(p.req.Path) > 0
 }
 
 // readHead takes the head, or a piece of it, off the read.
 func (p *Pairer) readHead(rd *reading) {
 	had := len(p.in.head)
-	head := rd.data[:min(len(rd.data), maxHead-had)]
+	head := rd.Data[:min(len(rd.Data), maxHead-had)]
 	if had > 0 {
 		p.in.head = append(p.in.head, head...)
 		head = p.in.head
@@ -94,20 +98,20 @@ func (p *Pairer) readHead(rd *reading) {
 		p.takeIn(rd, uint64(max(0, p.req.HeadLen-had)))
 		p.describe(p.in.cur, &p.req)
 		p.beginBody(rd, requestBody(&p.req))
-	case rd.missing() > 0 || len(head) >= maxHead:
+	case rd.Missing() > 0 || len(head) >= maxHead:
 		p.cutHead(rd)
 	default:
 		if had == 0 {
 			p.in.head = append(p.in.head, head...)
 		}
-		p.takeIn(rd, rd.n)
+		p.takeIn(rd, rd.N)
 	}
 }
 
 // takeIn takes the next n bytes off the read as bytes of the request under
 // way, which begins with them if none is.
 func (p *Pairer) takeIn(rd *reading, n uint64) {
-	rd.skip(n)
+	rd.Skip(n)
 	if !p.in.begun {
 		p.in.begun, p.in.cur = true, p.begin(rd)
 	}
@@ -127,7 +131,7 @@ func (p *Pairer) attribute(rd *reading, n uint64) {
 	if x == p.out.cur && p.out.begun {
 		// Parsing ended when the response began, and the wait for the client
 		// that is part of it did, too.
-		wait -= min(wait, between(p.out.first, rd.arrived))
+		wait -= min(wait, protocol.Between(p.out.First, rd.arrived))
 	}
 	x.r.ClientWait += wait
 	rd.wait = 0
@@ -148,24 +152,24 @@ func (p *Pairer) beginBody(rd *reading, b body) {
 
 // cutHead gives up on the rest of a head that is not at hand, or too long.
 func (p *Pairer) cutHead(rd *reading) {
-	missing := rd.missing()
-	p.takeIn(rd, rd.n)
+	missing := rd.Missing()
+	p.takeIn(rd, rd.N)
 	p.describe(p.in.cur, &p.req)
 	p.markCut(p.in.cur)
 	p.beginBody(rd, body{kind: bodyLost})
 	if missing >= minRequest {
 		p.unseen, p.hidden = *rd, missing
-		p.unseen.data = nil
+		p.unseen.Data = nil
 	}
 }
 
 // rejectHead deals with bytes where a request should begin that are none, or
 // not at hand. A request that was taken to begin with them is taken back.
 func (p *Pairer) rejectHead(rd *reading) {
-	missing := rd.missing()
+	missing := rd.Missing()
 	switch x := p.in.cur; {
 	case rd.seed != nil && !p.in.begun:
-		p.takeIn(rd, rd.n)
+		p.takeIn(rd, rd.N)
 		p.markCut(p.in.cur)
 	case x != nil && x != p.out.cur && !x.seeded:
 		p.withdraw(x)
@@ -192,9 +196,9 @@ func (p *Pairer) withdraw(x *exchange) {
 
 // readBody takes body bytes, or bytes of no known place, off the read.
 func (p *Pairer) readBody(rd *reading) {
-	before, lost := rd.n, p.in.lost()
-	done := p.in.body.take(&rd.stretch)
-	p.attribute(rd, before-rd.n)
+	before, lost := rd.N, p.in.lost()
+	done := p.in.body.take(&rd.Stretch)
+	p.attribute(rd, before-rd.N)
 	switch {
 	case done:
 		p.endRequest(rd)
@@ -233,7 +237,7 @@ func (p *Pairer) noteUnseen(rd *reading) {
 	}
 	if !p.unseen.first.Seen() {
 		p.unseen, p.hidden = *rd, 0
-		p.unseen.data = nil
+		p.unseen.Data = nil
 	}
 	p.unseen.arrivedLast, p.unseen.last = rd.arrivedLast, rd.last
 }

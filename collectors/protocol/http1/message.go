@@ -3,6 +3,7 @@ package http1
 import (
 	"bytes"
 
+	"lapwing/collectors/protocol"
 	"lapwing/collectors/request"
 )
 
@@ -15,7 +16,7 @@ const (
 // Message is what HTTP/1 knows of a request beyond what all protocols share. A
 // slice is nil, and a number 0, when its fact was not seen.
 type Message struct {
-	RawMethod   []byte // the method as sent, where Request.Method is MethodOther
+	RawMethod   []byte // the method as sent, where Request.Method is protocol.MethodOther
 	Query       []byte // without the question mark
 	UserAgent   []byte
 	TraceParent []byte // as sent: see ParseTraceParent
@@ -56,7 +57,7 @@ func Describe(r *request.Request, req *RequestHead, resp *ResponseHead, m *Messa
 	if req != nil {
 		r.Method, r.Path, r.Host = req.Method, req.Path, req.Host
 		m.RawMethod = nil
-		if req.Method == MethodOther {
+		if req.Method == protocol.MethodOther {
 			m.RawMethod = req.RawMethod
 		}
 		m.Query, m.UserAgent = req.Query, req.UserAgent

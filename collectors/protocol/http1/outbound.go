@@ -33,8 +33,8 @@ func (out *outbound) method() string {
 // write frames one write.
 func (p *Pairer) write(w *writing) {
 	p.writes++
-	p.resyncWrite(w.data)
-	for w.n > 0 && !p.tunnel {
+	p.resyncWrite(w.Data)
+	for w.N > 0 && !p.tunnel {
 		switch p.out.place {
 		case atStart:
 			p.out.place = inHead
@@ -67,7 +67,7 @@ func (p *Pairer) resyncWrite(data []byte) {
 // writeHead takes the head, or a piece of it, off the write.
 func (p *Pairer) writeHead(w *writing) {
 	had := len(p.out.head)
-	head := w.data[:min(len(w.data), maxHead-had)]
+	head := w.Data[:min(len(w.Data), maxHead-had)]
 	if had > 0 {
 		p.out.head = append(p.out.head, head...)
 		head = p.out.head
@@ -79,24 +79,24 @@ func (p *Pairer) writeHead(w *writing) {
 	case verdict == OK:
 		p.putOut(w, uint64(max(0, p.resp.HeadLen-had)))
 		p.endHead()
-	case w.missing() > 0 || len(head) >= maxHead:
+	case w.Missing() > 0 || len(head) >= maxHead:
 		p.cutResponse(w)
 	default:
 		if had == 0 {
 			p.out.head = append(p.out.head, head...)
 		}
-		p.putOut(w, w.n)
+		p.putOut(w, w.N)
 	}
 }
 
 // putOut takes the next n bytes off the write as bytes of the response under
 // way, which begins with them if none is.
 func (p *Pairer) putOut(w *writing, n uint64) {
-	w.skip(n)
+	w.Skip(n)
 	if !p.out.begun {
 		p.beginResponse()
 	}
-	p.out.add(w, p.writes, n)
+	p.out.Add(&w.WriteCall, p.writes, n)
 }
 
 // beginResponse finds the request that the response answers.
@@ -140,7 +140,7 @@ func (p *Pairer) dropInterim() {
 	if x == nil {
 		return
 	}
-	x.r.ResponseBytes += p.out.bytes
+	x.r.ResponseBytes += p.out.Bytes
 	if p.resp.Status == http.StatusContinue {
 		x.r.Flags |= request.Continued
 	}
@@ -157,7 +157,7 @@ func (p *Pairer) describeResponse() {
 // cutResponse gives up on the rest of a head that is not at hand, or too long.
 func (p *Pairer) cutResponse(w *writing) {
 	p.counts.Desynced++
-	p.putOut(w, w.n)
+	p.putOut(w, w.N)
 	p.markCut(p.out.cur)
 	switch status := p.resp.Status; {
 	case status != 0 && interim(status):
@@ -179,19 +179,19 @@ func (p *Pairer) cutResponse(w *writing) {
 func (p *Pairer) loseResponse(w *writing) {
 	p.counts.Desynced++
 	if p.out.begun {
-		p.putOut(w, w.n)
+		p.putOut(w, w.N)
 	}
-	w.skip(w.n)
+	w.Skip(w.N)
 	p.out.head = p.out.head[:0]
 	p.out.place, p.out.body = inBody, body{kind: bodyLost}
 }
 
 // writeBody takes body bytes, or bytes of no known place, off the write.
 func (p *Pairer) writeBody(w *writing) {
-	before, lost := w.n, p.out.lost()
-	done := p.out.body.take(&w.stretch)
+	before, lost := w.N, p.out.lost()
+	done := p.out.body.take(&w.Stretch)
 	if p.out.begun {
-		p.out.add(w, p.writes, before-w.n)
+		p.out.Add(&w.WriteCall, p.writes, before-w.N)
 	}
 	if !lost && p.out.lost() {
 		p.counts.Desynced++
@@ -205,7 +205,7 @@ func (p *Pairer) writeBody(w *writing) {
 func (p *Pairer) finish() {
 	x, t, untracked := p.out.cur, p.out.timing, p.out.untracked
 	p.out.reset()
-	p.lastEnter = t.enter
+	p.lastEnter = t.Enter
 	if untracked {
 		p.untracked--
 	}

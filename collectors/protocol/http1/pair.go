@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"lapwing/collectors/protocol"
 	"lapwing/collectors/request"
 )
 
@@ -17,22 +18,6 @@ const (
 
 // minRequest is the length of the shortest request.
 const minRequest = uint64(len("GET / HTTP/1.1\r\n\r\n"))
-
-// Counts are what a Pairer had to give up.
-type Counts struct {
-	// Desynced counts how often the place in a direction was lost, because
-	// bytes were not at hand or a length was not true.
-	Desynced uint64
-	// Overflowed counts requests that are not reported because too many were
-	// outstanding.
-	Overflowed uint64
-	// HeadsCut counts heads of which something was not at hand or not kept.
-	HeadsCut uint64
-	// Unpaired counts what looked like a message and has no counterpart:
-	// responses to nothing, bytes taken for a request that were none, requests
-	// in bytes that a tunnel made its own.
-	Unpaired uint64
-}
 
 // Pairer frames the requests and responses of one connection from its reads
 // and writes and pairs them. It is not safe for concurrent use.
@@ -56,7 +41,8 @@ type Pairer struct {
 
 	req    RequestHead // the latest heads that were parsed
 	resp   ResponseHead
-	counts Counts
+	counts protocol.Counts
+	lapse  lapse
 	tunnel bool
 	closed bool
 }
@@ -69,12 +55,8 @@ type Pairer struct {
 // Each finished request is handed to done, in order; it is valid only until
 // done returns.
 func NewPairer(base request.Request, done func(*request.Request)) *Pairer {
-	shared := request.Request{
-		Stamps: request.Stamps{Established: base.Established, Accepted: base.Accepted},
-		Conn:   base.Conn, AcceptorTID: base.AcceptorTID,
-		Local: base.Local, Peer: base.Peer, Service: base.Service,
-	}
-	return &Pairer{conn: *shared.Clone(), done: done, seq: base.Seq}
+	o := protocol.Options{Base: base}
+	return &Pairer{conn: o.Shared(), done: done, seq: base.Seq}
 }
 
 // Seed takes in a request that was under way when the connection began to
@@ -91,7 +73,7 @@ func (p *Pairer) Seed(r request.Request, head []byte, readBytes uint64, respHead
 		switch {
 		case p.in.lost():
 			p.in.reset()
-		case p.beginsRequest(rd.data):
+		case p.beginsRequest(rd.Data):
 			p.cutShort()
 		default:
 			rd.seed = nil // the rest of the request before it
@@ -103,18 +85,18 @@ func (p *Pairer) Seed(r request.Request, head []byte, readBytes uint64, respHead
 }
 
 // Handle takes in the next event of the connection.
-func (p *Pairer) Handle(ev *Event) {
-	if p.closed || p.tunnel {
+func (p *Pairer) Handle(ev *protocol.Event) {
+	if p.closed || p.tunnel || p.goneBy(ev) {
 		return
 	}
 	switch ev.Kind {
-	case Read:
+	case protocol.Read:
 		rd := readingOf(ev)
 		p.read(&rd)
-	case Write:
+	case protocol.Write:
 		w := writingOf(ev)
 		p.write(&w)
-	case Close:
+	case protocol.Close:
 		p.close(ev)
 	}
 }
@@ -124,7 +106,7 @@ func (p *Pairer) Handle(ev *Event) {
 // Without it, such a request is handed out when the next response begins or
 // the connection ends.
 func (p *Pairer) Expire(now request.Stamp, silence time.Duration) {
-	if p.out.begun && p.out.lost() && between(p.out.exit, now) >= silence {
+	if p.out.begun && p.out.lost() && protocol.Between(p.out.Exit, now) >= silence {
 		p.finish()
 	}
 }
@@ -137,7 +119,7 @@ func (p *Pairer) Tunnel() bool { return p.tunnel }
 func (p *Pairer) Desynced() uint64 { return p.counts.Desynced }
 
 // Counts tells what was given up so far.
-func (p *Pairer) Counts() Counts { return p.counts }
+func (p *Pairer) Counts() protocol.Counts { return p.counts }
 
 // Outstanding is the number of requests that wait for their response to end.
 func (p *Pairer) Outstanding() int { return len(p.queue) + p.untracked }
@@ -243,7 +225,7 @@ func (p *Pairer) becomeTunnel() {
 }
 
 // close hands out what is outstanding at the end of the connection.
-func (p *Pairer) close(ev *Event) {
+func (p *Pairer) close(ev *protocol.Event) {
 	p.describePartial()
 	if x := p.out.cur; x != nil && p.endResponse(ev) {
 		p.emit(x)
@@ -269,7 +251,7 @@ func (p *Pairer) close(ev *Event) {
 
 // endResponse takes in what was written of the response under way and reports
 // whether nothing is known to be missing.
-func (p *Pairer) endResponse(ev *Event) bool {
+func (p *Pairer) endResponse(ev *protocol.Event) bool {
 	out := &p.out
 	if out.place == inHead {
 		ParseResponse(out.head, &p.resp)
@@ -280,7 +262,7 @@ func (p *Pairer) endResponse(ev *Event) bool {
 		p.describeResponse()
 	}
 	out.cur.respond(&out.timing)
-	p.lastEnter = out.enter
+	p.lastEnter = out.Enter
 	switch {
 	case out.place == inHead:
 		return false

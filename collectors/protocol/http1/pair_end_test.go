@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+
+	"lapwing/collectors/protocol"
 )
 
 func TestPairClose(t *testing.T) {
@@ -92,7 +94,7 @@ func TestPairResynchronises(t *testing.T) {
 	t.Run("a chunked response of which framing is missing", func(t *testing.T) {
 		s := newScript(t)
 		s.read(10, 11, get("/1"))
-		s.event(Event{Kind: Write, Enter: ms(20), Exit: ms(21), Bytes: 5000, Data: []byte(chunkedResponse + "3\r\nabc\r\n")})
+		s.event(protocol.Event{Kind: protocol.Write, Enter: ms(20), Exit: ms(21), Bytes: 5000, Data: []byte(chunkedResponse + "3\r\nabc\r\n")})
 		s.write(21.5, 23, "0\r\n\r\n")
 		assert.Empty(t, s.got, "where the response ends is not known")
 		s.read(30, 31, get("/2"))
@@ -103,7 +105,7 @@ func TestPairResynchronises(t *testing.T) {
 	})
 	t.Run("a chunked request of which framing is missing", func(t *testing.T) {
 		s := newScript(t)
-		s.event(Event{Kind: Read, Arrived: ms(10), ArrivedLast: ms(10), Exit: ms(11), Bytes: 5000, Data: []byte(chunkedPost)})
+		s.event(protocol.Event{Kind: protocol.Read, Arrived: ms(10), ArrivedLast: ms(10), Exit: ms(11), Bytes: 5000, Data: []byte(chunkedPost)})
 		s.readWait(20, 21, 9, "rest\r\n0\r\n\r\n")
 		s.write(30, 31, response(200, ""))
 		s.read(40, 41, get("/2"))
@@ -136,8 +138,8 @@ func TestPairHeadsOfWhichOnlyAPrefixIsAtHand(t *testing.T) {
 	in, out := []byte(chromeHead), []byte(nginxResponse)
 	for i := range 3 {
 		at := float64(i * 100)
-		s.event(Event{Kind: Read, Arrived: ms(at + 10), ArrivedLast: ms(at + 10), Exit: ms(at + 11), Bytes: uint64(len(in)), Data: in[:200]})
-		s.event(Event{Kind: Write, Enter: ms(at + 20), Exit: ms(at + 21), Bytes: uint64(len(out)) + 6, Data: out[:100]})
+		s.event(protocol.Event{Kind: protocol.Read, Arrived: ms(at + 10), ArrivedLast: ms(at + 10), Exit: ms(at + 11), Bytes: uint64(len(in)), Data: in[:200]})
+		s.event(protocol.Event{Kind: protocol.Write, Enter: ms(at + 20), Exit: ms(at + 21), Bytes: uint64(len(out)) + 6, Data: out[:100]})
 	}
 	s.close(400, "connection_closed")
 	const line = "GET /shop/cart 200 head_cut"
@@ -147,13 +149,13 @@ func TestPairHeadsOfWhichOnlyAPrefixIsAtHand(t *testing.T) {
 		assert.Equal(t, uint64(len(in)), r.RequestBytes)
 		assert.Equal(t, uint64(len(out)+6), r.ResponseBytes)
 	}
-	assert.Equal(t, Counts{Desynced: 6, HeadsCut: 6}, s.p.Counts())
+	assert.Equal(t, protocol.Counts{Desynced: 6, HeadsCut: 6}, s.p.Counts())
 }
 
 func TestPairExpire(t *testing.T) {
 	s := newScript(t)
 	s.read(10, 11, get("/1"))
-	s.event(Event{Kind: Write, Enter: ms(20), Exit: ms(21), Bytes: 900, Data: []byte(chunkedResponse)})
+	s.event(protocol.Event{Kind: protocol.Write, Enter: ms(20), Exit: ms(21), Bytes: 900, Data: []byte(chunkedResponse)})
 	s.p.Expire(ms(500), 500e6)
 	assert.Empty(t, s.got, "the response paused for less than that")
 	s.p.Expire(ms(521), 500e6)
@@ -169,7 +171,7 @@ func TestPairExpire(t *testing.T) {
 func TestPairOrphans(t *testing.T) {
 	t.Run("request bytes not at hand", func(t *testing.T) {
 		s := newScript(t)
-		s.event(Event{Kind: Read, Arrived: ms(10), ArrivedLast: ms(10), Exit: ms(12), Bytes: 100})
+		s.event(protocol.Event{Kind: protocol.Read, Arrived: ms(10), ArrivedLast: ms(10), Exit: ms(12), Bytes: 100})
 		s.write(20, 21, response(200, "x"))
 		s.read(30, 31, get("/2"))
 		s.write(40, 41, response(200, "x"))
@@ -179,7 +181,7 @@ func TestPairOrphans(t *testing.T) {
 	t.Run("requests among bytes not at hand", func(t *testing.T) {
 		s := newScript(t)
 		in := strings.Repeat(get("/"), 16)
-		s.event(Event{Kind: Read, Arrived: ms(10), ArrivedLast: ms(10), Exit: ms(11), Bytes: uint64(len(in)), Data: []byte(in)[:100]})
+		s.event(protocol.Event{Kind: protocol.Read, Arrived: ms(10), ArrivedLast: ms(10), Exit: ms(11), Bytes: uint64(len(in)), Data: []byte(in)[:100]})
 		for i := range 16 {
 			s.write(20+float64(i), 20.5+float64(i), response(200, ""))
 		}
@@ -214,12 +216,12 @@ func TestPairOrphans(t *testing.T) {
 		s.write(10, 11, response(408, ""))
 		s.close(12, "connection_closed")
 		assert.Empty(t, s.got)
-		assert.Equal(t, Counts{Unpaired: 1}, s.p.Counts())
+		assert.Equal(t, protocol.Counts{Unpaired: 1}, s.p.Counts())
 	})
 	t.Run("response bytes not at hand", func(t *testing.T) {
 		s := newScript(t)
 		s.read(10, 11, get("/1"))
-		s.event(Event{Kind: Write, Enter: ms(20), Exit: ms(21), Bytes: 100})
+		s.event(protocol.Event{Kind: protocol.Write, Enter: ms(20), Exit: ms(21), Bytes: 100})
 		s.read(30, 31, get("/2"))
 		s.write(40, 41, response(200, ""))
 		assert.Equal(t, []string{"GET /1 0 head_cut", "GET /2 200"}, s.lines())

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"lapwing/collectors/protocol"
 	"lapwing/collectors/request"
 )
 
@@ -127,10 +128,10 @@ func (c *talk) play(rng *rand.Rand, p *Pairer) {
 		switch {
 		case mayRead && (!mayWrite || rng.IntN(2) == 0):
 			data, n := c.in.piece(rng, len(c.in.bytes), now)
-			p.Handle(&Event{Kind: Read, Arrived: now - 3, ArrivedLast: now - 2, Exit: now, Bytes: uint64(n), Data: data})
+			p.Handle(&protocol.Event{Kind: protocol.Read, Arrived: now - 3, ArrivedLast: now - 2, Exit: now, Bytes: uint64(n), Data: data})
 		case mayWrite:
 			data, n := c.out.piece(rng, answered, now)
-			p.Handle(&Event{Kind: Write, Enter: now, Exit: now + 5, Bytes: uint64(n), Data: data})
+			p.Handle(&protocol.Event{Kind: protocol.Write, Enter: now, Exit: now + 5, Bytes: uint64(n), Data: data})
 		default:
 			return
 		}
@@ -174,7 +175,7 @@ func TestPairRandomConversations(t *testing.T) {
 		p := NewPairer(request.Request{}, func(r *request.Request) { got = append(got, r.Clone()) })
 		c.play(rng, p)
 		c.check(t, got)
-		require.Equal(t, Counts{}, p.Counts())
+		require.Equal(t, protocol.Counts{}, p.Counts())
 		require.Zero(t, p.Outstanding())
 	}
 }

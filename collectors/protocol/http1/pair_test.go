@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"lapwing/collectors/protocol"
 	"lapwing/collectors/request"
 )
 
@@ -32,7 +33,7 @@ func TestPairOrdinary(t *testing.T) {
 	assert.Equal(t, &want, s.one())
 	checkPhases(t, s.one(), 2, 0, 20, 1)
 	assert.Zero(t, s.p.Outstanding())
-	assert.Equal(t, Counts{}, s.p.Counts())
+	assert.Equal(t, protocol.Counts{}, s.p.Counts())
 }
 
 func TestPairKeepAlive(t *testing.T) {
@@ -69,7 +70,7 @@ func TestPairPipelinedAnsweredByThreeThreads(t *testing.T) {
 	s.read(10, 12, get("/1")+get("/2")+get("/3"))
 	for i, enter := range []float64{20, 40, 70} {
 		body := response(200, "x")
-		s.event(Event{Kind: Write, Enter: ms(enter), Exit: ms(enter + 1), PID: 100, TID: uint32(201 + i),
+		s.event(protocol.Event{Kind: protocol.Write, Enter: ms(enter), Exit: ms(enter + 1), PID: 100, TID: uint32(201 + i),
 			Bytes: uint64(len(body)), Data: []byte(body)})
 	}
 	assert.Equal(t, []string{"GET /1 200", "GET /2 200 pipelined", "GET /3 200 pipelined"}, s.lines())
@@ -127,9 +128,9 @@ func TestPairByteByByte(t *testing.T) {
 func TestPairChunkedBodyOfWhichBytesAreMissing(t *testing.T) {
 	s := newScript(t)
 	in := chunkedPost + "400\r\n"
-	s.event(Event{Kind: Read, Arrived: ms(10), ArrivedLast: ms(10), Exit: ms(11),
+	s.event(protocol.Event{Kind: protocol.Read, Arrived: ms(10), ArrivedLast: ms(10), Exit: ms(11),
 		Bytes: uint64(len(in) + 0x300), Data: []byte(in)})
-	s.event(Event{Kind: Read, Arrived: ms(20), ArrivedLast: ms(20), Exit: ms(21), Bytes: 0x100})
+	s.event(protocol.Event{Kind: protocol.Read, Arrived: ms(20), ArrivedLast: ms(20), Exit: ms(21), Bytes: 0x100})
 	s.read(30, 31, "\r\n0\r\n\r\n"+get("/next"))
 	s.write(40, 41, response(200, "")+response(201, ""))
 
@@ -194,9 +195,9 @@ func TestPairSendfile(t *testing.T) {
 	s := newScript(t)
 	s.read(10, 11, get("/f"))
 	s.write(20, 21, "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
-	s.event(Event{Kind: Write, Enter: ms(21), Exit: ms(30), Bytes: 600000})
+	s.event(protocol.Event{Kind: protocol.Write, Enter: ms(21), Exit: ms(30), Bytes: 600000})
 	assert.Empty(t, s.got)
-	s.event(Event{Kind: Write, Enter: ms(30), Exit: ms(50), Bytes: 400000})
+	s.event(protocol.Event{Kind: protocol.Write, Enter: ms(30), Exit: ms(50), Bytes: 400000})
 	checkPhases(t, s.one(), 1, 0, 9, 30)
 	assert.Equal(t, uint64(1000000+44), s.one().ResponseBytes)
 }
@@ -267,7 +268,7 @@ func TestPairTunnel(t *testing.T) {
 	t.Run("head of the response cut", func(t *testing.T) {
 		s := newScript(t)
 		s.read(10, 11, webSocketHead)
-		s.event(Event{Kind: Write, Enter: ms(20), Exit: ms(21), Bytes: 400, Data: []byte(switchingResponse[:50])})
+		s.event(protocol.Event{Kind: protocol.Write, Enter: ms(20), Exit: ms(21), Bytes: 400, Data: []byte(switchingResponse[:50])})
 		assert.Equal(t, []string{"GET /chat 101 upgraded+head_cut"}, s.lines())
 		assert.True(t, s.p.Tunnel())
 	})
@@ -342,10 +343,10 @@ func TestPairBodylessResponses(t *testing.T) {
 func TestPairCountsNothingForEmptyReads(t *testing.T) {
 	s := newScript(t)
 	s.read(10, 11, get("/1"))
-	s.event(Event{Kind: Read, Exit: ms(12)}) // would block
+	s.event(protocol.Event{Kind: protocol.Read, Exit: ms(12)}) // would block
 	s.write(20, 21, response(200, ""))
-	s.event(Event{Kind: Read, Exit: ms(30)}) // end of file
+	s.event(protocol.Event{Kind: protocol.Read, Exit: ms(30)}) // end of file
 	s.close(31, "connection_closed")
 	assert.Equal(t, []string{"GET /1 200"}, s.lines())
-	assert.Equal(t, Counts{}, s.p.Counts())
+	assert.Equal(t, protocol.Counts{}, s.p.Counts())
 }

@@ -1,6 +1,10 @@
 package http1
 
-import "bytes"
+import (
+	"bytes"
+
+	"lapwing/collectors/protocol"
+)
 
 // RequestHead is what the head of a request tells. Its byte slices are views
 // into the bytes that were parsed; the struct is meant to be reused.
@@ -9,7 +13,7 @@ import "bytes"
 // empty, with one exception: a cut request line gives as much of Path and
 // Query as there is.
 type RequestHead struct {
-	Method    string // a well-known method or MethodOther; empty when not seen
+	Method    string // a well-known method or protocol.MethodOther; empty when not seen
 	RawMethod []byte // the method as it was sent
 
 	Path        []byte // without query; "*" in asterisk form, empty for CONNECT
@@ -67,8 +71,8 @@ func ParseRequest(b []byte, h *RequestHead) Verdict {
 // requestLine parses the first line. It returns how many bytes the line has,
 // or 0 and a verdict when the line is cut or none of HTTP/1.
 func (h *RequestHead) requestLine(b []byte) (Verdict, int) {
-	method, whole := word(b[:min(len(b), maxMethodLen+1)])
-	if !isToken(method) || len(method) > maxMethodLen || whole && len(method) == 0 {
+	method, whole := word(b[:min(len(b), protocol.MaxMethodLen+1)])
+	if !protocol.IsToken(method) || len(method) > protocol.MaxMethodLen || whole && len(method) == 0 {
 		return other(b), 0
 	}
 	if !whole {
@@ -92,7 +96,7 @@ func (h *RequestHead) requestLine(b []byte) (Verdict, int) {
 	if !ok || len(target) == 0 || len(target) == len(line) || isControl(target[0]) {
 		return NotHTTP, 0
 	}
-	h.Method, h.RawMethod = internMethod(method), method
+	h.Method, h.RawMethod = protocol.InternMethod(method), method
 	h.Minor, h.LineCut = minor, false
 	h.target(target)
 	return OK, len(method) + nl + 1
@@ -103,7 +107,7 @@ func (h *RequestHead) cutLine(method, target []byte) Verdict {
 	if len(target) > 0 && isControl(target[0]) {
 		return NotHTTP
 	}
-	h.Method, h.RawMethod = internMethod(method), method
+	h.Method, h.RawMethod = protocol.InternMethod(method), method
 	h.KeepAlive = true
 	h.target(target)
 	return Partial

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"lapwing/collectors/protocol"
 	"lapwing/collectors/request"
 )
 
@@ -37,7 +38,7 @@ func (s *script) read(arrived, exit float64, data string) {
 
 // readWait is a read before which the queue was empty for some milliseconds.
 func (s *script) readWait(arrived, exit, wait float64, data string) {
-	s.event(Event{Kind: Read, Arrived: ms(arrived), ArrivedLast: ms(arrived), Exit: ms(exit),
+	s.event(protocol.Event{Kind: protocol.Read, Arrived: ms(arrived), ArrivedLast: ms(arrived), Exit: ms(exit),
 		Wait: time.Duration(ms(wait)), Bytes: uint64(len(data)), Data: []byte(data)})
 }
 
@@ -46,12 +47,12 @@ func (s *script) write(enter, exit float64, data string) {
 }
 
 func (s *script) writeBlocked(enter, exit, blocked float64, data string) {
-	s.event(Event{Kind: Write, Enter: ms(enter), Exit: ms(exit), Blocked: time.Duration(ms(blocked)),
+	s.event(protocol.Event{Kind: protocol.Write, Enter: ms(enter), Exit: ms(exit), Blocked: time.Duration(ms(blocked)),
 		Bytes: uint64(len(data)), Data: []byte(data)})
 }
 
 // event plays ev, by process 100, thread 101 unless it names others.
-func (s *script) event(ev Event) {
+func (s *script) event(ev protocol.Event) {
 	if ev.PID == 0 {
 		ev.PID, ev.TID, ev.Comm = 100, 101, "worker"
 	}
@@ -59,7 +60,7 @@ func (s *script) event(ev Event) {
 }
 
 func (s *script) close(at float64, cause string) {
-	s.event(Event{Kind: Close, Exit: ms(at), Error: cause})
+	s.event(protocol.Event{Kind: protocol.Close, Exit: ms(at), Error: cause})
 }
 
 // one returns the only request there is.

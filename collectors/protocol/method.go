@@ -1,16 +1,16 @@
-package http1
+package protocol
 
 // MethodOther stands for every method that is not a well-known one, as the
 // OpenTelemetry conventions have it. It keeps the number of methods small, no
 // matter what clients send.
 const MethodOther = "_OTHER"
 
-// maxMethodLen bounds a method. The longest registered one has 17 bytes.
-const maxMethodLen = 32
+// MaxMethodLen bounds a method. The longest registered one has 17 bytes.
+const MaxMethodLen = 32
 
-// internMethod is the method as a string that lives forever. Methods are case
-// sensitive.
-func internMethod(b []byte) string {
+// InternMethod is the method as a string that lives forever: a well-known one,
+// or MethodOther. Methods are case sensitive.
+func InternMethod(b []byte) string {
 	switch string(b) { // the compiler does not allocate here
 	case "GET":
 		return "GET"
@@ -36,8 +36,8 @@ func internMethod(b []byte) string {
 	return MethodOther
 }
 
-// isToken reports whether every byte may occur in a method.
-func isToken(b []byte) bool {
+// IsToken reports whether every byte may occur in a method.
+func IsToken(b []byte) bool {
 	for _, c := range b {
 		if !tokenBytes[c] {
 			return false

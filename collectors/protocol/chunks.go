@@ -1,0 +1,127 @@
+package protocol
+
+import "bytes"
+
+// chunkState is the place in a chunked body.
+type chunkState uint8
+
+const (
+	chunkSize      chunkState = iota // in the digits of a chunk's size
+	chunkExtension                   // behind them, up to the line break
+	chunkData                        // in the chunk
+	chunkDataEnd                     // in the line break behind the chunk
+	trailerStart                     // at the begin of a line behind the last chunk
+	trailerLine                      // in such a line
+)
+
+// maxSizeDigits bounds the hexadecimal size of a chunk, so that it fits.
+const maxSizeDigits = 15
+
+// Chunks finds the end of a body that is sent in chunks, as HTTP/1 frames them.
+type Chunks struct {
+	chunk  chunkState
+	digits int    // of the chunk size, so far
+	left   uint64 // bytes that the chunk still has
+}
+
+// Take takes the body's bytes off s and reports whether the body is at its end.
+// It is not ok when the place in it cannot be told any more.
+func (b *Chunks) Take(s *Stretch) (done, ok bool) {
+	for s.N > 0 {
+		if b.chunk == chunkData {
+			// Bytes that are not at hand do no harm inside a chunk.
+			b.left -= s.Skip(b.left)
+			if b.left == 0 {
+				b.chunk = chunkDataEnd
+			}
+			continue
+		}
+		if len(s.Data) == 0 {
+			return false, false
+		}
+		if b.chunk == chunkExtension || b.chunk == trailerLine {
+			b.toLineEnd(s)
+			continue
+		}
+		c := s.Data[0]
+		s.Skip(1)
+		if b.chunk == trailerStart && c == '\n' {
+			return true, true
+		}
+		if !b.step(c) {
+			return false, false
+		}
+	}
+	return false, true
+}
+
+// toLineEnd skips the rest of a line whose text does not matter.
+func (b *Chunks) toLineEnd(s *Stretch) {
+	i := bytes.IndexByte(s.Data, '\n')
+	if i < 0 {
+		s.Skip(uint64(len(s.Data)))
+		return
+	}
+	s.Skip(uint64(i) + 1)
+	b.endLine()
+}
+
+// endLine goes on behind the line of a chunk's size, or of a trailer.
+func (b *Chunks) endLine() {
+	switch {
+	case b.chunk == trailerLine || b.left == 0:
+		b.chunk = trailerStart
+	default:
+		b.chunk = chunkData
+	}
+	b.digits = 0
+}
+
+// step takes one byte of chunked framing in. It returns false when the byte
+// cannot be there.
+func (b *Chunks) step(c byte) bool {
+	switch b.chunk {
+	case chunkSize:
+		return b.sizeByte(c)
+	case chunkDataEnd:
+		if c == '\n' {
+			b.chunk = chunkSize
+		}
+		return c == '\n' || c == '\r'
+	case trailerStart:
+		if c != '\r' {
+			b.chunk = trailerLine
+		}
+	}
+	return true
+}
+
+func (b *Chunks) sizeByte(c byte) bool {
+	if v, ok := hexDigit(c); ok && b.digits < maxSizeDigits {
+		b.left = b.left<<4 | v
+		b.digits++
+		return true
+	}
+	if b.digits == 0 {
+		return false
+	}
+	switch c {
+	case '\n':
+		b.endLine()
+	case '\r', ';', ' ', '\t':
+		b.chunk = chunkExtension
+	default:
+		return false
+	}
+	return true
+}
+
+func hexDigit(c byte) (uint64, bool) {
+	switch {
+	case '0' <= c && c <= '9':
+		return uint64(c - '0'), true
+	case 'a' <= c|0x20 && c|0x20 <= 'f':
+		return uint64(c|0x20-'a') + 10, true
+	}
+	return 0, false
+}
