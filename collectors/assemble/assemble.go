@@ -138,20 +138,24 @@ func (a *Assembler) export(r *request.Request) {
 	if r.Flags&request.Upgraded != 0 {
 		a.counts.tunnels.Add(1)
 	}
-	if m, ok := r.Detail.(*http1.Message); ok && len(m.TraceParent) > 0 {
-		continueTrace(r, m)
+	if d, ok := r.Detail.(protocol.Traced); ok {
+		continueTrace(r, d)
 	}
 	a.opts.Export(r)
 }
 
 // continueTrace makes the request part of the trace that the client began.
-func continueTrace(r *request.Request, m *http1.Message) {
-	trace, parent, sampled, ok := protocol.ParseTraceParent(m.TraceParent)
+func continueTrace(r *request.Request, d protocol.Traced) {
+	traceParent, traceState := d.TraceContext()
+	if len(traceParent) == 0 {
+		return
+	}
+	trace, parent, sampled, ok := protocol.ParseTraceParent(traceParent)
 	if !ok {
 		return
 	}
 	r.TraceID, r.ParentSpanID, r.Sampled = trace, parent, sampled
-	r.TraceState = m.TraceState
+	r.TraceState = traceState
 }
 
 // HandleEvent implements socket.Handler.

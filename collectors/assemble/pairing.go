@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"lapwing/collectors/protocol"
+	"lapwing/collectors/protocol/detect"
 	"lapwing/collectors/protocol/http1"
 	"lapwing/collectors/request"
 	"lapwing/probes/socket"
@@ -15,7 +16,7 @@ const silence = time.Second
 
 // pairing is a connection that is framed here.
 type pairing struct {
-	pairer *http1.Pairer
+	pairer protocol.Pairer
 	number uint32 // of the last event
 	last   request.Stamp
 	counts protocol.Counts // already added to the Assembler's
@@ -38,17 +39,46 @@ func (a *Assembler) open(r socket.Record) {
 	if held != nil {
 		a.req.Seq = held.req.Seq - 1
 	}
-	base := *a.req.Clone()
+	opts := protocol.Options{Base: *a.req.Clone(), Done: a.paired, Unknown: a.counts.unknownAdd}
 	p := &pairing{last: request.Now()}
-	p.pairer = http1.NewPairer(base, a.paired)
 	a.pairers[r.Conn] = p
+	if held == nil && a.fresh(r) {
+		p.pairer = detect.New(opts)
+		if inProgress {
+			a.progress(r)
+			p.pairer.Handle(a.readSoFar(r))
+		}
+		return
+	}
+	resumed := http1.NewPairer(opts.Base, opts.Done)
+	p.pairer = resumed
 	if held != nil {
 		h := held.req
-		p.pairer.Seed(*h, held.reqHead, h.RequestBytes, held.respHead, h.ResponseBytes)
+		resumed.Seed(*h, held.reqHead, h.RequestBytes, held.respHead, h.ResponseBytes)
 	}
 	if inProgress {
 		a.progress(r)
-		p.pairer.Seed(*a.req.Clone(), r.RequestHead(), r.RequestBytes, r.ResponseHead(), r.ResponseBytes)
+		resumed.Seed(*a.req.Clone(), r.RequestHead(), r.RequestBytes, r.ResponseHead(), r.ResponseBytes)
+	}
+}
+
+// fresh reports whether nothing was handed out of a connection and the kernel
+// does not hold its first bytes for HTTP/1, the only protocol that it measures
+// by itself: then the bytes tell the protocol.
+func (a *Assembler) fresh(r socket.Record) bool {
+	if r.RequestBytes == 0 {
+		return r.Seq == 0
+	}
+	head := r.RequestHead()
+	return r.Seq == 1 && len(head) > 0 && !http1.ParseRequest(head, &a.reqHead).IsHead()
+}
+
+// readSoFar is what was read before the connection reported each read.
+func (a *Assembler) readSoFar(r socket.Record) *protocol.Event {
+	q := &a.req
+	return &protocol.Event{
+		Kind: protocol.Read, Arrived: q.Arrived, ArrivedLast: q.ArrivedLast, First: q.ReadFirst, Exit: q.ReadLast,
+		Bytes: r.RequestBytes, Data: r.RequestHead(), PID: q.PID, TID: q.TID, Comm: q.Comm,
 	}
 }
 
@@ -70,6 +100,7 @@ func (a *Assembler) event(e socket.Event) {
 	}
 	if gap := e.Number - p.number - 1; gap > 0 && gap < 1<<31 {
 		a.counts.lostEvents.Add(uint64(gap))
+		p.pairer.Lose()
 	}
 	p.number = e.Number
 	p.last = request.Stamp(e.Exit)

@@ -22,6 +22,9 @@ type Chunks struct {
 	chunk  chunkState
 	digits int    // of the chunk size, so far
 	left   uint64 // bytes that the chunk still has
+
+	// Content counts the bytes of the body without its framing.
+	Content uint64
 }
 
 // Take takes the body's bytes off s and reports whether the body is at its end.
@@ -30,7 +33,9 @@ func (b *Chunks) Take(s *Stretch) (done, ok bool) {
 	for s.N > 0 {
 		if b.chunk == chunkData {
 			// Bytes that are not at hand do no harm inside a chunk.
-			b.left -= s.Skip(b.left)
+			n := s.Skip(b.left)
+			b.left -= n
+			b.Content += n
 			if b.left == 0 {
 				b.chunk = chunkDataEnd
 			}

@@ -37,6 +37,13 @@ type Resumer interface {
 	Seed(r request.Request, head []byte, n uint64, respHead []byte, m uint64)
 }
 
+// Traced is a request.Detail that may carry the client's trace context.
+type Traced interface {
+	// TraceContext is the traceparent and the tracestate as sent, nil if they
+	// were not.
+	TraceContext() (parent, state []byte)
+}
+
 // Options are what a Pairer is made with.
 type Options struct {
 	// Base gives what all requests of the connection share (Conn, addresses,

@@ -62,6 +62,7 @@ const (
 	ErrorClosed  = "connection_closed"
 	ErrorReset   = "connection_reset"
 	ErrorTimeout = "timeout"
+	ErrorRefused = "refused" // the server said that it would not take the request
 )
 
 // Boundary says what separated parse from app.

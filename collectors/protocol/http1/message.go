@@ -26,7 +26,10 @@ type Message struct {
 	ResponseHeadLen int
 }
 
-var _ request.Detail = (*Message)(nil)
+var (
+	_ request.Detail  = (*Message)(nil)
+	_ protocol.Traced = (*Message)(nil)
+)
 
 // QueryString is the target behind the question mark, nil if there is none.
 func (m *Message) QueryString() []byte { return m.Query }
@@ -36,6 +39,9 @@ func (m *Message) UserAgentOriginal() []byte { return m.UserAgent }
 
 // MethodOriginal is the method as sent, nil if Request.Method is it.
 func (m *Message) MethodOriginal() []byte { return m.RawMethod }
+
+// TraceContext implements protocol.Traced.
+func (m *Message) TraceContext() (parent, state []byte) { return m.TraceParent, m.TraceState }
 
 // Clone implements request.Detail.
 func (m *Message) Clone() request.Detail {

@@ -1,0 +1,46 @@
+package detect
+
+import (
+	"lapwing/collectors/protocol"
+	"lapwing/collectors/protocol/fastcgi"
+	"lapwing/collectors/protocol/http1"
+	"lapwing/collectors/protocol/modwsgi"
+	"lapwing/collectors/protocol/passenger"
+	"lapwing/collectors/protocol/scgi"
+	"lapwing/collectors/protocol/uwsgi"
+)
+
+// protocols are all that are known. Where the bytes match several, the first
+// one has it.
+var protocols = []protocol.Protocol{
+	{Name: http1.Name, Detect: http1.Detect, New: http1.New},
+	{Name: fastcgi.Name, Detect: fastcgi.Detect, New: fastcgi.New},
+	{Name: scgi.Name, Detect: scgi.Detect, New: scgi.New},
+	{Name: modwsgi.Name, Detect: modwsgi.Detect, New: modwsgi.New},
+	{Name: passenger.Name, Detect: passenger.Detect, New: passenger.New},
+	{Name: uwsgi.Name, Detect: uwsgi.Detect, New: uwsgi.New},
+}
+
+// Of finds the protocol of a connection by its first bytes. It is No when they
+// are of none, Maybe when more bytes are needed.
+func Of(b []byte) (protocol.Protocol, protocol.Match) {
+	match := protocol.No
+	for _, p := range protocols {
+		switch p.Detect(b) {
+		case protocol.Yes:
+			return p, protocol.Yes
+		case protocol.Maybe:
+			match = protocol.Maybe
+		}
+	}
+	return protocol.Protocol{}, match
+}
+
+// Reason names what bytes of no known protocol are.
+func Reason(b []byte) string {
+	var head http1.RequestHead
+	if verdict := http1.ParseRequest(b, &head); !verdict.IsHead() {
+		return verdict.String()
+	}
+	return http1.NotHTTP.String()
+}

@@ -1,0 +1,146 @@
+package fastcgi
+
+import (
+	"encoding/binary"
+
+	"lapwing/collectors/protocol"
+)
+
+// read takes in what the server read.
+func (p *Pairer) read(ev *protocol.Event) {
+	if p.in.lost && !p.resync(ev) {
+		return
+	}
+	for s := protocol.NewStretch(ev.Data, ev.Bytes); s.N > 0 && !p.in.lost; {
+		if p.in.headed() {
+			p.readRest(ev, &s)
+		} else {
+			p.readHeader(ev, &s)
+		}
+		if p.in.ended() {
+			p.endRead()
+		}
+	}
+}
+
+// resync finds the way back: a read that begins with a BEGIN record begins a
+// request. Those before it have ended.
+func (p *Pairer) resync(ev *protocol.Event) bool {
+	if !begins(ev.Data) {
+		return false
+	}
+	if x := p.only(); x != nil {
+		p.replace(x)
+	}
+	p.drop()
+	p.in, p.out = record{}, record{}
+	return true
+}
+
+// readHeader takes bytes of a record's header off s.
+func (p *Pairer) readHeader(ev *protocol.Event, s *protocol.Stretch) {
+	if p.in.have == 0 {
+		p.first = *ev
+		p.first.Data = nil
+	}
+	if !p.in.takeHeader(s) {
+		p.loseRead(s)
+		return
+	}
+	if !p.in.headed() {
+		return
+	}
+	if p.in.kind == typeBegin {
+		p.begin(p.in.id, &p.first)
+	}
+	if x := p.find(p.in.id); x != nil {
+		x.AddRead(ev, headerLen)
+	}
+}
+
+// loseRead gives up the place, because bytes are not at hand or are no record.
+func (p *Pairer) loseRead(s *protocol.Stretch) {
+	p.counts.Desynced++
+	if p.in.headed() || len(s.Data) > 0 || s.N == 0 {
+		p.malformed()
+	}
+	p.in.lose()
+	s.Skip(s.N)
+}
+
+// malformed drops the requests of which not even the variables are known.
+func (p *Pairer) malformed() {
+	p.reject("malformed")
+	for i := len(p.open) - 1; i >= 0; i-- {
+		if x := p.open[i]; !x.Known {
+			p.remove(x)
+		}
+	}
+}
+
+// readRest takes content and padding off s.
+func (p *Pairer) readRest(ev *protocol.Event, s *protocol.Stretch) {
+	part := s.Cut(p.in.content)
+	p.in.content -= part.N
+	padding := s.Skip(p.in.padding)
+	p.in.padding -= padding
+	if p.in.kind == typeBegin {
+		p.in.keep(part)
+	}
+	x := p.find(p.in.id)
+	if x == nil {
+		return
+	}
+	x.AddRead(ev, part.N+padding)
+	switch p.in.kind {
+	case typeParams:
+		x.params.Take(part, &x.Vars)
+	case typeStdin:
+		x.body += part.N
+	}
+}
+
+// endRead deals with a record that is complete.
+func (p *Pairer) endRead() {
+	empty := binary.BigEndian.Uint16(p.in.header[4:]) == 0
+	kind, x := p.in.kind, p.find(p.in.id)
+	p.in.have = 0
+	if x == nil {
+		return
+	}
+	switch kind {
+	case typeBegin:
+		x.role = p.in.body[1]
+	case typeAbort:
+		x.aborted = true
+	case typeParams:
+		if empty && !x.Known {
+			p.endParams(x)
+		}
+	case typeStdin:
+		if x.Known {
+			x.Enough = x.Enough || p.wholeBody(x)
+			x.Read = x.Read || empty && x.role != roleFilter
+		}
+	case typeData:
+		x.Read = x.Read || empty && x.Known
+	}
+}
+
+// endParams settles what the variables tell.
+func (p *Pairer) endParams(x *exchange) {
+	if !x.params.End(&x.Vars) || !x.Describe() {
+		p.remove(x)
+		p.reject("malformed")
+		return
+	}
+	x.Enough = p.wholeBody(x)
+	x.Read = x.role == roleAuthorizer
+}
+
+// wholeBody reports whether all of the body was read. Servers may leave the
+// empty record that ends it for later.
+func (p *Pairer) wholeBody(x *exchange) bool {
+	n, known := x.Vars.Length()
+	return known && x.body >= n
+}

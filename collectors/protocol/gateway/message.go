@@ -1,0 +1,61 @@
+package gateway
+
+import (
+	"bytes"
+
+	"lapwing/collectors/protocol"
+	"lapwing/collectors/request"
+)
+
+// Message is what the variables tell of a request beyond what all protocols
+// share. A slice is nil when its fact was not seen.
+type Message struct {
+	RawMethod   []byte // the method as sent, where Request.Method is MethodOther
+	Query       []byte // without the question mark
+	UserAgent   []byte
+	TraceParent []byte // as sent: see protocol.ParseTraceParent
+	TraceState  []byte
+}
+
+var (
+	_ request.Detail  = (*Message)(nil)
+	_ protocol.Traced = (*Message)(nil)
+)
+
+// QueryString is the target behind the question mark, nil if there is none.
+func (m *Message) QueryString() []byte { return m.Query }
+
+// UserAgentOriginal is the User-Agent field, nil if there is none.
+func (m *Message) UserAgentOriginal() []byte { return m.UserAgent }
+
+// MethodOriginal is the method as sent, nil if Request.Method is it.
+func (m *Message) MethodOriginal() []byte { return m.RawMethod }
+
+// TraceContext implements protocol.Traced.
+func (m *Message) TraceContext() (parent, state []byte) { return m.TraceParent, m.TraceState }
+
+// Clone implements request.Detail.
+func (m *Message) Clone() request.Detail {
+	return &Message{
+		RawMethod:   bytes.Clone(m.RawMethod),
+		Query:       bytes.Clone(m.Query),
+		UserAgent:   bytes.Clone(m.UserAgent),
+		TraceParent: bytes.Clone(m.TraceParent),
+		TraceState:  bytes.Clone(m.TraceState),
+	}
+}
+
+// describe fills in what the variables tell of a request. It copies no bytes.
+func (v *Vars) describe(r *request.Request, m *Message) {
+	r.Method, r.Path, r.Host = v.Method(), v.Path(), v.Host()
+	*m = Message{
+		Query: v.Query(), UserAgent: v.get(userAgent),
+		TraceParent: v.get(traceParent), TraceState: v.get(traceState),
+	}
+	if r.Method == protocol.MethodOther {
+		m.RawMethod = v.get(method)
+	}
+	if v.Cut {
+		r.Flags |= request.HeadCut
+	}
+}

@@ -1,0 +1,300 @@
+package gateway
+
+import (
+	"net/http"
+	"time"
+
+	"lapwing/collectors/protocol"
+	"lapwing/collectors/request"
+)
+
+// maxPrefix is the longest that may stand in front of the variables.
+const maxPrefix = 16
+
+// Format says how a protocol that carries one request at a time on a connection
+// sends it: a prefix that tells how long the variables are, the variables,
+// perhaps a suffix, and the body.
+type Format struct {
+	Name string
+	// Prefix reads the prefix at the begin of b: its own length and that of
+	// the variables. Maybe asks for more bytes.
+	Prefix func(b []byte) (used int, size uint64, match protocol.Match)
+	// NewDecoder makes the decoder of one request's variables.
+	NewDecoder func() Decoder
+	// Suffix is the byte behind the variables; 0 for none.
+	Suffix byte
+	// Chunked says that a body is sent in chunks.
+	Chunked bool
+	// Continue is the status that asks for the body; empty for none.
+	Continue string
+	// Reuse says that another request may follow on the connection.
+	Reuse bool
+}
+
+// part is the part of a request that comes next.
+type part uint8
+
+const (
+	inPrefix part = iota
+	inVars
+	inSuffix
+	inBody
+	atEnd
+)
+
+// Single pairs the request of a connection with its response.
+type Single struct {
+	format *Format
+	opts   protocol.Options
+	shared request.Request
+	seq    uint32
+	counts protocol.Counts
+
+	x       Exchange
+	begun   bool
+	over    bool // nothing is made of the connection any more
+	tunnel  bool
+	part    part
+	prefix  []byte
+	left    uint64 // bytes of the part
+	known   bool   // left is the length of the body
+	chunks  protocol.Chunks
+	decoder Decoder
+	writes  uint64
+}
+
+var _ protocol.Pairer = (*Single)(nil)
+
+// NewSingle makes the pairer of a connection that uses the format.
+func NewSingle(format *Format, opts protocol.Options) *Single {
+	p := &Single{format: format, opts: opts, shared: opts.Shared(), seq: opts.Base.Seq}
+	p.shared.Protocol = format.Name
+	p.x.Head.Continue = format.Continue
+	return p
+}
+
+// Counts implements protocol.Pairer.
+func (p *Single) Counts() protocol.Counts { return p.counts }
+
+// Tunnel implements protocol.Pairer.
+func (p *Single) Tunnel() bool { return p.tunnel }
+
+// Outstanding implements protocol.Pairer.
+func (p *Single) Outstanding() int {
+	if p.begun && !p.over {
+		return 1
+	}
+	return 0
+}
+
+// Lose implements protocol.Pairer. Whether what is missing was read or written
+// is not known, so nothing can be said of the request.
+func (p *Single) Lose() {
+	if p.over {
+		return
+	}
+	p.counts.Desynced++
+	p.counts.Unpaired += uint64(p.Outstanding())
+	p.over = true
+}
+
+// Expire implements protocol.Pairer: of a connection that is kept, it hands
+// out the request that is complete.
+func (p *Single) Expire(now request.Stamp, silence time.Duration) {
+	if p.format.Reuse && p.answered() && p.x.Silent(now) >= silence {
+		p.finish("", 0)
+	}
+}
+
+// Handle implements protocol.Pairer.
+func (p *Single) Handle(ev *protocol.Event) {
+	if p.over {
+		return
+	}
+	switch ev.Kind {
+	case protocol.Read:
+		p.read(ev)
+	case protocol.Write:
+		p.write(ev)
+	case protocol.Close:
+		p.close(ev)
+	}
+}
+
+// answered reports whether the request and its response are complete.
+func (p *Single) answered() bool {
+	complete, _ := p.x.Complete()
+	return p.begun && !p.over && p.x.Read && complete
+}
+
+// reject says why the connection cannot be followed.
+func (p *Single) reject(why string) {
+	p.over = true
+	if p.opts.Unknown != nil {
+		p.opts.Unknown(p.format.Name + "_" + why)
+	}
+}
+
+// finish hands the request out.
+func (p *Single) finish(cause string, at request.Stamp) {
+	if p.x.Vars.Cut || p.x.Head.Cut {
+		p.counts.HeadsCut++
+	}
+	p.begun = false
+	p.opts.Done(p.x.Finish(cause, at))
+}
+
+func (p *Single) begin(ev *protocol.Event) {
+	p.begun = true
+	p.seq++
+	p.x.Begin(p.shared, p.seq, ev)
+	p.decoder = p.format.NewDecoder()
+	p.part, p.prefix = inPrefix, p.prefix[:0]
+	p.chunks = protocol.Chunks{}
+}
+
+func (p *Single) read(ev *protocol.Event) {
+	if p.format.Reuse && p.answered() {
+		p.finish("", 0)
+	}
+	if !p.begun {
+		p.begin(ev)
+	}
+	for s := protocol.NewStretch(ev.Data, ev.Bytes); s.N > 0 && !p.over; {
+		before := s.N
+		p.take(&s)
+		p.x.AddRead(ev, before-s.N)
+		p.x.Read = p.part == atEnd
+	}
+}
+
+// take takes what belongs to the part that comes next off s.
+func (p *Single) take(s *protocol.Stretch) {
+	switch p.part {
+	case inPrefix:
+		p.takePrefix(s)
+	case inVars:
+		part := s.Cut(p.left)
+		p.left -= part.N
+		p.decoder.Take(part, &p.x.Vars)
+		p.endVars()
+	case inSuffix:
+		p.takeSuffix(s)
+	case inBody:
+		p.takeBody(s)
+	case atEnd:
+		s.Skip(s.N)
+	}
+}
+
+func (p *Single) takePrefix(s *protocol.Stretch) {
+	had := len(p.prefix)
+	p.prefix = append(p.prefix, s.Data[:min(len(s.Data), maxPrefix-had)]...)
+	used, size, match := p.format.Prefix(p.prefix)
+	switch {
+	case match == protocol.Yes:
+		s.Skip(uint64(used - had))
+		p.part, p.left = inVars, size
+		p.endVars()
+	case match == protocol.No || s.Missing() > 0 || len(p.prefix) == maxPrefix:
+		p.reject("malformed")
+	default:
+		s.Skip(s.N)
+	}
+}
+
+// endVars goes on behind the variables, once all are there.
+func (p *Single) endVars() {
+	if p.left > 0 {
+		return
+	}
+	if !p.decoder.End(&p.x.Vars) || !p.x.Describe() {
+		p.reject("malformed")
+		return
+	}
+	p.part = inSuffix
+	if p.format.Suffix == 0 {
+		p.beginBody()
+	}
+}
+
+func (p *Single) takeSuffix(s *protocol.Stretch) {
+	if len(s.Data) > 0 && s.Data[0] != p.format.Suffix {
+		p.reject("malformed")
+		return
+	}
+	s.Skip(1)
+	p.beginBody()
+}
+
+func (p *Single) beginBody() {
+	p.part = inBody
+	p.left, p.known = p.x.Vars.Length()
+	if p.known && p.left == 0 {
+		p.part = atEnd
+	}
+}
+
+// takeBody follows the body. Where its length is not known, the request ends
+// where the response begins.
+func (p *Single) takeBody(s *protocol.Stretch) {
+	switch {
+	case p.format.Chunked:
+		done, ok := p.chunks.Take(s)
+		if done || !ok || p.known && p.chunks.Content >= p.left {
+			p.part = atEnd
+		}
+		s.Skip(s.N)
+	case p.known:
+		if p.left -= s.Skip(p.left); p.left == 0 {
+			p.part = atEnd
+		}
+	default:
+		s.Skip(s.N)
+	}
+}
+
+func (p *Single) write(ev *protocol.Event) {
+	if !p.begun {
+		p.counts.Unpaired++
+		return
+	}
+	if p.part == inBody && !p.known {
+		p.x.Read, p.part = true, atEnd
+	}
+	p.writes++
+	w := protocol.CallOf(ev)
+	p.x.Content(&w, p.writes, protocol.NewStretch(ev.Data, ev.Bytes))
+	if p.x.Head.Status == http.StatusSwitchingProtocols && p.x.Known {
+		p.x.R.Flags |= request.Upgraded
+		p.finish("", 0)
+		p.over, p.tunnel = true, true
+	}
+}
+
+// close ends the response.
+func (p *Single) close(ev *protocol.Event) {
+	defer func() { p.over = true }()
+	if !p.begun {
+		return
+	}
+	if !p.x.Known {
+		p.reject("truncated")
+		return
+	}
+	p.finish(p.cause(ev), max(ev.Exit, ev.Enter))
+}
+
+// cause is why the response is not complete; empty if it is.
+func (p *Single) cause(ev *protocol.Event) string {
+	complete, told := p.x.Complete()
+	switch {
+	case complete:
+		return ""
+	case p.x.Responding() && !told && ev.Error != request.ErrorReset && ev.Error != request.ErrorTimeout:
+		return ""
+	case ev.Error == "":
+		return request.ErrorClosed
+	}
+	return ev.Error
+}
