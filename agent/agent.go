@@ -14,7 +14,6 @@ import (
 	"lapwing/collectors/request"
 	"lapwing/collectors/service"
 	"lapwing/exporters"
-	"lapwing/exporters/otlp"
 	"lapwing/probes/socket"
 )
 
@@ -40,6 +39,8 @@ type Agent struct {
 
 	// OTLP exports to the configured OTLP endpoint, if there is one.
 	OTLP bool
+	// Prometheus serves metrics at the configured address, if there is one.
+	Prometheus bool
 	// Version is the agent's own, told to receivers.
 	Version string
 	// OnAttached, when set, is called once the probes are attached: from then
@@ -101,28 +102,6 @@ func (a *Agent) Run(ctx context.Context) error {
 	return errors.Join(err, a.closeProbe())
 }
 
-// openExporters starts the exporters that the configuration asks for.
-func (a *Agent) openExporters() error {
-	if !a.OTLP {
-		return nil
-	}
-	if a.cfg.Export.OTLP.Enabled() {
-		e, err := otlp.New(a.cfg.Export.OTLP, a.clock, a.log, otlp.WithVersion(a.Version))
-		if err != nil {
-			return fmt.Errorf("export.otlp: %w", err)
-		}
-		a.Add("otlp", e)
-	}
-	if a.cfg.Export.OTLP.HealthEnabled() {
-		h, err := otlp.NewHealth(a.cfg.Export.OTLP, a.Health, a.log, otlp.WithVersion(a.Version))
-		if err != nil {
-			return fmt.Errorf("export.otlp.health: %w", err)
-		}
-		a.closers = append(a.closers, h.Shutdown)
-	}
-	return nil
-}
-
 // attach checks what the agent may do, loads the probes, and gives up the
 // privileges that only loading takes.
 func (a *Agent) attach() error {
@@ -176,7 +155,7 @@ func (a *Agent) shutdown() {
 	}
 	for _, end := range a.closers {
 		if err := end(ctx); err != nil {
-			a.log.Warn("the last health metrics were not delivered", "error", err)
+			a.log.Warn("the last metrics were not delivered", "error", err)
 		}
 	}
 }

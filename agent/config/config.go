@@ -4,7 +4,9 @@ import (
 	"time"
 
 	"lapwing/collectors/service"
+	"lapwing/exporters/metrics"
 	"lapwing/exporters/otlp"
+	"lapwing/exporters/prometheus"
 	"lapwing/probes/socket"
 )
 
@@ -13,6 +15,7 @@ type Config struct {
 	Probes         Probes         `koanf:"probes" doc:"The kernel side."`
 	Filter         service.Filter `koanf:"filter" doc:"Which requests are reported. Within a list any entry will do; all lists that are not empty must agree."`
 	Services       []service.Rule `koanf:"services" doc:"Names for services. The first rule whose conditions all hold wins over the name that was found."`
+	Metrics        metrics.Config `koanf:"metrics" doc:"The metrics of requests, wherever they are exported to."`
 	Export         Export         `koanf:"export" doc:"Where requests go."`
 	Log            Log            `koanf:"log" doc:"The agent's own log, on standard error."`
 	Health         Health         `koanf:"health" doc:"The agent's account of itself."`
@@ -29,7 +32,8 @@ type Probes struct {
 
 // Export configures the destinations.
 type Export struct {
-	OTLP otlp.Config `koanf:"otlp" doc:"OpenTelemetry: traces of requests and the agent's own counters."`
+	OTLP       otlp.Config       `koanf:"otlp" doc:"OpenTelemetry: traces of requests, and metrics."`
+	Prometheus prometheus.Config `koanf:"prometheus" doc:"Metrics for Prometheus to scrape."`
 }
 
 // Log configures the agent's own log.
@@ -55,6 +59,7 @@ const (
 func Default() Config {
 	return Config{
 		Probes:         Probes{Plan: socket.PlanAuto, HeadBytes: 256, RingBytes: 8 << 20},
+		Metrics:        metrics.DefaultConfig(),
 		Export:         Export{OTLP: otlp.DefaultConfig()},
 		Log:            Log{Level: "info", Format: "text"},
 		Health:         Health{LogInterval: 5 * time.Minute},

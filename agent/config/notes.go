@@ -37,7 +37,8 @@ var notes = map[string]note{
 	},
 	"export.otlp.sampling.services[].ratio": {"Replaces sampling.ratio.", "1"},
 	"export.otlp.sampling.services[].slow":  {"Replaces sampling.slow.", "200ms"},
-	"export.otlp.health":                    {"The agent's own counters as metrics.", ""},
-	"export.otlp.health.enabled":            {"Export them.", ""},
-	"export.otlp.health.interval":           {"Time between two uploads. 0 leaves it to OTEL_METRIC_EXPORT_INTERVAL, and without it to 1m.", "30s"},
+	"export.otlp.metrics":                   {"Metrics of requests, workers and the agent itself.", ""},
+	"export.otlp.metrics.enabled":           {"Export them.", ""},
+	"export.otlp.metrics.interval":          {"Time between two uploads. 0 leaves it to OTEL_METRIC_EXPORT_INTERVAL, and without it to 1m.", "30s"},
+	"export.otlp.metrics.histograms":        {"explicit (buckets with fixed bounds) or exponential (finer, for receivers that take them). Empty leaves it to OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION, and without it to explicit.", "exponential"},
 }

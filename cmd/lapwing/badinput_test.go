@@ -77,7 +77,7 @@ func TestBadInput(t *testing.T) {
 		{[]string{"run", "--config", file("key.yaml", "\nprobes:\n  head_byte: 1\n")}, 1, "key.yaml:3: probes.head_byte: unknown key: did you mean head_bytes?"},
 		{[]string{"run", "--config", file("time.yaml", "health: {log_interval: 10 minutes}\n")}, 1, `time.yaml:1: health.log_interval: "10 minutes" is not a duration (a number with a unit: ms, s, m, h), like 5m`},
 		{[]string{"config", "check", file("check.yaml", "log: {level: loud}\n")}, 1, `check.yaml:1: log.level: unknown level "loud"`},
-		{[]string{"run", "--config", file("empty.yaml", "")}, 1, "there is nowhere to export to: set export.otlp.endpoint in"},
+		{[]string{"run", "--config", file("empty.yaml", "")}, 1, "there is nowhere to export to: set export.otlp.endpoint or export.prometheus.listen in"},
 	} {
 		t.Run(strings.Join(tt.args[:min(3, len(tt.args))], " "), func(t *testing.T) {
 			requireOneLine(t, runReal(t, nil, append([]string{lapwing(t)}, tt.args...)...), tt.status, tt.want)

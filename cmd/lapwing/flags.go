@@ -122,12 +122,14 @@ type agentFlags struct {
 	plan     socket.Plan
 	head     int
 	endpoint string
+	listen   string
 }
 
 // keys maps flags to the keys that they set.
 var keys = []struct{ flag, key string }{
 	{"port", "filter.ports"}, {"pid", "filter.pids"}, {"exe", "filter.exes"}, {"service", "filter.services"},
 	{"probe-plan", "probes.plan"}, {"head-bytes", "probes.head_bytes"}, {"otlp-endpoint", "export.otlp.endpoint"},
+	{"prometheus-listen", "export.prometheus.listen"},
 }
 
 // addFilters adds the flags that select requests.
@@ -153,12 +155,19 @@ func (f *agentFlags) addOTLP(set *pflag.FlagSet) {
 	set.StringVar(&f.endpoint, "otlp-endpoint", "", "export traces to this OTLP `URL`, like http://127.0.0.1:4318")
 }
 
+// addPrometheus adds the flag that serves metrics.
+func (f *agentFlags) addPrometheus(set *pflag.FlagSet) {
+	f.set = set
+	set.StringVar(&f.listen, "prometheus-listen", "", "serve metrics for Prometheus at this `address`, like 127.0.0.1:9464")
+}
+
 // load builds the configuration from the flags that were given, the
 // environment and the file.
 func (f *agentFlags) load(environ []string) (config.Config, error) {
 	values := map[string]any{
 		"port": f.ports, "pid": f.pids, "exe": f.exes, "service": f.services,
 		"probe-plan": string(f.plan), "head-bytes": f.head, "otlp-endpoint": f.endpoint,
+		"prometheus-listen": f.listen,
 	}
 	src := config.Source{File: f.file, Environ: environ}
 	for _, k := range keys {

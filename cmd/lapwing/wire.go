@@ -17,9 +17,11 @@ type session struct {
 	// agent shuts them down, once it has drained.
 	Exporters []exporters.Exporter
 	// OTLP exports to the configured endpoint as well.
-	OTLP  bool
-	Clock *request.Clock
-	Log   *slog.Logger
+	OTLP bool
+	// Prometheus serves metrics at the configured address as well.
+	Prometheus bool
+	Clock      *request.Clock
+	Log        *slog.Logger
 	// Attached is called once, when the probes are in place and before the
 	// first request is exported.
 	Attached func(plan socket.Plan, health exporters.HealthFunc)
@@ -38,7 +40,7 @@ var runAgent runFunc = func(ctx context.Context, cfg config.Config, s session) e
 	for _, e := range s.Exporters {
 		a.Add("output", e)
 	}
-	a.OTLP = s.OTLP
+	a.OTLP, a.Prometheus = s.OTLP, s.Prometheus
 	a.Version = version
 	a.OnAttached = func(plan socket.PlanSurvey) { s.Attached(plan.Plan, a.Health) }
 	return a.Run(ctx)

@@ -22,6 +22,15 @@ var partKeys = [NumParts]string{"backlog_ns", "dispatch_ns", "client_wait_ns", "
 
 func (p Part) String() string { return partNames[p] }
 
+var partPhases = [NumParts]Phase{
+	PartBacklog: Queue, PartDispatch: Queue, PartClientWait: Parse,
+	PartBlocked: WriteBack, PartProduce: WriteBack, PartDrain: NumPhases,
+}
+
+// Phase is the phase that the part refines, NumPhases for a part that lies
+// behind all of them.
+func (p Part) Phase() Phase { return partPhases[p] }
+
 // PartDuration is one measured part.
 type PartDuration struct {
 	Part     Part
@@ -30,8 +39,12 @@ type PartDuration struct {
 
 // Parts lists the parts that were measured, in the contract's order.
 func (r *Request) Parts() []PartDuration {
-	var all [NumParts]PartDuration
-	parts := all[:0]
+	return r.AppendParts(make([]PartDuration, 0, NumParts))
+}
+
+// AppendParts appends the parts that were measured to parts, in the contract's
+// order. It allocates only to make room for them.
+func (r *Request) AppendParts(parts []PartDuration) []PartDuration {
 	add := func(p Part, d time.Duration, ok bool) {
 		if ok {
 			parts = append(parts, PartDuration{p, d})

@@ -119,6 +119,7 @@ type Request struct {
 	Protocol string // "http/1.1", "http/1.0", …
 	Method   string
 	Path     []byte // without the query string
+	Route    string // the configured template that the path matches, see collectors/route
 	Status   int    // 0 when no response was seen
 	Host     []byte
 	Detail   Detail
@@ -134,6 +135,7 @@ type Request struct {
 	ParentSpanID [8]byte
 	TraceState   []byte
 	Sampled      bool // the incoming traceparent had its sampled flag set
+	Traced       bool // an exporter took the request as a trace
 }
 
 // Clone returns a copy that shares no memory with r.

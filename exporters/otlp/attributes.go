@@ -8,6 +8,8 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
+
+	"lapwing/exporters/internal/slab"
 )
 
 // attr is one attribute with room for each kind of value, so that it can be
@@ -22,12 +24,12 @@ type attr struct {
 
 // attrs collects the attributes of one span or resource.
 type attrs struct {
-	slab *slab[attr]
+	slab *slab.Slab[attr]
 	list []*commonpb.KeyValue
 }
 
 func (a *attrs) add(key attribute.Key) *attr {
-	v := a.slab.next()
+	v := a.slab.Next()
 	v.pair.Key = string(key)
 	v.pair.Value = &v.value
 	a.list = append(a.list, &v.pair)

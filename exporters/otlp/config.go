@@ -19,7 +19,7 @@ const (
 	CompressionGzip = "gzip"
 )
 
-// Config says where traces and health metrics go, and which requests become
+// Config says where traces and metrics go, and which requests become
 // traces. A value that is set here wins over the OTEL_EXPORTER_OTLP_*
 // variable of the same meaning; an empty one leaves the choice to it.
 type Config struct {
@@ -56,8 +56,8 @@ type Config struct {
 	URLQuery bool `koanf:"url_query"`
 	// Sampling chooses the requests that become traces.
 	Sampling SamplingConfig `koanf:"sampling"`
-	// Health is the export of the agent's own counters.
-	Health HealthConfig `koanf:"health"`
+	// Metrics is the export of metrics.
+	Metrics MetricsConfig `koanf:"metrics"`
 }
 
 // TLSConfig refines the connection to an https endpoint. When any of CA, Cert
@@ -78,12 +78,33 @@ type RetryConfig struct {
 	MaxElapsed      time.Duration `koanf:"max_elapsed"` // then the batch is given up
 }
 
-// HealthConfig is the export of the agent's own counters as metrics.
-type HealthConfig struct {
+// The kinds of histograms that can be sent.
+const (
+	HistogramsExplicit    = "explicit"
+	HistogramsExponential = "exponential"
+)
+
+// MetricsConfig is the export of metrics.
+type MetricsConfig struct {
 	Enabled bool `koanf:"enabled"`
 	// Interval between two uploads. Zero leaves it to
 	// OTEL_METRIC_EXPORT_INTERVAL, and without it to one minute.
 	Interval time.Duration `koanf:"interval"`
+	// Histograms is explicit or exponential. Empty leaves it to
+	// OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION, and without it
+	// to explicit.
+	Histograms string `koanf:"histograms"`
+}
+
+func (c MetricsConfig) check() error {
+	if c.Interval < 0 {
+		return fmt.Errorf("metrics.interval %v: want a positive duration, or 0 for the default", c.Interval)
+	}
+	switch c.Histograms {
+	case "", HistogramsExplicit, HistogramsExponential:
+		return nil
+	}
+	return fmt.Errorf("metrics.histograms %q: want %s or %s", c.Histograms, HistogramsExplicit, HistogramsExponential)
 }
 
 // DefaultConfig keeps every request and takes the endpoint, if any, from the
@@ -99,20 +120,17 @@ func DefaultConfig() Config {
 			MaxElapsed:      time.Minute,
 		},
 		Sampling: SamplingConfig{Ratio: 1, FollowParent: true, KeepFailed: true},
-		Health:   HealthConfig{Enabled: true},
+		Metrics:  MetricsConfig{Enabled: true},
 	}
 }
 
 // Validate reports the first key whose value cannot work. It reads no file
 // and connects to nothing.
 func (c Config) Validate() error {
-	for _, check := range []func() error{c.checkTransport, c.TLS.check, c.checkQueue, c.Retry.check, c.Sampling.check} {
+	for _, check := range []func() error{c.checkTransport, c.TLS.check, c.checkQueue, c.Retry.check, c.Sampling.check, c.Metrics.check} {
 		if err := check(); err != nil {
 			return err
 		}
-	}
-	if c.Health.Interval < 0 {
-		return fmt.Errorf("health.interval %v: want a positive duration, or 0 for the default", c.Health.Interval)
 	}
 	return nil
 }

@@ -42,7 +42,8 @@ func TestValidateNamesTheKey(t *testing.T) {
 		"sampling.services[0].ratio": func(c *Config) {
 			c.Sampling.Services = []ServiceSampling{{Service: "a", Ratio: ptr(2.0)}}
 		},
-		"health.interval": func(c *Config) { c.Health.Interval = -1 },
+		"metrics.interval":   func(c *Config) { c.Metrics.Interval = -1 },
+		"metrics.histograms": func(c *Config) { c.Metrics.Histograms = "round" },
 	}
 	for key, change := range tests {
 		c := DefaultConfig()
@@ -92,7 +93,7 @@ func TestTarget(t *testing.T) {
 			for k, v := range test.env {
 				t.Setenv(k, v)
 			}
-			got, err := test.config.target(traces)
+			got, err := test.config.target(tracesSignal)
 			if err != nil || got.String() != test.want || got.protocol != test.proto {
 				t.Errorf("got %v over %s (%v), want %s over %s", got, got.protocol, err, test.want, test.proto)
 			}
@@ -112,7 +113,7 @@ func TestTargetFromBadEnvironment(t *testing.T) {
 			clearEnv(t)
 			t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "https://h")
 			t.Setenv(name, value)
-			if _, err := (Config{}).target(traces); err == nil || !strings.Contains(err.Error(), name) {
+			if _, err := (Config{}).target(tracesSignal); err == nil || !strings.Contains(err.Error(), name) {
 				t.Errorf("want an error that names %s, got %v", name, err)
 			}
 		})
@@ -127,7 +128,7 @@ func TestTimeout(t *testing.T) {
 		want   time.Duration
 	}{{0, "", 10 * time.Second}, {0, "1500", 1500 * time.Millisecond}, {time.Second, "1500", time.Second}} {
 		t.Setenv("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", test.env)
-		got, err := Config{Endpoint: "http://h", Timeout: test.config}.target(traces)
+		got, err := Config{Endpoint: "http://h", Timeout: test.config}.target(tracesSignal)
 		if err != nil || got.timeout != test.want {
 			t.Errorf("timeout is %v (%v), want %v", got.timeout, err, test.want)
 		}
@@ -137,18 +138,18 @@ func TestTimeout(t *testing.T) {
 func TestEnabled(t *testing.T) {
 	clearEnv(t)
 	c := DefaultConfig()
-	if c.Enabled() || c.HealthEnabled() {
+	if c.Enabled() || c.MetricsEnabled() {
 		t.Error("enabled without an endpoint")
 	}
-	if _, err := c.target(traces); err != ErrNoEndpoint {
+	if _, err := c.target(tracesSignal); err != ErrNoEndpoint {
 		t.Errorf("the error is %v", err)
 	}
 	t.Setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://h")
-	if c.Enabled() || !c.HealthEnabled() {
+	if c.Enabled() || !c.MetricsEnabled() {
 		t.Error("the metrics' endpoint enables metrics and nothing else")
 	}
-	c.Endpoint, c.Health.Enabled = "http://h", false
-	if !c.Enabled() || c.HealthEnabled() {
+	c.Endpoint, c.Metrics.Enabled = "http://h", false
+	if !c.Enabled() || c.MetricsEnabled() {
 		t.Error("an endpoint enables traces, and metrics only when they are on")
 	}
 }
@@ -159,7 +160,7 @@ func TestAuthorityWithoutCertificate(t *testing.T) {
 	if err := os.WriteFile(path, []byte("not a certificate"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := Config{Endpoint: "https://h", TLS: TLSConfig{CA: path}}.target(traces)
+	_, err := Config{Endpoint: "https://h", TLS: TLSConfig{CA: path}}.target(tracesSignal)
 	if err == nil || !strings.Contains(err.Error(), "tls.ca") {
 		t.Errorf("want an error that names tls.ca, got %v", err)
 	}

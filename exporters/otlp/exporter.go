@@ -60,7 +60,7 @@ func New(c Config, clock *request.Clock, log *slog.Logger, opts ...Option) (*Exp
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	to, err := c.target(traces)
+	to, err := c.target(tracesSignal)
 	if err != nil {
 		return nil, err
 	}
@@ -89,8 +89,8 @@ func New(c Config, clock *request.Clock, log *slog.Logger, opts ...Option) (*Exp
 	return e, nil
 }
 
-// Export takes r into the queue if it is sampled. It gives r identifiers when
-// r has none. It does not allocate for a request that is sampled out.
+// Export takes r into the queue if it is sampled, and marks it as traced. It
+// gives r identifiers when r has none. It does not allocate for a request that is sampled out.
 func (e *Exporter) Export(r *request.Request) {
 	v := e.sampler.decide(r)
 	if v.reason == sampledOut {
@@ -104,14 +104,17 @@ func (e *Exporter) Export(r *request.Request) {
 	switch e.queue.push(r, v, e.batchSize) {
 	case pushedFull:
 		e.drop(causeQueueFull, 1)
+		return
 	case pushedClosed:
 		e.drop(causeShutdown, 1)
+		return
 	case pushedBatch:
 		select {
 		case e.full <- struct{}{}:
 		default: // the worker knows already
 		}
 	}
+	r.Traced = true
 }
 
 // Dropped counts, per cause, the sampled requests that did not reach the

@@ -7,20 +7,14 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
 	"lapwing/collectors/request"
+	"lapwing/exporters/metrics"
 )
-
-// knownMethods are those that may name a span; anything else could be chosen
-// by a client to fill a backend with names.
-var knownMethods = map[string]bool{
-	"CONNECT": true, "DELETE": true, "GET": true, "HEAD": true, "OPTIONS": true,
-	"PATCH": true, "POST": true, "PUT": true, "QUERY": true, "TRACE": true,
-}
 
 // spanName is the method and the route template. Without a template it is the
 // method, never the path.
 func spanName(i *item) string {
 	method := i.req.Method
-	if !knownMethods[method] {
+	if !metrics.KnownMethod(method) {
 		method = "HTTP"
 	}
 	if i.route != "" {
@@ -50,21 +44,18 @@ func (a *attrs) http(i *item, withQuery bool) {
 	}
 }
 
-// methodOther stands for a method that the conventions do not know.
-const methodOther = "_OTHER"
-
 // method adds the method, and what was sent where that differs.
 func (a *attrs) method(method string, sent []byte) {
-	if knownMethods[method] {
+	if metrics.KnownMethod(method) {
 		a.text(semconv.HTTPRequestMethodKey, method)
 		a.bytes(semconv.HTTPRequestMethodOriginalKey, sent)
 		return
 	}
-	a.text(semconv.HTTPRequestMethodKey, methodOther)
+	a.text(semconv.HTTPRequestMethodKey, metrics.MethodOther)
 	switch {
 	case len(sent) > 0:
 		a.bytes(semconv.HTTPRequestMethodOriginalKey, sent)
-	case method != methodOther:
+	case method != metrics.MethodOther:
 		a.text(semconv.HTTPRequestMethodOriginalKey, method)
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	resourcepb "go.opentelemetry.io/proto/otlp/resource/v1"
+
+	"lapwing/exporters/internal/slab"
 )
 
 // scopeName is the instrumentation scope of all telemetry of the agent.
@@ -86,7 +88,7 @@ func instanceID(host, service string) string {
 
 // of is the resource of a service as it goes over the wire.
 func (r *resources) of(service string) *resourcepb.Resource {
-	a := attrs{slab: new(slab[attr])}
+	a := attrs{slab: new(slab.Slab[attr])}
 	for _, kv := range r.attributes(service) {
 		a.text(kv.Key, kv.Value.Emit())
 	}

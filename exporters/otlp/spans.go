@@ -6,6 +6,7 @@ import (
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 
 	"lapwing/collectors/request"
+	"lapwing/exporters/internal/slab"
 )
 
 // span is a span with room for what it points to.
@@ -25,8 +26,8 @@ type builder struct {
 	resources *resources
 	scope     *commonpb.InstrumentationScope
 
-	spans  slab[span]
-	attrs  slab[attr]
+	spans  slab.Slab[span]
+	attrs  slab.Slab[attr]
 	groups map[string]*tracepb.ResourceSpans
 	batch  []*tracepb.ResourceSpans
 }
@@ -50,7 +51,7 @@ func (b *builder) build(items []*item) (batch []*tracepb.ResourceSpans, spans in
 	for _, i := range items {
 		b.add(i)
 	}
-	return b.batch, b.spans.used
+	return b.batch, b.spans.Used()
 }
 
 func (b *builder) reset() {
@@ -61,8 +62,8 @@ func (b *builder) reset() {
 		clear(b.groups)
 	}
 	b.batch = b.batch[:0]
-	b.spans.reset()
-	b.attrs.reset()
+	b.spans.Reset()
+	b.attrs.Reset()
 }
 
 func (b *builder) add(i *item) {
@@ -98,7 +99,7 @@ func (b *builder) group(service string) *tracepb.ResourceSpans {
 
 // root is the SERVER span of the whole request.
 func (b *builder) root(i *item, w window) *span {
-	s := b.spans.next()
+	s := b.spans.Next()
 	s.traceID, s.id, s.parent = i.req.TraceID, i.req.SpanID, i.req.ParentSpanID
 	p := &s.span
 	p.TraceId, p.SpanId, p.ParentSpanId = s.traceID[:], s.id[:], nil
@@ -129,7 +130,7 @@ const flagSampled = 1
 
 // phase is the INTERNAL span of one phase below root.
 func (b *builder) phase(root *span, phase request.Phase, bounds request.Bounds, parts []request.PartDuration, w window) *span {
-	s := b.spans.next()
+	s := b.spans.Next()
 	s.id = newSpanID()
 	p := &s.span
 	p.TraceId, p.SpanId, p.ParentSpanId = root.traceID[:], s.id[:], root.id[:]

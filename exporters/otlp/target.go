@@ -29,8 +29,8 @@ type signal struct {
 }
 
 var (
-	traces  = signal{env: "TRACES_", path: "/v1/traces"}
-	metrics = signal{env: "METRICS_", path: "/v1/metrics"}
+	tracesSignal  = signal{env: "TRACES_", path: "/v1/traces"}
+	metricsSignal = signal{env: "METRICS_", path: "/v1/metrics"}
 )
 
 // lookup returns the signal's own variable or else the general one, and the
@@ -69,11 +69,10 @@ func (t target) String() string {
 }
 
 // Enabled reports whether traces have somewhere to go.
-func (c Config) Enabled() bool { return c.enabled(traces) }
+func (c Config) Enabled() bool { return c.enabled(tracesSignal) }
 
-// HealthEnabled reports whether health metrics are wanted and have somewhere
-// to go.
-func (c Config) HealthEnabled() bool { return c.Health.Enabled && c.enabled(metrics) }
+// MetricsEnabled reports whether metrics are wanted and have somewhere to go.
+func (c Config) MetricsEnabled() bool { return c.Metrics.Enabled && c.enabled(metricsSignal) }
 
 func (c Config) enabled(s signal) bool {
 	value, _ := s.lookup("ENDPOINT")

@@ -1,0 +1,148 @@
+package metrics
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"lapwing/collectors/request"
+	"lapwing/exporters"
+)
+
+// The limits that are not configured.
+const (
+	maxOverflows = 256       // services with a series for what is beyond the limit
+	idleAfter    = time.Hour // then a label set may make room for another
+	sweepEvery   = 10 * time.Second
+)
+
+// Aggregator counts requests by their label sets.
+type Aggregator struct {
+	limit   int
+	sources []Source
+
+	mu        sync.Mutex // guards what follows
+	series    []*series  // nil where one was let go
+	free      []int      // indexes of those
+	overflows []*series
+	byKey     map[key]*series
+	byRoute   map[partsKey]*parts
+	now       request.Stamp // the latest end of a request
+	swept     request.Stamp
+
+	overflowed atomic.Uint64 // requests beyond the limit
+	untimed    atomic.Uint64
+	unsplit    atomic.Uint64
+}
+
+var _ exporters.Exporter = (*Aggregator)(nil)
+
+// New returns an Aggregator.
+func New(c Config) *Aggregator {
+	return &Aggregator{limit: c.MaxLabelSets, byKey: make(map[key]*series), byRoute: make(map[partsKey]*parts)}
+}
+
+// Export counts one request. It allocates for a label set or a value like none
+// before, not otherwise.
+func (a *Aggregator) Export(r *request.Request) {
+	t, ok := split(r)
+	if !ok {
+		a.untimed.Add(1)
+		return
+	}
+	if !t.whole {
+		a.unsplit.Add(1)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.now = max(a.now, r.End())
+	s := a.lookup(keyOf(r))
+	s.last = a.now
+	s.count(r, t)
+}
+
+// Shutdown has nothing to deliver: snapshots can still be taken.
+func (a *Aggregator) Shutdown(context.Context) error { return nil }
+
+// lookup finds or makes the series of a label set.
+func (a *Aggregator) lookup(k key) *series {
+	if s, ok := a.byKey[k]; ok {
+		return s
+	}
+	if a.hasRoom() {
+		s := a.create(k)
+		a.place(s)
+		return s
+	}
+	a.overflowed.Add(1)
+	k = key{service: k.service, overflow: true}
+	if s, ok := a.byKey[k]; ok {
+		return s
+	}
+	if len(a.overflows) >= maxOverflows {
+		k.service = OtherService
+		if s, ok := a.byKey[k]; ok {
+			return s
+		}
+	}
+	s := a.create(k)
+	a.overflows = append(a.overflows, s)
+	return s
+}
+
+func (a *Aggregator) create(k key) *series {
+	pk := partsKey{k.service, k.route}
+	p, ok := a.byRoute[pk]
+	if !ok {
+		p = newParts(pk)
+		a.byRoute[pk] = p
+	}
+	p.users++
+	s := newSeries(k, p)
+	a.byKey[k] = s
+	return s
+}
+
+func (a *Aggregator) place(s *series) {
+	if n := len(a.free); n > 0 {
+		a.series[a.free[n-1]] = s
+		a.free = a.free[:n-1]
+		return
+	}
+	a.series = append(a.series, s)
+}
+
+// hasRoom reports whether one more label set may be kept. When none may, those
+// that had no request for long are let go, as those of a service that is gone.
+func (a *Aggregator) hasRoom() bool {
+	if len(a.series) < a.limit || len(a.free) > 0 {
+		return true
+	}
+	if since := time.Duration(a.now - a.swept); a.swept.Seen() && since < sweepEvery {
+		return false
+	}
+	a.swept = a.now
+	for i, s := range a.series {
+		if time.Duration(a.now-s.last) >= idleAfter {
+			a.release(i, s)
+		}
+	}
+	return len(a.free) > 0
+}
+
+func (a *Aggregator) release(i int, s *series) {
+	delete(a.byKey, s.key)
+	if s.parts.users--; s.parts.users == 0 {
+		delete(a.byRoute, partsKey{s.key.service, s.key.route})
+	}
+	a.series[i] = nil
+	a.free = append(a.free, i)
+}
+
+// labelSets is how many are kept.
+func (a *Aggregator) labelSets() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.byKey)
+}

@@ -1,0 +1,124 @@
+package metrics
+
+import (
+	"go.opentelemetry.io/otel/semconv/v1.43.0/httpconv"
+	"go.opentelemetry.io/otel/semconv/v1.43.0/processconv"
+)
+
+// Kind is how the values of a metric behave.
+type Kind uint8
+
+// Counters only grow, gauges go up and down, histograms are distributions.
+const (
+	KindCounter Kind = iota
+	KindGauge
+	KindHistogram
+)
+
+func (k Kind) String() string { return [...]string{"counter", "gauge", "histogram"}[k] }
+
+// Family describes one metric. Name and unit are OpenTelemetry's.
+type Family struct {
+	Name, Unit, Description string
+	Kind                    Kind
+	// Bounds are the upper bounds of the classic buckets, in Unit; the last
+	// bucket, which has none, is not among them.
+	Bounds []float64
+}
+
+// described is an instrument of the conventions' package.
+type described interface {
+	Name() string
+	Unit() string
+	Description() string
+}
+
+// standard makes a family of what the conventions say of an instrument.
+func standard(i described, kind Kind, bounds ...float64) *Family {
+	return &Family{Name: i.Name(), Unit: i.Unit(), Description: i.Description(), Kind: kind, Bounds: bounds}
+}
+
+// requestBounds are the buckets that the conventions advise, in seconds.
+var requestBounds = []float64{.005, .01, .025, .05, .075, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10}
+
+// phaseBounds go lower: a phase is often a fraction of a millisecond.
+var phaseBounds = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
+
+// sizeBounds are in bytes, four times as much each.
+var sizeBounds = []float64{0, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20}
+
+// The metrics of requests.
+var (
+	RequestDuration  = standard(httpconv.ServerRequestDuration{}, KindHistogram, requestBounds...)
+	RequestBodySize  = standard(httpconv.ServerRequestBodySize{}, KindHistogram, sizeBounds...)
+	ResponseBodySize = standard(httpconv.ServerResponseBodySize{}, KindHistogram, sizeBounds...)
+	ActiveRequests   = standard(httpconv.ServerActiveRequests{}, KindGauge)
+
+	PhaseDuration = &Family{"lapwing.request.phase.duration", "s",
+		"Duration of each of the four phases of a request; they add up to http.server.request.duration.", KindHistogram, phaseBounds}
+	PartDuration = &Family{"lapwing.request.part.duration", "s",
+		"Duration of what refines the phases of a request.", KindHistogram, phaseBounds}
+)
+
+// The metrics of the workers of a service, and of the sockets they listen on.
+var (
+	Workers = &Family{Name: "lapwing.workers", Unit: "{worker}", Kind: KindGauge,
+		Description: "Workers of the service, by what they do."}
+	WorkerBusy = &Family{Name: "lapwing.worker.busy.time", Unit: "s", Kind: KindCounter,
+		Description: "Time that the workers of the service spent on requests, all workers together."}
+	WorkerStarted = &Family{Name: "lapwing.worker.started", Unit: "{worker}", Kind: KindCounter,
+		Description: "Workers that joined the pool of the service."}
+	WorkerEnded = &Family{Name: "lapwing.worker.ended", Unit: "{worker}", Kind: KindCounter,
+		Description: "Workers that left the pool of the service."}
+	BacklogLength = &Family{Name: "lapwing.backlog.length", Unit: "{connection}", Kind: KindGauge,
+		Description: "Connections that wait in the listen backlog for accept."}
+	BacklogLimit = &Family{Name: "lapwing.backlog.limit", Unit: "{connection}", Kind: KindGauge,
+		Description: "Connections that the listen backlog takes."}
+	BacklogDropped = &Family{Name: "lapwing.backlog.dropped", Unit: "{connection}", Kind: KindCounter,
+		Description: "Connections that found the listen backlog full."}
+)
+
+// The metrics of processes: of the workers, and of the agent itself.
+var (
+	ProcessCPU         = standard(processconv.CPUTime{}, KindCounter)
+	ProcessMemory      = standard(processconv.MemoryUsage{}, KindGauge)
+	ProcessThreads     = standard(processconv.ThreadCount{}, KindGauge)
+	ProcessDescriptors = standard(processconv.UnixFileDescriptorCount{}, KindGauge)
+)
+
+// The agent's account of itself.
+var (
+	AgentRequests = &Family{Name: "lapwing.agent.requests", Unit: "{request}", Kind: KindCounter,
+		Description: "Finished requests handed to exporters."}
+	AgentIncomplete = &Family{Name: "lapwing.agent.requests.incomplete", Unit: "{request}", Kind: KindCounter,
+		Description: "Requests that ended without a complete response."}
+	AgentLost = &Family{Name: "lapwing.agent.requests.lost", Unit: "{request}", Kind: KindCounter,
+		Description: "Finished requests that never reached an exporter."}
+	AgentMissed = &Family{Name: "lapwing.agent.requests.missed_start", Unit: "{request}", Kind: KindCounter,
+		Description: "Requests in flight when the agent started, therefore not measured."}
+	AgentUntimed = &Family{Name: "lapwing.agent.requests.untimed", Unit: "{request}", Kind: KindCounter,
+		Description: "Requests whose begin or end was not seen: in no duration metric."}
+	AgentUnsplit = &Family{Name: "lapwing.agent.requests.unsplit", Unit: "{request}", Kind: KindCounter,
+		Description: "Requests with a duration whose phases could not be told apart: in no phase metric."}
+	AgentUnknown = &Family{Name: "lapwing.agent.connections.unknown", Unit: "{connection}", Kind: KindCounter,
+		Description: "Connections that spoke no known protocol."}
+	AgentTunnels = &Family{Name: "lapwing.agent.connections.tunnels", Unit: "{connection}", Kind: KindCounter,
+		Description: "Connections that became tunnels."}
+	AgentDropped = &Family{Name: "lapwing.agent.exporter.dropped", Unit: "{request}", Kind: KindCounter,
+		Description: "Requests that a destination did not get."}
+	AgentLabelSets = &Family{Name: "lapwing.agent.metrics.label_sets", Unit: "{set}", Kind: KindGauge,
+		Description: "Sets of attributes that request metrics are kept for."}
+	AgentOverflow = &Family{Name: "lapwing.agent.metrics.overflow", Unit: "{request}", Kind: KindCounter,
+		Description: "Requests counted without their attributes because the limit of label sets is reached."}
+)
+
+// Families lists every metric there is, in the order of snapshots.
+func Families() []*Family {
+	return []*Family{
+		RequestDuration, RequestBodySize, ResponseBodySize, ActiveRequests, PhaseDuration, PartDuration,
+		Workers, WorkerBusy, WorkerStarted, WorkerEnded, BacklogLength, BacklogLimit, BacklogDropped,
+		ProcessCPU, ProcessMemory, ProcessThreads, ProcessDescriptors,
+		AgentRequests, AgentIncomplete, AgentLost, AgentMissed, AgentUntimed, AgentUnsplit,
+		AgentUnknown, AgentTunnels, AgentDropped, AgentLabelSets, AgentOverflow,
+	}
+}

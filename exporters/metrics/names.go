@@ -1,0 +1,82 @@
+package metrics
+
+import (
+	"slices"
+
+	"go.opentelemetry.io/otel/attribute"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+
+	"lapwing/collectors/request"
+)
+
+// AgentService is the service name of the agent itself.
+const AgentService = "lapwing"
+
+// OtherService takes the requests of services beyond the limit.
+const OtherService = "_OTHER"
+
+// MethodOther stands for a method that the conventions do not know.
+const MethodOther = "_OTHER"
+
+// The attributes that have no standard name.
+const (
+	KeyPhase    = attribute.Key("phase")    // queue, parse, app, write_back
+	KeyPart     = attribute.Key("part")     // backlog, dispatch, …
+	KeyState    = attribute.Key("state")    // of a worker
+	KeyAddress  = attribute.Key("address")  // of a listening socket
+	KeyCause    = attribute.Key("cause")    // of a loss
+	KeyReason   = attribute.Key("reason")   // for which a connection is unknown
+	KeyExporter = attribute.Key("exporter") // that dropped requests
+	// KeyOverflow marks a series that stands for all beyond the limit, as the
+	// OpenTelemetry SDKs mark theirs.
+	KeyOverflow = attribute.Key("otel.metric.overflow")
+)
+
+// KnownMethod reports whether the conventions know the method. Any other could
+// be chosen by a client to fill a backend with names.
+func KnownMethod(method string) bool {
+	switch method {
+	case "CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE":
+		return true
+	}
+	return false
+}
+
+// attributes are those of a request's series, the service left out.
+func (k *key) attributes() []attribute.KeyValue {
+	if k.overflow {
+		return []attribute.KeyValue{KeyOverflow.Bool(true)}
+	}
+	attrs := []attribute.KeyValue{semconv.HTTPRequestMethodKey.String(k.method)}
+	if k.status != 0 {
+		attrs = append(attrs, semconv.HTTPResponseStatusCode(int(k.status)))
+	}
+	scheme, protocol, version := k.wire()
+	for _, kv := range []attribute.KeyValue{
+		semconv.HTTPRoute(k.route), semconv.ErrorTypeKey.String(k.errorType), semconv.URLScheme(scheme),
+		semconv.NetworkProtocolName(protocol), semconv.NetworkProtocolVersion(version),
+	} {
+		if kv.Value.AsString() != "" {
+			attrs = append(attrs, kv)
+		}
+	}
+	return attrs
+}
+
+// partAttributes are those of one part of a service's requests: the part, the
+// phase that it refines, if any, and the route.
+func partAttributes(route string, part request.Part) []attribute.KeyValue {
+	attrs := []attribute.KeyValue{KeyPart.String(part.String())}
+	if phase := part.Phase(); phase < request.NumPhases {
+		attrs = append(attrs, KeyPhase.String(phase.String()))
+	}
+	if route != "" {
+		attrs = append(attrs, semconv.HTTPRoute(route))
+	}
+	return attrs
+}
+
+// with is a copy of attrs with more behind. Making a set of a slice sorts it.
+func with(attrs []attribute.KeyValue, more ...attribute.KeyValue) []attribute.KeyValue {
+	return slices.Concat(attrs, more)
+}

@@ -1,0 +1,82 @@
+package metrics
+
+import (
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+
+	"lapwing/collectors/request"
+)
+
+// key is what tells one label set from another. Its strings live forever: they
+// come from configuration, constants and the names of services.
+type key struct {
+	service, method, route, errorType, protocol string
+	status                                      int
+	overflow                                    bool // stands for all of the service beyond the limit
+}
+
+func keyOf(r *request.Request) key {
+	k := key{service: r.Service, method: r.Method, route: r.Route, errorType: r.Error, protocol: r.Protocol, status: r.Status}
+	if !KnownMethod(k.method) {
+		k.method = MethodOther
+	}
+	if k.status < 100 || k.status > 599 {
+		k.status = 0
+	}
+	return k
+}
+
+// wire splits "http/1.1" or "fastcgi" the way the conventions have it. HTTP's
+// own name is implied; a scheme is known of HTTP only.
+func (k *key) wire() (scheme, name, version string) {
+	name, version, _ = strings.Cut(k.protocol, "/")
+	if name == "http" {
+		return "http", "", version
+	}
+	return "", name, version
+}
+
+// series is what is counted for one label set.
+type series struct {
+	key   key
+	attrs attribute.Set
+	start time.Time     // since when it is counted
+	last  request.Stamp // end of the last request
+
+	duration                  histogram
+	phases                    [request.NumPhases]histogram
+	phaseAttrs                [request.NumPhases]attribute.Set
+	requestBody, responseBody histogram
+	parts                     *parts
+}
+
+func newSeries(k key, p *parts) *series {
+	attrs := k.attributes()
+	s := &series{key: k, attrs: attribute.NewSet(with(attrs)...), start: time.Now(), parts: p}
+	for i := range s.phaseAttrs {
+		s.phaseAttrs[i] = attribute.NewSet(with(attrs, KeyPhase.String(request.Phase(i).String()))...)
+	}
+	return s
+}
+
+// partsKey tells one set of parts from another. Parts are many, so they are
+// not split by method and status.
+type partsKey struct{ service, route string }
+
+// parts are the parts' histograms of one service and route.
+type parts struct {
+	start      time.Time
+	users      int // series that refer to it
+	histograms [request.NumParts]histogram
+	attrs      [request.NumParts]attribute.Set
+}
+
+func newParts(k partsKey) *parts {
+	p := &parts{start: time.Now()}
+	for i := range p.attrs {
+		p.attrs[i] = attribute.NewSet(partAttributes(k.route, request.Part(i))...)
+	}
+	return p
+}

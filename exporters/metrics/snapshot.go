@@ -1,0 +1,171 @@
+package metrics
+
+import (
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+)
+
+// Snapshot is the state of all metrics at one moment. It is filled again and
+// again, so that it allocates next to nothing; what its points refer to is
+// valid until then. The zero Snapshot is empty.
+type Snapshot struct {
+	At       time.Time
+	Families []FamilyPoints // in the order of Families; may have no points
+
+	index     map[*Family]int
+	counts    []uint64
+	exemplars []Exemplar
+}
+
+// FamilyPoints is one metric and its values.
+type FamilyPoints struct {
+	*Family
+	Points []Point
+}
+
+// Point is the value of a metric for one set of attributes.
+type Point struct {
+	Service string        // empty for what concerns the agent as a whole
+	Attrs   attribute.Set // without the service
+	Start   time.Time     // since when it is counted; zero for gauges
+	Value   float64       // of a counter or gauge
+	Distribution
+}
+
+// Distribution is the value of a histogram, in the metric's unit.
+type Distribution struct {
+	Count       uint64
+	Sum         float64
+	Classic     []uint64   // per bucket, not cumulative; the last one is open
+	Exemplars   []Exemplar // per classic bucket, or none at all
+	Zero        uint64     // values that are 0
+	Offset      int32      // OpenTelemetry's index of Exponential[0], at Scale
+	Exponential []uint64   // begins and ends with a bucket that holds something
+}
+
+// Add adds the value of a counter or gauge. It may sort attrs.
+func (s *Snapshot) Add(f *Family, service string, start time.Time, value float64, attrs ...attribute.KeyValue) {
+	s.point(f, Point{Service: service, Attrs: attribute.NewSet(attrs...), Start: start, Value: value})
+}
+
+func (s *Snapshot) reset() {
+	if s.index == nil {
+		s.index = make(map[*Family]int)
+		for i, f := range Families() {
+			s.index[f] = i
+			s.Families = append(s.Families, FamilyPoints{Family: f})
+		}
+	}
+	for i := range s.Families {
+		s.Families[i].Points = s.Families[i].Points[:0]
+	}
+	s.At, s.counts, s.exemplars = time.Now(), s.counts[:0], s.exemplars[:0]
+}
+
+func (s *Snapshot) point(f *Family, p Point) {
+	points := &s.Families[s.index[f]].Points
+	*points = append(*points, p)
+}
+
+// distribution copies a histogram, if it has counted anything.
+func (s *Snapshot) distribution(f *Family, h *histogram, u *unit, p Point) {
+	if h.count == 0 {
+		return
+	}
+	e := &h.exponential
+	first, last := 0, len(e.counts)
+	for first < last && e.counts[first] == 0 {
+		first++
+	}
+	for last > first && e.counts[last-1] == 0 {
+		last--
+	}
+	p.Distribution = Distribution{
+		Count: h.count, Sum: float64(h.sum) / u.per,
+		Classic: s.copyCounts(h.classic), Exemplars: s.copyExemplars(h.exemplars),
+		Zero: e.zero, Offset: e.offset + int32(first), Exponential: s.copyCounts(e.counts[first:last]),
+	}
+	s.point(f, p)
+}
+
+func (s *Snapshot) copyCounts(counts []uint64) []uint64 {
+	from := len(s.counts)
+	s.counts = append(s.counts, counts...)
+	return s.counts[from:len(s.counts):len(s.counts)]
+}
+
+func (s *Snapshot) copyExemplars(exemplars []Exemplar) []Exemplar {
+	from := len(s.exemplars)
+	s.exemplars = append(s.exemplars, exemplars...)
+	return s.exemplars[from:len(s.exemplars):len(s.exemplars)]
+}
+
+// batch is how many series are read under one lock. Export waits for as long
+// as they take to copy, some ten microseconds.
+const batch = 16
+
+// Read fills s with the current state. It is safe for concurrent use, on
+// different snapshots. What is counted of one request is in it as a whole or
+// not at all.
+func (a *Aggregator) Read(s *Snapshot) {
+	s.reset()
+	for i := 0; a.readSeries(s, i); i += batch {
+	}
+	a.readParts(s)
+	a.readSelf(s)
+	for _, source := range a.sources {
+		source.Collect(s)
+	}
+}
+
+func (a *Aggregator) readSeries(s *Snapshot, from int) (more bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	all := len(a.series) + len(a.overflows)
+	for i := from; i < min(from+batch, all); i++ {
+		if i < len(a.series) {
+			s.series(a.series[i])
+		} else {
+			s.series(a.overflows[i-len(a.series)])
+		}
+	}
+	return from+batch < all
+}
+
+func (s *Snapshot) series(from *series) {
+	if from == nil {
+		return
+	}
+	p := Point{Service: from.key.service, Attrs: from.attrs, Start: from.start}
+	s.distribution(RequestDuration, &from.duration, requestUnit, p)
+	s.distribution(RequestBodySize, &from.requestBody, sizeUnit, p)
+	s.distribution(ResponseBodySize, &from.responseBody, sizeUnit, p)
+	for i := range from.phases {
+		p.Attrs = from.phaseAttrs[i]
+		s.distribution(PhaseDuration, &from.phases[i], phaseUnit, p)
+	}
+}
+
+func (a *Aggregator) readParts(s *Snapshot) {
+	for _, k := range a.routes() {
+		a.mu.Lock()
+		if p, ok := a.byRoute[k]; ok {
+			for i := range p.histograms {
+				s.distribution(PartDuration, &p.histograms[i], phaseUnit, Point{Service: k.service, Attrs: p.attrs[i], Start: p.start})
+			}
+		}
+		a.mu.Unlock()
+	}
+}
+
+// routes lists what parts are kept for.
+func (a *Aggregator) routes() []partsKey {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	keys := make([]partsKey, 0, len(a.byRoute))
+	for k := range a.byRoute {
+		keys = append(keys, k)
+	}
+	return keys
+}

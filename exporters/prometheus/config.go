@@ -1,0 +1,70 @@
+package prometheus
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+)
+
+// DefaultPort is the port that Prometheus's registry of ports has for
+// OpenTelemetry's metrics.
+const DefaultPort = 9464
+
+// Config says where metrics are served, and to whom.
+type Config struct {
+	Listen    string    `koanf:"listen" doc:"Address and port to serve metrics on, under /metrics; empty serves none. A port alone, as in :9464, is on 127.0.0.1 only." example:"127.0.0.1:9464"`
+	TLS       TLS       `koanf:"tls" doc:"Serve https. Both cert and key, or neither."`
+	BasicAuth BasicAuth `koanf:"basic_auth" doc:"Ask scrapers for a name and a password. Both keys, or neither."`
+}
+
+// TLS names the files of an https server.
+type TLS struct {
+	Cert     string `koanf:"cert" doc:"PEM file of the server's certificate, intermediate ones behind it." example:"/etc/lapwing/metrics.pem"`
+	Key      string `koanf:"key" doc:"PEM file of the certificate's key." example:"/etc/lapwing/metrics-key.pem"`
+	ClientCA string `koanf:"client_ca" doc:"PEM file of the authorities whose client certificates are let in; empty asks for none." example:"/etc/lapwing/scrapers.pem"`
+}
+
+// BasicAuth is who may scrape.
+type BasicAuth struct {
+	Username     string `koanf:"username" doc:"The name." example:"prometheus"`
+	PasswordFile string `koanf:"password_file" doc:"File that holds the password, on one line." example:"/etc/lapwing/scrape-password"`
+}
+
+// Enabled reports whether metrics are to be served.
+func (c Config) Enabled() bool { return c.Listen != "" }
+
+// Validate reports the first key whose value cannot work, which the error
+// begins with. It reads no file and opens no port.
+func (c Config) Validate() error {
+	if c.Listen != "" {
+		if _, err := c.address(); err != nil {
+			return err
+		}
+	}
+	switch {
+	case (c.TLS.Cert == "") != (c.TLS.Key == ""):
+		return errors.New("tls wants both cert and key, or neither")
+	case c.TLS.ClientCA != "" && c.TLS.Cert == "":
+		return errors.New("tls.client_ca needs tls.cert and tls.key: client certificates exist on https only")
+	case (c.BasicAuth.Username == "") != (c.BasicAuth.PasswordFile == ""):
+		return errors.New("basic_auth wants both username and password_file, or neither")
+	}
+	return nil
+}
+
+// address is where to listen. What names no host is on loopback: opening the
+// metrics to a network takes saying so.
+func (c Config) address() (string, error) {
+	host, port, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return "", fmt.Errorf("listen %q is not an address with a port: use one like 127.0.0.1:%d", c.Listen, DefaultPort)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return "", fmt.Errorf("listen %q has no port from 1 to 65535: use one like 127.0.0.1:%d", c.Listen, DefaultPort)
+	}
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port), nil
+}

@@ -1,0 +1,54 @@
+package prometheus
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/prometheus/procfs"
+)
+
+// tcpListen is TCP_LISTEN of the kernel, as /proc/net/tcp shows it.
+const tcpListen = 10
+
+// owner names the process that listens on the port, empty when it cannot be
+// found: it may belong to another user, or to another network namespace.
+func owner(address string) string {
+	at, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return ""
+	}
+	fs, err := procfs.NewDefaultFS()
+	if err != nil {
+		return ""
+	}
+	inodes := listening(fs, uint64(at.Port()))
+	procs, err := fs.AllProcs()
+	if err != nil || len(inodes) == 0 {
+		return ""
+	}
+	for _, p := range procs {
+		targets, _ := p.FileDescriptorTargets() // of what ended meanwhile, none
+		for _, target := range targets {
+			if inodes[target] {
+				comm, _ := p.Comm()
+				return strings.TrimSpace(fmt.Sprintf("%s (process %d)", comm, p.PID))
+			}
+		}
+	}
+	return ""
+}
+
+// listening are the sockets that listen on a port, as links in /proc show them.
+func listening(fs procfs.FS, port uint64) map[string]bool {
+	inodes := map[string]bool{}
+	for _, read := range []func() (procfs.NetTCP, error){fs.NetTCP, fs.NetTCP6} {
+		sockets, _ := read() // a kernel without IPv6 has no second file
+		for _, s := range sockets {
+			if s.St == tcpListen && s.LocalPort == port {
+				inodes[fmt.Sprintf("socket:[%d]", s.Inode)] = true
+			}
+		}
+	}
+	return inodes
+}

@@ -1,0 +1,138 @@
+package prometheus
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"lapwing/collectors/request"
+	"lapwing/exporters/metrics"
+)
+
+// The limits of what scrapers can ask of the agent.
+const (
+	maxScrapes    = 4 // at a time; more are told to come again
+	headerTimeout = 5 * time.Second
+	writeTimeout  = 30 * time.Second
+	idleTimeout   = 2 * time.Minute
+	maxHeader     = 16 << 10 // bytes
+)
+
+// Server serves metrics until Shutdown.
+type Server struct {
+	http    *http.Server
+	address net.Addr
+	log     *slog.Logger
+	done    chan struct{}
+}
+
+// Listen starts to serve what read gives. The clock dates exemplars. An error
+// names the key that is wrong, or who has the port.
+func Listen(c Config, read func(*metrics.Snapshot), clock *request.Clock, log *slog.Logger) (*Server, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	address, err := c.address()
+	if err != nil {
+		return nil, err
+	}
+	handler, err := c.handler(newGatherer(read, clock))
+	if err != nil {
+		return nil, err
+	}
+	conf, err := c.TLS.load()
+	if err != nil {
+		return nil, err
+	}
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, listenError(address, err)
+	}
+	s := &Server{http: newHTTPServer(handler), address: listener.Addr(), log: log, done: make(chan struct{})}
+	s.announce(c)
+	if conf != nil {
+		listener = tls.NewListener(listener, conf)
+	}
+	go s.serve(listener)
+	return s, nil
+}
+
+// Address is where the server listens.
+func (s *Server) Address() net.Addr { return s.address }
+
+// Shutdown lets scrapes in progress end, within ctx, and closes the port.
+func (s *Server) Shutdown(ctx context.Context) error {
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(err, s.http.Close())
+	}
+	<-s.done
+	return err
+}
+
+func (s *Server) serve(l net.Listener) {
+	defer close(s.done)
+	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		s.log.Error("metrics are not served any more", "address", s.address.String(), "error", err)
+	}
+}
+
+// announce logs the address, and warns when anybody who reaches it may read.
+func (s *Server) announce(c Config) {
+	tcp, ok := s.address.(*net.TCPAddr)
+	if open := c.TLS.ClientCA == "" && c.BasicAuth == (BasicAuth{}); ok && !tcp.IP.IsLoopback() && open {
+		s.log.Warn("metrics are open to the network: set basic_auth or tls.client_ca, or listen on 127.0.0.1", "address", s.address.String())
+		return
+	}
+	s.log.Info("metrics are served", "address", s.address.String(), "path", metricsPath)
+}
+
+const metricsPath = "/metrics"
+
+func newHTTPServer(handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       headerTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		// What a client gets wrong is no event of the agent's.
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
+	}
+}
+
+func (c Config) handler(g *gatherer) (http.Handler, error) {
+	mux := http.NewServeMux()
+	mux.Handle("GET "+metricsPath, promhttp.HandlerForTransactional(g, promhttp.HandlerOpts{
+		EnableOpenMetrics:   true,
+		MaxRequestsInFlight: maxScrapes,
+	}))
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "Lapwing. The metrics are at "+metricsPath+".\n")
+	})
+	return c.BasicAuth.guard(mux)
+}
+
+// listenError says who has the port, if it is taken and that can be found out.
+func listenError(address string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		if who := owner(address); who != "" {
+			return fmt.Errorf("listen %s: the port is taken by %s: stop that, or choose another port", address, who)
+		}
+		return fmt.Errorf("listen %s: the port is taken: choose another one", address)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("listen %s: this host has no such address", address)
+	}
+	return fmt.Errorf("listen %s: %w", address, err)
+}
