@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -155,6 +156,19 @@ func (c *Collector) Stop() {
 		_ = c.process.Kill()
 		<-c.exited
 	}
+}
+
+// Complaints are the lines of the Collector's log that warn of something.
+func (c *Collector) Complaints() []string {
+	var lines []string
+	for line := range strings.Lines(c.log.String()) {
+		for _, level := range []string{"warn", "error", "dpanic", "panic", "fatal"} {
+			if strings.Contains(line, `"level":"`+level+`"`) {
+				lines = append(lines, strings.TrimSpace(line))
+			}
+		}
+	}
+	return lines
 }
 
 func freeAddress() (string, error) {

@@ -11,7 +11,6 @@ import (
 
 	"lapwing/agent/e2e/collectortest"
 	"lapwing/collectors/request"
-	"lapwing/exporters"
 	"lapwing/exporters/otlp"
 )
 
@@ -195,36 +194,6 @@ func checkReset(t *testing.T, got tree, clock *request.Clock, r *request.Request
 	}
 	wantWindow(t, got.phases["queue"], clock, r.Arrived, r.ReadFirst)
 	wantWindow(t, got.phases["parse"], clock, r.ReadFirst, r.ReadLast)
-}
-
-func TestCollectorShowsTheAgentsHealth(t *testing.T) {
-	collector := collectortest.Start(t)
-	c := otlp.DefaultConfig()
-	c.Endpoint, c.Protocol = collector.GRPC, otlp.ProtocolGRPC
-	h, err := otlp.NewHealth(c, func() exporters.Health {
-		return exporters.Health{Requests: 12, Lost: map[string]uint64{"ring_full": 3}}
-	}, slog.Default())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := h.Shutdown(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	got := make(map[string]float64)
-	for _, p := range collector.WaitPoints(t, 1) {
-		if p.Resource["service.name"] != "lapwing" {
-			t.Errorf("%s is of %v", p.Metric, p.Resource)
-		}
-		cause, _ := p.Attributes["cause"].(string)
-		got[p.Metric+cause] = p.Value
-	}
-	want := map[string]float64{
-		"lapwing.agent.requests": 12, "lapwing.agent.requests.lostring_full": 3,
-		"lapwing.agent.requests.incomplete": 0, "lapwing.agent.connections.tunnels": 0,
-	}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("got %v, want %v", got, want)
-	}
 }
 
 func TestStopLeavesNothingRunning(t *testing.T) {

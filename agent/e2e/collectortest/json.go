@@ -47,10 +47,27 @@ type jsonSpan struct {
 }
 
 type jsonMetric struct {
-	Name  string     `json:"name"`
-	Unit  string     `json:"unit"`
-	Sum   dataPoints `json:"sum"`
-	Gauge dataPoints `json:"gauge"`
+	Name        string          `json:"name"`
+	Unit        string          `json:"unit"`
+	Sum         dataPoints      `json:"sum"`
+	Gauge       dataPoints      `json:"gauge"`
+	Histogram   histogramPoints `json:"histogram"`
+	Exponential histogramPoints `json:"exponentialHistogram"`
+}
+
+type histogramPoints struct {
+	DataPoints []struct {
+		Attributes attributes `json:"attributes"`
+		Count      uint64     `json:"count,string"`
+		Sum        float64    `json:"sum"`
+		Buckets    []string   `json:"bucketCounts"`
+		Positive   struct {
+			Buckets []string `json:"bucketCounts"`
+		} `json:"positive"`
+		Exemplars []struct {
+			TraceID string `json:"traceId"`
+		} `json:"exemplars"`
+	} `json:"dataPoints"`
 }
 
 type dataPoints struct {
@@ -133,8 +150,24 @@ func (d metricsData) appendTo(points []Point) []Point {
 						Attributes: p.Attributes.toMap(), Value: float64(p.AsInt) + p.AsDouble,
 					})
 				}
+				points = m.distributions(points, res)
 			}
 		}
+	}
+	return points
+}
+
+// distributions appends the points of a histogram of either kind.
+func (m jsonMetric) distributions(points []Point, res map[string]any) []Point {
+	for _, p := range append(m.Histogram.DataPoints, m.Exponential.DataPoints...) {
+		point := Point{
+			Resource: res, Metric: m.Name, Unit: m.Unit, Attributes: p.Attributes.toMap(),
+			Value: p.Sum, Count: p.Count, Buckets: len(p.Buckets) + len(p.Positive.Buckets),
+		}
+		for _, e := range p.Exemplars {
+			point.TraceIDs = append(point.TraceIDs, e.TraceID)
+		}
+		points = append(points, point)
 	}
 	return points
 }

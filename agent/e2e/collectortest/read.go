@@ -29,13 +29,16 @@ type Span struct {
 	Status       int // as in OTLP: 0 unset, 2 error
 }
 
-// Point is one data point of a sum or a gauge.
+// Point is one data point.
 type Point struct {
 	Resource   map[string]any
 	Metric     string
 	Unit       string
 	Attributes map[string]any
-	Value      float64
+	Value      float64  // of a histogram the sum
+	Count      uint64   // of a histogram, as is what follows
+	Buckets    int      // how many there are
+	TraceIDs   []string // of the exemplars
 }
 
 // Spans returns all spans received so far.
