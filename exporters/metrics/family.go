@@ -60,22 +60,40 @@ var (
 		"Duration of what refines the phases of a request.", KindHistogram, phaseBounds}
 )
 
-// The metrics of the workers of a service, and of the sockets they listen on.
+// The metrics of the workers of a service.
 var (
 	Workers = &Family{Name: "lapwing.workers", Unit: "{worker}", Kind: KindGauge,
 		Description: "Workers of the service, by what they do."}
+	WorkersMaxBusy = &Family{Name: "lapwing.workers.max_busy", Unit: "{worker}", Kind: KindGauge,
+		Description: "Highest number of workers of the service seen busy at once."}
+	WorkerState = &Family{Name: "lapwing.worker.state", Unit: "{state}", Kind: KindGauge,
+		Description: "What each worker does: 0 available, 1 busy, 2 held by an idle connection."}
+	WorkerTime = &Family{Name: "lapwing.worker.time", Unit: "s", Kind: KindCounter,
+		Description: "Time that workers of the service existed, all workers together."}
 	WorkerBusy = &Family{Name: "lapwing.worker.busy.time", Unit: "s", Kind: KindCounter,
-		Description: "Time that the workers of the service spent on requests, all workers together."}
+		Description: "Time that workers of the service spent on requests, all workers together."}
+	WorkerCPU = &Family{Name: "lapwing.worker.cpu.time", Unit: "s", Kind: KindCounter,
+		Description: "CPU time of the service's worker threads, all workers together."}
+	WorkerRequests = &Family{Name: "lapwing.worker.requests", Unit: "{request}", Kind: KindCounter,
+		Description: "Requests that the workers of the service finished."}
 	WorkerStarted = &Family{Name: "lapwing.worker.started", Unit: "{worker}", Kind: KindCounter,
 		Description: "Workers that joined the pool of the service."}
 	WorkerEnded = &Family{Name: "lapwing.worker.ended", Unit: "{worker}", Kind: KindCounter,
 		Description: "Workers that left the pool of the service."}
+	WorkerRecycled = &Family{Name: "lapwing.worker.recycled", Unit: "{worker}", Kind: KindCounter,
+		Description: "Workers that took the place of one that ended."}
+)
+
+// The metrics of what waits for workers.
+var (
+	DispatchLength = &Family{Name: "lapwing.dispatch.length", Unit: "{request}", Kind: KindGauge,
+		Description: "Requests on accepted connections that nobody has read."}
 	BacklogLength = &Family{Name: "lapwing.backlog.length", Unit: "{connection}", Kind: KindGauge,
 		Description: "Connections that wait in the listen backlog for accept."}
 	BacklogLimit = &Family{Name: "lapwing.backlog.limit", Unit: "{connection}", Kind: KindGauge,
 		Description: "Connections that the listen backlog takes."}
 	BacklogDropped = &Family{Name: "lapwing.backlog.dropped", Unit: "{connection}", Kind: KindCounter,
-		Description: "Connections that found the listen backlog full."}
+		Description: "Connection attempts that found the listen backlog full, repetitions included."}
 )
 
 // The metrics of processes: of the workers, and of the agent itself.
@@ -116,7 +134,9 @@ var (
 func Families() []*Family {
 	return []*Family{
 		RequestDuration, RequestBodySize, ResponseBodySize, ActiveRequests, PhaseDuration, PartDuration,
-		Workers, WorkerBusy, WorkerStarted, WorkerEnded, BacklogLength, BacklogLimit, BacklogDropped,
+		Workers, WorkersMaxBusy, WorkerState, WorkerTime, WorkerBusy, WorkerCPU, WorkerRequests,
+		WorkerStarted, WorkerEnded, WorkerRecycled,
+		DispatchLength, BacklogLength, BacklogLimit, BacklogDropped,
 		ProcessCPU, ProcessMemory, ProcessThreads, ProcessDescriptors,
 		AgentRequests, AgentIncomplete, AgentLost, AgentMissed, AgentUntimed, AgentUnsplit,
 		AgentUnknown, AgentTunnels, AgentDropped, AgentLabelSets, AgentOverflow,

@@ -326,3 +326,20 @@ func TestScrapingUsesItsMemoryAgain(t *testing.T) {
 	scrape()
 	assert.Less(t, testing.AllocsPerRun(5, scrape), 1000.0, "for more than 600 histograms")
 }
+
+// TestDocumentation holds the table of docs/telemetry.md against the code.
+func TestDocumentation(t *testing.T) {
+	raw, err := os.ReadFile("../../docs/telemetry.md")
+	require.NoError(t, err)
+	rows := 0
+	for line := range strings.Lines(string(raw)) {
+		if strings.Contains(line, "| histogram |") || strings.Contains(line, "| counter |") || strings.Contains(line, "| gauge |") {
+			rows++
+		}
+	}
+	assert.Equal(t, len(metrics.Families()), rows, "rows of the table")
+	for _, f := range metrics.Families() {
+		row := fmt.Sprintf("| `%s` | `%s` | %s | %s |", f.Name, Name(f), f.Kind, f.Unit)
+		assert.True(t, strings.Contains(string(raw), row), "no row %s", row)
+	}
+}
