@@ -38,9 +38,8 @@ enum {
 	BPF_NOEXIST = 1,
 	BPF_F_NO_PREALLOC = 1,
 	BPF_LOCAL_STORAGE_GET_F_CREATE = 1,
-	BPF_RB_NO_WAKEUP = 1,
 	BPF_RB_FORCE_WAKEUP = 2,
-	BPF_RB_AVAIL_DATA = 0,
+	BPF_F_MMAPABLE = 1024,
 };
 
 /* The TCP states that matter; unix sockets use the first and the last. */

@@ -81,12 +81,9 @@ static __always_inline void event_data(struct scratch *s, const struct vec *v, _
 
 static __always_inline void event_write(struct scratch *s)
 {
-	__u32 len = s->event.data_len;
+	bool written = log_write(&s->event, sizeof(s->event), s->data, s->event.data_len, EVENT_DATA_MAX);
 
-	barrier_var(len);
-	if (len > EVENT_DATA_MAX)
-		len = EVENT_DATA_MAX;
-	count(ring_write(&s->event, sizeof(s->event) + len) ? STAT_EVENTS : STAT_LOST_EVENTS);
+	count(written ? STAT_EVENTS : STAT_LOST_EVENTS);
 }
 
 __noinline int careful_read(struct conn *c, const struct vec *v, const struct in *in)

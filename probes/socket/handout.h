@@ -4,6 +4,7 @@
 #define LAPWING_HANDOUT_H
 
 #include "http.h"
+#include "log.h"
 
 /* What a hook found out about a read. */
 struct in {
@@ -23,18 +24,6 @@ struct out {
 	bool tcp;
 	bool acked;    /* TCP: the peer has acknowledged all of it */
 };
-
-/* ring_write hands over one message. The reader polls, so it is woken only
- * when the ring fills faster than it polls. */
-static __always_inline bool ring_write(void *data, __u64 size)
-{
-	__u64 flags = BPF_RB_NO_WAKEUP;
-
-	/* Looking costs a little, so only one message of many looks. */
-	if (bpf_get_prandom_u32() % 64 == 0 && bpf_ringbuf_query(&records, BPF_RB_AVAIL_DATA) > wake_bytes)
-		flags = BPF_RB_FORCE_WAKEUP;
-	return !bpf_ringbuf_output(&records, data, size, flags);
-}
 
 /* settle_ack finds out when the response was acknowledged: by the segment
  * without bytes that first did, or at the latest at `carried`, when a segment
@@ -58,13 +47,10 @@ static __always_inline bool record_write(struct conn *c, __u16 kind)
 	struct record *r = &c->rec;
 	__u32 heads = r->name_len + r->req_len + r->resp_len;
 
-	barrier_var(heads);
-	if (heads > NAME_MAX + 2 * head_bytes)
-		heads = NAME_MAX + 2 * head_bytes;
 	settle_ack(c, 0);
 	r->kind = kind;
 	r->acked = c->acked;
-	return ring_write(r, sizeof(*r) + heads);
+	return log_write(r, sizeof(*r), r->bytes, heads, NAME_MAX + 2 * head_bytes);
 }
 
 /* hand_out writes the current request. A FINAL is written once, whoever of the

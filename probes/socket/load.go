@@ -9,7 +9,6 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
-	"github.com/cilium/ebpf/ringbuf"
 )
 
 // Options are the settings of the probes. The zero value of a field means its
@@ -75,10 +74,9 @@ type Probe struct {
 	coll   *ebpf.Collection
 	links  []link.Link
 	sweeps []*link.Iter
-	reader *ringbuf.Reader
+	log    *logReader
 	stats  *ebpf.Map
 
-	buf       []byte // the message being read
 	malformed uint64 // messages that were cut
 }
 
@@ -92,7 +90,8 @@ func Open(opts Options) (*Probe, error) {
 	if err != nil {
 		return nil, err
 	}
-	spec, err := buildSpec(plan, opts)
+	secret := newSecret()
+	spec, err := buildSpec(plan, opts, secret)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +100,7 @@ func Open(opts Options) (*Probe, error) {
 		return nil, fmt.Errorf("load the probes: %w", explain(err))
 	}
 	p := &Probe{plan: plan, coll: coll, stats: coll.Maps["stats"]}
-	if err := p.start(); err != nil {
+	if err := p.start(sizeOfLog(opts.RingBytes), secret); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
 	return p, nil
@@ -119,12 +118,12 @@ func explain(err error) error {
 	return err
 }
 
-func (p *Probe) start() error {
-	reader, err := ringbuf.NewReader(p.coll.Maps["records"])
+func (p *Probe) start(size logSize, secret uint64) error {
+	log, err := openLog(p.coll, size, secret)
 	if err != nil {
-		return fmt.Errorf("open the ring buffer: %w", err)
+		return err
 	}
-	p.reader = reader
+	p.log = log
 	if err := p.attach(); err != nil {
 		return err
 	}
@@ -153,15 +152,16 @@ func (p *Probe) Close() error {
 		errs = append(errs, it.Close())
 	}
 	p.sweeps = nil
-	if p.reader != nil {
-		errs = append(errs, p.reader.Close())
+	if p.log != nil {
+		errs = append(errs, p.log.close())
+		p.log = nil
 	}
 	p.coll.Close()
 	return errors.Join(errs...)
 }
 
 // buildSpec takes the plan's object and cuts it to the hooks in use.
-func buildSpec(plan PlanSurvey, opts Options) (*ebpf.CollectionSpec, error) {
+func buildSpec(plan PlanSurvey, opts Options, secret uint64) (*ebpf.CollectionSpec, error) {
 	load := loadSyscallPlan
 	if plan.Plan == PlanSocket {
 		load = loadSocketPlan
@@ -180,7 +180,7 @@ func buildSpec(plan PlanSurvey, opts Options) (*ebpf.CollectionSpec, error) {
 		}
 	}
 	sizeMaps(spec, opts)
-	return spec, setKnobs(spec, opts, keep["call_enter"])
+	return spec, setKnobs(spec, opts, secret, keep["call_enter"])
 }
 
 // sizeMaps fits the maps to the options. A connection's value ends in its
@@ -199,15 +199,21 @@ func sizeMaps(spec *ebpf.CollectionSpec, opts Options) {
 			m.MaxEntries = uint32(opts.Connections)
 		}
 	}
-	spec.Maps["records"].MaxEntries = uint32(opts.RingBytes)
+	log := sizeOfLog(opts.RingBytes)
+	spec.Maps["messages"].ValueSize = log.stride()
+	spec.Maps["messages"].MaxEntries = log.segments
 }
 
-func setKnobs(spec *ebpf.CollectionSpec, opts Options, noteEntry bool) error {
+func setKnobs(spec *ebpf.CollectionSpec, opts Options, secret uint64, noteEntry bool) error {
 	var ports [MaxPorts]uint16
 	copy(ports[:], opts.Ports)
+	log := sizeOfLog(opts.RingBytes)
 	knobs := map[string]any{
 		"head_bytes":     uint32(opts.HeadBytes),
 		"wake_bytes":     uint64(opts.RingBytes / 8),
+		"log_shift":      log.shift,
+		"log_segments":   log.segments,
+		"log_secret":     secret,
 		"only_ports":     ports,
 		"only_ports_len": uint32(len(opts.Ports)),
 		"idle_ns":        uint64(idleAfter),

@@ -5,10 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 	"time"
-
-	"github.com/cilium/ebpf/ringbuf"
 )
 
 // Handler takes what the kernel hands out. Its methods are called from one
@@ -27,6 +24,8 @@ type Handler interface {
 const (
 	pollEvery  = 50 * time.Millisecond
 	sweepEvery = 250 * time.Millisecond
+	// burst is how many messages are read before other duties get their turn.
+	burst = 1 << 16
 )
 
 // Run hands everything to h until ctx ends. It then detaches the probes, hands
@@ -35,9 +34,7 @@ const (
 func (p *Probe) Run(ctx context.Context, h Handler) error {
 	swept := time.Now()
 	for ctx.Err() == nil {
-		if _, err := p.readUntil(time.Now().Add(pollEvery), h); err != nil {
-			return err
-		}
+		n := p.readSome(h)
 		now := time.Now()
 		if now.Sub(swept) >= sweepEvery {
 			swept = now
@@ -46,38 +43,37 @@ func (p *Probe) Run(ctx context.Context, h Handler) error {
 			}
 		}
 		h.Tick(now)
+		if n == burst {
+			continue
+		}
+		if err := p.log.await(now.Add(pollEvery)); err != nil {
+			return err
+		}
 	}
 	return p.drain(h)
 }
 
 // drain hands over what the kernel wrote before the probes were detached.
 func (p *Probe) drain(h Handler) error {
-	errs := []error{p.Detach(), p.sweepAll()}
-	for {
-		n, err := p.readUntil(time.Now().Add(time.Millisecond), h)
-		if err != nil || n == 0 {
-			return errors.Join(append(errs, err)...)
-		}
+	err := errors.Join(p.Detach(), p.sweepAll())
+	for p.readSome(h) > 0 {
 	}
+	return err
 }
 
-// readUntil reads all messages that are there, and those that come before the
-// deadline; it returns their number.
-func (p *Probe) readUntil(deadline time.Time, h Handler) (int, error) {
-	var rec ringbuf.Record
-	p.reader.SetDeadline(deadline)
-	for n := 0; ; n++ {
-		rec.RawSample = p.buf
-		err := p.reader.ReadInto(&rec)
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return n, nil
+// readSome hands over the messages that are there, within reason, and returns
+// how many.
+func (p *Probe) readSome(h Handler) int {
+	n := 0
+	for ; n < burst; n++ {
+		raw := p.log.read()
+		if raw == nil {
+			break
 		}
-		if err != nil {
-			return n, fmt.Errorf("read the ring buffer: %w", err)
-		}
-		p.buf = rec.RawSample
-		p.dispatch(rec.RawSample, h)
+		p.dispatch(raw, h)
 	}
+	p.log.release()
+	return n
 }
 
 func (p *Probe) dispatch(raw []byte, h Handler) {

@@ -112,6 +112,22 @@ const (
 	socketPlanMarkMARK_UPGRADED   socketPlanMark = 16
 )
 
+type socketPlanMessage struct {
+	_    structs.HostLayout
+	Seal uint64
+	Size uint32
+	Pad  uint32
+}
+
+type socketPlanProgress struct {
+	_      structs.HostLayout
+	Head   uint64
+	Pad    [7]uint64
+	Tail   uint64
+	Pinged uint64
+	Pad2   [6]uint64
+}
+
 type socketPlanReason uint32
 
 const (
@@ -189,44 +205,51 @@ const (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	socketPlanMapAccepts        = "accepts"
-	socketPlanMapBlank          = "blank"
-	socketPlanMapEntries        = "entries"
-	socketPlanMapListening      = "listening"
-	socketPlanMapNumbers        = "numbers"
-	socketPlanMapParked         = "parked"
-	socketPlanMapRecords        = "records"
-	socketPlanMapScratch        = "scratch"
-	socketPlanMapStats          = "stats"
-	socketPlanMapTcpConns       = "tcp_conns"
-	socketPlanMapUnixConns      = "unix_conns"
-	socketPlanProgAccept4Exit   = "accept4_exit"
-	socketPlanProgAcceptExit    = "accept_exit"
-	socketPlanProgCallEnter     = "call_enter"
-	socketPlanProgCloseEnter    = "close_enter"
-	socketPlanProgDataReady     = "data_ready"
-	socketPlanProgIdleElem      = "idle_elem"
-	socketPlanProgIdleTcp       = "idle_tcp"
-	socketPlanProgRecvExit      = "recv_exit"
-	socketPlanProgSendEnter     = "send_enter"
-	socketPlanProgSendExit      = "send_exit"
-	socketPlanProgSendFunction  = "send_function"
-	socketPlanProgShutdownEnter = "shutdown_enter"
-	socketPlanProgTcpExisting   = "tcp_existing"
-	socketPlanProgTcpListening  = "tcp_listening"
-	socketPlanProgTcpSegment    = "tcp_segment"
-	socketPlanProgTcpState      = "tcp_state"
-	socketPlanProgUnixExisting  = "unix_existing"
-	socketPlanVarHeadBytes      = "head_bytes"
-	socketPlanVarIdleNs         = "idle_ns"
-	socketPlanVarMentionKind    = "mention_kind"
-	socketPlanVarMentionMark    = "mention_mark"
-	socketPlanVarMentionReason  = "mention_reason"
-	socketPlanVarMentionStat    = "mention_stat"
-	socketPlanVarNoteEntry      = "note_entry"
-	socketPlanVarOnlyPorts      = "only_ports"
-	socketPlanVarOnlyPortsLen   = "only_ports_len"
-	socketPlanVarWakeBytes      = "wake_bytes"
+	socketPlanMapAccepts         = "accepts"
+	socketPlanMapBlank           = "blank"
+	socketPlanMapEntries         = "entries"
+	socketPlanMapListening       = "listening"
+	socketPlanMapLogProgress     = "log_progress"
+	socketPlanMapMessages        = "messages"
+	socketPlanMapNumbers         = "numbers"
+	socketPlanMapParked          = "parked"
+	socketPlanMapScratch         = "scratch"
+	socketPlanMapStats           = "stats"
+	socketPlanMapTcpConns        = "tcp_conns"
+	socketPlanMapUnixConns       = "unix_conns"
+	socketPlanMapWakeups         = "wakeups"
+	socketPlanProgAccept4Exit    = "accept4_exit"
+	socketPlanProgAcceptExit     = "accept_exit"
+	socketPlanProgCallEnter      = "call_enter"
+	socketPlanProgCloseEnter     = "close_enter"
+	socketPlanProgDataReady      = "data_ready"
+	socketPlanProgIdleElem       = "idle_elem"
+	socketPlanProgIdleTcp        = "idle_tcp"
+	socketPlanProgRecvExit       = "recv_exit"
+	socketPlanProgSendEnter      = "send_enter"
+	socketPlanProgSendExit       = "send_exit"
+	socketPlanProgSendFunction   = "send_function"
+	socketPlanProgShutdownEnter  = "shutdown_enter"
+	socketPlanProgTcpExisting    = "tcp_existing"
+	socketPlanProgTcpListening   = "tcp_listening"
+	socketPlanProgTcpSegment     = "tcp_segment"
+	socketPlanProgTcpState       = "tcp_state"
+	socketPlanProgUnixExisting   = "unix_existing"
+	socketPlanVarHeadBytes       = "head_bytes"
+	socketPlanVarIdleNs          = "idle_ns"
+	socketPlanVarLogSecret       = "log_secret"
+	socketPlanVarLogSegments     = "log_segments"
+	socketPlanVarLogShift        = "log_shift"
+	socketPlanVarMentionKind     = "mention_kind"
+	socketPlanVarMentionMark     = "mention_mark"
+	socketPlanVarMentionMessage  = "mention_message"
+	socketPlanVarMentionProgress = "mention_progress"
+	socketPlanVarMentionReason   = "mention_reason"
+	socketPlanVarMentionStat     = "mention_stat"
+	socketPlanVarNoteEntry       = "note_entry"
+	socketPlanVarOnlyPorts       = "only_ports"
+	socketPlanVarOnlyPortsLen    = "only_ports_len"
+	socketPlanVarWakeBytes       = "wake_bytes"
 )
 
 // loadSocketPlan returns the embedded CollectionSpec for socketPlan.
@@ -294,33 +317,40 @@ type socketPlanProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type socketPlanMapSpecs struct {
-	Accepts   *ebpf.MapSpec `ebpf:"accepts"`
-	Blank     *ebpf.MapSpec `ebpf:"blank"`
-	Entries   *ebpf.MapSpec `ebpf:"entries"`
-	Listening *ebpf.MapSpec `ebpf:"listening"`
-	Numbers   *ebpf.MapSpec `ebpf:"numbers"`
-	Parked    *ebpf.MapSpec `ebpf:"parked"`
-	Records   *ebpf.MapSpec `ebpf:"records"`
-	Scratch   *ebpf.MapSpec `ebpf:"scratch"`
-	Stats     *ebpf.MapSpec `ebpf:"stats"`
-	TcpConns  *ebpf.MapSpec `ebpf:"tcp_conns"`
-	UnixConns *ebpf.MapSpec `ebpf:"unix_conns"`
+	Accepts     *ebpf.MapSpec `ebpf:"accepts"`
+	Blank       *ebpf.MapSpec `ebpf:"blank"`
+	Entries     *ebpf.MapSpec `ebpf:"entries"`
+	Listening   *ebpf.MapSpec `ebpf:"listening"`
+	LogProgress *ebpf.MapSpec `ebpf:"log_progress"`
+	Messages    *ebpf.MapSpec `ebpf:"messages"`
+	Numbers     *ebpf.MapSpec `ebpf:"numbers"`
+	Parked      *ebpf.MapSpec `ebpf:"parked"`
+	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
+	Stats       *ebpf.MapSpec `ebpf:"stats"`
+	TcpConns    *ebpf.MapSpec `ebpf:"tcp_conns"`
+	UnixConns   *ebpf.MapSpec `ebpf:"unix_conns"`
+	Wakeups     *ebpf.MapSpec `ebpf:"wakeups"`
 }
 
 // socketPlanVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type socketPlanVariableSpecs struct {
-	HeadBytes     *ebpf.VariableSpec `ebpf:"head_bytes"`
-	IdleNs        *ebpf.VariableSpec `ebpf:"idle_ns"`
-	MentionKind   *ebpf.VariableSpec `ebpf:"mention_kind"`
-	MentionMark   *ebpf.VariableSpec `ebpf:"mention_mark"`
-	MentionReason *ebpf.VariableSpec `ebpf:"mention_reason"`
-	MentionStat   *ebpf.VariableSpec `ebpf:"mention_stat"`
-	NoteEntry     *ebpf.VariableSpec `ebpf:"note_entry"`
-	OnlyPorts     *ebpf.VariableSpec `ebpf:"only_ports"`
-	OnlyPortsLen  *ebpf.VariableSpec `ebpf:"only_ports_len"`
-	WakeBytes     *ebpf.VariableSpec `ebpf:"wake_bytes"`
+	HeadBytes       *ebpf.VariableSpec `ebpf:"head_bytes"`
+	IdleNs          *ebpf.VariableSpec `ebpf:"idle_ns"`
+	LogSecret       *ebpf.VariableSpec `ebpf:"log_secret"`
+	LogSegments     *ebpf.VariableSpec `ebpf:"log_segments"`
+	LogShift        *ebpf.VariableSpec `ebpf:"log_shift"`
+	MentionKind     *ebpf.VariableSpec `ebpf:"mention_kind"`
+	MentionMark     *ebpf.VariableSpec `ebpf:"mention_mark"`
+	MentionMessage  *ebpf.VariableSpec `ebpf:"mention_message"`
+	MentionProgress *ebpf.VariableSpec `ebpf:"mention_progress"`
+	MentionReason   *ebpf.VariableSpec `ebpf:"mention_reason"`
+	MentionStat     *ebpf.VariableSpec `ebpf:"mention_stat"`
+	NoteEntry       *ebpf.VariableSpec `ebpf:"note_entry"`
+	OnlyPorts       *ebpf.VariableSpec `ebpf:"only_ports"`
+	OnlyPortsLen    *ebpf.VariableSpec `ebpf:"only_ports_len"`
+	WakeBytes       *ebpf.VariableSpec `ebpf:"wake_bytes"`
 }
 
 // socketPlanObjects contains all objects after they have been loaded into the kernel.
@@ -343,17 +373,19 @@ func (o *socketPlanObjects) Close() error {
 //
 // It can be passed to loadSocketPlanObjects or ebpf.CollectionSpec.LoadAndAssign.
 type socketPlanMaps struct {
-	Accepts   *ebpf.Map `ebpf:"accepts"`
-	Blank     *ebpf.Map `ebpf:"blank"`
-	Entries   *ebpf.Map `ebpf:"entries"`
-	Listening *ebpf.Map `ebpf:"listening"`
-	Numbers   *ebpf.Map `ebpf:"numbers"`
-	Parked    *ebpf.Map `ebpf:"parked"`
-	Records   *ebpf.Map `ebpf:"records"`
-	Scratch   *ebpf.Map `ebpf:"scratch"`
-	Stats     *ebpf.Map `ebpf:"stats"`
-	TcpConns  *ebpf.Map `ebpf:"tcp_conns"`
-	UnixConns *ebpf.Map `ebpf:"unix_conns"`
+	Accepts     *ebpf.Map `ebpf:"accepts"`
+	Blank       *ebpf.Map `ebpf:"blank"`
+	Entries     *ebpf.Map `ebpf:"entries"`
+	Listening   *ebpf.Map `ebpf:"listening"`
+	LogProgress *ebpf.Map `ebpf:"log_progress"`
+	Messages    *ebpf.Map `ebpf:"messages"`
+	Numbers     *ebpf.Map `ebpf:"numbers"`
+	Parked      *ebpf.Map `ebpf:"parked"`
+	Scratch     *ebpf.Map `ebpf:"scratch"`
+	Stats       *ebpf.Map `ebpf:"stats"`
+	TcpConns    *ebpf.Map `ebpf:"tcp_conns"`
+	UnixConns   *ebpf.Map `ebpf:"unix_conns"`
+	Wakeups     *ebpf.Map `ebpf:"wakeups"`
 }
 
 func (m *socketPlanMaps) Close() error {
@@ -362,13 +394,15 @@ func (m *socketPlanMaps) Close() error {
 		m.Blank,
 		m.Entries,
 		m.Listening,
+		m.LogProgress,
+		m.Messages,
 		m.Numbers,
 		m.Parked,
-		m.Records,
 		m.Scratch,
 		m.Stats,
 		m.TcpConns,
 		m.UnixConns,
+		m.Wakeups,
 	)
 }
 
@@ -376,16 +410,21 @@ func (m *socketPlanMaps) Close() error {
 //
 // It can be passed to loadSocketPlanObjects or ebpf.CollectionSpec.LoadAndAssign.
 type socketPlanVariables struct {
-	HeadBytes     *ebpf.Variable `ebpf:"head_bytes"`
-	IdleNs        *ebpf.Variable `ebpf:"idle_ns"`
-	MentionKind   *ebpf.Variable `ebpf:"mention_kind"`
-	MentionMark   *ebpf.Variable `ebpf:"mention_mark"`
-	MentionReason *ebpf.Variable `ebpf:"mention_reason"`
-	MentionStat   *ebpf.Variable `ebpf:"mention_stat"`
-	NoteEntry     *ebpf.Variable `ebpf:"note_entry"`
-	OnlyPorts     *ebpf.Variable `ebpf:"only_ports"`
-	OnlyPortsLen  *ebpf.Variable `ebpf:"only_ports_len"`
-	WakeBytes     *ebpf.Variable `ebpf:"wake_bytes"`
+	HeadBytes       *ebpf.Variable `ebpf:"head_bytes"`
+	IdleNs          *ebpf.Variable `ebpf:"idle_ns"`
+	LogSecret       *ebpf.Variable `ebpf:"log_secret"`
+	LogSegments     *ebpf.Variable `ebpf:"log_segments"`
+	LogShift        *ebpf.Variable `ebpf:"log_shift"`
+	MentionKind     *ebpf.Variable `ebpf:"mention_kind"`
+	MentionMark     *ebpf.Variable `ebpf:"mention_mark"`
+	MentionMessage  *ebpf.Variable `ebpf:"mention_message"`
+	MentionProgress *ebpf.Variable `ebpf:"mention_progress"`
+	MentionReason   *ebpf.Variable `ebpf:"mention_reason"`
+	MentionStat     *ebpf.Variable `ebpf:"mention_stat"`
+	NoteEntry       *ebpf.Variable `ebpf:"note_entry"`
+	OnlyPorts       *ebpf.Variable `ebpf:"only_ports"`
+	OnlyPortsLen    *ebpf.Variable `ebpf:"only_ports_len"`
+	WakeBytes       *ebpf.Variable `ebpf:"wake_bytes"`
 }
 
 // socketPlanPrograms contains all programs after they have been loaded into the kernel.

@@ -9,11 +9,12 @@
 #define NAME_MAX 108
 #define MAX_HEAD 1024 /* head_bytes is never more */
 #define EVENT_DATA_MAX 8192
+#define LOG_SLACK (12 << 10) /* more than the longest message */
+#define LOG_FULL (~0ULL)
 #define NEVER_ENDS (~0ULL)
 
 /* Set by user space before loading. */
 const volatile __u32 head_bytes = 256;         /* captured of each head */
-const volatile __u64 wake_bytes = 1 << 20;     /* wake the reader at this fill level */
 const volatile __u32 only_ports_len = 0;
 const volatile __u16 only_ports[16] = {};
 
@@ -92,11 +93,6 @@ struct conn {
 	struct mark_in marks_in[MARKS_IN];
 	struct record rec;
 };
-
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 8 << 20);
-} records SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

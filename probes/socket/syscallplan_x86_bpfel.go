@@ -16,39 +16,46 @@ import (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	syscallPlanMapBlank          = "blank"
-	syscallPlanMapListening      = "listening"
-	syscallPlanMapNumbers        = "numbers"
-	syscallPlanMapParked         = "parked"
-	syscallPlanMapRecords        = "records"
-	syscallPlanMapScratch        = "scratch"
-	syscallPlanMapStats          = "stats"
-	syscallPlanMapTcpConns       = "tcp_conns"
-	syscallPlanMapUnixConns      = "unix_conns"
-	syscallPlanProgAccept4Exit   = "accept4_exit"
-	syscallPlanProgAcceptExit    = "accept_exit"
-	syscallPlanProgCloseEnter    = "close_enter"
-	syscallPlanProgDataReady     = "data_ready"
-	syscallPlanProgIdleElem      = "idle_elem"
-	syscallPlanProgReadExit      = "read_exit"
-	syscallPlanProgReadable      = "readable"
-	syscallPlanProgShutdownEnter = "shutdown_enter"
-	syscallPlanProgTcpExisting   = "tcp_existing"
-	syscallPlanProgTcpListening  = "tcp_listening"
-	syscallPlanProgTcpSegment    = "tcp_segment"
-	syscallPlanProgTcpState      = "tcp_state"
-	syscallPlanProgUnixExisting  = "unix_existing"
-	syscallPlanProgWriteEnter    = "write_enter"
-	syscallPlanProgWriteExit     = "write_exit"
-	syscallPlanVarHeadBytes      = "head_bytes"
-	syscallPlanVarIdleNs         = "idle_ns"
-	syscallPlanVarMentionKind    = "mention_kind"
-	syscallPlanVarMentionMark    = "mention_mark"
-	syscallPlanVarMentionReason  = "mention_reason"
-	syscallPlanVarMentionStat    = "mention_stat"
-	syscallPlanVarOnlyPorts      = "only_ports"
-	syscallPlanVarOnlyPortsLen   = "only_ports_len"
-	syscallPlanVarWakeBytes      = "wake_bytes"
+	syscallPlanMapBlank           = "blank"
+	syscallPlanMapListening       = "listening"
+	syscallPlanMapLogProgress     = "log_progress"
+	syscallPlanMapMessages        = "messages"
+	syscallPlanMapNumbers         = "numbers"
+	syscallPlanMapParked          = "parked"
+	syscallPlanMapScratch         = "scratch"
+	syscallPlanMapStats           = "stats"
+	syscallPlanMapTcpConns        = "tcp_conns"
+	syscallPlanMapUnixConns       = "unix_conns"
+	syscallPlanMapWakeups         = "wakeups"
+	syscallPlanProgAccept4Exit    = "accept4_exit"
+	syscallPlanProgAcceptExit     = "accept_exit"
+	syscallPlanProgCloseEnter     = "close_enter"
+	syscallPlanProgDataReady      = "data_ready"
+	syscallPlanProgIdleElem       = "idle_elem"
+	syscallPlanProgReadExit       = "read_exit"
+	syscallPlanProgReadable       = "readable"
+	syscallPlanProgShutdownEnter  = "shutdown_enter"
+	syscallPlanProgTcpExisting    = "tcp_existing"
+	syscallPlanProgTcpListening   = "tcp_listening"
+	syscallPlanProgTcpSegment     = "tcp_segment"
+	syscallPlanProgTcpState       = "tcp_state"
+	syscallPlanProgUnixExisting   = "unix_existing"
+	syscallPlanProgWriteEnter     = "write_enter"
+	syscallPlanProgWriteExit      = "write_exit"
+	syscallPlanVarHeadBytes       = "head_bytes"
+	syscallPlanVarIdleNs          = "idle_ns"
+	syscallPlanVarLogSecret       = "log_secret"
+	syscallPlanVarLogSegments     = "log_segments"
+	syscallPlanVarLogShift        = "log_shift"
+	syscallPlanVarMentionKind     = "mention_kind"
+	syscallPlanVarMentionMark     = "mention_mark"
+	syscallPlanVarMentionMessage  = "mention_message"
+	syscallPlanVarMentionProgress = "mention_progress"
+	syscallPlanVarMentionReason   = "mention_reason"
+	syscallPlanVarMentionStat     = "mention_stat"
+	syscallPlanVarOnlyPorts       = "only_ports"
+	syscallPlanVarOnlyPortsLen    = "only_ports_len"
+	syscallPlanVarWakeBytes       = "wake_bytes"
 )
 
 // loadSyscallPlan returns the embedded CollectionSpec for syscallPlan.
@@ -114,30 +121,37 @@ type syscallPlanProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type syscallPlanMapSpecs struct {
-	Blank     *ebpf.MapSpec `ebpf:"blank"`
-	Listening *ebpf.MapSpec `ebpf:"listening"`
-	Numbers   *ebpf.MapSpec `ebpf:"numbers"`
-	Parked    *ebpf.MapSpec `ebpf:"parked"`
-	Records   *ebpf.MapSpec `ebpf:"records"`
-	Scratch   *ebpf.MapSpec `ebpf:"scratch"`
-	Stats     *ebpf.MapSpec `ebpf:"stats"`
-	TcpConns  *ebpf.MapSpec `ebpf:"tcp_conns"`
-	UnixConns *ebpf.MapSpec `ebpf:"unix_conns"`
+	Blank       *ebpf.MapSpec `ebpf:"blank"`
+	Listening   *ebpf.MapSpec `ebpf:"listening"`
+	LogProgress *ebpf.MapSpec `ebpf:"log_progress"`
+	Messages    *ebpf.MapSpec `ebpf:"messages"`
+	Numbers     *ebpf.MapSpec `ebpf:"numbers"`
+	Parked      *ebpf.MapSpec `ebpf:"parked"`
+	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
+	Stats       *ebpf.MapSpec `ebpf:"stats"`
+	TcpConns    *ebpf.MapSpec `ebpf:"tcp_conns"`
+	UnixConns   *ebpf.MapSpec `ebpf:"unix_conns"`
+	Wakeups     *ebpf.MapSpec `ebpf:"wakeups"`
 }
 
 // syscallPlanVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type syscallPlanVariableSpecs struct {
-	HeadBytes     *ebpf.VariableSpec `ebpf:"head_bytes"`
-	IdleNs        *ebpf.VariableSpec `ebpf:"idle_ns"`
-	MentionKind   *ebpf.VariableSpec `ebpf:"mention_kind"`
-	MentionMark   *ebpf.VariableSpec `ebpf:"mention_mark"`
-	MentionReason *ebpf.VariableSpec `ebpf:"mention_reason"`
-	MentionStat   *ebpf.VariableSpec `ebpf:"mention_stat"`
-	OnlyPorts     *ebpf.VariableSpec `ebpf:"only_ports"`
-	OnlyPortsLen  *ebpf.VariableSpec `ebpf:"only_ports_len"`
-	WakeBytes     *ebpf.VariableSpec `ebpf:"wake_bytes"`
+	HeadBytes       *ebpf.VariableSpec `ebpf:"head_bytes"`
+	IdleNs          *ebpf.VariableSpec `ebpf:"idle_ns"`
+	LogSecret       *ebpf.VariableSpec `ebpf:"log_secret"`
+	LogSegments     *ebpf.VariableSpec `ebpf:"log_segments"`
+	LogShift        *ebpf.VariableSpec `ebpf:"log_shift"`
+	MentionKind     *ebpf.VariableSpec `ebpf:"mention_kind"`
+	MentionMark     *ebpf.VariableSpec `ebpf:"mention_mark"`
+	MentionMessage  *ebpf.VariableSpec `ebpf:"mention_message"`
+	MentionProgress *ebpf.VariableSpec `ebpf:"mention_progress"`
+	MentionReason   *ebpf.VariableSpec `ebpf:"mention_reason"`
+	MentionStat     *ebpf.VariableSpec `ebpf:"mention_stat"`
+	OnlyPorts       *ebpf.VariableSpec `ebpf:"only_ports"`
+	OnlyPortsLen    *ebpf.VariableSpec `ebpf:"only_ports_len"`
+	WakeBytes       *ebpf.VariableSpec `ebpf:"wake_bytes"`
 }
 
 // syscallPlanObjects contains all objects after they have been loaded into the kernel.
@@ -160,28 +174,32 @@ func (o *syscallPlanObjects) Close() error {
 //
 // It can be passed to loadSyscallPlanObjects or ebpf.CollectionSpec.LoadAndAssign.
 type syscallPlanMaps struct {
-	Blank     *ebpf.Map `ebpf:"blank"`
-	Listening *ebpf.Map `ebpf:"listening"`
-	Numbers   *ebpf.Map `ebpf:"numbers"`
-	Parked    *ebpf.Map `ebpf:"parked"`
-	Records   *ebpf.Map `ebpf:"records"`
-	Scratch   *ebpf.Map `ebpf:"scratch"`
-	Stats     *ebpf.Map `ebpf:"stats"`
-	TcpConns  *ebpf.Map `ebpf:"tcp_conns"`
-	UnixConns *ebpf.Map `ebpf:"unix_conns"`
+	Blank       *ebpf.Map `ebpf:"blank"`
+	Listening   *ebpf.Map `ebpf:"listening"`
+	LogProgress *ebpf.Map `ebpf:"log_progress"`
+	Messages    *ebpf.Map `ebpf:"messages"`
+	Numbers     *ebpf.Map `ebpf:"numbers"`
+	Parked      *ebpf.Map `ebpf:"parked"`
+	Scratch     *ebpf.Map `ebpf:"scratch"`
+	Stats       *ebpf.Map `ebpf:"stats"`
+	TcpConns    *ebpf.Map `ebpf:"tcp_conns"`
+	UnixConns   *ebpf.Map `ebpf:"unix_conns"`
+	Wakeups     *ebpf.Map `ebpf:"wakeups"`
 }
 
 func (m *syscallPlanMaps) Close() error {
 	return _SyscallPlanClose(
 		m.Blank,
 		m.Listening,
+		m.LogProgress,
+		m.Messages,
 		m.Numbers,
 		m.Parked,
-		m.Records,
 		m.Scratch,
 		m.Stats,
 		m.TcpConns,
 		m.UnixConns,
+		m.Wakeups,
 	)
 }
 
@@ -189,15 +207,20 @@ func (m *syscallPlanMaps) Close() error {
 //
 // It can be passed to loadSyscallPlanObjects or ebpf.CollectionSpec.LoadAndAssign.
 type syscallPlanVariables struct {
-	HeadBytes     *ebpf.Variable `ebpf:"head_bytes"`
-	IdleNs        *ebpf.Variable `ebpf:"idle_ns"`
-	MentionKind   *ebpf.Variable `ebpf:"mention_kind"`
-	MentionMark   *ebpf.Variable `ebpf:"mention_mark"`
-	MentionReason *ebpf.Variable `ebpf:"mention_reason"`
-	MentionStat   *ebpf.Variable `ebpf:"mention_stat"`
-	OnlyPorts     *ebpf.Variable `ebpf:"only_ports"`
-	OnlyPortsLen  *ebpf.Variable `ebpf:"only_ports_len"`
-	WakeBytes     *ebpf.Variable `ebpf:"wake_bytes"`
+	HeadBytes       *ebpf.Variable `ebpf:"head_bytes"`
+	IdleNs          *ebpf.Variable `ebpf:"idle_ns"`
+	LogSecret       *ebpf.Variable `ebpf:"log_secret"`
+	LogSegments     *ebpf.Variable `ebpf:"log_segments"`
+	LogShift        *ebpf.Variable `ebpf:"log_shift"`
+	MentionKind     *ebpf.Variable `ebpf:"mention_kind"`
+	MentionMark     *ebpf.Variable `ebpf:"mention_mark"`
+	MentionMessage  *ebpf.Variable `ebpf:"mention_message"`
+	MentionProgress *ebpf.Variable `ebpf:"mention_progress"`
+	MentionReason   *ebpf.Variable `ebpf:"mention_reason"`
+	MentionStat     *ebpf.Variable `ebpf:"mention_stat"`
+	OnlyPorts       *ebpf.Variable `ebpf:"only_ports"`
+	OnlyPortsLen    *ebpf.Variable `ebpf:"only_ports_len"`
+	WakeBytes       *ebpf.Variable `ebpf:"wake_bytes"`
 }
 
 // syscallPlanPrograms contains all programs after they have been loaded into the kernel.

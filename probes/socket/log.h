@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/* The way to user space: one log that all CPUs append to and the agent reads
+ * where it lies. The kernel's own ring buffer takes a lock, with interrupts
+ * off, for each message; here a message costs one compare-and-swap. */
+#ifndef LAPWING_LOG_H
+#define LAPWING_LOG_H
+
+#include "state.h"
+
+/* Set by user space before loading. */
+const volatile __u32 log_shift = 20;        /* 2^log_shift bytes are a segment */
+const volatile __u32 log_segments = 8;      /* a power of two as well */
+const volatile __u64 log_secret = 0;        /* see struct message */
+const volatile __u64 wake_bytes = 1 << 20;  /* wake the reader at this fill level */
+
+/* What leads each message. The log is never cleared, so a position that was
+ * not written yet holds bytes of an older message, some of which clients
+ * chose. The seal is the position in disguise: nobody can write it by chance. */
+struct message {
+	__u64 seal;
+	__u32 size; /* of what follows */
+	__u32 pad;
+};
+
+/* Positions count all bytes since the start. */
+struct progress {
+	__u64 head; /* where the next message goes; the kernel's */
+	__u64 pad[7];
+	__u64 tail; /* what lies before was read; the agent's */
+	__u64 pinged; /* the agent was woken and did not look since */
+	__u64 pad2[6];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct progress);
+} log_progress SEC(".maps");
+
+/* messages: the log in segments, each with room behind it for a message that begins at its
+ * last byte. The sizes are set at load. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 8);
+	__type(key, __u32);
+	__uint(value_size, (1 << 20) + LOG_SLACK);
+} messages SEC(".maps");
+
+/* wakeups: the reader sleeps on it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} wakeups SEC(".maps");
+
+/* Go uses these by name, so they must be in the object. */
+const struct message *mention_message __attribute__((unused));
+const struct progress *mention_progress __attribute__((unused));
+
+/* log_reserve takes size bytes of the log and returns their position, or
+ * LOG_FULL. Other CPUs may come in between: each then tries again. */
+__noinline __u64 log_reserve(__u32 size)
+{
+	__u32 zero = 0;
+	struct progress *s = bpf_map_lookup_elem(&log_progress, &zero);
+
+	if (!s)
+		return LOG_FULL;
+	for (int i = 0; i < 64; i++) {
+		__u64 at = *(volatile __u64 *)&s->head;
+		__u64 used = at + size - *(volatile __u64 *)&s->tail;
+
+		if (used > (__u64)log_segments << log_shift)
+			return LOG_FULL;
+		if (__sync_val_compare_and_swap(&s->head, at, at + size) != at)
+			continue;
+		if (unlikely(used > wake_bytes && !s->pinged)) {
+			s->pinged = 1;
+			bpf_ringbuf_output(&wakeups, &zero, sizeof(zero), BPF_RB_FORCE_WAKEUP);
+		}
+		return at;
+	}
+	return LOG_FULL;
+}
+
+static __always_inline void *log_at(__u64 position)
+{
+	__u32 segment = (position >> log_shift) & (log_segments - 1);
+	void *base = bpf_map_lookup_elem(&messages, &segment);
+	__u32 offset = position & ((1U << log_shift) - 1);
+
+	barrier_var(offset);
+	return base ? base + offset : NULL;
+}
+
+static __always_inline void message_seal(struct message *m, __u64 position)
+{
+#if defined(__TARGET_ARCH_x86) /* stores are seen in their order */
+	barrier();
+	*(volatile __u64 *)&m->seal = position ^ log_secret;
+#else
+	__sync_lock_test_and_set(&m->seal, position ^ log_secret);
+#endif
+}
+
+/* log_write appends a message: a fixed part, whose size the compiler knows,
+ * and len bytes of rest, at most max. */
+static __always_inline bool log_write(const void *fixed, const __u32 fixed_size, const void *rest,
+				      __u32 len, const __u32 max)
+{
+	const __u32 lead = sizeof(struct message);
+
+	barrier_var(len);
+	if (len > max)
+		len = max;
+	__u64 position = log_reserve((lead + fixed_size + len + 7) & ~7U);
+	if (position == LOG_FULL)
+		return false;
+	struct message *m = log_at(position);
+	if (!m)
+		return false;
+	m->size = fixed_size + len;
+	__builtin_memcpy((void *)m + lead, fixed, fixed_size);
+	if (len)
+		bpf_probe_read_kernel((void *)m + lead + fixed_size, len, rest);
+	message_seal(m, position);
+	return true;
+}
+
+#endif
