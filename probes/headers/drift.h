@@ -77,23 +77,17 @@ struct segment {
 	__u32 payload;
 };
 
-static __always_inline bool segment_of(const struct sk_buff *skb, struct segment *s)
+static __always_inline void segment_of(const struct sk_buff *skb, struct segment *s)
 {
-	__u8 cb[24];
+	const void *cb = __builtin_preserve_access_index(&skb->cb[0]);
+	const struct tcp_skb_cb *tcb = cb;
 
-	if (bpf_probe_read_kernel(cb, sizeof(cb), skb->cb))
-		return false;
-	__u32 ack_at = bpf_core_field_offset(struct tcp_skb_cb, ack_seq);
-	__u32 flags_at = bpf_core_field_offset(struct tcp_skb_cb, tcp_flags);
-	if (ack_at > sizeof(cb) - 4 || flags_at > sizeof(cb) - 1)
-		return false;
-	s->seq = *(__u32 *)cb;
-	s->end_seq = *(__u32 *)(cb + 4);
-	s->ack_seq = *(__u32 *)(cb + ack_at);
+	s->seq = tcb->seq;
+	s->end_seq = tcb->end_seq;
+	s->ack_seq = tcb->ack_seq;
 	s->payload = s->end_seq - s->seq;
-	if (s->payload && cb[flags_at] & (TCPHDR_FIN | TCPHDR_SYN))
+	if (s->payload && *(__u8 *)&tcb->tcp_flags & (TCPHDR_FIN | TCPHDR_SYN))
 		s->payload--;
-	return true;
 }
 
 #endif

@@ -58,6 +58,7 @@ enum {
 
 enum { AF_UNIX = 1, AF_INET = 2, AF_INET6 = 10 };
 enum { SOCK_STREAM = 1, MSG_PEEK = 2, TCPHDR_FIN = 1, TCPHDR_SYN = 2 };
+enum { IPPROTO_TCP = 6 };
 enum { EPIPE = 32, EAGAIN = 11, ECONNRESET = 104 };
 enum { S_IFMT = 0170000, S_IFSOCK = 0140000 };
 

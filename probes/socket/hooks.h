@@ -3,15 +3,14 @@
  * accept and close. The plan that includes this file defines how it finds and
  * makes the connection of a TCP socket:
  *
- *   tcp_find(sk), tcp_create(sk), tcp_forget(addr), tcp_accepted(addr, now, tid)
+ *   tcp_of(sk), tcp_find(sk), tcp_create(sk), tcp_forget(addr),
+ *   tcp_accepted(addr, now, tid)
  */
 #ifndef LAPWING_HOOKS_H
 #define LAPWING_HOOKS_H
 
 #include "descriptor.h"
 #include "unix.h"
-
-#define IPPROTO_TCP 6
 
 static __always_inline void inet_addresses(struct conn *c, const struct sock *sk)
 {
@@ -80,9 +79,10 @@ int BPF_PROG(tcp_segment, struct sock *sk, const struct sk_buff *skb)
 
 	if (!c || c->mode == MODE_IGNORED)
 		return 0;
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
-	if (!tp || !segment_of(skb, &s))
+	const struct tcp_sock *tp = tcp_of(sk);
+	if (!tp)
 		return 0;
+	segment_of(skb, &s);
 	__u64 now = bpf_ktime_get_ns();
 	if (!s.payload) {
 		on_ack(c, now, s.ack_seq);

@@ -18,7 +18,7 @@ type Options struct {
 	// HeadBytes is how much of each request's and response's head a record
 	// carries: 64 to 1024, default 256.
 	HeadBytes int
-	// RingBytes is the size of the ring buffer between kernel and agent, a
+	// RingBytes is the size of the log between kernel and agent, a
 	// power of two of at least 64 KiB. Default 8 MiB.
 	RingBytes int
 	// Connections bounds the connections that are tracked by address: all of

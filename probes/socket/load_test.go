@@ -128,6 +128,9 @@ func get(t *testing.T, url string) {
 
 // observe opens a probe, runs do, and returns what was seen on the port.
 func observe(t *testing.T, opts Options, port uint16, do func()) *seen {
+	if opts.Ports == nil {
+		opts.Ports = []uint16{port} // the machine's other traffic never ends
+	}
 	p, err := Open(opts)
 	var refused *ebpf.VerifierError
 	if errors.As(err, &refused) {

@@ -71,7 +71,7 @@ func openLog(coll *ebpf.Collection, size logSize, secret uint64) (*logReader, er
 		return nil, errors.Join(err, l.close())
 	}
 	if l.wakeups, err = ringbuf.NewReader(coll.Maps["wakeups"]); err != nil {
-		return nil, errors.Join(fmt.Errorf("open the ring buffer: %w", err), l.close())
+		return nil, errors.Join(fmt.Errorf("open the ring buffer that wakes the agent: %w", err), l.close())
 	}
 	return l, nil
 }

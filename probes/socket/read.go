@@ -19,7 +19,7 @@ type Handler interface {
 	Tick(now time.Time)
 }
 
-// The kernel does not wake the reader for a record, only when the ring buffer
+// The kernel does not wake the reader for a record, only when the log
 // fills: the reader looks by itself.
 const (
 	pollEvery  = 50 * time.Millisecond
@@ -102,7 +102,7 @@ type Stats struct {
 	Tentative   uint64 // of which some were handed out before they surely ended
 	Events      uint64 // events of connections that user space frames
 	Careful     uint64 // such connections
-	LostRing    uint64 // finished requests that found the ring buffer full
+	LostRing    uint64 // finished requests that found the log full
 	LostEvents  uint64 // events that found it full
 	LostUnknown uint64 // connections of unknown protocol that found it full
 	LostTable   uint64 // connections that found the table of connections full

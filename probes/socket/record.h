@@ -7,7 +7,7 @@
 
 #include "kernel.h"
 
-/* What a message in the ring buffer is. */
+/* What a message in the log is. */
 enum kind {
 	KIND_FINAL = 1,     /* a request: nothing more will come for it */
 	KIND_TENTATIVE = 2, /* a request that looks finished; its FINAL comes later */

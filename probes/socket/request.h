@@ -31,12 +31,13 @@ static __always_inline void request_begin(struct conn *c)
 
 static __always_inline void note_worker(struct record *r)
 {
-	__u64 id = bpf_get_current_pid_tgid();
+	const struct task_struct *t = bpf_get_current_task_btf();
+	__u32 tid = t->pid;
 
-	if (r->tid == (__u32)id && r->comm[0])
+	if (r->tid == tid && r->comm[0])
 		return;
-	r->pid = id >> 32;
-	r->tid = (__u32)id;
+	r->pid = t->tgid;
+	r->tid = tid;
 	bpf_get_current_comm(r->comm, sizeof(r->comm));
 }
 
@@ -124,11 +125,11 @@ static __always_inline bool next_begins(struct conn *c, const struct vec *v, __u
 	return is_request(first_word(v, n), n);
 }
 
-/* lock_conn keeps a thread that reads the next request apart from one that is
+/* The lock keeps a thread that reads the next request apart from one that is
  * just leaving the write of the response: on two CPUs they can be that close.
  * Tracing programs may not use the kernel's spin locks. The holder runs with
  * preemption off for less than a microsecond, so the wait is short and bounded. */
-__noinline int lock_conn(struct conn *c)
+__noinline int await_lock(struct conn *c)
 {
 	if (!c)
 		return 0;
@@ -136,6 +137,12 @@ __noinline int lock_conn(struct conn *c)
 		if (!__sync_lock_test_and_set(&c->lock, 1))
 			break;
 	return 0;
+}
+
+static __always_inline void lock_conn(struct conn *c)
+{
+	if (unlikely(__sync_lock_test_and_set(&c->lock, 1)))
+		await_lock(c);
 }
 
 static __always_inline void unlock_conn(struct conn *c)

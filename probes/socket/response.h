@@ -17,7 +17,7 @@ static __always_inline bool begin_response(struct conn *c, const struct out *out
 
 	r->resp_len = took;
 	r->write_first = out->enter;
-	r->writer_tid = (__u32)bpf_get_current_pid_tgid();
+	r->writer_tid = bpf_get_current_task_btf()->pid;
 	r->marks |= MARK_RESPONDING;
 	if (r->request_bytes < c->expect && c->expect != NEVER_ENDS)
 		r->marks |= MARK_EARLY;
@@ -135,12 +135,10 @@ static __always_inline void response_written(struct conn *c, const struct vec *v
 	c->acked = out->acked ? out->now : 0;
 }
 
-static __noinline int write_to(struct conn *c, const struct out *out)
+static __always_inline int write_to(struct conn *c, const struct out *out)
 {
 	struct vec v;
 
-	if (!c || !out)
-		return 0;
 	if (unlikely(c->mode == MODE_EXISTING)) {
 		existing_write(c);
 		return 0;

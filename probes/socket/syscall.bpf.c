@@ -13,6 +13,11 @@ struct {
 	__type(value, struct conn);
 } tcp_conns SEC(".maps");
 
+static __always_inline const struct tcp_sock *tcp_of(struct sock *sk)
+{
+	return bpf_skc_to_tcp_sock(sk);
+}
+
 static __always_inline struct conn *tcp_find(struct sock *sk)
 {
 	__u64 key = (__u64)sk;
