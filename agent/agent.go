@@ -12,6 +12,7 @@ import (
 	"lapwing/agent/privilege"
 	"lapwing/collectors/assemble"
 	"lapwing/collectors/request"
+	"lapwing/collectors/route"
 	"lapwing/collectors/service"
 	"lapwing/exporters"
 	"lapwing/probes/socket"
@@ -29,6 +30,7 @@ type Agent struct {
 	clock *request.Clock
 
 	services  *service.Resolver
+	routes    *route.Table
 	assembler *assemble.Assembler
 	exporters []namedExporter
 	closers   []func(context.Context) error
@@ -60,7 +62,11 @@ func New(cfg config.Config, clock *request.Clock, log *slog.Logger) (*Agent, err
 	if err != nil {
 		return nil, fmt.Errorf("name services: %w", err)
 	}
-	a := &Agent{cfg: cfg, log: log, clock: clock, services: services}
+	routes, err := route.New(cfg.Routes)
+	if err != nil {
+		return nil, err
+	}
+	a := &Agent{cfg: cfg, log: log, clock: clock, services: services, routes: routes}
 	var filter *service.Filter
 	if !cfg.Filter.Empty() {
 		filter = &cfg.Filter
@@ -76,6 +82,7 @@ func (a *Agent) Add(name string, e exporters.Exporter) {
 
 // export is the one place where a request fans out.
 func (a *Agent) export(r *request.Request) {
+	r.Route = a.routes.Match(r.Service, r.Path)
 	for _, e := range a.exporters {
 		e.Export(r)
 	}

@@ -3,6 +3,7 @@ package config
 import (
 	"time"
 
+	"lapwing/collectors/route"
 	"lapwing/collectors/service"
 	"lapwing/exporters/metrics"
 	"lapwing/exporters/otlp"
@@ -15,6 +16,7 @@ type Config struct {
 	Probes         Probes         `koanf:"probes" doc:"The kernel side."`
 	Filter         service.Filter `koanf:"filter" doc:"Which requests are reported. Within a list any entry will do; all lists that are not empty must agree."`
 	Services       []service.Rule `koanf:"services" doc:"Names for services. The first rule whose conditions all hold wins over the name that was found."`
+	Routes         []route.Rule   `koanf:"routes" doc:"Templates of paths, which name spans and split metrics. A path that matches none has no route: raw paths are never names."`
 	Metrics        metrics.Config `koanf:"metrics" doc:"The metrics of requests, wherever they are exported to."`
 	Export         Export         `koanf:"export" doc:"Where requests go."`
 	Log            Log            `koanf:"log" doc:"The agent's own log, on standard error."`

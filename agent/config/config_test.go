@@ -144,7 +144,7 @@ func TestWrongFiles(t *testing.T) {
 		{"a: b: c\n", `FILE: not valid YAML: mapping values are not allowed in this context`},
 		{"log: {level: info}\nlog: {level: warn}\n", `FILE:2: not valid YAML: mapping key "log" already defined at line 1`},
 		{"log: {level: info}\n---\nlog: {level: warn}\n", `FILE:2: a second document begins here: use one`},
-		{"- a\n", `FILE:1: want keys below it: probes, filter, services, metrics, export, log, health, drop_privileges`},
+		{"- a\n", `FILE:1: want keys below it: probes, filter, services, routes, metrics, export, log, health, drop_privileges`},
 		{"\tlog: x\n", `FILE: not valid YAML: found character that cannot start any token`},
 	} {
 		t.Run(tt.want, func(t *testing.T) {

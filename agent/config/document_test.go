@@ -25,7 +25,7 @@ func TestExampleIsTheDefaults(t *testing.T) {
 		*list = nil
 	}
 	cfg.Filter.PIDs, cfg.Filter.Exes, cfg.Filter.Services = nil, nil, nil
-	cfg.Services, cfg.Export.OTLP.Sampling.Services = nil, nil
+	cfg.Services, cfg.Routes, cfg.Export.OTLP.Sampling.Services = nil, nil, nil
 	require.Equal(t, want, cfg)
 }
 
@@ -40,7 +40,7 @@ func TestCommentedExampleLoads(t *testing.T) {
 				line = indent + "  " + mark[2:] + rest
 			}
 		}
-		if strings.HasSuffix(line, "services: []") && !strings.Contains(line, "shop*") {
+		if (strings.HasSuffix(line, "services: []") && !strings.Contains(line, "shop*")) || line == "routes: []" {
 			line = strings.TrimSuffix(line, " []")
 		}
 		lines = append(lines, line)
@@ -49,6 +49,7 @@ func TestCommentedExampleLoads(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, cfg.Services, 1)
 	require.Equal(t, `-m shop\.web`, cfg.Services[0].Cmdline)
+	require.Len(t, cfg.Routes, 1)
 	require.Len(t, cfg.Export.OTLP.Sampling.Services, 1)
 }
 

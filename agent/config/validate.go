@@ -31,6 +31,9 @@ func Validate(c Config) Problems {
 	for i, rule := range c.Services {
 		all = append(all, relative(fmt.Sprintf("services[%d]", i), ": ", rule.Validate())...)
 	}
+	for i, rule := range c.Routes {
+		all = append(all, relative(fmt.Sprintf("routes[%d]", i), ": ", rule.Validate())...)
+	}
 	all = append(all, relative("metrics", " ", c.Metrics.Validate())...)
 	all = append(all, relative("export.prometheus", " ", c.Export.Prometheus.Validate())...)
 	all = append(all, relative("export.otlp", " ", c.Export.OTLP.Validate())...)

@@ -119,7 +119,7 @@ func DefaultConfig() Config {
 			MaxInterval:     15 * time.Second,
 			MaxElapsed:      time.Minute,
 		},
-		Sampling: SamplingConfig{Ratio: 1, FollowParent: true, KeepFailed: true},
+		Sampling: SamplingConfig{Ratio: 1, FollowParent: true, KeepFailed: true, Slowest: 0.01, MaxSpansPerSecond: 10_000},
 		Metrics:  MetricsConfig{Enabled: true},
 	}
 }

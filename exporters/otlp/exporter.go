@@ -21,16 +21,17 @@ var _ exporters.Exporter = (*Exporter)(nil)
 type cause int
 
 const (
-	causeQueueFull cause = iota // the receiver is slower than the requests
-	causeRejected               // the receiver refused the batch for good
-	causeGaveUp                 // retries went on for retry.max_elapsed
-	causePartial                // the receiver took the batch but not all spans
-	causeShutdown               // the agent ended first
-	causeUntimed                // no probe saw any moment of the request
+	causeQueueFull  cause = iota // the receiver is slower than the requests
+	causeRejected                // the receiver refused the batch for good
+	causeGaveUp                  // retries went on for retry.max_elapsed
+	causePartial                 // the receiver took the batch but not all spans
+	causeShutdown                // the agent ended first
+	causeUntimed                 // no probe saw any moment of the request
+	causeOverBudget              // more were kept at once than sampling.max_spans_per_second
 	numCauses
 )
 
-var causeNames = [numCauses]string{"queue_full", "rejected", "gave_up", "partial_success", "shutdown", "untimed"}
+var causeNames = [numCauses]string{"queue_full", "rejected", "gave_up", "partial_success", "shutdown", "untimed", "over_budget"}
 
 // Exporter sends requests as traces to one OTLP receiver.
 type Exporter struct {
@@ -93,6 +94,9 @@ func New(c Config, clock *request.Clock, log *slog.Logger, opts ...Option) (*Exp
 // gives r identifiers when r has none. It does not allocate for a request that is sampled out.
 func (e *Exporter) Export(r *request.Request) {
 	v := e.sampler.decide(r)
+	if v.over {
+		e.drop(causeOverBudget, 1)
+	}
 	if v.reason == sampledOut {
 		return
 	}

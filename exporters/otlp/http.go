@@ -17,8 +17,8 @@ func spanName(i *item) string {
 	if !metrics.KnownMethod(method) {
 		method = "HTTP"
 	}
-	if i.route != "" {
-		return method + " " + validText(i.route)
+	if i.req.Route != "" {
+		return method + " " + validText(i.req.Route)
 	}
 	return method
 }
@@ -31,7 +31,7 @@ func (a *attrs) http(i *item, withQuery bool) {
 	if withQuery {
 		a.bytes(semconv.URLQueryKey, i.query)
 	}
-	a.text(semconv.HTTPRouteKey, i.route)
+	a.text(semconv.HTTPRouteKey, i.req.Route)
 	if r.Status != 0 {
 		a.number(semconv.HTTPResponseStatusCodeKey, int64(r.Status))
 	}

@@ -44,7 +44,8 @@ func TestSpanNameAndMethod(t *testing.T) {
 	}
 	for _, test := range tests {
 		b, r := newTestBuilder(t, false), sample()
-		r.Method, r.Detail = test.method, &detail{method: test.sent, route: test.route}
+		r.Method, r.Detail = test.method, &detail{method: test.sent}
+		r.Route = test.route
 		root := spansOf(t, b, r)[0]
 		have := plain(root.Attributes)
 		if root.Name != test.name || have["http.request.method"] != test.attribute || have["http.request.method_original"] != test.original {

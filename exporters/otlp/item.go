@@ -13,13 +13,6 @@ type HTTPDetail interface {
 	MethodOriginal() []byte
 }
 
-// RouteDetail is what a Detail may know about the route template that the
-// request matched, such as /users/{id}. A raw path never stands in for it.
-type RouteDetail interface {
-	// HTTPRoute is the template, empty when none matched.
-	HTTPRoute() string
-}
-
 // item is a request on its way to a span: a copy that owns its memory and is
 // used again for a later request.
 type item struct {
@@ -27,7 +20,6 @@ type item struct {
 	query     []byte
 	userAgent []byte
 	method    []byte // as sent, where the request's own field differs
-	route     string
 	verdict   verdict
 	text      []byte // what the byte slices above point into
 }
@@ -40,12 +32,9 @@ const maxText = 2 << 10
 func (i *item) fill(r *request.Request, v verdict) {
 	i.req, i.verdict = *r, v
 	i.req.Detail = nil
-	i.query, i.userAgent, i.method, i.route = nil, nil, nil, ""
+	i.query, i.userAgent, i.method = nil, nil, nil
 	if d, ok := r.Detail.(HTTPDetail); ok {
 		i.query, i.userAgent, i.method = d.QueryString(), d.UserAgentOriginal(), d.MethodOriginal()
-	}
-	if d, ok := r.Detail.(RouteDetail); ok {
-		i.route = d.HTTPRoute()
 	}
 	i.text = i.text[:0]
 	for _, field := range i.fields() {

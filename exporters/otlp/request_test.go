@@ -11,7 +11,6 @@ import (
 // detail is what an HTTP parser would know.
 type detail struct {
 	query, userAgent, method string
-	route                    string
 }
 
 func (d *detail) Clone() request.Detail { c := *d; return &c }
@@ -19,7 +18,6 @@ func (d *detail) Clone() request.Detail { c := *d; return &c }
 func (d *detail) QueryString() []byte       { return []byte(d.query) }
 func (d *detail) UserAgentOriginal() []byte { return []byte(d.userAgent) }
 func (d *detail) MethodOriginal() []byte    { return []byte(d.method) }
-func (d *detail) HTTPRoute() string         { return d.route }
 
 // sample is a request that finished a moment ago: 2 ms queue, 1 ms parse, 5 ms
 // app, 3 ms write_back.

@@ -2,7 +2,6 @@ package otlp
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -10,75 +9,6 @@ import (
 
 	"lapwing/collectors/request"
 )
-
-// SamplingConfig chooses the requests that become traces. It never touches
-// counts: metrics and tables see every request.
-type SamplingConfig struct {
-	// Ratio is the share of requests to keep, 0 to 1. The choice depends on
-	// the trace's identifier alone, so every agent makes the same one.
-	Ratio float64 `koanf:"ratio"`
-	// FollowParent lets the sampled flag of an incoming traceparent decide in
-	// place of the ratio, so that traces stay whole. Switch it off where
-	// clients are not trusted: they could have every request kept.
-	FollowParent bool `koanf:"follow_parent"`
-	// KeepFailed keeps every failed request, whatever else says.
-	KeepFailed bool `koanf:"keep_failed"`
-	// Slow keeps every request that took at least this long. Zero is off.
-	Slow time.Duration `koanf:"slow"`
-	// Services holds what differs for single services.
-	Services []ServiceSampling `koanf:"services"`
-}
-
-// ServiceSampling replaces values of SamplingConfig for one service. A nil
-// value leaves the general one.
-type ServiceSampling struct {
-	Service string         `koanf:"service"`
-	Ratio   *float64       `koanf:"ratio"`
-	Slow    *time.Duration `koanf:"slow"`
-}
-
-func (c SamplingConfig) check() error {
-	if err := checkRule("sampling.", c.Ratio, c.Slow); err != nil {
-		return err
-	}
-	seen := make(map[string]bool, len(c.Services))
-	for i, s := range c.Services {
-		key := fmt.Sprintf("sampling.services[%d].", i)
-		if s.Service == "" {
-			return fmt.Errorf("%sservice is empty: name the service it is for", key)
-		}
-		if seen[s.Service] {
-			return fmt.Errorf("%sservice %q is there twice: keep one", key, s.Service)
-		}
-		seen[s.Service] = true
-		ratio, slow := c.forService(s)
-		if err := checkRule(key, ratio, slow); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func checkRule(key string, ratio float64, slow time.Duration) error {
-	if !(ratio >= 0 && ratio <= 1) {
-		return fmt.Errorf("%sratio %v: want a number from 0 to 1", key, ratio)
-	}
-	if slow < 0 {
-		return fmt.Errorf("%sslow %v: want a positive duration, or 0 for off", key, slow)
-	}
-	return nil
-}
-
-func (c SamplingConfig) forService(s ServiceSampling) (ratio float64, slow time.Duration) {
-	ratio, slow = c.Ratio, c.Slow
-	if s.Ratio != nil {
-		ratio = *s.Ratio
-	}
-	if s.Slow != nil {
-		slow = *s.Slow
-	}
-	return ratio, slow
-}
 
 // reason says why a request was kept.
 type reason uint8
@@ -89,112 +19,167 @@ const (
 	keptByParent
 	keptSlow
 	keptFailed
+	numReasons
 )
 
-var reasonNames = [...]string{"", "ratio", "parent", "slow", "failed"}
+var reasonNames = [numReasons]string{"", "ratio", "parent", "slow", "failed"}
 
 func (r reason) String() string { return reasonNames[r] }
 
 // verdict is the decision on one request.
 type verdict struct {
 	reason reason
-	rule   *rule // whose ratio applied; only for keptByRatio
+	// chance is the probability with which a request like this one is kept; 0
+	// when only the parent knows it.
+	chance float64
+	// over says that the request was not kept because the budget was spent
+	// before its chance could be lowered.
+	over bool
 }
 
 // ratio is the probability with which a request like this one is kept; ok is
 // false when only the parent knows it.
-func (v verdict) ratio() (ratio float64, ok bool) {
-	switch v.reason {
-	case keptByRatio:
-		return v.rule.ratio, true
-	case keptSlow, keptFailed:
-		return 1, true
-	}
-	return 0, false
-}
+func (v verdict) ratio() (ratio float64, ok bool) { return v.chance, v.chance > 0 }
 
 // threshold is the verdict in OpenTelemetry's tracestate notation, empty when
 // only the parent knows it.
 func (v verdict) threshold() string {
-	switch v.reason {
-	case keptByRatio:
-		return v.rule.notation
-	case keptSlow, keptFailed:
-		return "0"
+	if v.chance == 0 {
+		return ""
 	}
-	return ""
-}
-
-// rule is what applies to one service.
-type rule struct {
-	ratio     float64
-	threshold uint64 // keep when the trace's randomness is at least this
-	notation  string // threshold as tracestate's th
-	slow      time.Duration
+	return notation(threshold(v.chance))
 }
 
 // randomBits is how many bits of a trace identifier OpenTelemetry's
 // consistent sampling takes as random: the last seven bytes.
 const randomBits = 56
 
-func newRule(ratio float64, slow time.Duration) *rule {
-	r := &rule{ratio: ratio, slow: slow}
-	r.threshold = 1<<randomBits - uint64(math.Round(ratio*(1<<randomBits)))
-	digits := strconv.FormatUint(1<<randomBits|r.threshold, 16)[1:]
-	if r.notation = strings.TrimRight(digits, "0"); r.notation == "" {
-		r.notation = "0"
-	}
-	return r
+// threshold is the number that the randomness of a trace has to reach to be
+// kept with a probability.
+func threshold(chance float64) uint64 {
+	return 1<<randomBits - uint64(math.Round(chance*(1<<randomBits)))
 }
 
-// sampler decides which requests become traces. It is immutable.
+// notation is a threshold as tracestate's th: hex digits without the zeros at
+// the end.
+func notation(threshold uint64) string {
+	digits := strconv.FormatUint(1<<randomBits|threshold, 16)[1:]
+	if digits = strings.TrimRight(digits, "0"); digits == "" {
+		return "0"
+	}
+	return digits
+}
+
+// rule is what applies to one service.
+type rule struct {
+	ratio float64
+	slow  time.Duration
+}
+
+// sampler decides which requests become traces. It is for one goroutine.
 type sampler struct {
-	general      *rule
-	services     map[string]*rule
+	general      rule
+	services     map[string]rule
 	followParent bool
 	keepFailed   bool
+	recent       *recent // nil where nothing is relative
+	budget       *budget // nil for no bound
 }
 
 func newSampler(c SamplingConfig) *sampler {
 	s := &sampler{
-		general:      newRule(c.Ratio, c.Slow),
-		services:     make(map[string]*rule, len(c.Services)),
+		general:      rule{c.Ratio, c.Slow},
+		services:     make(map[string]rule, len(c.Services)),
 		followParent: c.FollowParent,
 		keepFailed:   c.KeepFailed,
 	}
 	for _, service := range c.Services {
-		s.services[service.Service] = newRule(c.forService(service))
+		ratio, slow := c.forService(service)
+		s.services[service.Service] = rule{ratio, slow}
+	}
+	if c.Slowest > 0 {
+		s.recent = newRecent(c.Slowest)
+	}
+	if c.MaxSpansPerSecond > 0 {
+		s.budget = newBudget(float64(c.MaxSpansPerSecond))
 	}
 	return s
 }
 
-// decide judges one request. It assigns identifiers when the ratio needs them.
-// The certain reasons come first: the ratio then holds for the rest.
+// decide judges one request. It assigns identifiers when a probability needs
+// them.
 func (s *sampler) decide(r *request.Request) verdict {
-	rule := s.general
-	if own, ok := s.services[r.Service]; ok {
-		rule = own
+	v := s.judge(r)
+	if v.reason == sampledOut {
+		return verdict{}
 	}
-	if s.keepFailed && r.Failed() {
-		return verdict{reason: keptFailed}
+	share := 1.0
+	if s.budget != nil {
+		share = s.budget.share(v.reason, v.odds(), r.End())
 	}
-	if rule.slow > 0 && elapsed(r) >= rule.slow {
-		return verdict{reason: keptSlow}
+	if !v.luck(r, share) {
+		return verdict{}
 	}
-	if s.followParent && r.ParentSpanID != [8]byte{} {
+	if s.budget != nil && !s.budget.spend() {
+		return verdict{over: true}
+	}
+	v.chance *= share
+	return v
+}
+
+// judge finds the reason to keep a request and its probability before the
+// budget. The certain reasons come first: the ratio then holds for the rest.
+func (s *sampler) judge(r *request.Request) verdict {
+	rule, own := s.services[r.Service]
+	if !own {
+		rule = s.general
+	}
+	slow := s.isSlow(r, rule)
+	switch {
+	case s.keepFailed && r.Failed():
+		return verdict{reason: keptFailed, chance: 1}
+	case slow:
+		return verdict{reason: keptSlow, chance: 1}
+	case s.followParent && r.ParentSpanID != [8]byte{}:
 		if r.Sampled {
-			return verdict{reason: keptByParent}
+			return verdict{reason: keptByParent, chance: stateChance(r.TraceState)}
 		}
 		return verdict{}
+	case rule.ratio > 0:
+		return verdict{reason: keptByRatio, chance: rule.ratio}
 	}
-	if rule.ratio == 0 {
-		return verdict{}
+	return verdict{}
+}
+
+// isSlow compares a request with its service's limit and with the service's
+// recent requests, of which it becomes one.
+func (s *sampler) isSlow(r *request.Request, rule rule) bool {
+	took := elapsed(r)
+	relative := s.recent != nil && s.recent.isSlow(r.Service, took, r.End())
+	return relative || (rule.slow > 0 && took >= rule.slow)
+}
+
+// odds is the probability that a request judged like this is kept if the
+// budget has room: a parent that decided leaves nothing to chance.
+func (v verdict) odds() float64 {
+	if v.reason == keptByParent {
+		return 1
+	}
+	return v.chance
+}
+
+// luck draws: whether the request is among the share that the budget has room
+// for. All agents that see a trace draw alike.
+func (v verdict) luck(r *request.Request, share float64) bool {
+	chance := share
+	if v.chance > 0 {
+		chance *= v.chance
+	}
+	if chance >= 1 || (v.reason == keptByParent && share >= 1) {
+		return true
 	}
 	AssignIDs(r)
-	if randomness(r) < rule.threshold {
-		return verdict{}
-	}
-	return verdict{reason: keptByRatio, rule: rule}
+	return randomness(r) >= threshold(chance)
 }
 
 // elapsed is how long r took, or how long it was seen when it never finished.

@@ -111,12 +111,11 @@ func TestRandomnessFromTraceState(t *testing.T) {
 
 func TestThresholdNotation(t *testing.T) {
 	for ratio, want := range map[float64]string{1: "0", 0.5: "8", 0.25: "c", 0.75: "4", 1.0 / 16: "f"} {
-		r := newRule(ratio, 0)
-		if r.notation != want {
-			t.Errorf("ratio %v: th is %q, want %q", ratio, r.notation, want)
+		if got := notation(threshold(ratio)); got != want {
+			t.Errorf("ratio %v: th is %q, want %q", ratio, got, want)
 		}
 	}
-	if got := newRule(0.1, 0).notation; !strings.HasPrefix(got, "e666") || len(got) > rvDigits {
+	if got := notation(threshold(0.1)); !strings.HasPrefix(got, "e666") || len(got) > rvDigits {
 		t.Errorf("ratio 0.1: th is %q", got)
 	}
 }

@@ -268,7 +268,8 @@ func TestBytesThatAreNotUTF8StillMarshal(t *testing.T) {
 	bad := "a\xff\x00b"
 	r.Path, r.Host, r.Method, r.Service, r.Error = []byte(bad), []byte(bad), bad, bad, bad
 	r.Comm, r.TraceState = bad, []byte("x="+bad)
-	r.Detail = &detail{query: bad, userAgent: bad, route: bad, method: bad}
+	r.Detail = &detail{query: bad, userAgent: bad, method: bad}
+	r.Route = bad
 	batch, _ := b.build(items(r))
 	if _, err := proto.Marshal(batch[0]); err != nil {
 		t.Fatal(err)

@@ -14,6 +14,14 @@ const rvDigits = randomBits / 4
 
 // stateRandomness returns the rv of a tracestate. It does not allocate.
 func stateRandomness(state []byte) (uint64, bool) {
+	if rv, ok := stateField(state, "rv:"); ok && len(rv) == rvDigits {
+		return parseHex(rv)
+	}
+	return 0, false
+}
+
+// stateField returns a field of OpenTelemetry's member.
+func stateField(state []byte, name string) ([]byte, bool) {
 	for len(state) > 0 {
 		var member []byte
 		member, state, _ = bytes.Cut(state, []byte(","))
@@ -24,12 +32,12 @@ func stateRandomness(state []byte) (uint64, bool) {
 		for len(fields) > 0 {
 			var field []byte
 			field, fields, _ = bytes.Cut(fields, []byte(";"))
-			if rv, ok := bytes.CutPrefix(field, []byte("rv:")); ok && len(rv) == rvDigits {
-				return parseHex(rv)
+			if len(field) >= len(name) && string(field[:len(name)]) == name {
+				return field[len(name):], true
 			}
 		}
 	}
-	return 0, false
+	return nil, false
 }
 
 func parseHex(digits []byte) (uint64, bool) {
@@ -62,4 +70,19 @@ func withThreshold(state []byte, threshold string) string {
 	}
 	// The member that changed goes first, as the Trace Context standard asks.
 	return strings.Join(append([]string{"ot=" + strings.Join(fields, ";")}, others...), ",")
+}
+
+// stateChance returns the probability that the sampling threshold of a
+// tracestate stands for, 0 when it has none. It does not allocate.
+func stateChance(state []byte) float64 {
+	digits, ok := stateField(state, "th:")
+	if !ok || len(digits) == 0 || len(digits) > rvDigits {
+		return 0
+	}
+	v, ok := parseHex(digits)
+	if !ok {
+		return 0
+	}
+	v <<= 4 * uint(rvDigits-len(digits))
+	return float64(1<<randomBits-v) / (1 << randomBits)
 }

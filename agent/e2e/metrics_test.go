@@ -1,0 +1,229 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"lapwing/agent/e2e/collectortest"
+	"lapwing/agent/e2e/harness"
+	"lapwing/agent/e2e/promtest"
+)
+
+// twoTier is nginx in front of gunicorn, with an agent that counts both.
+type twoTier struct {
+	front, back *served
+	agent       *harness.Process
+	metrics     string // address
+}
+
+const metricsConfig = `filter: {ports: [%[1]s, %[2]s]}
+services:
+  - {name: front, port: %[1]s}
+  - {name: back, exe: gunicorn*, cmdline: application:app}
+  - {name: back, cmdline: application:app}
+routes:
+  - template: /sleep/{ms}/{n}
+  - {template: "/fast/{n}", service: front}
+export:
+  otlp: {endpoint: "%[3]s", batch_delay: 50ms, metrics: {interval: 200ms}}
+`
+
+// startTwoTier starts servers and an agent that exports to everybody.
+func startTwoTier(t *testing.T, otlp string) *twoTier {
+	t.Helper()
+	s := &twoTier{back: startGunicorn(t), metrics: harness.FreeAddress(t)}
+	address := harness.FreeAddress(t)
+	s.front = startNginx(t, address, `server {
+		listen `+address+`;
+		location / { proxy_pass http://`+s.back.address+`; }
+	}`)
+	config := filepath.Join(t.TempDir(), "lapwing.yaml")
+	writeFile(t, config, fmt.Sprintf(metricsConfig, harness.Port(t, address), harness.Port(t, s.back.address), otlp))
+	s.agent = startDaemon(t, "--config", config, "--prometheus-listen", s.metrics)
+	return s
+}
+
+// startDaemon starts `lapwing run` and waits until its probes are attached.
+func startDaemon(t *testing.T, args ...string) *harness.Process {
+	t.Helper()
+	agent := harness.Start(t, exec.Command(harness.Lapwing(t), append([]string{"run"}, args...)...))
+	harness.Eventually(t, 20*time.Second, "the probes to be attached", func() bool {
+		if agent.Exited() {
+			t.Fatalf("the agent ended: %s", agent.Stderr())
+		}
+		return strings.Contains(agent.Stderr(), "probes attached")
+	})
+	return agent
+}
+
+// ask sends requests and stops the servers, whose logs are then complete.
+func (s *twoTier) ask(t *testing.T) (requests int) {
+	t.Helper()
+	for range 5 {
+		askAll(t, s.front.address, []string{"/sleep/5/%d", "/fast/%d", "/status/503/%d"})
+	}
+	require.NoError(t, s.front.Stop())
+	log := s.front.log(t)
+	require.Len(t, log, 5*requestsEach)
+	return len(log)
+}
+
+// TestMetricsInPrometheus lets a real Prometheus scrape the agent beside nginx
+// and gunicorn. What it has must be what nginx's own log says.
+func TestMetricsInPrometheus(t *testing.T) {
+	collector := collectortest.Start(t)
+	servers := startTwoTier(t, collector.HTTP)
+	classic := promtest.Start(t, servers.metrics, promtest.Options{Features: []string{promtest.Exemplars}})
+	native := promtest.Start(t, servers.metrics, promtest.Options{Features: []string{promtest.NativeHistograms}})
+	requests := servers.ask(t)
+
+	t.Run("classic buckets", func(t *testing.T) { checkClassic(t, classic, requests) })
+	t.Run("native histograms", func(t *testing.T) { checkNative(t, native, requests) })
+	t.Run("routes and statuses", func(t *testing.T) { checkLabels(t, classic, requests) })
+	t.Run("promtool", func(t *testing.T) { promtool(t, servers.metrics) })
+	t.Run("exemplars", func(t *testing.T) { checkExemplars(t, classic, collector) })
+	t.Run("OTLP", func(t *testing.T) { checkPushed(t, servers.agent, collector, requests) })
+}
+
+// awaitValue waits until an expression has a value.
+func awaitValue(t *testing.T, p *promtest.Prometheus, expression string, want float64) {
+	t.Helper()
+	var got float64
+	if !harness.Within(20*time.Second, func() bool { got, _ = p.Value(t, expression); return got == want }) {
+		t.Fatalf("%s is %v, want %v", expression, got, want)
+	}
+}
+
+func checkClassic(t *testing.T, p *promtest.Prometheus, requests int) {
+	for _, service := range []string{"front", "back"} {
+		selector := `{service_name="` + service + `"}`
+		awaitValue(t, p, "sum(http_server_request_duration_seconds_count"+selector+")", float64(requests))
+		duration, ok := p.Value(t, "sum(http_server_request_duration_seconds_sum"+selector+")")
+		require.True(t, ok)
+		phases := p.Query(t, "sum by (phase) (lapwing_request_phase_duration_seconds_sum"+selector+")")
+		require.Len(t, phases, 4)
+		sum := 0.0
+		for _, phase := range phases {
+			sum += float64(phase.Value)
+		}
+		assert.InEpsilon(t, duration, sum, 1e-9, "the phases of %s add up", service)
+		q, ok := p.Value(t, "histogram_quantile(0.99, sum by (le) (http_server_request_duration_seconds_bucket"+selector+"))")
+		assert.True(t, ok && q > .005 && q < 1, "p99 of %s is %v", service, q)
+	}
+	parts := p.Query(t, `sum by (part) (lapwing_request_part_duration_seconds_count{service_name="front"})`)
+	assert.GreaterOrEqual(t, len(parts), 5, "parts")
+	lost := p.Query(t, "lapwing_agent_requests_lost_total")
+	assert.Empty(t, lost)
+	memory, ok := p.Value(t, `process_memory_usage_bytes{service_name="lapwing"}`)
+	assert.True(t, ok && memory > 1<<20)
+}
+
+func checkNative(t *testing.T, p *promtest.Prometheus, requests int) {
+	awaitValue(t, p, `histogram_count(sum(http_server_request_duration_seconds{service_name="front"}))`, float64(requests))
+	duration, _ := p.Value(t, `histogram_sum(sum(http_server_request_duration_seconds{service_name="front"}))`)
+	phases, ok := p.Value(t, `histogram_sum(sum(lapwing_request_phase_duration_seconds{service_name="front"}))`)
+	require.True(t, ok)
+	assert.InEpsilon(t, duration, phases, 1e-9)
+	q, ok := p.Value(t, `histogram_quantile(0.5, sum(http_server_request_duration_seconds{service_name="front",http_route="/sleep/{ms}/{n}"}))`)
+	assert.True(t, ok && q > .005 && q < .1, "the median of 5 ms of sleep is %v", q)
+}
+
+func checkLabels(t *testing.T, p *promtest.Prometheus, requests int) {
+	third := float64(requests / 3)
+	for selector, want := range map[string]float64{
+		`service_name="front",http_route="/sleep/{ms}/{n}",http_response_status_code="200"`: third,
+		`service_name="back",http_route="/sleep/{ms}/{n}",http_response_status_code="200"`:  third,
+		`service_name="front",http_route="/fast/{n}"`:                                       third,
+		`service_name="back",http_route="/fast/{n}"`:                                        0,
+		`service_name="front",http_response_status_code="503",error_type="503"`:             third,
+		`service_name="front",http_request_method="GET",url_scheme="http"`:                  3 * third,
+	} {
+		got, _ := p.Value(t, "sum(http_server_request_duration_seconds_count{"+selector+"})")
+		assert.Equal(t, want, got, selector)
+	}
+}
+
+// promtool lets Prometheus's own checker look at what the agent serves.
+func promtool(t *testing.T, address string) {
+	res, err := http.Get("http://" + address + "/metrics")
+	require.NoError(t, err)
+	defer res.Body.Close()
+	check := exec.Command(harness.Installed(t, "promtool"), "check", "metrics")
+	check.Stdin = res.Body
+	out, err := check.CombinedOutput()
+	assert.NoError(t, err, string(out[:min(len(out), 1000)]))
+	assert.Empty(t, string(out[:min(len(out), 1000)]))
+}
+
+func checkExemplars(t *testing.T, p *promtest.Prometheus, c *collectortest.Collector) {
+	exemplars := p.Exemplars(t, `http_server_request_duration_seconds_bucket{service_name="front"}`)
+	require.NotEmpty(t, exemplars)
+	spans := c.WaitSpans(t, 1)
+	traces := map[string]bool{}
+	for _, s := range spans {
+		traces[s.TraceID] = true
+	}
+	for _, e := range exemplars {
+		assert.True(t, traces[string(e.Labels["trace_id"])], "the exemplar %v leads to no trace", e.Labels)
+	}
+}
+
+// checkPushed compares what the Collector has got once the agent has ended.
+func checkPushed(t *testing.T, agent *harness.Process, c *collectortest.Collector, requests int) {
+	require.NoError(t, agent.Stop())
+	last := map[string]collectortest.Point{} // per series
+	for _, p := range c.WaitPoints(t, 1) {
+		last[fmt.Sprint(p.Resource["service.name"], p.Metric, p.Attributes)] = p
+	}
+	var count uint64
+	var duration, phases float64
+	for _, p := range last {
+		if p.Resource["service.name"] != "front" {
+			continue
+		}
+		switch p.Metric {
+		case "http.server.request.duration":
+			count += p.Count
+			duration += p.Value
+		case "lapwing.request.phase.duration":
+			phases += p.Value
+		}
+	}
+	assert.EqualValues(t, requests, count)
+	assert.InEpsilon(t, duration, phases, 1e-9)
+	assert.Empty(t, c.Complaints())
+}
+
+// TestPrometheusWithoutAnyFile runs the agent with a flag only.
+func TestPrometheusWithoutAnyFile(t *testing.T) {
+	server, address := startGunicorn(t), harness.FreeAddress(t)
+	startDaemon(t, "--prometheus-listen", address)
+	askOnce(t, server.address+"/fast", "")
+	harness.Eventually(t, 10*time.Second, "the request in the metrics", func() bool {
+		res, err := http.Get("http://" + address + "/metrics")
+		if err != nil {
+			return false
+		}
+		defer res.Body.Close()
+		text, _ := io.ReadAll(res.Body)
+		return strings.Contains(string(text), `http_server_request_duration_seconds_count{http_request_method="GET",http_response_status_code="200",network_protocol_version="1.1",service_name="gunicorn",url_scheme="http"} 1`)
+	})
+}
+
+// TestPortOfMetricsTaken wants one line that says by whom.
+func TestPortOfMetricsTaken(t *testing.T) {
+	server := startGunicorn(t)
+	agent := harness.Start(t, exec.Command(harness.Lapwing(t), "run", "--prometheus-listen", server.address))
+	assert.Equal(t, 1, harness.ExitStatus(agent.AwaitExit(20*time.Second)))
+	log := strings.TrimSpace(agent.Stderr())
+	assert.Regexp(t, `^lapwing: export\.prometheus\.listen `+server.address+`: the port is taken by gunicorn.* \(process \d+\): stop that, or choose another port$`, log)
+}

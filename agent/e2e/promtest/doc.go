@@ -1,0 +1,3 @@
+// Package promtest runs a real Prometheus for tests: the distribution's, on a
+// free loopback port, with its data in a directory of the test.
+package promtest

@@ -1,0 +1,130 @@
+package promtest
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/api"
+	v1 "github.com/prometheus/client_golang/api/prometheus/v1"
+	"github.com/prometheus/common/model"
+
+	"lapwing/agent/e2e/harness"
+)
+
+// The features of Prometheus 2 that have to be asked for. With native
+// histograms it keeps no classic buckets of a histogram that has both.
+const (
+	Exemplars        = "exemplar-storage"
+	NativeHistograms = "native-histograms"
+)
+
+// Prometheus is a running Prometheus.
+type Prometheus struct {
+	*harness.Process
+	URL string
+	api v1.API
+}
+
+// frame scrapes one target, and often.
+const frame = `global:
+  scrape_interval: 200ms
+  scrape_timeout: 200ms
+rule_files: [%s]
+scrape_configs:
+  - job_name: lapwing
+    static_configs:
+      - targets: [%q]
+`
+
+// Options say how Prometheus is run.
+type Options struct {
+	Features []string
+	Rules    []string // files of rules
+}
+
+// Start runs a Prometheus that scrapes a target, a host and a port, until the
+// test ends.
+func Start(t testing.TB, target string, o Options) *Prometheus {
+	t.Helper()
+	dir, address := t.TempDir(), harness.FreeAddress(t)
+	file := filepath.Join(dir, "prometheus.yml")
+	if err := os.WriteFile(file, fmt.Appendf(nil, frame, strings.Join(o.Rules, ", "), target), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := harness.Start(t, exec.Command(harness.Installed(t, "prometheus"),
+		"--config.file="+file, "--storage.tsdb.path="+filepath.Join(dir, "data"),
+		"--web.listen-address="+address, "--enable-feature="+strings.Join(o.Features, ","), "--log.level=warn"))
+	client, err := api.NewClient(api.Config{Address: "http://" + address})
+	if err != nil {
+		t.Fatal(err)
+	}
+	prom := &Prometheus{Process: p, URL: "http://" + address, api: v1.NewAPI(client)}
+	harness.Eventually(t, 30*time.Second, "Prometheus to be ready", func() bool {
+		if p.Exited() {
+			t.Fatalf("Prometheus ended at its start:\n%s", p.Stderr())
+		}
+		res, err := http.Get(prom.URL + "/-/ready")
+		if err != nil {
+			return false
+		}
+		_ = res.Body.Close()
+		return res.StatusCode == http.StatusOK
+	})
+	return prom
+}
+
+const queryTimeout = 10 * time.Second
+
+// Query evaluates an expression now. Its result must be a vector.
+func (p *Prometheus) Query(t testing.TB, expression string) model.Vector {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), harness.Slow(queryTimeout))
+	defer cancel()
+	result, warnings, _, err := p.api.Query(ctx, expression, time.Now())
+	if err != nil || len(warnings) > 0 {
+		t.Fatalf("query %s: %v %v", expression, err, warnings)
+	}
+	vector, ok := result.(model.Vector)
+	if !ok {
+		t.Fatalf("query %s gives a %s, want a vector", expression, result.Type())
+	}
+	return vector
+}
+
+// Value is the value of an expression that has exactly one; ok is false when
+// it has none.
+func (p *Prometheus) Value(t testing.TB, expression string) (value float64, ok bool) {
+	t.Helper()
+	vector := p.Query(t, expression)
+	if len(vector) == 0 {
+		return 0, false
+	}
+	if len(vector) > 1 {
+		t.Fatalf("query %s has %d values, want one", expression, len(vector))
+	}
+	return float64(vector[0].Value), true
+}
+
+// Exemplars returns the exemplars of a selector's series, of the last minutes.
+func (p *Prometheus) Exemplars(t testing.TB, selector string) []v1.Exemplar {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), harness.Slow(queryTimeout))
+	defer cancel()
+	now := time.Now()
+	results, err := p.api.QueryExemplars(ctx, selector, now.Add(-5*time.Minute), now.Add(time.Minute))
+	if err != nil {
+		t.Fatalf("exemplars of %s: %v", selector, err)
+	}
+	var all []v1.Exemplar
+	for _, r := range results {
+		all = append(all, r.Exemplars...)
+	}
+	return all
+}

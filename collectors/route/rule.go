@@ -1,0 +1,89 @@
+package route
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	"lapwing/collectors/service"
+)
+
+// Rule is one template.
+type Rule struct {
+	Template string `koanf:"template" doc:"Path with a name in braces for each segment that varies; {name...} at the end stands for all that follows." example:"/orders/{id}"`
+	Service  string `koanf:"service" doc:"Glob over the names of the services that have the route; empty is all of them." example:"shop*"`
+}
+
+// Validate says what is wrong with a rule. The error begins with the name of
+// the wrong key.
+func (r Rule) Validate() error {
+	if _, err := segments(r.Template); err != nil {
+		return fmt.Errorf("template: %w", err)
+	}
+	if err := service.ValidateGlob(r.Service); err != nil {
+		return fmt.Errorf("service: %w", err)
+	}
+	return nil
+}
+
+// appliesTo reports whether a service has the route.
+func (r Rule) appliesTo(name string) bool {
+	ok, _ := path.Match(r.Service, name) // well formed, or the rule was refused
+	return r.Service == "" || ok
+}
+
+// kind is what a segment of a template stands for.
+type kind uint8
+
+const (
+	plain    kind = iota // itself
+	variable             // any one segment
+	rest                 // all that follows
+)
+
+// segment is one part of a template between slashes.
+type segment struct {
+	kind kind
+	text string // of a plain one
+}
+
+// segments takes a template apart.
+func segments(template string) ([]segment, error) {
+	inner, ok := strings.CutPrefix(template, "/")
+	switch {
+	case template == "":
+		return nil, errors.New("missing: use a path like /orders/{id}")
+	case !ok:
+		return nil, fmt.Errorf("%q does not begin with a slash", template)
+	}
+	parts := strings.Split(inner, "/")
+	list := make([]segment, len(parts))
+	for i, part := range parts {
+		s, ok := newSegment(part)
+		if !ok {
+			return nil, fmt.Errorf("%q: %q is neither plain text nor a name in braces like {id}", template, part)
+		}
+		if s.kind == rest && i < len(parts)-1 {
+			return nil, fmt.Errorf("%q: %s can only be at the end", template, part)
+		}
+		list[i] = s
+	}
+	return list, nil
+}
+
+func newSegment(part string) (segment, bool) {
+	if !strings.ContainsAny(part, "{}?") {
+		return segment{plain, part}, true
+	}
+	name, opened := strings.CutPrefix(part, "{")
+	name, closed := strings.CutSuffix(name, "}")
+	name, all := strings.CutSuffix(name, "...")
+	if !opened || !closed || name == "" || strings.ContainsAny(name, "{}?.") {
+		return segment{}, false
+	}
+	if all {
+		return segment{kind: rest}, true
+	}
+	return segment{kind: variable}, true
+}

@@ -1,0 +1,90 @@
+package otlp
+
+import (
+	"fmt"
+	"time"
+)
+
+// SamplingConfig chooses the requests that become traces. It never touches
+// counts: metrics and tables see every request.
+type SamplingConfig struct {
+	// Ratio is the share of requests to keep, 0 to 1. The choice depends on
+	// the trace's identifier alone, so every agent makes the same one.
+	Ratio float64 `koanf:"ratio"`
+	// FollowParent lets the sampled flag of an incoming traceparent decide in
+	// place of the ratio, so that traces stay whole. Switch it off where
+	// clients are not trusted: they could have every request kept.
+	FollowParent bool `koanf:"follow_parent"`
+	// KeepFailed keeps every failed request, whatever else says.
+	KeepFailed bool `koanf:"keep_failed"`
+	// Slow keeps every request that took at least this long. Zero is off.
+	Slow time.Duration `koanf:"slow"`
+	// Slowest keeps this share of each service's requests, those that are slow
+	// next to the service's own recent ones: 0.01 keeps what is above the 99th
+	// percentile. Zero is off.
+	Slowest float64 `koanf:"slowest"`
+	// MaxSpansPerSecond bounds what all of the above keep. Zero is no bound.
+	MaxSpansPerSecond int `koanf:"max_spans_per_second"`
+	// Services holds what differs for single services.
+	Services []ServiceSampling `koanf:"services"`
+}
+
+// ServiceSampling replaces values of SamplingConfig for one service. A nil
+// value leaves the general one.
+type ServiceSampling struct {
+	Service string         `koanf:"service"`
+	Ratio   *float64       `koanf:"ratio"`
+	Slow    *time.Duration `koanf:"slow"`
+}
+
+func (c SamplingConfig) check() error {
+	if err := checkRule("sampling.", c.Ratio, c.Slow); err != nil {
+		return err
+	}
+	if !(c.Slowest >= 0 && c.Slowest <= maxSlowest) {
+		return fmt.Errorf("sampling.slowest %v: want a number from 0 to %v", c.Slowest, maxSlowest)
+	}
+	if c.MaxSpansPerSecond < 0 || (c.MaxSpansPerSecond > 0 && c.MaxSpansPerSecond < minBudget) {
+		return fmt.Errorf("sampling.max_spans_per_second %d: want at least %d, or 0 for no bound", c.MaxSpansPerSecond, minBudget)
+	}
+	seen := make(map[string]bool, len(c.Services))
+	for i, s := range c.Services {
+		key := fmt.Sprintf("sampling.services[%d].", i)
+		if s.Service == "" {
+			return fmt.Errorf("%sservice is empty: name the service it is for", key)
+		}
+		if seen[s.Service] {
+			return fmt.Errorf("%sservice %q is there twice: keep one", key, s.Service)
+		}
+		seen[s.Service] = true
+		ratio, slow := c.forService(s)
+		if err := checkRule(key, ratio, slow); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkRule(key string, ratio float64, slow time.Duration) error {
+	if !(ratio >= 0 && ratio <= 1) {
+		return fmt.Errorf("%sratio %v: want a number from 0 to 1", key, ratio)
+	}
+	if slow < 0 {
+		return fmt.Errorf("%sslow %v: want a positive duration, or 0 for off", key, slow)
+	}
+	return nil
+}
+
+// maxSlowest keeps "slow" from meaning most requests.
+const maxSlowest = 0.5
+
+func (c SamplingConfig) forService(s ServiceSampling) (ratio float64, slow time.Duration) {
+	ratio, slow = c.Ratio, c.Slow
+	if s.Ratio != nil {
+		ratio = *s.Ratio
+	}
+	if s.Slow != nil {
+		slow = *s.Slow
+	}
+	return ratio, slow
+}
