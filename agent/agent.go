@@ -14,6 +14,7 @@ import (
 	"lapwing/collectors/request"
 	"lapwing/collectors/route"
 	"lapwing/collectors/service"
+	"lapwing/collectors/stitch"
 	"lapwing/exporters"
 	"lapwing/probes/socket"
 )
@@ -32,6 +33,7 @@ type Agent struct {
 	services  *service.Resolver
 	routes    *route.Table
 	assembler *assemble.Assembler
+	stitcher  *stitch.Stitcher
 	exporters []namedExporter
 	closers   []func(context.Context) error
 
@@ -53,6 +55,7 @@ type Agent struct {
 type namedExporter struct {
 	name string
 	exporters.Exporter
+	traced bool
 }
 
 // New prepares an agent. The probes are loaded by Run. The clock turns stamps
@@ -71,21 +74,48 @@ func New(cfg config.Config, clock *request.Clock, log *slog.Logger) (*Agent, err
 	if !cfg.Filter.Empty() {
 		filter = &cfg.Filter
 	}
-	a.assembler = assemble.New(assemble.Options{Services: services, Filter: filter, Export: a.export})
+	a.stitcher = stitch.New(stitch.Options{Export: a.exportTraced})
+	a.assembler = assemble.New(assemble.Options{
+		Services: services, Filter: filter,
+		Export: a.export, Call: a.stitcher.Call, Hide: a.stitcher.Hide,
+	})
 	return a, nil
 }
 
 // Add adds a destination. It is to be called before Run.
 func (a *Agent) Add(name string, e exporters.Exporter) {
-	a.exporters = append(a.exporters, namedExporter{name, e})
+	_, traced := e.(exporters.Tracer)
+	a.exporters = append(a.exporters, namedExporter{name, e, traced})
 }
 
-// export is the one place where a request fans out.
+// export is the one place where a request fans out. Figures never wait for
+// its place in a trace.
 func (a *Agent) export(r *request.Request) {
 	r.Route = a.routes.Match(r.Service, r.Path)
+	a.exportTo(r, false)
+	a.stitcher.Request(r)
+}
+
+func (a *Agent) exportTraced(r *request.Request) { a.exportTo(r, true) }
+
+func (a *Agent) exportTo(r *request.Request, traced bool) {
 	for _, e := range a.exporters {
-		e.Export(r)
+		if e.traced == traced {
+			e.Export(r)
+		}
 	}
+}
+
+// stages are those that the probes' reader drives.
+type stages struct {
+	*assemble.Assembler
+	stitcher *stitch.Stitcher
+}
+
+// Tick implements socket.Handler.
+func (s stages) Tick(now time.Time) {
+	s.Assembler.Tick(now)
+	s.stitcher.Tick(request.Now())
 }
 
 // Run measures until ctx ends, then delivers what is there and returns. An
@@ -101,9 +131,10 @@ func (a *Agent) Run(ctx context.Context) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	go a.keepUp(background)
 
-	err := a.probe.Run(ctx, a.assembler)
+	err := a.probe.Run(ctx, stages{a.assembler, a.stitcher})
 	stop()
 	a.assembler.Flush()
+	a.stitcher.Flush()
 	a.shutdown()
 	a.logHealth("stopped")
 	return errors.Join(err, a.closeProbe())

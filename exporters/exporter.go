@@ -16,3 +16,12 @@ type Exporter interface {
 	// Shutdown delivers what is queued, within ctx, and releases everything.
 	Shutdown(ctx context.Context) error
 }
+
+// Tracer is an Exporter that shows a request's place in its trace. It gets
+// requests once that is known, which for those that have to do with others on
+// this host is up to some seconds after their end. All other exporters get
+// every request at once, without its place.
+type Tracer interface {
+	Exporter
+	ShowsTrace()
+}

@@ -17,7 +17,7 @@ type selection struct {
 	done context.CancelFunc // called when none is left; nil without a limit
 }
 
-var _ exporters.Exporter = (*selection)(nil)
+var _ exporters.Tracer = (*selection)(nil)
 
 // Export hands on r if it is to be shown.
 func (s *selection) Export(r *request.Request) {
@@ -36,6 +36,9 @@ func (s *selection) Export(r *request.Request) {
 		s.done()
 	}
 }
+
+// ShowsTrace implements exporters.Tracer.
+func (s *selection) ShowsTrace() {}
 
 // Shutdown ends the exporter behind the selection, if it was ever started.
 func (s *selection) Shutdown(ctx context.Context) error {

@@ -10,7 +10,6 @@ import (
 	"lapwing/collectors/request"
 	"lapwing/exporters"
 	"lapwing/exporters/console"
-	"lapwing/exporters/otlp"
 	"lapwing/probes/socket"
 )
 
@@ -90,7 +89,7 @@ func (t *tracing) attached(plan socket.Plan, health exporters.HealthFunc) {
 		Color:  s.color,
 		Width:  s.width,
 		Clock:  t.clock,
-		IDs:    otlp.AssignIDs,
+		IDs:    request.AssignIDs,
 	})
 	t.lines.next, t.health = t.printer, health
 	startTimer(*t.flags.limit, t.end)

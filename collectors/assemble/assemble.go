@@ -24,6 +24,12 @@ type Options struct {
 	// Export takes each finished request. It is called from the goroutine that
 	// drives the Assembler; the request is valid until it returns.
 	Export func(*request.Request)
+	// Call takes each call that a server made itself. A call can come again
+	// with more of its response. Nil drops them.
+	Call func(*request.Call)
+	// Hide takes the requests that the filter leaves out, where others can
+	// have come of them. Nil drops them.
+	Hide func(*request.Request)
 }
 
 // Assembler is a socket.Handler that makes requests of records. All methods
@@ -71,6 +77,8 @@ func (a *Assembler) HandleRecord(kind socket.Kind, r socket.Record) {
 		a.open(r)
 	case socket.Unknown:
 		a.counts.unknownAdd(reasonOf(r))
+	case socket.Call:
+		a.call(r)
 	}
 }
 
@@ -129,6 +137,9 @@ func (a *Assembler) export(r *request.Request) {
 	id := a.opts.Services.Lookup(r.PID, r.Comm)
 	r.Service = id.Name
 	if f := a.opts.Filter; f != nil && !f.Match(r.PID, r.Local.Addr.Port(), id) {
+		if r.Links.Calls && a.opts.Hide != nil {
+			a.opts.Hide(r)
+		}
 		return
 	}
 	a.counts.requests.Add(1)

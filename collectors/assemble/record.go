@@ -66,6 +66,7 @@ func (a *Assembler) base(r socket.Record) {
 			Established: request.Stamp(r.Established),
 			Accepted:    request.Stamp(r.Accepted),
 		},
+		Links: request.Links{Caller: r.Caller},
 	}
 	a.req.Local, a.req.Peer = endpoints(r)
 }
@@ -88,6 +89,8 @@ func (a *Assembler) progress(r socket.Record) {
 	q.PID, q.TID, q.WriterTID = r.Pid, r.Tid, r.WriterTid
 	q.Comm = a.comms.of(r.Command())
 	q.Flags = flagsOf(r.Marks)
+	q.Links.Cause = request.Ref{Conn: r.Cause, Seq: r.CauseSeq}
+	q.Links.Calls = r.Marks&socket.MarkCaller != 0
 	if q.Produce >= protocol.StreamPause {
 		q.Flags |= request.Streamed
 	}

@@ -59,10 +59,11 @@ func (f Flags) Names() []string {
 // The values of Request.Error for requests without a complete response. A
 // response that says itself that it failed has its status for an error.
 const (
-	ErrorClosed  = "connection_closed"
-	ErrorReset   = "connection_reset"
-	ErrorTimeout = "timeout"
-	ErrorRefused = "refused" // the server said that it would not take the request
+	ErrorClosed       = "connection_closed"
+	ErrorReset        = "connection_reset"
+	ErrorTimeout      = "timeout"
+	ErrorRefused      = "refused"            // the server said that it would not take the request
+	ErrorNoConnection = "connection_refused" // calls only
 )
 
 // Boundary says what separated parse from app.
@@ -136,6 +137,11 @@ type Request struct {
 	TraceState   []byte
 	Sampled      bool // the incoming traceparent had its sampled flag set
 	Traced       bool // an exporter took the request as a trace
+	ParentLocal  bool // the trace began on this host: Sampled says nothing
+
+	Links Links
+	Calls []*Call // what the server asked of others for it, in order; shared by clones
+	Depth int     // calls on this host between the trace's first request and this one
 }
 
 // Clone returns a copy that shares no memory with r.

@@ -62,7 +62,7 @@ type Trace struct {
 	done    chan struct{}
 }
 
-var _ exporters.Exporter = (*Trace)(nil)
+var _ exporters.Tracer = (*Trace)(nil)
 
 // NewTrace returns a Trace that writes to w from a goroutine of its own until
 // Shutdown.
@@ -124,6 +124,9 @@ func signal(c chan struct{}) {
 	default:
 	}
 }
+
+// ShowsTrace implements exporters.Tracer.
+func (t *Trace) ShowsTrace() {}
 
 // Shutdown writes what is queued. Lines that are still queued when ctx ends
 // are counted as dropped; the error then says so.

@@ -15,7 +15,7 @@ import (
 	"lapwing/exporters"
 )
 
-var _ exporters.Exporter = (*Exporter)(nil)
+var _ exporters.Tracer = (*Exporter)(nil)
 
 // cause numbers why a request that was sampled did not reach the receiver.
 type cause int
@@ -104,7 +104,7 @@ func (e *Exporter) Export(r *request.Request) {
 		e.drop(causeUntimed, 1)
 		return
 	}
-	AssignIDs(r)
+	request.AssignIDs(r)
 	switch e.queue.push(r, v, e.batchSize) {
 	case pushedFull:
 		e.drop(causeQueueFull, 1)
@@ -120,6 +120,9 @@ func (e *Exporter) Export(r *request.Request) {
 	}
 	r.Traced = true
 }
+
+// ShowsTrace implements exporters.Tracer.
+func (e *Exporter) ShowsTrace() {}
 
 // Dropped counts, per cause, the sampled requests that did not reach the
 // receiver. Under partial_success it counts every request of a batch that may

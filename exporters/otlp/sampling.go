@@ -140,7 +140,7 @@ func (s *sampler) judge(r *request.Request) verdict {
 		return verdict{reason: keptFailed, chance: 1}
 	case slow:
 		return verdict{reason: keptSlow, chance: 1}
-	case s.followParent && r.ParentSpanID != [8]byte{}:
+	case s.followParent && r.ParentSpanID != [8]byte{} && !r.ParentLocal:
 		if r.Sampled {
 			return verdict{reason: keptByParent, chance: stateChance(r.TraceState)}
 		}
@@ -178,7 +178,7 @@ func (v verdict) luck(r *request.Request, share float64) bool {
 	if chance >= 1 || (v.reason == keptByParent && share >= 1) {
 		return true
 	}
-	AssignIDs(r)
+	request.AssignIDs(r)
 	return randomness(r) >= threshold(chance)
 }
 

@@ -137,17 +137,17 @@ func TestWithThreshold(t *testing.T) {
 
 func TestAssignIDsKeepsWhatIsThere(t *testing.T) {
 	r := new(request.Request)
-	AssignIDs(r)
+	request.AssignIDs(r)
 	if r.TraceID == [16]byte{} || r.SpanID == [8]byte{} {
 		t.Fatal("identifiers are missing")
 	}
 	before := *r
-	AssignIDs(r)
+	request.AssignIDs(r)
 	if r.TraceID != before.TraceID || r.SpanID != before.SpanID {
 		t.Error("identifiers changed")
 	}
 	child := &request.Request{TraceID: [16]byte{9}, ParentSpanID: [8]byte{8}}
-	AssignIDs(child)
+	request.AssignIDs(child)
 	if child.TraceID != [16]byte{9} || child.ParentSpanID != [8]byte{8} || child.SpanID == [8]byte{} {
 		t.Errorf("incoming context became %x %x %x", child.TraceID, child.ParentSpanID, child.SpanID)
 	}

@@ -131,7 +131,7 @@ const flagSampled = 1
 // phase is the INTERNAL span of one phase below root.
 func (b *builder) phase(root *span, phase request.Phase, bounds request.Bounds, parts []request.PartDuration, w window) *span {
 	s := b.spans.Next()
-	s.id = newSpanID()
+	s.id = request.NewSpanID()
 	p := &s.span
 	p.TraceId, p.SpanId, p.ParentSpanId = root.traceID[:], s.id[:], root.id[:]
 	p.Flags = uint32(tracepb.SpanFlags_SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK) | flagSampled

@@ -29,7 +29,7 @@ func items(requests ...*request.Request) []*item {
 	var list []*item
 	s := newSampler(SamplingConfig{Ratio: 1})
 	for _, r := range requests {
-		AssignIDs(r)
+		request.AssignIDs(r)
 		i := new(item)
 		i.fill(r, s.decide(r))
 		list = append(list, i)

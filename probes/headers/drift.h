@@ -15,7 +15,7 @@ enum {
 	NR_read = 0, NR_write = 1, NR_readv = 19, NR_writev = 20,
 	NR_sendto = 44, NR_recvfrom = 45, NR_sendmsg = 46, NR_recvmsg = 47,
 	NR_recvmmsg = 299, NR_sendmmsg = 307, NR_splice = 275,
-	NR_sendfile = 40, NR_preadv2 = 327, NR_pwritev2 = 328,
+	NR_sendfile = 40, NR_connect = 42, NR_preadv2 = 327, NR_pwritev2 = 328,
 };
 #define SYSCALL_NR(regs) ((long)(regs)->orig_ax)
 #define SYSCALL_ARG0(regs) ((regs)->di)
@@ -27,7 +27,7 @@ enum {
 	NR_read = 63, NR_write = 64, NR_readv = 65, NR_writev = 66,
 	NR_sendto = 206, NR_recvfrom = 207, NR_sendmsg = 211, NR_recvmsg = 212,
 	NR_recvmmsg = 243, NR_sendmmsg = 269, NR_splice = 76,
-	NR_sendfile = 71, NR_preadv2 = 286, NR_pwritev2 = 287,
+	NR_sendfile = 71, NR_connect = 203, NR_preadv2 = 286, NR_pwritev2 = 287,
 };
 #define SYSCALL_NR(r) ((long)(r)->syscallno)
 #define SYSCALL_ARG0(r) ((r)->orig_x0)

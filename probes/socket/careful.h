@@ -13,6 +13,7 @@ static __noinline int careful_begin(struct conn *c, bool open)
 {
 	if (!c)
 		return 0;
+	uncount(c);
 	c->mode = MODE_CAREFUL;
 	c->pending = 0;
 	count(STAT_CAREFUL);

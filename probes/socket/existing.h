@@ -77,7 +77,7 @@ int idle_elem(struct bpf_iter__bpf_map_elem *ctx)
 	struct conn *c = ctx->value;
 
 	if (c)
-		on_idle(c, bpf_ktime_get_ns());
+		on_quiet(c, bpf_ktime_get_ns());
 	return 0;
 }
 

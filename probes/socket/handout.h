@@ -5,6 +5,7 @@
 
 #include "http.h"
 #include "log.h"
+#include "worker.h"
 
 /* What a hook found out about a read. */
 struct in {
@@ -79,6 +80,7 @@ static __noinline int connection_ignore(struct conn *c, const struct vec *v, __u
 	__u32 at = r->name_len;
 	__u32 take = n > 64 ? 64 : n;
 
+	uncount(c);
 	c->mode = MODE_IGNORED;
 	r->error = reason;
 	r->req_len = r->resp_len = 0;

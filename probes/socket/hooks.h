@@ -9,7 +9,6 @@
 #ifndef LAPWING_HOOKS_H
 #define LAPWING_HOOKS_H
 
-#include "descriptor.h"
 #include "unix.h"
 
 static __always_inline void inet_addresses(struct conn *c, const struct sock *sk)
@@ -39,6 +38,52 @@ static __always_inline void tcp_established(struct sock *sk)
 	connection_begin(c, (__u64)sk, sk->__sk_common.skc_family);
 	inet_addresses(c, sk);
 	c->rec.established = bpf_ktime_get_ns();
+	if (callers)
+		caller_of(c, sk);
+}
+
+/* tcp_call: the calling thread begins to connect. */
+static __noinline int tcp_call(struct sock *sk)
+{
+	if (!process_opens())
+		return 0;
+	struct conn *c = tcp_create(sk);
+	if (c)
+		call_opened(c, (__u64)sk, sk->__sk_common.skc_family);
+	else
+		count(STAT_LOST_TABLE);
+	return 0;
+}
+
+/* tcp_call_established: the client's end is, the server's is about to be. */
+static __noinline int tcp_call_established(struct sock *sk)
+{
+	struct conn *c = tcp_find(sk);
+	struct ends e;
+
+	if (!c || c->mode != MODE_CLIENT)
+		return 0;
+	inet_addresses(c, sk);
+	c->rec.established = bpf_ktime_get_ns();
+	ends_of(&e, &c->rec, sk, true);
+	__u64 number = c->rec.conn;
+	bpf_map_update_elem(&clients, &e, &number, BPF_ANY);
+	return 0;
+}
+
+/* tcp_call_closing: both ends find each other only while it is open. */
+static __always_inline void tcp_call_closing(struct conn *c, const struct sock *sk, int state, int error)
+{
+	struct ends e;
+
+	if (!c->rec.established)
+		inet_addresses(c, sk);
+	call_closed(c, state == TCP_CLOSE, error);
+	if (state != TCP_CLOSE)
+		return;
+	ends_of(&e, &c->rec, sk, true);
+	bpf_map_delete_elem(&clients, &e);
+	tcp_forget((__u64)sk);
 }
 
 static __always_inline void tcp_closing(struct sock *sk, int state)
@@ -50,6 +95,10 @@ static __always_inline void tcp_closing(struct sock *sk, int state)
 
 	if (!c)
 		return;
+	if (c->mode == MODE_CLIENT) {
+		tcp_call_closing(c, sk, state, error);
+		return;
+	}
 	if (final && !error)
 		settle_ack(c, now); /* our FIN was acknowledged, and all before it */
 	on_close(c, now, final, error);
@@ -64,6 +113,10 @@ int BPF_PROG(tcp_state, struct sock *sk, int before, int after)
 		return 0;
 	if (before == TCP_SYN_RECV && after == TCP_ESTABLISHED)
 		tcp_established(sk);
+	else if (after == TCP_SYN_SENT)
+		tcp_call(sk);
+	else if (before == TCP_SYN_SENT && after == TCP_ESTABLISHED)
+		tcp_call_established(sk);
 	else if (after >= TCP_FIN_WAIT1 && after != TCP_CLOSE_WAIT && after <= TCP_CLOSING && after != TCP_LISTEN)
 		tcp_closing(sk, after);
 	return 0;
@@ -77,7 +130,7 @@ int BPF_PROG(tcp_segment, struct sock *sk, const struct sk_buff *skb)
 	struct conn *c = tcp_find(sk);
 	struct segment s;
 
-	if (!c || c->mode == MODE_IGNORED)
+	if (!c || c->mode >= MODE_IGNORED)
 		return 0;
 	const struct tcp_sock *tp = tcp_of(sk);
 	if (!tp)
@@ -131,7 +184,8 @@ static __noinline int accept_returned(long fd)
 		return 0;
 	struct conn *c = unix_find(sk);
 	struct unix_address *addr = BPF_CORE_READ((struct unix_sock *)sk, addr);
-	if (!c && addr)
+	/* A call's, whose close was not seen, may have had the address before. */
+	if ((!c || c->mode == MODE_CLIENT) && addr)
 		c = unix_create((__u64)sk, addr);
 	if (c) {
 		c->rec.accepted = now;
@@ -165,6 +219,7 @@ int close_enter(struct trace_event_raw_sys_enter *ctx)
 	struct conn *c = unix_find(sk);
 	__u64 key = (__u64)sk;
 	if (c) {
+		call_closed(c, true, 0);
 		on_close(c, bpf_ktime_get_ns(), true, 0);
 		bpf_map_delete_elem(&unix_conns, &key);
 	}

@@ -27,6 +27,8 @@ static __always_inline void on_close(struct conn *c, __u64 now, bool final, __u1
 		return;
 	if (!c->rec.closed)
 		c->rec.closed = now;
+	if (final)
+		uncount(c);
 	if (error && !c->rec.error)
 		c->rec.error = error;
 	c->told = 0;

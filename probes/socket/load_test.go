@@ -218,9 +218,13 @@ func TestClientEndIsNeverReported(t *testing.T) {
 
 type everything struct{ ports []uint16 }
 
-func (e *everything) HandleRecord(_ Kind, r Record) { e.ports = append(e.ports, r.LocalPort) }
-func (e *everything) HandleEvent(Event)             {}
-func (e *everything) Tick(time.Time)                {}
+func (e *everything) HandleRecord(k Kind, r Record) {
+	if k != Call { // the server of this test is in the process of its client
+		e.ports = append(e.ports, r.LocalPort)
+	}
+}
+func (e *everything) HandleEvent(Event) {}
+func (e *everything) Tick(time.Time)    {}
 
 func TestHeadBytes(t *testing.T) {
 	s, port := server(t, strings.Repeat("x", 3000))

@@ -11,7 +11,8 @@ import (
 // Handler takes what the kernel hands out. Its methods are called from one
 // goroutine; what they are given is valid until they return.
 type Handler interface {
-	// HandleRecord takes a record of kind Final, Tentative, Opened or Unknown.
+	// HandleRecord takes a record of kind Final, Tentative, Opened, Unknown or
+	// Call.
 	HandleRecord(kind Kind, r Record)
 	// HandleEvent takes a read, write or close of an opened connection.
 	HandleEvent(e Event)
@@ -82,7 +83,7 @@ func (p *Probe) dispatch(raw []byte, h Handler) {
 		return
 	}
 	switch kind := Kind(binary.NativeEndian.Uint16(raw)); kind {
-	case Final, Tentative, Opened, Unknown:
+	case Final, Tentative, Opened, Unknown, Call:
 		if r, ok := decodeRecord(raw); ok {
 			h.HandleRecord(kind, r)
 			return
@@ -106,6 +107,8 @@ type Stats struct {
 	LostEvents  uint64 // events that found it full
 	LostUnknown uint64 // connections of unknown protocol that found it full
 	LostTable   uint64 // connections that found the table of connections full
+	Calls       uint64 // exchanges of calls handed out
+	LostCalls   uint64 // exchanges of calls that found the ring buffer full
 
 	MissedQueued   uint64 // requests unread when the agent started
 	MissedProgress uint64 // requests in progress when the agent started
@@ -123,6 +126,8 @@ func (p *Probe) Stats() (Stats, error) {
 		socketPlanStatSTAT_LOST_EVENTS:     &s.LostEvents,
 		socketPlanStatSTAT_LOST_UNKNOWN:    &s.LostUnknown,
 		socketPlanStatSTAT_LOST_TABLE:      &s.LostTable,
+		socketPlanStatSTAT_CALLS:           &s.Calls,
+		socketPlanStatSTAT_LOST_CALLS:      &s.LostCalls,
 		socketPlanStatSTAT_MISSED_QUEUED:   &s.MissedQueued,
 		socketPlanStatSTAT_MISSED_PROGRESS: &s.MissedProgress,
 	} {

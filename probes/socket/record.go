@@ -49,13 +49,23 @@ const (
 	MarkContinued  = uint16(socketPlanMarkMARK_CONTINUED)
 	MarkResponding = uint16(socketPlanMarkMARK_RESPONDING)
 	MarkUpgraded   = uint16(socketPlanMarkMARK_UPGRADED)
+	MarkCaller     = uint16(socketPlanMarkMARK_CALLER)
+)
+
+// What speaks for the request that a call is said to belong to.
+const (
+	EvidenceAlone    = uint8(socketPlanEvidenceEVIDENCE_ALONE)
+	EvidenceDirect   = uint8(socketPlanEvidenceEVIDENCE_DIRECT)
+	EvidenceFoul     = uint8(socketPlanEvidenceEVIDENCE_FOUL)
+	EvidenceNoReader = uint8(socketPlanEvidenceEVIDENCE_NO_READER)
 )
 
 // Kind says what a message of the kernel is.
 type Kind uint16
 
 // The kinds. Of a Tentative record a Final one follows; after an Open record
-// the connection's Read, Write and Close events follow.
+// the connection's Read, Write and Close events follow. A Call is an exchange
+// that a server began itself; it may come again with more of its response.
 const (
 	Final     = Kind(socketPlanKindKIND_FINAL)
 	Tentative = Kind(socketPlanKindKIND_TENTATIVE)
@@ -64,6 +74,7 @@ const (
 	Read      = Kind(socketPlanKindKIND_READ)
 	Write     = Kind(socketPlanKindKIND_WRITE)
 	Close     = Kind(socketPlanKindKIND_CLOSE)
+	Call      = Kind(socketPlanKindKIND_CALL)
 )
 
 // Reason says why a connection is ignored.

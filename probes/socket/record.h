@@ -16,6 +16,7 @@ enum kind {
 	KIND_READ = 5,      /* events of a connection that user space frames */
 	KIND_WRITE = 6,
 	KIND_CLOSE = 7,
+	KIND_CALL = 8, /* an exchange on a connection that a server opened itself */
 };
 
 enum mark {
@@ -24,6 +25,7 @@ enum mark {
 	MARK_CONTINUED = 4,  /* an interim response was written */
 	MARK_RESPONDING = 8, /* the response had begun when this was written */
 	MARK_UPGRADED = 16,   /* the connection is a tunnel from here on */
+	MARK_CALLER = 32,     /* the server makes calls itself */
 };
 
 /* Why a connection is ignored, in `error` of a KIND_UNKNOWN record. */
@@ -33,7 +35,18 @@ enum reason {
 	REASON_NO_BYTES = 3,     /* the bytes were not visible (io_uring, splice) */
 };
 
-/* One request. `bytes` holds, one after the other, the unix socket's name
+/* What speaks for the request that a call is said to belong to. */
+enum evidence {
+	EVIDENCE_ALONE = 1,     /* the thread never had two requests at once */
+	EVIDENCE_DIRECT = 2,    /* it began the call where it had read the request, as always */
+	EVIDENCE_FOUL = 4,      /* it had begun another one there: it has no such order */
+	EVIDENCE_NO_READER = 8, /* the thread reads no requests */
+};
+
+/* One request. In a record of KIND_CALL it is one that the server made: accepted
+ * is then when it began to connect, write_* when it wrote the request and read_*
+ * when it read the response; requests and responses keep their places in `bytes`.
+ * `bytes` holds, one after the other, the unix socket's name
  * (name_len), the head of the request (req_len) and of the response (resp_len). */
 struct record {
 	__u16 kind;
@@ -57,6 +70,10 @@ struct record {
 	__u64 response_bytes;
 	__u64 sk;      /* address of the socket, to pair both ends on one host */
 	__u64 peer_sk; /* unix only */
+	__u64 caller;  /* the call at the other end, if one is known; of a call: the one whose answer led to it */
+	__u64 cause;   /* the call whose answer led to the response; of a call: the request it was made for */
+	__u32 caller_seq; /* calls only */
+	__u32 cause_seq;
 	__u32 pid;
 	__u32 tid;
 	__u32 writer_tid;
@@ -72,7 +89,7 @@ struct record {
 	__u16 req_len;
 	__u16 resp_len;
 	__u8 tail_len;
-	__u8 pad;
+	__u8 evidence; /* enum evidence; calls only */
 	__u8 tail[8]; /* the last bytes written */
 	__u8 bytes[];
 };
@@ -110,6 +127,8 @@ enum stat {
 	STAT_MISSED_QUEUED,   /* in flight at the start: not yet read */
 	STAT_MISSED_PROGRESS, /* in flight at the start: being worked on */
 	STAT_CAREFUL,         /* connections handed to user space for framing */
+	STAT_CALLS,           /* exchanges of calls handed out */
+	STAT_LOST_CALLS,      /* those that found the ring full */
 	STAT_MAX,
 };
 
@@ -117,6 +136,7 @@ enum stat {
 const enum kind *mention_kind __attribute__((unused));
 const enum mark *mention_mark __attribute__((unused));
 const enum reason *mention_reason __attribute__((unused));
+const enum evidence *mention_evidence __attribute__((unused));
 const enum stat *mention_stat __attribute__((unused));
 
 #endif

@@ -100,6 +100,7 @@ static __always_inline bool existing_read(struct conn *c, const struct vec *v, _
 	case EXISTING_ANSWERED:
 		if (begins) {
 			c->mode = MODE_HTTP;
+			process_serves();
 			c->in_total = c->read_total; /* older bytes were not counted */
 			return true;
 		}
@@ -158,6 +159,7 @@ static __always_inline bool park(struct conn *c)
 	if (bpf_map_update_elem(&parked, &key, c, BPF_ANY))
 		return false;
 	c->parked = 1;
+	c->counted = 0; /* by the one that is parked */
 	return true;
 }
 
@@ -172,6 +174,7 @@ static __always_inline void read_by(struct conn *c, const struct in *in)
 	user_vec(&v);
 	if (unlikely(c->mode == MODE_CAREFUL)) {
 		careful_read(c, &v, in);
+		worker_reads(c);
 		return;
 	}
 	if (unlikely(c->mode == MODE_EXISTING) && !existing_read(c, &v, in->n))
@@ -180,6 +183,7 @@ static __always_inline void read_by(struct conn *c, const struct in *in)
 		if (!first_request(c, &v, in->n))
 			return;
 		c->mode = MODE_HTTP;
+		process_serves();
 	}
 	/* A write in progress on another thread has begun the response. */
 	if (c->phase == PHASE_RESPONDING || (c->phase == PHASE_READING && c->write_enter)) {
@@ -206,6 +210,8 @@ static __always_inline void read_by(struct conn *c, const struct in *in)
 		note_worker(r);
 	}
 	read_request(c, &v, in, first);
+	if (unlikely(c->callers != callers))
+		worker_reads(c);
 }
 
 /* on_read: a read returned bytes. */

@@ -22,6 +22,8 @@ static __always_inline bool begin_response(struct conn *c, const struct out *out
 	if (r->request_bytes < c->expect && c->expect != NEVER_ENDS)
 		r->marks |= MARK_EARLY;
 	c->phase = PHASE_RESPONDING;
+	if (unlikely(c->callers != callers))
+		worker_answers(c);
 	return true;
 }
 

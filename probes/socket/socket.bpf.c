@@ -105,10 +105,14 @@ static __always_inline struct conn *find(struct sock *sk)
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(recv_exit, struct sock *sk, int ret, int flags)
 {
-	if (ret <= 0 || flags & MSG_PEEK)
+	if (ret < 0 || flags & MSG_PEEK)
 		return 0;
 	struct conn *c = find(sk);
-	if (!c || c->mode == MODE_IGNORED)
+	if (!c)
+		return 0;
+	if (unlikely(c->mode >= MODE_IGNORED))
+		return call_read(c, ret);
+	if (unlikely(!ret))
 		return 0;
 	struct in in = { .now = bpf_ktime_get_ns(), .n = ret };
 	const struct tcp_sock *tp = tcp_of(sk);
@@ -193,6 +197,8 @@ int BPF_PROG(send_exit, struct sock *sk, int ret, int flags)
 		out.end_seq = tp->write_seq;
 		out.acked = tp->snd_una == out.end_seq;
 	}
+	if (unlikely(c->mode == MODE_CLIENT))
+		return call_written(c, &out);
 	on_write(c, &out);
 	/* On unix sockets the entry of a write is seen only once it got past a
 	 * full buffer: what made it full must tell. */
@@ -215,7 +221,7 @@ int idle_tcp(struct bpf_iter__bpf_sk_storage_map *ctx)
 	struct conn *c = ctx->value;
 
 	if (c && ctx->sk)
-		on_idle(c, bpf_ktime_get_ns());
+		on_quiet(c, bpf_ktime_get_ns());
 	return 0;
 }
 

@@ -29,6 +29,7 @@ enum mode {
 	MODE_HTTP,
 	MODE_CAREFUL, /* user space frames */
 	MODE_IGNORED,
+	MODE_CLIENT, /* a server's own call, see call.h: none of the above is for it */
 };
 
 enum phase {
@@ -87,7 +88,10 @@ struct conn {
 	__u8 gone;        /* closed while a write was in progress, which hands out */
 	__u8 parked;      /* the previous request is in `parked` */
 	__u8 await_ack;
-	__u8 pad2[7];
+	__u8 counted;     /* the request is one of its reader's open ones, see worker.h */
+	__u8 speaks_http; /* calls: the request looks like HTTP */
+	__u8 pad2;
+	__u32 callers;    /* what `callers` was at the last look, see worker.h */
 	__u64 in_total;   /* unix: bytes that arrived, which number them */
 	__u64 read_total; /* unix: bytes that were read */
 	struct mark_in marks_in[MARKS_IN];

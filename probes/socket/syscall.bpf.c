@@ -83,11 +83,13 @@ static __always_inline int read_returned(long fd, long ret)
 	struct in in = { .n = ret };
 	struct found f;
 
-	if (ret <= 0)
-		return 0;
 	find_fd(&f, fd);
 	struct tcp_sock *tcp = f.tcp;
 	if (!f.conn)
+		return 0;
+	if (unlikely(f.conn->mode == MODE_CLIENT))
+		return call_read(f.conn, ret);
+	if (!ret)
 		return 0;
 	in.now = bpf_ktime_get_ns();
 	if (tcp) {
@@ -119,6 +121,8 @@ static __always_inline int write_returned(long fd, long ret)
 		out.end_seq = BPF_CORE_READ(tcp, write_seq);
 		out.acked = BPF_CORE_READ(tcp, snd_una) == out.end_seq;
 	}
+	if (unlikely(f.conn->mode == MODE_CLIENT))
+		return call_written(f.conn, &out);
 	on_write(f.conn, &out);
 	if (tcp && f.conn->gone)
 		tcp_forget((__u64)tcp);
@@ -155,7 +159,7 @@ int read_exit(struct trace_event_raw_sys_exit *ctx)
 	long nr = SYSCALL_NR(regs), bytes = ctx->ret;
 	__u64 flags = 0;
 
-	if (bytes <= 0)
+	if (bytes < 0 || (!bytes && !callers)) /* 0: the end of a call's answer */
 		return 0;
 	if (nr == NR_recvfrom || nr == NR_recvmmsg)
 		flags = SYSCALL_ARG3(regs);

@@ -4,21 +4,22 @@
 #ifndef LAPWING_UNIX_H
 #define LAPWING_UNIX_H
 
-#include "life.h"
+#include "call.h"
+#include "descriptor.h"
 
-/* unix_find returns the connection of a server-side unix socket. accept gives
- * its sockets the listener's name, clients rarely have one: most sockets that
- * are not of interest are sorted out here without a look-up. */
+/* unix_find returns the connection of a unix socket. accept gives its sockets
+ * the listener's name, clients rarely have one: while no server makes calls
+ * itself, sockets that are not of interest are sorted out without a look-up. */
 static __always_inline struct conn *unix_find(struct sock *sk)
 {
 	__u64 key = (__u64)sk;
 
-	if (!BPF_CORE_READ((struct unix_sock *)sk, addr))
+	if (!callers && !BPF_CORE_READ((struct unix_sock *)sk, addr))
 		return NULL;
 	return bpf_map_lookup_elem(&unix_conns, &key);
 }
 
-static __noinline struct conn *unix_create(__u64 key, struct unix_address *addr)
+static __always_inline struct conn *unix_blank(__u64 key)
 {
 	__u32 zero = 0;
 	struct conn *none = bpf_map_lookup_elem(&blank, &zero);
@@ -27,13 +28,30 @@ static __noinline struct conn *unix_create(__u64 key, struct unix_address *addr)
 		count(STAT_LOST_TABLE);
 		return NULL;
 	}
-	struct conn *c = bpf_map_lookup_elem(&unix_conns, &key);
+	return bpf_map_lookup_elem(&unix_conns, &key);
+}
+
+static __noinline struct conn *unix_create(__u64 key, struct unix_address *addr)
+{
+	struct conn *c = unix_blank(key);
+
 	if (!c)
 		return NULL;
 	connection_begin(c, key, AF_UNIX);
 	c->rec.peer_sk = (__u64)BPF_CORE_READ((struct unix_sock *)key, peer);
 	c->rec.name_len = unix_name(addr, c->rec.bytes);
 	return c;
+}
+
+/* unix_call_writes: a call's write reached the server's end. */
+static __noinline int unix_call_writes(struct conn *c, __u64 now)
+{
+	__u64 key = c->rec.peer_sk;
+	struct conn *call = bpf_map_lookup_elem(&unix_conns, &key);
+
+	if (call && call->mode == MODE_CLIENT && !call->write_enter)
+		on_write_enter(call, now);
+	return 0;
 }
 
 static __always_inline void unix_arrivals(struct conn *c, struct in *in)
@@ -73,12 +91,39 @@ static __always_inline void unix_connected(struct sock *listener)
 	}
 }
 
+/* unix_call: the calling thread, of a process that serves, has just connected.
+ * The system call's descriptor says which of the queued connections is its. */
+static __noinline int unix_call(void)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	struct sock *sk = sock_of_file(file_of_fd((__s32)SYSCALL_ARG0(regs)));
+	__u64 server = (__u64)BPF_CORE_READ((struct unix_sock *)sk, peer);
+
+	if (!sk || SYSCALL_NR(regs) != NR_connect || !server || !process_opens())
+		return 0;
+	struct conn *c = bpf_map_lookup_elem(&unix_conns, &server);
+	if (!c)
+		return 0;
+	struct conn *call = unix_blank((__u64)sk);
+	if (!call)
+		return 0;
+	call_opened(call, (__u64)sk, AF_UNIX);
+	call->rec.peer_sk = server;
+	call->rec.established = bpf_ktime_get_ns();
+	struct unix_address *addr = BPF_CORE_READ((struct unix_sock *)server, addr);
+	if (addr)
+		call->rec.name_len = unix_name(addr, call->rec.bytes);
+	c->rec.caller = call->rec.conn;
+	return 0;
+}
+
 /* unix_data_ready: bytes or a connection were queued on a unix socket by the
  * calling thread, which is about to wake the reader. */
 static __always_inline void unix_data_ready(struct sock *sk)
 {
 	if (sk->__sk_common.skc_state == TCP_LISTEN) {
 		unix_connected(sk);
+		unix_call();
 		return;
 	}
 	__u64 now = bpf_ktime_get_ns();
@@ -88,12 +133,14 @@ static __always_inline void unix_data_ready(struct sock *sk)
 	 * also where accept was faster than the look at the listener's queue. */
 	if (!c && addr && !sk->sk_socket)
 		c = unix_create((__u64)sk, addr);
-	if (c) {
+	if (c && c->mode != MODE_CLIENT) {
 		struct sk_buff *last = BPF_CORE_READ(sk, sk_receive_queue.prev);
 		__u32 seq = c->in_total;
 
 		c->in_total += BPF_CORE_READ(last, len);
 		on_arrival(c, now, sk->sk_receive_queue.qlen <= 1, seq);
+		if (unlikely(c->rec.caller))
+			unix_call_writes(c, now);
 		return;
 	}
 	/* On the client's end: the server is in the middle of its write. */

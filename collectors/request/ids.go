@@ -1,10 +1,8 @@
-package otlp
+package request
 
 import (
 	"encoding/binary"
 	"math/rand/v2"
-
-	"lapwing/collectors/request"
 )
 
 // AssignIDs gives r the trace and span identifiers it does not have yet, so
@@ -13,18 +11,18 @@ import (
 //
 // The top-level generator of math/rand/v2 is a ChaCha8 that the runtime seeds
 // from the kernel: unpredictable, without a system call or a lock per request.
-func AssignIDs(r *request.Request) {
+func AssignIDs(r *Request) {
 	for r.TraceID == [16]byte{} {
 		binary.BigEndian.PutUint64(r.TraceID[:8], rand.Uint64())
 		binary.BigEndian.PutUint64(r.TraceID[8:], rand.Uint64())
 	}
 	if r.SpanID == [8]byte{} {
-		r.SpanID = newSpanID()
+		r.SpanID = NewSpanID()
 	}
 }
 
-// newSpanID returns a span identifier; all zeros is not one.
-func newSpanID() (id [8]byte) {
+// NewSpanID returns a span identifier; all zeros is not one.
+func NewSpanID() (id [8]byte) {
 	for id == [8]byte{} {
 		binary.BigEndian.PutUint64(id[:], rand.Uint64())
 	}

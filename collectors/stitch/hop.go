@@ -1,0 +1,201 @@
+package stitch
+
+import (
+	"slices"
+	"sort"
+	"time"
+
+	"lapwing/collectors/request"
+)
+
+// hop is a request that has to do with others on this host.
+type hop struct {
+	req    *request.Request
+	ref    request.Ref
+	called uint64      // connection of the call that it came on; 0 if of no local one
+	cause  request.Ref // the call that its response followed on
+	since  request.Stamp
+	hidden bool // not to be exported
+	done   bool // exported, or hidden
+	calls  []*call
+}
+
+// call is a call while it is held.
+type call struct {
+	*request.Call
+	since request.Stamp
+	state state
+	hop   *hop // whose it is, once it is joined
+	back  *hop // the request that it made at a back end, if that waits for it
+}
+
+// state is what was decided. Those behind joined are the reasons why a join
+// was not made.
+type state uint8
+
+const (
+	undecided state = iota
+	joined
+	ambiguous // several requests were in progress on the thread, and the clues do not agree
+	noRequest // the thread worked on no request
+	outside   // the call began when its request was over
+	late      // the call ended after its request was handed on
+	notSeen   // the request, or the call, was never handed out
+	filtered  // the request is left out by the filter
+	queueFull  // too many were held
+	tooMany    // a request made more calls than are kept of one
+	notJoined // the call at the other end was not joined to a request
+	numStates
+)
+
+var stateNames = [numStates]string{
+	"", "", "ambiguous", "no_request", "outside", "late", "not_seen", "filtered", "queue_full", "too_many_calls", "call_not_joined",
+}
+
+// joinTo makes the hop a child of a call. Its own trace context, if the client
+// sent one, is not touched.
+func (h *hop) joinTo(parent *hop, c *call) {
+	r, p := h.req, parent.req
+	r.Depth = p.Depth + 1
+	if r.TraceID != [16]byte{} {
+		return
+	}
+	r.TraceID, r.ParentSpanID = p.TraceID, c.SpanID
+	r.TraceState, r.Sampled = p.TraceState, p.Sampled
+	r.ParentLocal = p.ParentSpanID == [8]byte{} || p.ParentLocal
+}
+
+// parentOf finds the call that a hop came on and the hop whose call that is.
+// The state is undecided while either is not known.
+func (s *Stitcher) parentOf(h *hop) (*hop, *call, state) {
+	if h.called == 0 {
+		return nil, nil, noRequest
+	}
+	c := s.callOf(h)
+	if c == nil {
+		return nil, nil, undecided
+	}
+	c.back = h
+	c.learn(h.req)
+	switch {
+	case c.state == undecided:
+		return nil, c, undecided
+	case c.state == joined:
+		return c.hop, c, joined
+	}
+	return nil, c, notJoined
+}
+
+// callOf finds the call that a request at a back end was made by: of those on
+// its connection, the one in whose time it arrived.
+func (s *Stitcher) callOf(h *hop) *call {
+	at := h.req.Arrived
+	if !at.Seen() {
+		at = h.req.ReadFirst
+	}
+	calls := s.byConn[h.called] // in the order in which they were made
+	later := sort.Search(len(calls), func(i int) bool { return calls[i].begin() > at })
+	if later == 0 || at > calls[later-1].End() {
+		return nil
+	}
+	return calls[later-1]
+}
+
+// begin is the earliest moment at which a call's request can have arrived.
+func (c *call) begin() request.Stamp {
+	if c.SentFirst.Seen() {
+		return c.SentFirst
+	}
+	return c.Start
+}
+
+// learn takes over what the back end's request tells of a call whose protocol
+// is not known at the client's end.
+func (c *call) learn(r *request.Request) {
+	if c.Protocol != "" || c.state == joined && c.hop.done {
+		return
+	}
+	c.Protocol, c.Method, c.Status = r.Protocol, r.Method, r.Status
+	c.Path, c.Host = r.Path, r.Host
+}
+
+// whyUndecided is why a hop's place was not found in time.
+func (s *Stitcher) whyUndecided(c *call) state {
+	if c != nil && !c.Links.For.Known() {
+		return notJoined
+	}
+	return notSeen
+}
+
+// leave decides that a call is joined to no request.
+func (s *Stitcher) leave(c *call, why state) {
+	if c.state != undecided {
+		return
+	}
+	c.state = why
+	s.counts.calls.add(why)
+}
+
+// expireCalls gives up the calls that nobody claimed.
+func (s *Stitcher) expireCalls(limit time.Duration) {
+	for _, c := range s.heldCalls {
+		if c.state != undecided || s.age(c.since) < limit {
+			continue
+		}
+		if c.Links.For.Known() {
+			s.leave(c, notSeen)
+		} else {
+			s.leave(c, noRequest)
+		}
+	}
+}
+
+// forget drops what was decided a while ago, and what is too old.
+func (s *Stitcher) forget() {
+	n := 0
+	for n < len(s.heldHops) && s.heldHops[n].done && s.age(s.heldHops[n].since) >= retain {
+		if h := s.heldHops[n]; s.hops[h.ref] == h {
+			delete(s.hops, h.ref)
+		}
+		n++
+	}
+	s.heldHops = slices.Delete(s.heldHops, 0, n)
+	n = 0
+	for n < len(s.heldCalls) && s.heldCalls[n].state != undecided && s.age(s.heldCalls[n].since) >= retain {
+		s.drop(s.heldCalls[n])
+		n++
+	}
+	s.heldCalls = slices.Delete(s.heldCalls, 0, n)
+	if len(s.fouled) > maxFouled {
+		clear(s.fouled)
+	}
+}
+
+// maxFouled bounds the threads that are remembered. The kernel remembers them
+// too: a later call of one carries no evidence.
+const maxFouled = 1 << 14
+
+func (s *Stitcher) drop(c *call) {
+	delete(s.calls, c.Links.ID)
+	remove(s.byConn, c.Links.ID.Conn, c)
+	remove(s.byHop, c.Links.For, c)
+	remove(s.byWorker, c.TID, c)
+}
+
+// remove takes a call out of an index.
+func remove[K comparable](index map[K][]*call, key K, c *call) {
+	list, ok := index[key]
+	if !ok {
+		return
+	}
+	if len(list) > 0 && list[0] == c { // the oldest, as a rule
+		list = list[1:]
+	} else {
+		list = slices.DeleteFunc(list, func(other *call) bool { return other == c })
+	}
+	if len(list) == 0 {
+		delete(index, key)
+		return
+	}
+	index[key] = list
+}

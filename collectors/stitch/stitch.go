@@ -1,0 +1,220 @@
+package stitch
+
+import (
+	"time"
+
+	"lapwing/collectors/request"
+)
+
+// The limits of what a Stitcher holds.
+const (
+	// settle is how long a request that can have calls is held. Calls on
+	// connections that are kept are known up to half a second after their end.
+	settle = 750 * time.Millisecond
+	// patience is how long a back end's request waits for its front end's.
+	patience = 10 * time.Second
+	// retain is how long what was decided is remembered for what comes late.
+	retain = 2 * time.Second
+	// DefaultLimit is how many requests and calls are held at most.
+	DefaultLimit = 1 << 15
+)
+
+// Options say what a Stitcher works with.
+type Options struct {
+	// Export takes each request once, when its identifiers are final. The
+	// request is valid until it returns.
+	Export func(*request.Request)
+	// Limit bounds the requests and the calls that are held, each. Zero is
+	// DefaultLimit.
+	Limit int
+}
+
+// Stitcher joins requests and calls into traces. All methods but Counts are
+// for one goroutine.
+type Stitcher struct {
+	opts   Options
+	counts counters
+	now    request.Stamp // at the last Tick
+
+	hops     map[request.Ref]*hop  // requests that are held, or were a while ago
+	calls    map[request.Ref]*call // by their own number
+	byConn   map[uint64][]*call    // by their connection
+	byHop    map[request.Ref][]*call
+	byWorker map[uint32][]*call // of threads that read no requests
+	fouled   map[uint32]bool    // threads whose order of events says nothing
+
+	heldHops  []*hop // oldest first, as are the calls
+	heldCalls []*call
+	holding   int // hops that are still to be exported
+	flushing  bool
+}
+
+// New returns a Stitcher.
+func New(opts Options) *Stitcher {
+	if opts.Limit == 0 {
+		opts.Limit = DefaultLimit
+	}
+	return &Stitcher{
+		opts:     opts,
+		now:      request.Now(),
+		hops:     make(map[request.Ref]*hop),
+		calls:    make(map[request.Ref]*call),
+		byConn:   make(map[uint64][]*call),
+		byHop:    make(map[request.Ref][]*call),
+		byWorker: make(map[uint32][]*call),
+		fouled:   make(map[uint32]bool),
+	}
+}
+
+// Request takes a finished request. One that has nothing to do with others on
+// this host is exported before Request returns.
+func (s *Stitcher) Request(r *request.Request) {
+	if r.Links.Caller == 0 && !r.Links.Calls {
+		s.opts.Export(r)
+		return
+	}
+	if s.holding >= s.opts.Limit || len(s.heldHops) >= 2*s.opts.Limit {
+		s.countUnjoined(r, queueFull)
+		s.opts.Export(r)
+		return
+	}
+	s.hold(&hop{req: r.Clone(), ref: refOf(r), called: r.Links.Caller, cause: r.Links.Cause})
+	s.holding++
+}
+
+// Hide takes a request that is not to be exported, so that nothing waits for it.
+func (s *Stitcher) Hide(r *request.Request) {
+	h := &hop{ref: refOf(r), hidden: true, done: true}
+	s.hold(h)
+	for _, c := range s.byHop[h.ref] {
+		s.leave(c, filtered)
+	}
+}
+
+func refOf(r *request.Request) request.Ref { return request.Ref{Conn: r.Conn, Seq: r.Seq} }
+
+func (s *Stitcher) hold(h *hop) {
+	h.since = s.now
+	s.hops[h.ref] = h
+	s.heldHops = append(s.heldHops, h)
+}
+
+// Call takes a call, or more of one that is known already.
+func (s *Stitcher) Call(c *request.Call) {
+	if known := s.calls[c.Links.ID]; known != nil {
+		if known.state == undecided {
+			*known.Call = *c
+		}
+		return
+	}
+	if len(s.heldCalls) >= s.opts.Limit {
+		s.leave(s.heldCalls[0], queueFull)
+		s.drop(s.heldCalls[0])
+		s.heldCalls = s.heldCalls[1:]
+	}
+	s.take(&call{Call: c, since: s.now})
+}
+
+func (s *Stitcher) take(c *call) {
+	links := c.Links
+	s.calls[links.ID] = c
+	s.byConn[links.ID.Conn] = append(s.byConn[links.ID.Conn], c)
+	s.heldCalls = append(s.heldCalls, c)
+	if links.Evidence&request.EvidenceFoul != 0 {
+		s.fouled[c.TID] = true
+	}
+	switch {
+	case links.For.Known():
+		s.byHop[links.For] = append(s.byHop[links.For], c)
+		if h := s.hops[links.For]; h != nil && h.done {
+			s.tooLate(h, c)
+		}
+	case links.Evidence&request.EvidenceNoReader != 0:
+		s.byWorker[c.TID] = append(s.byWorker[c.TID], c)
+	default:
+		s.leave(c, noRequest)
+	}
+}
+
+// tooLate takes a call of a request that has gone on without it.
+func (s *Stitcher) tooLate(h *hop, c *call) {
+	if h.hidden {
+		s.leave(c, filtered)
+		return
+	}
+	s.leave(c, late)
+}
+
+// Tick lets go of what is decided, and of what will not be.
+func (s *Stitcher) Tick(now request.Stamp) {
+	s.now = now
+	for _, h := range s.heldHops {
+		s.try(h, s.age(h.since) >= patience)
+	}
+	s.expireCalls(patience)
+	s.forget()
+}
+
+// Flush lets go of everything. Each round decides what the one before made
+// possible; the last one decides the rest.
+func (s *Stitcher) Flush() {
+	s.flushing = true
+	for before := -1; before != s.holding; {
+		before = s.holding
+		for _, h := range s.heldHops {
+			s.try(h, false)
+		}
+	}
+	for _, h := range s.heldHops {
+		s.try(h, true)
+	}
+	s.expireCalls(0)
+}
+
+// settled tells whether all calls that a hop made must be known by now.
+func (s *Stitcher) settled(h *hop) bool {
+	return !h.req.Links.Calls || s.age(h.since) >= settle || s.flushing
+}
+
+func (s *Stitcher) age(since request.Stamp) time.Duration {
+	if since > s.now {
+		return 0
+	}
+	return time.Duration(s.now - since)
+}
+
+// try exports a hop if its place is known, or at last.
+func (s *Stitcher) try(h *hop, last bool) {
+	if h.done || !s.settled(h) {
+		return
+	}
+	parent, c, reason := s.parentOf(h)
+	switch {
+	case reason == undecided && !last:
+		return
+	case reason == undecided:
+		reason = s.whyUndecided(c)
+	case reason == joined:
+		h.joinTo(parent, c)
+	}
+	if h.called != 0 {
+		s.counts.hops.add(reason)
+	}
+	s.finish(h)
+}
+
+// finish decides which calls were a hop's and exports it with them, and then
+// what has waited for it.
+func (s *Stitcher) finish(h *hop) {
+	request.AssignIDs(h.req)
+	s.decide(h)
+	h.done = true
+	s.holding--
+	s.opts.Export(h.req)
+	for _, c := range h.calls {
+		if c.back != nil {
+			s.try(c.back, false)
+		}
+	}
+	h.calls = nil
+}

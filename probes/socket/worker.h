@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/* What a thread works on. Of processes that make calls themselves, each thread
+ * has the request that it read from last, and the call whose answer it read
+ * since: an event loop starts a call where it reads the request that needs it,
+ * and answers a request where it reads what the call brought. Both are kept,
+ * so that user space can hold one against the other. A process that never
+ * makes a call costs one comparison per request. */
+#ifndef LAPWING_WORKER_H
+#define LAPWING_WORKER_H
+
+#include "state.h"
+
+#define CALLER (~0U)            /* in conn.callers: the process makes calls */
+#define SETTLED_NS 1000000000ULL /* a thread is known after so long */
+#define CLEAN_STARTS 20
+
+/* callers counts the processes that serve and were seen to make a call. A
+ * connection whose own number differs has to find out whether its is one. */
+__u32 callers;
+
+struct process {
+	__u32 calls;
+};
+
+/* processes: process → what is known of it. It is there once it served. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, __u32);
+	__type(value, struct process);
+} processes SEC(".maps");
+
+struct worker {
+	__u64 conn; /* the request it works for; 0 if none is known */
+	__u64 call; /* the call it read from since; 0 if that was the request */
+	__u64 since;
+	__u32 seq;
+	__u32 call_seq;
+	__u32 open;   /* requests it began to read and nobody has answered yet */
+	__u32 most;   /* the most that were open at once; 0 if it reads none */
+	__u32 starts; /* calls it began since it read from a request */
+	__u32 clean;  /* calls it began right where it had read the request */
+	__u32 fouls;  /* calls that such an order cannot explain */
+	__u32 sleeps;
+};
+
+/* workers: thread → what it works on. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, struct worker);
+} workers SEC(".maps");
+
+static __always_inline struct worker *worker_of(__u64 id)
+{
+	struct worker *w = bpf_map_lookup_elem(&workers, &id);
+
+	if (w)
+		return w;
+	struct worker fresh = { .since = bpf_ktime_get_ns() };
+	bpf_map_update_elem(&workers, &id, &fresh, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&workers, &id);
+}
+
+/* process_serves notes that the calling process serves requests. */
+__noinline int process_serves(void)
+{
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct process fresh = {};
+
+	if (!bpf_map_lookup_elem(&processes, &tgid))
+		bpf_map_update_elem(&processes, &tgid, &fresh, BPF_NOEXIST);
+	return 0;
+}
+
+/* process_opens tells whether the calling process is one that serves, and
+ * notes that it makes calls. */
+__noinline int process_opens(void)
+{
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct process *p = bpf_map_lookup_elem(&processes, &tgid);
+
+	if (!p)
+		return 0;
+	if (!p->calls && !__sync_lock_test_and_set(&p->calls, 1))
+		__sync_fetch_and_add(&callers, 1);
+	return 1;
+}
+
+/* is_callers tells whether the process that uses a connection makes calls. */
+static __always_inline bool is_callers(struct conn *c)
+{
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	__u32 now = callers;
+
+	if (c->callers == CALLER)
+		return true;
+	struct process *p = bpf_map_lookup_elem(&processes, &tgid);
+	c->callers = p && p->calls ? CALLER : now;
+	return c->callers == CALLER;
+}
+
+/* uncount takes a request off its reader's open ones. */
+__noinline int uncount(struct conn *c)
+{
+	if (!c || !c->counted)
+		return 0;
+	__u64 id = (__u64)c->rec.pid << 32 | c->rec.tid;
+	struct worker *w = bpf_map_lookup_elem(&workers, &id);
+
+	c->counted = 0;
+	if (w && w->open)
+		__sync_fetch_and_add(&w->open, -1);
+	return 0;
+}
+
+/* worker_reads: the calling thread read from the request on c. */
+__noinline int worker_reads(struct conn *c)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+
+	if (!c || !is_callers(c))
+		return 0;
+	struct worker *w = worker_of(id);
+	if (!w)
+		return 0;
+	w->call = 0;
+	w->call_seq = w->starts = 0;
+	w->sleeps = bpf_get_current_task_btf()->nvcsw;
+	w->conn = 0;
+	/* Requests that user space takes apart have no number here. */
+	if (c->mode != MODE_HTTP) {
+		w->most = 2;
+		return 0;
+	}
+	w->conn = c->rec.conn;
+	w->seq = c->rec.seq;
+	c->rec.marks |= MARK_CALLER;
+	if (c->counted || c->rec.tid != (__u32)id)
+		return 0;
+	c->counted = 1;
+	c->rec.cause = 0;
+	c->rec.cause_seq = 0;
+	__u32 open = __sync_fetch_and_add(&w->open, 1) + 1;
+	if (open > w->most)
+		w->most = open;
+	return 0;
+}
+
+/* worker_answers: the calling thread begins the response on c. */
+__noinline int worker_answers(struct conn *c)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+
+	if (!c || !is_callers(c))
+		return 0;
+	uncount(c);
+	struct worker *w = bpf_map_lookup_elem(&workers, &id);
+	c->rec.marks |= MARK_CALLER;
+	c->rec.cause = w ? w->call : 0;
+	c->rec.cause_seq = w ? w->call_seq : 0;
+	if (w && !w->most)
+		w->call = 0; /* a thread that only answers: what it does next is for another */
+	return 0;
+}
+
+/* worker_heard: the calling thread has to do with the call on c. */
+__noinline int worker_heard(struct conn *c)
+{
+	if (!c)
+		return 0;
+	struct worker *w = worker_of(bpf_get_current_pid_tgid());
+	if (!w)
+		return 0;
+	w->conn = c->rec.cause;
+	w->seq = c->rec.cause_seq;
+	w->call = c->rec.conn;
+	w->call_seq = c->rec.seq;
+	return 0;
+}
+
+/* direct tells whether a thread with many requests begins a call right where
+ * it read the one that needs it. */
+static __always_inline __u8 direct(struct worker *w)
+{
+	if (w->most < 2 || !w->conn || w->call)
+		return 0;
+	if (w->starts) {
+		w->fouls++;
+		return EVIDENCE_FOUL;
+	}
+	if (w->sleeps != (__u32)bpf_get_current_task_btf()->nvcsw)
+		return 0;
+	w->clean++;
+	return !w->fouls && w->clean > CLEAN_STARTS ? EVIDENCE_DIRECT : 0;
+}
+
+/* worker_calls: the calling thread begins a call on c. */
+__noinline int worker_calls(struct conn *c)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+
+	if (!c)
+		return 0;
+	struct record *r = &c->rec;
+	struct worker *w = bpf_map_lookup_elem(&workers, &id);
+	r->caller = r->cause = 0;
+	r->caller_seq = r->cause_seq = 0;
+	r->evidence = w && w->most ? 0 : EVIDENCE_NO_READER;
+	if (!w)
+		return 0;
+	r->cause = w->conn;
+	r->cause_seq = w->seq;
+	r->caller = w->call;
+	r->caller_seq = w->call_seq;
+	if (w->most == 1 && bpf_ktime_get_ns() - w->since > SETTLED_NS)
+		r->evidence |= EVIDENCE_ALONE;
+	r->evidence |= direct(w);
+	w->starts++;
+	return 0;
+}
+
+#endif
