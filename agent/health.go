@@ -37,6 +37,8 @@ func (a *Agent) keepUp(ctx context.Context) {
 func (a *Agent) Health() exporters.Health {
 	counts := a.assembler.Counts()
 	stats := a.stats()
+	joins := a.stitcher.Counts()
+	joins.Calls.Unjoined["ring_full"] = stats.LostCalls
 	h := exporters.Health{
 		Requests:   counts.Requests,
 		Incomplete: counts.Incomplete,
@@ -53,6 +55,10 @@ func (a *Agent) Health() exporters.Health {
 			"queued":      stats.MissedQueued,
 			"in_progress": stats.MissedProgress,
 		}),
+		Joined:        joins.Requests.Joined,
+		Unjoined:      joins.Requests.Unjoined,
+		CallsJoined:   joins.Calls.Joined,
+		CallsUnjoined: nonZero(joins.Calls.Unjoined),
 		Dropped: map[string]map[string]uint64{},
 	}
 	for _, e := range a.exporters {
@@ -101,9 +107,13 @@ func nonZero(counts map[string]uint64) map[string]uint64 {
 
 func (a *Agent) logHealth(message string) {
 	h := a.Health()
-	attrs := []any{"requests", h.Requests, "incomplete", h.Incomplete, "tunnels", h.Tunnels}
-	groups := map[string]map[string]uint64{"lost": h.Lost, "missed_start": h.MissedStart, "unknown": h.Unknown}
-	for _, name := range []string{"lost", "missed_start", "unknown"} {
+	attrs := []any{"requests", h.Requests, "incomplete", h.Incomplete, "tunnels", h.Tunnels,
+		"joined", h.Joined, "calls_joined", h.CallsJoined}
+	groups := map[string]map[string]uint64{
+		"lost": h.Lost, "missed_start": h.MissedStart, "unknown": h.Unknown,
+		"unjoined": h.Unjoined, "calls_unjoined": h.CallsUnjoined,
+	}
+	for _, name := range []string{"lost", "missed_start", "unknown", "unjoined", "calls_unjoined"} {
 		attrs = append(attrs, countGroup(name, groups[name]))
 	}
 	for name, causes := range h.Dropped {

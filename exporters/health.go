@@ -17,6 +17,15 @@ type Health struct {
 	Unknown map[string]uint64
 	// Tunnels counts the connections that became tunnels (WebSocket, CONNECT).
 	Tunnels uint64
+	// Joined counts the requests that a server on this host made of another
+	// one and that became its children in a trace; Unjoined those that did
+	// not, per reason.
+	Joined   uint64
+	Unjoined map[string]uint64
+	// CallsJoined counts the calls of servers, to wherever, that were joined
+	// to the request they were made for; CallsUnjoined the others, per reason.
+	CallsJoined   uint64
+	CallsUnjoined map[string]uint64
 	// Dropped counts, per exporter and cause, what a destination did not get.
 	Dropped map[string]map[string]uint64
 }

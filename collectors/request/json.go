@@ -22,7 +22,51 @@ func (r *Request) AppendJSON(b []byte, clock *Clock) []byte {
 	o.str("boundary", r.Boundary.String())
 	o.flags(r.Flags)
 	o.text("error", r.Error)
+	o.calls(r.Calls, clock)
 	return append(o.b, '}')
+}
+
+// calls writes the calls as objects of their own.
+func (o *object) calls(calls []*Call, clock *Clock) {
+	if len(calls) == 0 {
+		return
+	}
+	o.key("calls")
+	for i, c := range calls {
+		sub := object{b: append(o.b, "[,"[min(i, 1)], '{')}
+		sub.call(c, clock)
+		o.b = append(sub.b, '}')
+	}
+	o.b = append(o.b, ']')
+}
+
+func (o *object) call(c *Call, clock *Clock) {
+	o.hex("span_id", c.SpanID[:])
+	o.time("start", c.Start, clock)
+	o.dur("duration_ns", c.Duration())
+	if c.Connected > c.Start {
+		o.dur("connect_ns", time.Duration(c.Connected-c.Start))
+	}
+	o.endpoint("peer", c.Peer)
+	o.text("protocol", c.Protocol)
+	o.text("method", c.Method)
+	if len(c.Path) > 0 {
+		o.key("path")
+		o.b = appendString(o.b, c.Path)
+	}
+	if c.Status != 0 {
+		o.uint("status", uint64(c.Status))
+	}
+	o.uint("request_bytes", c.RequestBytes)
+	o.uint("response_bytes", c.ResponseBytes)
+	o.text("error", c.Error)
+}
+
+func (o *object) time(name string, at Stamp, clock *Clock) {
+	o.key(name)
+	o.b = append(o.b, '"')
+	o.b = clock.Time(at).UTC().AppendFormat(o.b, "2006-01-02T15:04:05.000000000Z07:00")
+	o.b = append(o.b, '"')
 }
 
 // object writes the members of one JSON object.
@@ -40,10 +84,7 @@ func (o *object) identity(r *Request, clock *Clock) {
 		o.hex("parent_span_id", r.ParentSpanID[:])
 	}
 	if r.Arrived.Seen() {
-		o.key("start")
-		o.b = append(o.b, '"')
-		o.b = clock.Time(r.Arrived).UTC().AppendFormat(o.b, "2006-01-02T15:04:05.000000000Z07:00")
-		o.b = append(o.b, '"')
+		o.time("start", r.Arrived, clock)
 	}
 	o.text("service", r.Service)
 	o.text("protocol", r.Protocol)

@@ -42,8 +42,8 @@ const (
 	late      // the call ended after its request was handed on
 	notSeen   // the request, or the call, was never handed out
 	filtered  // the request is left out by the filter
-	queueFull  // too many were held
-	tooMany    // a request made more calls than are kept of one
+	queueFull // too many were held
+	tooMany   // a request made more calls than are kept of one
 	notJoined // the call at the other end was not joined to a request
 	numStates
 )

@@ -122,6 +122,14 @@ var (
 		Description: "Connections that spoke no known protocol."}
 	AgentTunnels = &Family{Name: "lapwing.agent.connections.tunnels", Unit: "{connection}", Kind: KindCounter,
 		Description: "Connections that became tunnels."}
+	AgentJoined = &Family{Name: "lapwing.agent.requests.joined", Unit: "{request}", Kind: KindCounter,
+		Description: "Requests from one server on this host to another that became children of the call in a trace."}
+	AgentUnjoined = &Family{Name: "lapwing.agent.requests.unjoined", Unit: "{request}", Kind: KindCounter,
+		Description: "Requests from one server on this host to another that did not."}
+	AgentCallsJoined = &Family{Name: "lapwing.agent.calls.joined", Unit: "{call}", Kind: KindCounter,
+		Description: "Calls of servers that were joined to the request they were made for."}
+	AgentCallsUnjoined = &Family{Name: "lapwing.agent.calls.unjoined", Unit: "{call}", Kind: KindCounter,
+		Description: "Calls of servers that were not."}
 	AgentDropped = &Family{Name: "lapwing.agent.exporter.dropped", Unit: "{request}", Kind: KindCounter,
 		Description: "Requests that a destination did not get."}
 	AgentLabelSets = &Family{Name: "lapwing.agent.metrics.label_sets", Unit: "{set}", Kind: KindGauge,
@@ -139,6 +147,6 @@ func Families() []*Family {
 		DispatchLength, BacklogLength, BacklogLimit, BacklogDropped,
 		ProcessCPU, ProcessMemory, ProcessThreads, ProcessDescriptors,
 		AgentRequests, AgentIncomplete, AgentLost, AgentMissed, AgentUntimed, AgentUnsplit,
-		AgentUnknown, AgentTunnels, AgentDropped, AgentLabelSets, AgentOverflow,
+		AgentUnknown, AgentTunnels, AgentJoined, AgentUnjoined, AgentCallsJoined, AgentCallsUnjoined, AgentDropped, AgentLabelSets, AgentOverflow,
 	}
 }
