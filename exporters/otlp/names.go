@@ -16,6 +16,7 @@ const (
 	keyBlocked    = attribute.Key("lapwing.write_back.blocked")
 	keyProduce    = attribute.Key("lapwing.write_back.produce")
 	keyDrain      = attribute.Key("lapwing.drain")
+	keyConnect    = attribute.Key("lapwing.call.connect")
 
 	keyBoundary       = attribute.Key("lapwing.boundary")
 	keyFlags          = attribute.Key("lapwing.flags")

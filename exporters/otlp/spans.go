@@ -73,10 +73,18 @@ func (b *builder) add(i *item) {
 	scope.Spans = append(scope.Spans, &root.span)
 	bounds := i.req.Bounds()
 	parts := i.req.Parts()
+	var app *span
 	for p := range request.NumPhases {
 		if bounds.Known(p) {
-			scope.Spans = append(scope.Spans, &b.phase(root, p, bounds, parts, window).span)
+			s := b.phase(root, p, bounds, parts, window)
+			scope.Spans = append(scope.Spans, &s.span)
+			if p == request.App {
+				app = s
+			}
 		}
+	}
+	for _, c := range i.req.Calls {
+		scope.Spans = append(scope.Spans, &b.call(root, app, c, window).span)
 	}
 }
 

@@ -49,10 +49,28 @@ type Record struct {
 	Flags    []string `json:"flags"`
 	Error    string   `json:"error"`
 
+	Calls []Call `json:"calls"`
+
 	// Printed is when the test read the line.
 	Printed time.Time `json:"-"`
 	// Line is the line itself.
 	Line string `json:"-"`
+}
+
+// Call is what the server asked of another one for a request.
+type Call struct {
+	SpanID        string `json:"span_id"`
+	Start         string `json:"start"`
+	Duration      int64  `json:"duration_ns"`
+	Connect       *int64 `json:"connect_ns"`
+	Peer          string `json:"peer"`
+	Protocol      string `json:"protocol"`
+	Method        string `json:"method"`
+	Path          string `json:"path"`
+	Status        int    `json:"status"`
+	RequestBytes  uint64 `json:"request_bytes"`
+	ResponseBytes uint64 `json:"response_bytes"`
+	Error         string `json:"error"`
 }
 
 // ParseRecord decodes one line and checks what holds for every record.

@@ -1,0 +1,237 @@
+package stitch
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"lapwing/agent/e2e/harness"
+)
+
+// chain is a row of the test: servers that pass requests on to each other.
+type chain struct {
+	name  string
+	start func(t *testing.T) hops
+}
+
+// hops are the addresses at which a request is served, the first one first.
+type hops struct {
+	addresses []string
+	path      string // with a verb for the request's number
+}
+
+func chains() []chain {
+	return []chain{
+		{"nginx, gunicorn sync", func(t *testing.T) hops {
+			back := startGunicorn(t, harness.FreeAddress(t), "--workers", "4")
+			return numbered(startNginx(t, proxy("http://"+back, false)), back)
+		}},
+		{"nginx, gunicorn on a unix socket", func(t *testing.T) hops {
+			back := startGunicorn(t, "unix:"+filepath.Join(openDir(t), "g.sock"), "--workers", "4")
+			return numbered(startNginx(t, proxy("http://"+back, false)), back)
+		}},
+		{"nginx, gunicorn gthread, kept connections", func(t *testing.T) hops {
+			back := startGunicorn(t, harness.FreeAddress(t), "--workers", "2", "--threads", "8", "--keep-alive", "60")
+			return numbered(startNginx(t, proxy("http://"+back, true)), back)
+		}},
+		{"nginx, refserver, kept connections", func(t *testing.T) hops {
+			back := startRefServer(t, "--arch", "threaded", "--workers", "64", "--keepalive", "60s")
+			return numbered(startNginx(t, proxy("http://"+back, true)), back)
+		}},
+		{"nginx, Apache worker, gunicorn sync", func(t *testing.T) hops {
+			back := startGunicorn(t, harness.FreeAddress(t), "--workers", "4")
+			middle := startApache(t, "ProxyPass / http://"+back+"/")
+			return numbered(startNginx(t, proxy("http://"+middle, true)), middle, back)
+		}},
+		{"nginx, uWSGI by HTTP", func(t *testing.T) hops {
+			back := startUWSGI(t, harness.FreeAddress(t), "--http-socket", "--processes", "4")
+			return numbered(startNginx(t, proxy("http://"+back, false)), back)
+		}},
+		{"uWSGI router, uWSGI", startUWSGIRouter},
+		{"lighttpd, gunicorn sync", func(t *testing.T) hops {
+			back := startGunicorn(t, harness.FreeAddress(t), "--workers", "4")
+			return numbered(startLighttpd(t, back), back)
+		}},
+		{"refserver front, daemon", func(t *testing.T) hops {
+			back := startRefServer(t, "--arch", "daemon", "--protocol", "http", "--workers", "8")
+			front := startRefServer(t, "--arch", "front", "--workers", "1", "--upstream", "http://"+back)
+			return numbered(front, back)
+		}},
+		{"refserver front, gunicorn sync", func(t *testing.T) hops {
+			back := startGunicorn(t, harness.FreeAddress(t), "--workers", "4")
+			return numbered(startRefServer(t, "--arch", "front", "--workers", "1", "--upstream", "http://"+back), back)
+		}},
+	}
+}
+
+func numbered(addresses ...string) hops {
+	return hops{addresses: addresses, path: "/n/%d"}
+}
+
+// proxy is nginx's way to an upstream; kept keeps its connections.
+func proxy(to string, kept bool) string {
+	scheme, address, _ := strings.Cut(to, "://")
+	keep := ""
+	if kept {
+		keep = "keepalive 64;"
+	}
+	return fmt.Sprintf(`upstream back { server %s; %s }
+	server { listen LISTEN backlog=1024; location / { proxy_pass %s://back; proxy_http_version 1.1; proxy_set_header Connection "%s"; } }`,
+		address, keep, scheme, map[bool]string{true: "", false: "close"}[kept])
+}
+
+const nginxFrame = `
+daemon off; worker_processes 2; pid %[1]s/nginx.pid; error_log stderr warn;
+events { worker_connections 1024; }
+http {
+	access_log off; keepalive_requests 1000000;
+	client_body_temp_path %[1]s/body; proxy_temp_path %[1]s/proxy;
+	fastcgi_temp_path %[1]s/fastcgi; uwsgi_temp_path %[1]s/uwsgi; scgi_temp_path %[1]s/scgi;
+	%[2]s
+}`
+
+func startNginx(t *testing.T, blocks string) string {
+	t.Helper()
+	dir, address := openDir(t), harness.FreeAddress(t)
+	conf := filepath.Join(dir, "nginx.conf")
+	write(t, conf, fmt.Sprintf(nginxFrame, dir, strings.ReplaceAll(blocks, "LISTEN", address)))
+	p := harness.Start(t, exec.Command(harness.Installed(t, "nginx"), "-e", "stderr", "-p", dir, "-c", conf))
+	harness.AwaitListener(t, p, address)
+	return address
+}
+
+// application answers after two milliseconds, so that requests overlap.
+const application = `import time
+
+def app(environ, start_response):
+    time.sleep(0.002)
+    body = b"ok\n"
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "3")])
+    return [body]
+
+application = app
+`
+
+func startGunicorn(t *testing.T, bind string, args ...string) string {
+	t.Helper()
+	dir := openDir(t)
+	write(t, filepath.Join(dir, "application.py"), application)
+	p := harness.Start(t, exec.Command(harness.Installed(t, "gunicorn"), append([]string{
+		"--chdir", dir, "--bind", bind, "--worker-tmp-dir", dir, "--graceful-timeout", "5", "--umask", "0",
+		"--log-level", "error", "application:app"}, args...)...))
+	await(t, p, bind)
+	return bind
+}
+
+func startRefServer(t *testing.T, args ...string) string {
+	t.Helper()
+	address := harness.FreeAddress(t)
+	p := harness.Start(t, exec.Command(harness.RefServer(t), append([]string{"--listen", address}, args...)...))
+	await(t, p, address)
+	return address
+}
+
+func startUWSGI(t *testing.T, address string, args ...string) string {
+	t.Helper()
+	dir := openDir(t)
+	write(t, filepath.Join(dir, "application.py"), application)
+	for i, arg := range args {
+		if strings.HasSuffix(arg, "socket") {
+			args = append(append(append([]string{}, args[:i+1]...), address), args[i+1:]...)
+			break
+		}
+	}
+	p := harness.Start(t, exec.Command(harness.Installed(t, "uwsgi"), append([]string{
+		"--plugin", "python3,http", "--master", "--die-on-term", "--disable-logging", "--chdir", dir,
+		"--wsgi-file", "application.py", "--listen", "100"}, args...)...))
+	await(t, p, address)
+	return address
+}
+
+func startUWSGIRouter(t *testing.T) hops {
+	front, back := harness.FreeAddress(t), harness.FreeAddress(t)
+	startUWSGI(t, back, "--socket", "--http", front, "--http-to", back, "--processes", "4")
+	return numbered(front, back)
+}
+
+const apacheFrame = `
+ServerName localhost
+ServerRoot %[1]s
+PidFile %[1]s/apache.pid
+Listen %[2]s
+ErrorLog %[1]s/error.log
+LogLevel warn
+LoadModule mpm_worker_module /usr/lib/apache2/modules/mod_mpm_worker.so
+LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so
+LoadModule proxy_module /usr/lib/apache2/modules/mod_proxy.so
+LoadModule proxy_http_module /usr/lib/apache2/modules/mod_proxy_http.so
+LoadModule proxy_fcgi_module /usr/lib/apache2/modules/mod_proxy_fcgi.so
+LoadModule wsgi_module /usr/lib/apache2/modules/mod_wsgi.so
+ServerLimit 2
+StartServers 2
+ThreadsPerChild 32
+MaxRequestWorkers 64
+KeepAlive On
+MaxKeepAliveRequests 0
+%[3]s
+`
+
+func startApache(t *testing.T, directives string) string {
+	t.Helper()
+	dir, address := openDir(t), harness.FreeAddress(t)
+	conf := filepath.Join(dir, "apache.conf")
+	write(t, conf, fmt.Sprintf(apacheFrame, dir, address, strings.ReplaceAll(directives, "DIR", dir)))
+	p := harness.Start(t, exec.Command(harness.Installed(t, "apache2"), "-DFOREGROUND", "-f", conf))
+	await(t, p, address)
+	return address
+}
+
+func startLighttpd(t *testing.T, back string) string {
+	t.Helper()
+	dir, address := openDir(t), harness.FreeAddress(t)
+	conf := filepath.Join(dir, "lighttpd.conf")
+	host, port, _ := strings.Cut(address, ":")
+	_, backPort, _ := strings.Cut(back, ":")
+	write(t, conf, fmt.Sprintf(`server.modules = ("mod_proxy")
+server.document-root = "%s"
+server.bind = "%s"
+server.port = %s
+proxy.server = ("" => (("host" => "127.0.0.1", "port" => %s)))
+`, dir, host, port, backPort))
+	p := harness.Start(t, exec.Command(harness.Installed(t, "lighttpd"), "-D", "-f", conf))
+	await(t, p, address)
+	return address
+}
+
+func await(t *testing.T, p *harness.Process, address string) {
+	t.Helper()
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		harness.Eventually(t, wait, path, func() bool { _, err := os.Stat(path); return err == nil })
+		return
+	}
+	harness.AwaitListener(t, p, address)
+}
+
+// openDir is a directory that servers under other users can enter.
+func openDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "lapwing-stitch")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func write(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,165 @@
+package stitch
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"lapwing/agent/e2e/harness"
+	"lapwing/probes/socket"
+)
+
+const wait = 20 * time.Second
+
+func TestMain(m *testing.M) {
+	status := m.Run()
+	if err := harness.Cleanup(); err != nil {
+		fmt.Fprintln(os.Stderr, "clean up:", err)
+		status = 1
+	}
+	os.Exit(status)
+}
+
+func setting(t *testing.T, name string, or int) int {
+	t.Helper()
+	value := os.Getenv(name)
+	if value == "" {
+		return or
+	}
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 1 {
+		t.Fatalf("%s: %q is not a number", name, value)
+	}
+	return n
+}
+
+// outcome is what became of the requests of one chain at one hop.
+type outcome struct {
+	right, wrong, unjoined, unseen int
+}
+
+func TestChains(t *testing.T) {
+	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+		for _, c := range chains() {
+			t.Run(c.name, func(t *testing.T) { c.test(t, plan) })
+		}
+	})
+}
+
+func (c chain) test(t *testing.T, plan socket.Plan) {
+	n := setting(t, "LAPWING_STITCH_REQUESTS", 1000)
+	h := c.start(t)
+	trace := harness.StartTrace(t, plan)
+	ask(t, h, n)
+	last := h.addresses[len(h.addresses)-1]
+	trace.AwaitRecords(last, n, wait)
+	trace.AwaitRecords(h.addresses[0], n, wait)
+	records := trace.Finish()
+	for i := 1; i < len(h.addresses); i++ {
+		got := judge(records, h, i, n)
+		t.Logf("%s %s hop %d: %+v", plan, c.name, i, got)
+		if got.wrong > 0 || got.unseen > 0 {
+			t.Errorf("hop %d: %+v", i, got)
+		}
+	}
+	for _, line := range strings.Split(trace.Stderr(), "\n") {
+		t.Log(line)
+	}
+}
+
+// judge compares the parent of each request at one hop with the request of the
+// same number at the hop before.
+func judge(records []harness.Record, h hops, i, n int) (o outcome) {
+	owner := make(map[string]int)  // span of a call → number of the request that made it
+	child := make(map[int]string)  // number → parent at this hop
+	parent := make(map[int]string) // number → trace at the hop before
+	trace := make(map[int]string)
+	for _, r := range records {
+		number := numberOf(r.Path)
+		switch r.Local {
+		case h.addresses[i-1]:
+			parent[number] = r.TraceID
+			for _, c := range r.Calls {
+				owner[c.SpanID] = number
+			}
+		case h.addresses[i]:
+			child[number], trace[number] = r.ParentSpanID, r.TraceID
+		}
+	}
+	for number := range n {
+		span, seen := child[number]
+		made, known := owner[span]
+		switch {
+		case !seen || parent[number] == "":
+			o.unseen++
+		case span == "":
+			o.unjoined++
+		case known && made == number && trace[number] == parent[number]:
+			o.right++
+		default:
+			o.wrong++
+		}
+	}
+	return o
+}
+
+// numberOf is the last part of a path.
+func numberOf(path string) int {
+	n, err := strconv.Atoi(path[strings.LastIndexByte(path, '/')+1:])
+	if err != nil {
+		return -1
+	}
+	return n
+}
+
+// ask sends n requests from several clients.
+func ask(t *testing.T, h hops, n int) {
+	t.Helper()
+	clients := setting(t, "LAPWING_STITCH_CONNECTIONS", 50)
+	client := &http.Client{
+		Transport: &http.Transport{DialContext: (&net.Dialer{}).DialContext, MaxIdleConnsPerHost: clients},
+		Timeout:   harness.Slow(wait),
+	}
+	defer client.CloseIdleConnections()
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for range clients {
+		all.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				if err := fetch(t.Context(), client, "http://"+h.addresses[0]+fmt.Sprintf(h.path, i)); err != nil {
+					t.Errorf("request %d: %v", i, err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+func fetch(ctx context.Context, client *http.Client, url string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		return err
+	}
+	if resp.StatusCode >= 500 {
+		return fmt.Errorf("status %d", resp.StatusCode)
+	}
+	return nil
+}
