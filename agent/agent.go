@@ -89,11 +89,12 @@ func (a *Agent) Add(name string, e exporters.Exporter) {
 }
 
 // export is the one place where a request fans out. Figures never wait for
-// its place in a trace.
+// its place in a trace; they come second so that they know whether a trace was
+// taken, where there is nothing to wait for.
 func (a *Agent) export(r *request.Request) {
 	r.Route = a.routes.Match(r.Service, r.Path)
-	a.exportTo(r, false)
 	a.stitcher.Request(r)
+	a.exportTo(r, false)
 }
 
 func (a *Agent) exportTraced(r *request.Request) { a.exportTo(r, true) }

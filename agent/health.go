@@ -59,7 +59,7 @@ func (a *Agent) Health() exporters.Health {
 		Unjoined:      joins.Requests.Unjoined,
 		CallsJoined:   joins.Calls.Joined,
 		CallsUnjoined: nonZero(joins.Calls.Unjoined),
-		Dropped: map[string]map[string]uint64{},
+		Dropped:       map[string]map[string]uint64{},
 	}
 	for _, e := range a.exporters {
 		if d, ok := e.Exporter.(interface{ Dropped() map[string]uint64 }); ok {

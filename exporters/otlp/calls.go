@@ -8,12 +8,13 @@ import (
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 
 	"lapwing/collectors/request"
+	"lapwing/exporters/metrics"
 )
 
 // call is the CLIENT span of a call. It lies below the app phase, unless the
 // server began it before or after that.
 func (b *builder) call(root, app *span, c *request.Call, w window) *span {
-	s := b.spans.next()
+	s := b.spans.Next()
 	s.id = c.SpanID
 	p := &s.span
 	parent := root
@@ -42,7 +43,7 @@ func callName(c *request.Call) string {
 	switch {
 	case c.Protocol == "":
 		return "call"
-	case knownMethods[c.Method]:
+	case metrics.KnownMethod(c.Method):
 		return c.Method
 	}
 	return "HTTP"

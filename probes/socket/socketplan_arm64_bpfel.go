@@ -51,7 +51,10 @@ type socketPlanConn struct {
 	Gone         uint8
 	Parked       uint8
 	AwaitAck     uint8
-	Pad2         [7]uint8
+	Counted      uint8
+	SpeaksHttp   uint8
+	Pad2         uint8
+	Callers      uint32
 	InTotal      uint64
 	ReadTotal    uint64
 	MarksIn      [6]struct {
@@ -61,6 +64,15 @@ type socketPlanConn struct {
 		Pad uint32
 	}
 	Rec socketPlanRecord
+}
+
+type socketPlanEnds struct {
+	_          structs.HostLayout
+	Client     [16]uint8
+	Server     [16]uint8
+	ClientPort uint16
+	ServerPort uint16
+	Netns      uint32
 }
 
 type socketPlanEntry struct {
@@ -90,6 +102,15 @@ type socketPlanEvent struct {
 	Data        [0]uint8
 }
 
+type socketPlanEvidence uint32
+
+const (
+	socketPlanEvidenceEVIDENCE_ALONE     socketPlanEvidence = 1
+	socketPlanEvidenceEVIDENCE_DIRECT    socketPlanEvidence = 2
+	socketPlanEvidenceEVIDENCE_FOUL      socketPlanEvidence = 4
+	socketPlanEvidenceEVIDENCE_NO_READER socketPlanEvidence = 8
+)
+
 type socketPlanKind uint32
 
 const (
@@ -100,6 +121,7 @@ const (
 	socketPlanKindKIND_READ      socketPlanKind = 5
 	socketPlanKindKIND_WRITE     socketPlanKind = 6
 	socketPlanKindKIND_CLOSE     socketPlanKind = 7
+	socketPlanKindKIND_CALL      socketPlanKind = 8
 )
 
 type socketPlanMark uint32
@@ -110,6 +132,7 @@ const (
 	socketPlanMarkMARK_CONTINUED  socketPlanMark = 4
 	socketPlanMarkMARK_RESPONDING socketPlanMark = 8
 	socketPlanMarkMARK_UPGRADED   socketPlanMark = 16
+	socketPlanMarkMARK_CALLER     socketPlanMark = 32
 )
 
 type socketPlanMessage struct {
@@ -117,6 +140,11 @@ type socketPlanMessage struct {
 	Seal uint64
 	Size uint32
 	Pad  uint32
+}
+
+type socketPlanProcess struct {
+	_     structs.HostLayout
+	Calls uint32
 }
 
 type socketPlanProgress struct {
@@ -159,6 +187,10 @@ type socketPlanRecord struct {
 	ResponseBytes uint64
 	Sk            uint64
 	PeerSk        uint64
+	Caller        uint64
+	Cause         uint64
+	CallerSeq     uint32
+	CauseSeq      uint32
 	Pid           uint32
 	Tid           uint32
 	WriterTid     uint32
@@ -174,7 +206,7 @@ type socketPlanRecord struct {
 	ReqLen        uint16
 	RespLen       uint16
 	TailLen       uint8
-	Pad           uint8
+	Evidence      uint8
 	Tail          [8]uint8
 	Bytes         [0]uint8
 }
@@ -198,8 +230,25 @@ const (
 	socketPlanStatSTAT_MISSED_QUEUED   socketPlanStat = 7
 	socketPlanStatSTAT_MISSED_PROGRESS socketPlanStat = 8
 	socketPlanStatSTAT_CAREFUL         socketPlanStat = 9
-	socketPlanStatSTAT_MAX             socketPlanStat = 10
+	socketPlanStatSTAT_CALLS           socketPlanStat = 10
+	socketPlanStatSTAT_LOST_CALLS      socketPlanStat = 11
+	socketPlanStatSTAT_MAX             socketPlanStat = 12
 )
+
+type socketPlanWorker struct {
+	_       structs.HostLayout
+	Conn    uint64
+	Call    uint64
+	Since   uint64
+	Seq     uint32
+	CallSeq uint32
+	Open    uint32
+	Most    uint32
+	Starts  uint32
+	Clean   uint32
+	Fouls   uint32
+	Sleeps  uint32
+}
 
 // Names of all BPF objects in the ELF.
 //
@@ -207,17 +256,20 @@ const (
 const (
 	socketPlanMapAccepts         = "accepts"
 	socketPlanMapBlank           = "blank"
+	socketPlanMapClients         = "clients"
 	socketPlanMapEntries         = "entries"
 	socketPlanMapListening       = "listening"
 	socketPlanMapLogProgress     = "log_progress"
 	socketPlanMapMessages        = "messages"
 	socketPlanMapNumbers         = "numbers"
 	socketPlanMapParked          = "parked"
+	socketPlanMapProcesses       = "processes"
 	socketPlanMapScratch         = "scratch"
 	socketPlanMapStats           = "stats"
 	socketPlanMapTcpConns        = "tcp_conns"
 	socketPlanMapUnixConns       = "unix_conns"
 	socketPlanMapWakeups         = "wakeups"
+	socketPlanMapWorkers         = "workers"
 	socketPlanProgAccept4Exit    = "accept4_exit"
 	socketPlanProgAcceptExit     = "accept_exit"
 	socketPlanProgCallEnter      = "call_enter"
@@ -235,11 +287,13 @@ const (
 	socketPlanProgTcpSegment     = "tcp_segment"
 	socketPlanProgTcpState       = "tcp_state"
 	socketPlanProgUnixExisting   = "unix_existing"
+	socketPlanVarCallers         = "callers"
 	socketPlanVarHeadBytes       = "head_bytes"
 	socketPlanVarIdleNs          = "idle_ns"
 	socketPlanVarLogSecret       = "log_secret"
 	socketPlanVarLogSegments     = "log_segments"
 	socketPlanVarLogShift        = "log_shift"
+	socketPlanVarMentionEvidence = "mention_evidence"
 	socketPlanVarMentionKind     = "mention_kind"
 	socketPlanVarMentionMark     = "mention_mark"
 	socketPlanVarMentionMessage  = "mention_message"
@@ -319,28 +373,33 @@ type socketPlanProgramSpecs struct {
 type socketPlanMapSpecs struct {
 	Accepts     *ebpf.MapSpec `ebpf:"accepts"`
 	Blank       *ebpf.MapSpec `ebpf:"blank"`
+	Clients     *ebpf.MapSpec `ebpf:"clients"`
 	Entries     *ebpf.MapSpec `ebpf:"entries"`
 	Listening   *ebpf.MapSpec `ebpf:"listening"`
 	LogProgress *ebpf.MapSpec `ebpf:"log_progress"`
 	Messages    *ebpf.MapSpec `ebpf:"messages"`
 	Numbers     *ebpf.MapSpec `ebpf:"numbers"`
 	Parked      *ebpf.MapSpec `ebpf:"parked"`
+	Processes   *ebpf.MapSpec `ebpf:"processes"`
 	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
 	Stats       *ebpf.MapSpec `ebpf:"stats"`
 	TcpConns    *ebpf.MapSpec `ebpf:"tcp_conns"`
 	UnixConns   *ebpf.MapSpec `ebpf:"unix_conns"`
 	Wakeups     *ebpf.MapSpec `ebpf:"wakeups"`
+	Workers     *ebpf.MapSpec `ebpf:"workers"`
 }
 
 // socketPlanVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type socketPlanVariableSpecs struct {
+	Callers         *ebpf.VariableSpec `ebpf:"callers"`
 	HeadBytes       *ebpf.VariableSpec `ebpf:"head_bytes"`
 	IdleNs          *ebpf.VariableSpec `ebpf:"idle_ns"`
 	LogSecret       *ebpf.VariableSpec `ebpf:"log_secret"`
 	LogSegments     *ebpf.VariableSpec `ebpf:"log_segments"`
 	LogShift        *ebpf.VariableSpec `ebpf:"log_shift"`
+	MentionEvidence *ebpf.VariableSpec `ebpf:"mention_evidence"`
 	MentionKind     *ebpf.VariableSpec `ebpf:"mention_kind"`
 	MentionMark     *ebpf.VariableSpec `ebpf:"mention_mark"`
 	MentionMessage  *ebpf.VariableSpec `ebpf:"mention_message"`
@@ -375,34 +434,40 @@ func (o *socketPlanObjects) Close() error {
 type socketPlanMaps struct {
 	Accepts     *ebpf.Map `ebpf:"accepts"`
 	Blank       *ebpf.Map `ebpf:"blank"`
+	Clients     *ebpf.Map `ebpf:"clients"`
 	Entries     *ebpf.Map `ebpf:"entries"`
 	Listening   *ebpf.Map `ebpf:"listening"`
 	LogProgress *ebpf.Map `ebpf:"log_progress"`
 	Messages    *ebpf.Map `ebpf:"messages"`
 	Numbers     *ebpf.Map `ebpf:"numbers"`
 	Parked      *ebpf.Map `ebpf:"parked"`
+	Processes   *ebpf.Map `ebpf:"processes"`
 	Scratch     *ebpf.Map `ebpf:"scratch"`
 	Stats       *ebpf.Map `ebpf:"stats"`
 	TcpConns    *ebpf.Map `ebpf:"tcp_conns"`
 	UnixConns   *ebpf.Map `ebpf:"unix_conns"`
 	Wakeups     *ebpf.Map `ebpf:"wakeups"`
+	Workers     *ebpf.Map `ebpf:"workers"`
 }
 
 func (m *socketPlanMaps) Close() error {
 	return _SocketPlanClose(
 		m.Accepts,
 		m.Blank,
+		m.Clients,
 		m.Entries,
 		m.Listening,
 		m.LogProgress,
 		m.Messages,
 		m.Numbers,
 		m.Parked,
+		m.Processes,
 		m.Scratch,
 		m.Stats,
 		m.TcpConns,
 		m.UnixConns,
 		m.Wakeups,
+		m.Workers,
 	)
 }
 
@@ -410,11 +475,13 @@ func (m *socketPlanMaps) Close() error {
 //
 // It can be passed to loadSocketPlanObjects or ebpf.CollectionSpec.LoadAndAssign.
 type socketPlanVariables struct {
+	Callers         *ebpf.Variable `ebpf:"callers"`
 	HeadBytes       *ebpf.Variable `ebpf:"head_bytes"`
 	IdleNs          *ebpf.Variable `ebpf:"idle_ns"`
 	LogSecret       *ebpf.Variable `ebpf:"log_secret"`
 	LogSegments     *ebpf.Variable `ebpf:"log_segments"`
 	LogShift        *ebpf.Variable `ebpf:"log_shift"`
+	MentionEvidence *ebpf.Variable `ebpf:"mention_evidence"`
 	MentionKind     *ebpf.Variable `ebpf:"mention_kind"`
 	MentionMark     *ebpf.Variable `ebpf:"mention_mark"`
 	MentionMessage  *ebpf.Variable `ebpf:"mention_message"`

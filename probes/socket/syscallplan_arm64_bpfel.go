@@ -17,16 +17,19 @@ import (
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	syscallPlanMapBlank           = "blank"
+	syscallPlanMapClients         = "clients"
 	syscallPlanMapListening       = "listening"
 	syscallPlanMapLogProgress     = "log_progress"
 	syscallPlanMapMessages        = "messages"
 	syscallPlanMapNumbers         = "numbers"
 	syscallPlanMapParked          = "parked"
+	syscallPlanMapProcesses       = "processes"
 	syscallPlanMapScratch         = "scratch"
 	syscallPlanMapStats           = "stats"
 	syscallPlanMapTcpConns        = "tcp_conns"
 	syscallPlanMapUnixConns       = "unix_conns"
 	syscallPlanMapWakeups         = "wakeups"
+	syscallPlanMapWorkers         = "workers"
 	syscallPlanProgAccept4Exit    = "accept4_exit"
 	syscallPlanProgAcceptExit     = "accept_exit"
 	syscallPlanProgCloseEnter     = "close_enter"
@@ -42,11 +45,13 @@ const (
 	syscallPlanProgUnixExisting   = "unix_existing"
 	syscallPlanProgWriteEnter     = "write_enter"
 	syscallPlanProgWriteExit      = "write_exit"
+	syscallPlanVarCallers         = "callers"
 	syscallPlanVarHeadBytes       = "head_bytes"
 	syscallPlanVarIdleNs          = "idle_ns"
 	syscallPlanVarLogSecret       = "log_secret"
 	syscallPlanVarLogSegments     = "log_segments"
 	syscallPlanVarLogShift        = "log_shift"
+	syscallPlanVarMentionEvidence = "mention_evidence"
 	syscallPlanVarMentionKind     = "mention_kind"
 	syscallPlanVarMentionMark     = "mention_mark"
 	syscallPlanVarMentionMessage  = "mention_message"
@@ -122,27 +127,32 @@ type syscallPlanProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type syscallPlanMapSpecs struct {
 	Blank       *ebpf.MapSpec `ebpf:"blank"`
+	Clients     *ebpf.MapSpec `ebpf:"clients"`
 	Listening   *ebpf.MapSpec `ebpf:"listening"`
 	LogProgress *ebpf.MapSpec `ebpf:"log_progress"`
 	Messages    *ebpf.MapSpec `ebpf:"messages"`
 	Numbers     *ebpf.MapSpec `ebpf:"numbers"`
 	Parked      *ebpf.MapSpec `ebpf:"parked"`
+	Processes   *ebpf.MapSpec `ebpf:"processes"`
 	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
 	Stats       *ebpf.MapSpec `ebpf:"stats"`
 	TcpConns    *ebpf.MapSpec `ebpf:"tcp_conns"`
 	UnixConns   *ebpf.MapSpec `ebpf:"unix_conns"`
 	Wakeups     *ebpf.MapSpec `ebpf:"wakeups"`
+	Workers     *ebpf.MapSpec `ebpf:"workers"`
 }
 
 // syscallPlanVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type syscallPlanVariableSpecs struct {
+	Callers         *ebpf.VariableSpec `ebpf:"callers"`
 	HeadBytes       *ebpf.VariableSpec `ebpf:"head_bytes"`
 	IdleNs          *ebpf.VariableSpec `ebpf:"idle_ns"`
 	LogSecret       *ebpf.VariableSpec `ebpf:"log_secret"`
 	LogSegments     *ebpf.VariableSpec `ebpf:"log_segments"`
 	LogShift        *ebpf.VariableSpec `ebpf:"log_shift"`
+	MentionEvidence *ebpf.VariableSpec `ebpf:"mention_evidence"`
 	MentionKind     *ebpf.VariableSpec `ebpf:"mention_kind"`
 	MentionMark     *ebpf.VariableSpec `ebpf:"mention_mark"`
 	MentionMessage  *ebpf.VariableSpec `ebpf:"mention_message"`
@@ -175,31 +185,37 @@ func (o *syscallPlanObjects) Close() error {
 // It can be passed to loadSyscallPlanObjects or ebpf.CollectionSpec.LoadAndAssign.
 type syscallPlanMaps struct {
 	Blank       *ebpf.Map `ebpf:"blank"`
+	Clients     *ebpf.Map `ebpf:"clients"`
 	Listening   *ebpf.Map `ebpf:"listening"`
 	LogProgress *ebpf.Map `ebpf:"log_progress"`
 	Messages    *ebpf.Map `ebpf:"messages"`
 	Numbers     *ebpf.Map `ebpf:"numbers"`
 	Parked      *ebpf.Map `ebpf:"parked"`
+	Processes   *ebpf.Map `ebpf:"processes"`
 	Scratch     *ebpf.Map `ebpf:"scratch"`
 	Stats       *ebpf.Map `ebpf:"stats"`
 	TcpConns    *ebpf.Map `ebpf:"tcp_conns"`
 	UnixConns   *ebpf.Map `ebpf:"unix_conns"`
 	Wakeups     *ebpf.Map `ebpf:"wakeups"`
+	Workers     *ebpf.Map `ebpf:"workers"`
 }
 
 func (m *syscallPlanMaps) Close() error {
 	return _SyscallPlanClose(
 		m.Blank,
+		m.Clients,
 		m.Listening,
 		m.LogProgress,
 		m.Messages,
 		m.Numbers,
 		m.Parked,
+		m.Processes,
 		m.Scratch,
 		m.Stats,
 		m.TcpConns,
 		m.UnixConns,
 		m.Wakeups,
+		m.Workers,
 	)
 }
 
@@ -207,11 +223,13 @@ func (m *syscallPlanMaps) Close() error {
 //
 // It can be passed to loadSyscallPlanObjects or ebpf.CollectionSpec.LoadAndAssign.
 type syscallPlanVariables struct {
+	Callers         *ebpf.Variable `ebpf:"callers"`
 	HeadBytes       *ebpf.Variable `ebpf:"head_bytes"`
 	IdleNs          *ebpf.Variable `ebpf:"idle_ns"`
 	LogSecret       *ebpf.Variable `ebpf:"log_secret"`
 	LogSegments     *ebpf.Variable `ebpf:"log_segments"`
 	LogShift        *ebpf.Variable `ebpf:"log_shift"`
+	MentionEvidence *ebpf.Variable `ebpf:"mention_evidence"`
 	MentionKind     *ebpf.Variable `ebpf:"mention_kind"`
 	MentionMark     *ebpf.Variable `ebpf:"mention_mark"`
 	MentionMessage  *ebpf.Variable `ebpf:"mention_message"`

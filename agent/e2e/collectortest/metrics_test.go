@@ -24,12 +24,14 @@ func allFamilies(r ...*request.Request) *metrics.Aggregator {
 	a.AddSource(metrics.Health(func() exporters.Health {
 		return exporters.Health{
 			Requests: 12, Lost: map[string]uint64{"ring_full": 3}, MissedStart: map[string]uint64{"queued": 1},
+			Unjoined: map[string]uint64{"ambiguous": 1}, CallsUnjoined: map[string]uint64{"no_request": 1},
 			Unknown: map[string]uint64{"tls": 1}, Dropped: map[string]map[string]uint64{"otlp": {"queue_full": 1}},
 		}
 	}))
 	fromHealth := map[*metrics.Family]bool{
 		metrics.AgentRequests: true, metrics.AgentIncomplete: true, metrics.AgentLost: true, metrics.AgentMissed: true,
 		metrics.AgentUnknown: true, metrics.AgentTunnels: true, metrics.AgentDropped: true, metrics.AgentLabelSets: true,
+		metrics.AgentJoined: true, metrics.AgentUnjoined: true, metrics.AgentCallsJoined: true, metrics.AgentCallsUnjoined: true,
 		metrics.AgentOverflow: true, metrics.AgentUntimed: true, metrics.AgentUnsplit: true,
 	}
 	a.AddSource(metrics.SourceFunc(func(s *metrics.Snapshot) {
