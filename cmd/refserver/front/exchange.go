@@ -162,7 +162,7 @@ func (x *exchange) finish() {
 		sock.Close(x.fd)
 		x.fd = -1
 	}
-	x.client.Rec.AppLeave = clock.Now()
+	x.client.Rec.UpstreamWrite, x.client.Rec.AppLeave = x.out.Entered, clock.Now()
 	x.client.Done()
 }
 

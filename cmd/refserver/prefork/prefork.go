@@ -8,6 +8,7 @@ import (
 	"lapwing/cmd/refserver/config"
 	"lapwing/cmd/refserver/httpio"
 	"lapwing/cmd/refserver/master"
+	"lapwing/cmd/refserver/process"
 	"lapwing/cmd/refserver/sock"
 )
 
@@ -31,6 +32,7 @@ func RunCodec(cfg config.Config, newCodec func() httpio.Codec) error {
 // work is a worker process. Its first thread, the one whose id is the process
 // id, serves as well.
 func work(cfg config.Config, m *master.Worker, newCodec func() httpio.Codec) error {
+	process.MakeRoom(cfg.Threads)
 	application := app.New(cfg.Arch, m.Board)
 	workers := make([]*blocking.Worker, cfg.Threads)
 	for i := range workers {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -25,8 +26,18 @@ type Server struct {
 	Truth    *truth.Writer
 }
 
+// MakeRoom lets that many threads of the process run at the same time, beside
+// Go's own. A thread that is back from a system call has to wait until one of
+// so many places is free, for up to 10 ms, although the kernel would let it
+// run: no thread shall wait for another one's place.
+func MakeRoom(threads int) {
+	const own = 4
+	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), threads+own))
+}
+
 // Start opens what a server with that many workers needs.
 func Start(cfg config.Config, workers int) (*Server, error) {
+	MakeRoom(workers)
 	if err := truth.Create(cfg.Truth); err != nil {
 		return nil, err
 	}

@@ -36,6 +36,8 @@ type Record struct {
 	AppLeave   int64 // the application returned
 	WriteEnter int64 // the first write of the response was entered
 	WriteLeave int64 // the last write of the response returned
+
+	UpstreamWrite int64 // a front end's first write to its upstream server was entered
 }
 
 // SetID keeps the id that the client chose for the request.
@@ -68,6 +70,8 @@ type Line struct {
 	AppLeaveNS    int64  `json:"app_leave_ns,omitempty"`
 	WriteEnterNS  int64  `json:"write_enter_ns,omitempty"`
 	WriteLeaveNS  int64  `json:"write_leave_ns,omitempty"`
+
+	UpstreamWriteNS int64 `json:"upstream_write_ns,omitempty"`
 }
 
 func (r *Record) line(arch string, pid int) Line {
@@ -77,6 +81,7 @@ func (r *Record) line(arch string, pid int) Line {
 		RequestBytes: r.RequestBytes, ResponseBytes: r.ResponseBytes,
 		AcceptNS: r.Accept, HandoverNS: r.Handover, ReadFirstNS: r.ReadFirst, ReadNS: r.Read,
 		AppEnterNS: r.AppEnter, AppLeaveNS: r.AppLeave, WriteEnterNS: r.WriteEnter, WriteLeaveNS: r.WriteLeave,
+		UpstreamWriteNS: r.UpstreamWrite,
 	}
 	if r.Peer.IsValid() {
 		l.Peer = r.Peer.String()

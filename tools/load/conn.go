@@ -1,0 +1,138 @@
+package load
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"lapwing/cmd/refserver/clock"
+)
+
+// Sent is one request as its client saw it. Stamps are CLOCK_MONOTONIC
+// nanoseconds.
+type Sent struct {
+	ID     string // 32 hex digits
+	Before int64  // right before the write of the request's first bytes
+	After  int64  // that write has returned
+	Done   int64  // the whole response was read, 0 when it was not
+	Status int    // of the response
+}
+
+// Request is what is asked for.
+type Request struct {
+	Method string // GET when empty
+	Target string
+	Body   int  // length of the body in bytes
+	Close  bool // ask the server to close the connection afterwards
+}
+
+// Conn is a client's connection. Its methods are the vocabulary of a Script.
+type Conn struct {
+	conn net.Conn
+	in   *bufio.Reader
+	ids  *ids
+	sent []Sent
+	got  int // responses
+}
+
+// Send sends requests without a body by one write.
+func (c *Conn) Send(requests ...Request) error {
+	first := len(c.sent)
+	var out []byte
+	for _, r := range requests {
+		out = c.head(out, r)
+	}
+	return c.write(out, c.sent[first:])
+}
+
+// SendSlowly sends a request's head with the first piece of its body, and the
+// other pieces one by one, with a pause before each.
+func (c *Conn) SendSlowly(r Request, pieces int, pause time.Duration) error {
+	out := c.head(nil, r)
+	body := make([]byte, r.Body)
+	for i := range pieces {
+		begin, end := i*r.Body/pieces, (i+1)*r.Body/pieces
+		out = append(out, body[begin:end]...)
+		var stamped []Sent
+		if i == 0 {
+			stamped = c.sent[len(c.sent)-1:]
+		} else {
+			time.Sleep(pause)
+		}
+		if err := c.write(out, stamped); err != nil {
+			return err
+		}
+		out = out[:0]
+	}
+	return nil
+}
+
+// head appends the head of a request with an id of its own. The id stands in
+// front, where an agent that keeps only a part of a head sees it.
+func (c *Conn) head(b []byte, r Request) []byte {
+	id := c.ids.next()
+	c.sent = append(c.sent, Sent{ID: id})
+	if r.Method == "" {
+		r.Method = http.MethodGet
+	}
+	b = append(append(append(append(b, r.Method...), ' '), r.Target...), " HTTP/1.1\r\nHost: truth\r\ntraceparent: 00-"...)
+	b = append(append(append(append(b, id...), '-'), id[16:]...), "-01\r\n"...)
+	if r.Body > 0 {
+		b = append(strconv.AppendInt(append(b, "Content-Length: "...), int64(r.Body), 10), "\r\n"...)
+	}
+	if r.Close {
+		b = append(b, "Connection: close\r\n"...)
+	}
+	return append(b, "\r\n"...)
+}
+
+func (c *Conn) write(b []byte, stamped []Sent) error {
+	before := clock.Now()
+	_, err := c.conn.Write(b)
+	after := clock.Now()
+	for i := range stamped {
+		stamped[i].Before, stamped[i].After = before, after
+	}
+	if err != nil {
+		return fmt.Errorf("send a request: %w", err)
+	}
+	return nil
+}
+
+// Receive reads the responses to all requests that were sent.
+func (c *Conn) Receive() error {
+	for c.got < len(c.sent) {
+		resp, err := http.ReadResponse(c.in, nil)
+		if err != nil {
+			return fmt.Errorf("read response %d of %d: %w", c.got+1, len(c.sent), err)
+		}
+		if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+			return fmt.Errorf("read the content of response %d of %d: %w", c.got+1, len(c.sent), err)
+		}
+		c.sent[c.got].Status, c.sent[c.got].Done = resp.StatusCode, clock.Now()
+		c.got++
+		if resp.StatusCode != http.StatusOK {
+			return fmt.Errorf("the server answered %s", resp.Status)
+		}
+	}
+	return nil
+}
+
+// ReadSlowly makes the client wait before every read of at most chunk bytes.
+func (c *Conn) ReadSlowly(chunk int, pause time.Duration) {
+	c.in = bufio.NewReaderSize(slow{c.conn, pause}, chunk)
+}
+
+type slow struct {
+	io.Reader
+	pause time.Duration
+}
+
+func (s slow) Read(p []byte) (int, error) {
+	time.Sleep(s.pause)
+	return s.Reader.Read(p)
+}

@@ -1,0 +1,130 @@
+package load
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	vegeta "github.com/tsenart/vegeta/v12/lib"
+	"golang.org/x/sys/unix"
+)
+
+// patience bounds one client: a server that does not answer for that long has
+// failed.
+const patience = 30 * time.Second
+
+// Result is what the clients of a run did.
+type Result struct {
+	Sent []Sent // in no particular order
+	Errs []error
+}
+
+// Run has clients come to a TCP address and play the script, and waits for the
+// last of them. Cancelling the context keeps further clients from coming.
+func Run(ctx context.Context, address string, script Script, when Bursts) Result {
+	p := &player{address: address, script: script, ids: newIDs()}
+	attacker := vegeta.NewAttacker(
+		vegeta.Client(&http.Client{Transport: p}),
+		vegeta.Workers(uint64(when.Size)), // more are started when a client comes and none is free
+	)
+	defer context.AfterFunc(ctx, func() { attacker.Stop() })()
+	target := vegeta.NewStaticTargeter(vegeta.Target{Method: http.MethodGet, URL: "http://" + address})
+	var r Result
+	for hit := range attacker.Attack(target, when, 0, "") {
+		if hit.Error != "" {
+			r.Errs = append(r.Errs, errors.New(hit.Error))
+		}
+	}
+	r.Sent = p.sent
+	return r
+}
+
+// player is the transport of vegeta's client: a hit is a client, which plays
+// the script on a connection of its own.
+type player struct {
+	address string
+	script  Script
+	ids     *ids
+
+	mu   sync.Mutex
+	sent []Sent
+}
+
+var _ http.RoundTripper = (*player)(nil)
+
+// RoundTrip implements http.RoundTripper.
+func (p *player) RoundTrip(r *http.Request) (*http.Response, error) {
+	sent, err := p.play(r.Context())
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sent = append(p.sent, sent...)
+	if err != nil {
+		return nil, err
+	}
+	return &http.Response{StatusCode: http.StatusOK, Status: "200 OK", Body: http.NoBody, Request: r}, nil
+}
+
+func (p *player) play(ctx context.Context) ([]Sent, error) {
+	d := net.Dialer{Timeout: patience, Control: p.prepare}
+	conn, err := d.DialContext(ctx, "tcp", p.address)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	defer func() { _ = conn.Close() }()
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		return nil, fmt.Errorf("bound the time of a client: %w", err)
+	}
+	c := &Conn{conn: conn, in: bufio.NewReader(conn), ids: p.ids}
+	err = p.script.Play(c)
+	// What was never handed to the kernel was not sent.
+	return slices.DeleteFunc(c.sent, func(s Sent) bool { return s.Before == 0 }), err
+}
+
+// prepare sets the receive buffer while the socket has no window yet.
+func (p *player) prepare(_, _ string, raw syscall.RawConn) error {
+	if p.script.ReceiveBuffer == 0 {
+		return nil
+	}
+	var failed error
+	err := raw.Control(func(fd uintptr) {
+		failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, p.script.ReceiveBuffer)
+	})
+	return errors.Join(err, failed)
+}
+
+// Peak is how many requests were under way at the same time, at most: from the
+// client's send to its last byte of the response.
+func (r Result) Peak() int {
+	type edge struct {
+		at   int64
+		step int
+	}
+	var edges []edge
+	for _, s := range r.Sent {
+		if s.Done != 0 {
+			edges = append(edges, edge{s.Before, 1}, edge{s.Done, -1})
+		}
+	}
+	slices.SortFunc(edges, func(a, b edge) int {
+		if a.at == b.at {
+			return a.step - b.step
+		}
+		if a.at < b.at {
+			return -1
+		}
+		return 1
+	})
+	peak, now := 0, 0
+	for _, e := range edges {
+		now += e.step
+		peak = max(peak, now)
+	}
+	return peak
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"lapwing/probes/socket"
+	"lapwing/tools/child"
+)
+
+const (
+	agentReady = "lapwing: attached"
+	startAgent = 30 * time.Second // verification of the programs included
+)
+
+// record is what the comparison needs of a record of `lapwing trace`. A
+// duration that the agent left out is nil.
+type record struct {
+	TraceID     string `json:"trace_id"`
+	Status      int    `json:"status"`
+	Queue       *int64 `json:"queue_ns"`
+	Parse       *int64 `json:"parse_ns"`
+	App         *int64 `json:"app_ns"`
+	WriteBack   *int64 `json:"write_back_ns"`
+	Backlog     *int64 `json:"backlog_ns"`
+	Dispatch    *int64 `json:"dispatch_ns"`
+	PID         int    `json:"pid"`
+	TID         int    `json:"tid"`
+	AcceptorTID int    `json:"acceptor_tid"`
+	Local       string `json:"local"`
+	Boundary    string `json:"boundary"`
+}
+
+// agent is a running `lapwing trace`.
+type agent struct {
+	proc *child.Child
+	plan socket.Plan
+	seen sightings
+}
+
+func watch(ctx context.Context, o options, plan socket.Plan) (*agent, error) {
+	a := &agent{plan: plan, seen: sightings{at: make(map[string][]record)}}
+	args := []string{filepath.Join(o.bin, "lapwing"), "trace", "--format", "json", "--probe-plan", string(plan)}
+	var err error
+	if a.proc, err = child.Start(child.Options{Args: args, Ready: agentReady, Stdout: &a.seen}); err != nil {
+		return nil, fmt.Errorf("%w: run make build", err)
+	}
+	line, err := a.proc.AwaitReady(ctx, startAgent)
+	if err == nil && !strings.Contains(line, "plan "+string(plan)) {
+		err = fmt.Errorf("the agent was to use the plan %s and says %q", plan, line)
+	}
+	if err != nil {
+		_ = a.proc.Stop(stopPatience) // how it ended does not matter any more
+		return nil, err
+	}
+	return a, nil
+}
+
+func (a *agent) stop() error {
+	if a == nil {
+		return nil
+	}
+	if err := a.proc.Stop(stopPatience); err != nil {
+		return err
+	}
+	return a.seen.err
+}
+
+// sightings takes what the agent prints and keeps it by the address of the
+// server.
+type sightings struct {
+	mu   sync.Mutex
+	part []byte // of a line
+	at   map[string][]record
+	err  error
+}
+
+// Write implements io.Writer.
+func (s *sightings) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.part = append(s.part, b...)
+	end := bytes.LastIndexByte(s.part, '\n') + 1
+	for line := range bytes.Lines(s.part[:end]) {
+		s.add(line)
+	}
+	s.part = append(s.part[:0], s.part[end:]...)
+	return len(b), nil
+}
+
+func (s *sightings) add(line []byte) {
+	var r record
+	if err := json.Unmarshal(line, &r); err != nil {
+		s.err = fmt.Errorf("the agent printed %q: %w", line, err)
+		return
+	}
+	s.at[r.Local] = append(s.at[r.Local], r)
+}
+
+// from returns the records at an address, without the first ones.
+func (s *sightings) from(address string, skip int) []record {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := s.at[address]
+	return append([]record(nil), all[min(skip, len(all)):]...)
+}

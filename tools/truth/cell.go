@@ -1,0 +1,196 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"lapwing/tools/load"
+)
+
+// cell is the result of one combination.
+type cell struct {
+	Arch     string `json:"arch"`
+	Scenario string `json:"scenario"`
+	Load     string `json:"load"`
+	Plan     string `json:"plan"`
+
+	Workers int `json:"workers"`
+	Clients int `json:"clients"`   // that come at the same moment
+	Peak    int `json:"in_flight"` // requests under way at the same time, at most
+
+	Sent          int `json:"sent"`
+	Seen          int `json:"seen"`
+	Missing       int `json:"missing"`
+	Doubled       int `json:"doubled"`
+	Misattributed int `json:"misattributed"`
+	Invented      int `json:"invented"` // records of requests that nobody sent
+	Untold        int `json:"untold"`   // requests without a line of truth
+
+	Phases   map[string]accuracy `json:"phases"`
+	Parts    map[string]accuracy `json:"parts"`
+	Boundary map[string]int      `json:"boundary"` // requests by what separates parse from app
+	Hidden   accuracy            `json:"hidden"`   // see docs/truth.md: the wait between read and application
+
+	Tries  int      `json:"tries"`
+	Steal  float64  `json:"steal_ms"`  // of the CPUs, by the host, meanwhile
+	Waited float64  `json:"waited_ms"` // the server's threads were ready and had no CPU
+	Errors []string `json:"errors,omitempty"`
+	Within bool     `json:"within_bounds"`
+}
+
+var phaseOrder = []string{"queue", "parse", "app", "write_back"}
+
+// evidence is what there is about the requests of a cell.
+type evidence struct {
+	combination
+	workers int
+	result  load.Result
+	records []record           // at the measured server, since the cell began
+	account map[string]account // by request id
+	noise   noise
+}
+
+// judge joins the evidence into a cell.
+func (e evidence) judge() cell {
+	c := cell{
+		Arch: e.arch.name, Scenario: e.scenario.name, Load: e.load.name, Plan: string(e.plan),
+		Workers: e.workers, Clients: e.when(e.workers, 1).Size, Peak: e.result.Peak(),
+		Sent: len(e.result.Sent), Boundary: make(map[string]int), Tries: 1,
+		Steal: millis(e.noise.steal), Waited: millis(e.noise.waited),
+	}
+	found := e.count(&c)
+	e.compare(&c, found)
+	for _, err := range e.result.Errs {
+		c.complain(err.Error())
+	}
+	c.Within = c.exact() && !slices.ContainsFunc(append(c.accuracies(), c.parts()...), func(a accuracy) bool { return !a.Within })
+	return c
+}
+
+// count tells the requests that were seen once from those that were not.
+func (e evidence) count(c *cell) map[string][]record {
+	found := make(map[string][]record, len(e.result.Sent))
+	for _, s := range e.result.Sent {
+		found[s.ID] = nil
+		if _, ok := e.account[s.ID]; !ok {
+			c.Untold++
+		}
+	}
+	for _, r := range e.records {
+		if _, sent := found[r.TraceID]; !sent {
+			c.Invented++
+			continue
+		}
+		found[r.TraceID] = append(found[r.TraceID], r)
+	}
+	for _, records := range found {
+		if len(records) == 0 {
+			c.Missing++
+			continue
+		}
+		c.Seen++
+		c.Doubled += len(records) - 1
+	}
+	return found
+}
+
+// compare holds the phases of each request against the truth.
+func (e evidence) compare(c *cell, found map[string][]record) {
+	all := make(map[string]*series)
+	var waits series
+	for id, records := range found {
+		a, ok := e.account[id]
+		if len(records) == 0 || !ok {
+			continue
+		}
+		r := records[0]
+		c.Boundary[r.Boundary]++
+		if misattributed(e.arch, r, a) {
+			c.Misattributed++
+		}
+		for _, w := range windows(r, a) {
+			if all[w.name] == nil {
+				all[w.name] = new(series)
+			}
+			all[w.name].add(id, w)
+		}
+		waits.errs = append(waits.errs, int64(hidden(a)))
+	}
+	c.Hidden = waits.accuracy()
+	c.Phases, c.Parts = make(map[string]accuracy), make(map[string]accuracy)
+	for name, s := range all {
+		if slices.Contains(phaseOrder, name) {
+			c.Phases[name] = s.accuracy()
+		} else {
+			c.Parts[name] = s.accuracy()
+		}
+	}
+}
+
+// exact reports whether every request was seen once, with the right worker.
+func (c cell) exact() bool {
+	return c.Sent > 0 && c.Seen == c.Sent && len(c.Errors) == 0 &&
+		c.Missing == 0 && c.Doubled == 0 && c.Misattributed == 0 && c.Invented == 0 && c.Untold == 0
+}
+
+func (c cell) accuracies() (list []accuracy) {
+	for _, name := range phaseOrder {
+		list = append(list, c.Phases[name])
+	}
+	return list
+}
+
+func (c cell) parts() (list []accuracy) {
+	for _, a := range c.Parts {
+		list = append(list, a)
+	}
+	return list
+}
+
+// excess says how far the cell's times are off: it tells the better of two
+// tries.
+func (c cell) excess() (worst float64) {
+	for _, a := range append(c.accuracies(), c.parts()...) {
+		worst = max(worst, a.P50*1000/boundMedian)
+		if !a.Within {
+			worst = max(worst, a.P99*1000/boundP99)
+		}
+	}
+	return worst
+}
+
+// complain keeps a few errors of the clients; they repeat.
+func (c *cell) complain(text string) {
+	const kept = 3
+	if len(c.Errors) < kept && !slices.Contains(c.Errors, text) {
+		c.Errors = append(c.Errors, text)
+	}
+}
+
+// problems says in words what is wrong with the cell.
+func (c cell) problems() string {
+	var list []string
+	for _, n := range []struct {
+		count int
+		what  string
+	}{
+		{c.Missing, "missing"}, {c.Doubled, "doubled"}, {c.Misattributed, "misattributed"},
+		{c.Invented, "invented"}, {c.Untold, "without truth"},
+	} {
+		if n.count > 0 {
+			list = append(list, fmt.Sprintf("%d %s", n.count, n.what))
+		}
+	}
+	for _, of := range []map[string]accuracy{c.Phases, c.Parts} {
+		for _, name := range sortedKeys(of) {
+			if a := of[name]; !a.Within {
+				list = append(list, fmt.Sprintf("%s off by %.0f/%.0f/%.0f µs", name, a.P50, a.P99, a.Max))
+			}
+		}
+	}
+	return strings.Join(append(list, c.Errors...), ", ")
+}
+
+func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

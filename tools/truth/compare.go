@@ -1,0 +1,65 @@
+package main
+
+import (
+	"time"
+
+	"lapwing/cmd/refserver/truth"
+)
+
+// account is one request as clients and servers have it.
+type account struct {
+	truth.Line
+	// sent is when the client was about to write the request: the kernel
+	// cannot have got it earlier.
+	sent int64
+}
+
+// window is one duration of a request, in nanoseconds.
+type window struct {
+	name  string
+	agent *int64 // nil when the agent left it out
+	truth int64
+}
+
+const boundaryMarker = "marker"
+
+// windows pairs the agent's phases, and the parts of queue, with the truth.
+func windows(r record, a account) []window {
+	parsed := a.ReadNS
+	if r.Boundary == boundaryMarker {
+		parsed = a.AppEnterNS
+	}
+	// A worker can be in accept and read again before the client's stamp.
+	queue := max(a.ReadFirstNS-a.sent, 0)
+	backlog := int64(0)
+	if a.Seq == 1 {
+		backlog = min(max(a.AcceptNS-a.sent, 0), queue)
+	}
+	list := []window{
+		{"queue", r.Queue, queue},
+		{"parse", r.Parse, parsed - a.ReadFirstNS},
+		{"app", r.App, a.WriteEnterNS - parsed},
+		{"write_back", r.WriteBack, a.WriteLeaveNS - a.WriteEnterNS},
+		{"dispatch", r.Dispatch, queue - backlog},
+	}
+	if a.Seq == 1 {
+		list = append(list, window{"backlog", r.Backlog, backlog})
+	}
+	return list
+}
+
+// hidden is how long the request waited in the server between its last read and
+// the call of the application. Without a marker it counts as app.
+func hidden(a account) time.Duration { return time.Duration(a.AppEnterNS - a.ReadNS) }
+
+// misattributed reports whether the agent names another process or thread than
+// the one that served the request.
+func misattributed(arch architecture, r record, a account) bool {
+	if r.PID != a.PID || r.AcceptorTID != a.AcceptorTID {
+		return true
+	}
+	if arch.readerTID && r.TID == a.AcceptorTID {
+		return false // it is this thread that reads
+	}
+	return r.TID != a.TID
+}

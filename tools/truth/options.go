@@ -1,0 +1,111 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"lapwing/probes/socket"
+)
+
+const (
+	formatTable = "table"
+	formatJSON  = "json"
+)
+
+type options struct {
+	pick     selection
+	bin      string // folder of lapwing and refserver
+	workers  int
+	requests int // of a cell, at least
+	tries    int // of a cell whose times are off
+	first    bool
+	format   string
+	out      string
+}
+
+// selection is what to run of each dimension.
+type selection struct {
+	archs, scenarios, loads []string
+	plans                   []socket.Plan
+}
+
+func parseOptions(args []string) (options, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return options{}, fmt.Errorf("find the folder of the programs: %w", err)
+	}
+	var o options
+	flags := flag.NewFlagSet("truth", flag.ExitOnError)
+	arch := flags.String("arch", all, "`architectures`, with commas: "+strings.Join(architectureNames(), ", "))
+	scenario := flags.String("scenario", all, "`scenarios`, with commas: "+strings.Join(scenarioNames(), ", "))
+	load := flags.String("load", all, "`loads`, with commas: "+strings.Join(loadNames(), ", "))
+	plan := flags.String("plan", all, "probe `plans`, with commas: socket, syscall")
+	flags.StringVar(&o.bin, "bin", filepath.Dir(self), "`folder` that holds lapwing and refserver")
+	flags.IntVar(&o.workers, "workers", 2, "`workers` of a server that has several")
+	flags.IntVar(&o.requests, "requests", 100, "`requests` of a cell, at least")
+	flags.IntVar(&o.tries, "tries", 3, "how many `times` a cell runs at most, until its times are within the bounds")
+	flags.BoolVar(&o.first, "first", true, "give the servers the first claim to a CPU, so that nothing puts off their stamps")
+	flags.StringVar(&o.format, "format", formatTable, "what is printed: `table` or json")
+	flags.StringVar(&o.out, "out", "build/truth.json", "`file` for the JSON report")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if flags.NArg() > 0 {
+		return o, fmt.Errorf("unexpected argument %q: truth takes flags only", flags.Arg(0))
+	}
+	err = errors.Join(
+		choose(&o.pick.archs, "-arch", *arch, architectureNames()),
+		choose(&o.pick.scenarios, "-scenario", *scenario, scenarioNames()),
+		choose(&o.pick.loads, "-load", *load, loadNames()),
+		choosePlans(&o.pick.plans, *plan),
+		o.validate(),
+	)
+	return o, err
+}
+
+const all = "all"
+
+// choose reads a list of names, of which there are only the known ones. They
+// keep the order in which they are known.
+func choose(to *[]string, option, list string, known []string) error {
+	if list == all || list == "" {
+		*to = known
+		return nil
+	}
+	asked := strings.Split(list, ",")
+	for _, name := range asked {
+		if !slices.Contains(known, name) {
+			return fmt.Errorf("%s: there is no %q: choose from %s", option, name, strings.Join(known, ", "))
+		}
+	}
+	*to = slices.DeleteFunc(known, func(name string) bool { return !slices.Contains(asked, name) })
+	return nil
+}
+
+func choosePlans(to *[]socket.Plan, list string) error {
+	var names []string
+	err := choose(&names, "-plan", list, []string{string(socket.PlanSocket), string(socket.PlanSyscall)})
+	for _, name := range names {
+		*to = append(*to, socket.Plan(name))
+	}
+	return err
+}
+
+func (o options) validate() error {
+	switch {
+	case o.workers < 1 || o.workers > 64:
+		return errors.New("-workers must be from 1 to 64")
+	case o.requests < 1:
+		return errors.New("-requests must be at least 1")
+	case o.tries < 1:
+		return errors.New("-tries must be at least 1")
+	case o.format != formatTable && o.format != formatJSON:
+		return fmt.Errorf("unknown -format %q: use %s or %s", o.format, formatTable, formatJSON)
+	}
+	return nil
+}

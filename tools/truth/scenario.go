@@ -1,0 +1,94 @@
+package main
+
+import (
+	"runtime"
+	"time"
+
+	"lapwing/tools/load"
+)
+
+// scenario is what each client does.
+type scenario struct {
+	name   string
+	script load.Script
+	// each is the number of requests of one client.
+	each int
+	// takes is about how long a client keeps a worker.
+	takes time.Duration
+	// computes says that the time is CPU time.
+	computes bool
+	// serial says that a process does this one at a time.
+	serial bool
+	// reuses says that a connection carries several requests.
+	reuses bool
+	// hop is how the front end reaches its daemon; the zero hop is the usual
+	// one.
+	hop hop
+}
+
+// hop is a way from a front end to its daemon.
+type hop struct{ protocol, transport string }
+
+var usualHop = hop{"http", transportUnix}
+
+const (
+	transportUnix = "unix"
+	transportTCP  = "tcp"
+)
+
+var scenarios = append([]scenario{
+	{name: "fast", script: load.Once("/fast"), each: 1, takes: time.Millisecond},
+	{name: "sleep", script: load.Once("/sleep?ms=10"), each: 1, takes: 10 * time.Millisecond},
+	{name: "cpu", script: load.Once("/cpu?ms=3"), each: 1, takes: 3 * time.Millisecond, computes: true},
+	{name: "lock", script: load.Once("/lock?ms=3"), each: 1, takes: 3 * time.Millisecond, serial: true},
+	{name: "upload", script: load.SlowUpload("/upload", 20<<10, 5, 4*time.Millisecond), each: 1, takes: 18 * time.Millisecond},
+	{name: "bigread", script: load.SlowReader("/big?kb=1024", 8<<10, 64<<10, time.Millisecond), each: 1, takes: 60 * time.Millisecond},
+	{name: "stream", script: load.Once("/stream?chunks=5&ms=4"), each: 1, takes: 17 * time.Millisecond},
+	{name: "keepalive", script: load.KeepAlive("/sleep?ms=2", 4, 4*time.Millisecond), each: 4, takes: 22 * time.Millisecond, reuses: true},
+	{name: "pipelining", script: load.Pipelined("/sleep?ms=2", 4), each: 4, takes: 9 * time.Millisecond, reuses: true},
+}, hops()...)
+
+// hops are the ways from front end to daemon. The protocols are the same over
+// TCP: one of them, and HTTP, stand for all.
+func hops() (list []scenario) {
+	for _, h := range []hop{
+		{"http", transportUnix}, {"http", transportTCP},
+		{"fastcgi", transportUnix}, {"fastcgi", transportTCP},
+		{"uwsgi", transportUnix}, {"scgi", transportUnix},
+	} {
+		list = append(list, scenario{
+			name: h.protocol + "-" + h.transport, hop: h,
+			script: load.Once("/sleep?ms=5"), each: 1, takes: 5 * time.Millisecond,
+		})
+	}
+	return list
+}
+
+// when is the timetable of the clients: a burst of so many, and the next one
+// when the server must have worked off the last.
+func (c combination) when(workers, requests int) load.Bursts {
+	if c.arch.single {
+		workers = 1
+	}
+	size := c.load.clients(workers)
+	clients := (requests + c.scenario.each - 1) / c.scenario.each
+	rounds := (size + c.atOnce(workers) - 1) / c.atOnce(workers)
+	bursts := (clients + size - 1) / size
+	const spare = 2 * time.Millisecond
+	return load.Bursts{
+		Size:    size,
+		Every:   time.Duration(rounds)*c.scenario.takes*13/10 + spare,
+		Clients: bursts * size,
+	}
+}
+
+// atOnce is how many clients the server can work for at the same time.
+func (c combination) atOnce(workers int) int {
+	switch {
+	case c.scenario.serial || c.arch.blocking:
+		return 1
+	case c.scenario.computes:
+		return min(workers, runtime.NumCPU())
+	}
+	return workers
+}

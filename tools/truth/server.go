@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"lapwing/tools/child"
+)
+
+const (
+	serverReady  = "listening on "
+	startServer  = 10 * time.Second
+	stopPatience = 15 * time.Second
+)
+
+// server is a running reference server.
+type server struct {
+	proc    *child.Child
+	address string // as it says, and as the agent shows it
+	truth   *truthFile
+}
+
+// stage is the servers that a cell needs: one, or a front end and its daemon.
+type stage struct {
+	entry  *server // where clients connect
+	daemon *server // nil without one
+}
+
+// measured is the server whose requests are compared.
+func (s *stage) measured(a architecture) *server {
+	if a.name == archDaemon {
+		return s.daemon
+	}
+	return s.entry
+}
+
+// set is what decides whether a stage can stay for the next cell.
+type set struct {
+	arch string
+	hop  hop
+}
+
+// set returns what the cell needs. A front end and its daemon are the same two
+// servers, whichever of them is measured.
+func (c combination) set() set {
+	if !c.arch.upstream {
+		return set{arch: c.arch.name}
+	}
+	if c.scenario.hop == (hop{}) {
+		return set{archFront, usualHop}
+	}
+	return set{archFront, c.scenario.hop}
+}
+
+// raise starts the servers.
+func raise(ctx context.Context, o options, dir string, needs set) (*stage, error) {
+	if needs.arch != archFront {
+		entry, err := o.start(ctx, dir, needs.arch, "127.0.0.1:0")
+		return &stage{entry: entry}, err
+	}
+	listen := "127.0.0.1:0"
+	if needs.hop.transport == transportUnix {
+		listen = "unix:" + filepath.Join(dir, needs.hop.protocol+".sock")
+	}
+	daemon, err := o.start(ctx, dir, archDaemon, listen, "--protocol", needs.hop.protocol)
+	if err != nil {
+		return nil, err
+	}
+	entry, err := o.start(ctx, dir, archFront, "127.0.0.1:0", "--upstream", needs.hop.protocol+"://"+daemon.address)
+	if err != nil {
+		return nil, errors.Join(err, daemon.stop())
+	}
+	return &stage{entry: entry, daemon: daemon}, nil
+}
+
+// stop ends the servers, the front end first.
+func (s *stage) stop() error {
+	if s == nil {
+		return nil
+	}
+	err := s.entry.stop()
+	if s.daemon != nil {
+		err = errors.Join(err, s.daemon.stop())
+	}
+	return err
+}
+
+func (o options) start(ctx context.Context, dir, arch, listen string, more ...string) (*server, error) {
+	file := filepath.Join(dir, arch+".truth.jsonl")
+	args := append([]string{
+		filepath.Join(o.bin, "refserver"), "--arch", arch, "--listen", listen,
+		"--workers", strconv.Itoa(o.workers), "--truth", file,
+	}, more...)
+	start := child.Start
+	if o.first {
+		start = first
+	}
+	var s server
+	var err error
+	s.proc, err = start(child.Options{Args: args, Ready: serverReady})
+	if err != nil {
+		return nil, fmt.Errorf("%w: run make build", err)
+	}
+	line, err := s.proc.AwaitReady(ctx, startServer)
+	if err != nil {
+		return nil, errors.Join(err, s.stop())
+	}
+	s.address = strings.TrimPrefix(line, serverReady)
+	s.truth = newTruthFile(file)
+	return &s, nil
+}
+
+func (s *server) stop() error { return s.proc.Stop(stopPatience) }
