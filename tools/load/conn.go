@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strconv"
 	"time"
@@ -17,7 +16,7 @@ import (
 type Sent struct {
 	ID     string // 32 hex digits
 	Before int64  // right before the write of the request's first bytes
-	After  int64  // that write has returned
+	Left   int64  // the kernel handed them to the loopback device, 0 if it did not say
 	Done   int64  // the whole response was read, 0 when it was not
 	Status int    // of the response
 }
@@ -32,11 +31,12 @@ type Request struct {
 
 // Conn is a client's connection. Its methods are the vocabulary of a Script.
 type Conn struct {
-	conn net.Conn
-	in   *bufio.Reader
-	ids  *ids
-	sent []Sent
-	got  int // responses
+	conn  *socket
+	in    *bufio.Reader
+	ids   *ids
+	sent  []Sent
+	ended []uint32 // for each of sent, the number of the last byte of its write
+	got   int      // responses
 }
 
 // Send sends requests without a body by one write.
@@ -46,7 +46,7 @@ func (c *Conn) Send(requests ...Request) error {
 	for _, r := range requests {
 		out = c.head(out, r)
 	}
-	return c.write(out, c.sent[first:])
+	return c.write(out, first)
 }
 
 // SendSlowly sends a request's head with the first piece of its body, and the
@@ -57,13 +57,10 @@ func (c *Conn) SendSlowly(r Request, pieces int, pause time.Duration) error {
 	for i := range pieces {
 		begin, end := i*r.Body/pieces, (i+1)*r.Body/pieces
 		out = append(out, body[begin:end]...)
-		var stamped []Sent
-		if i == 0 {
-			stamped = c.sent[len(c.sent)-1:]
-		} else {
+		if i > 0 {
 			time.Sleep(pause)
 		}
-		if err := c.write(out, stamped); err != nil {
+		if err := c.write(out, len(c.ended)); err != nil {
 			return err
 		}
 		out = out[:0]
@@ -90,17 +87,27 @@ func (c *Conn) head(b []byte, r Request) []byte {
 	return append(b, "\r\n"...)
 }
 
-func (c *Conn) write(b []byte, stamped []Sent) error {
+// write hands bytes to the kernel; the requests from that one on begin in them.
+func (c *Conn) write(b []byte, first int) error {
 	before := clock.Now()
 	_, err := c.conn.Write(b)
-	after := clock.Now()
-	for i := range stamped {
-		stamped[i].Before, stamped[i].After = before, after
+	for i := first; i < len(c.sent); i++ {
+		c.sent[i].Before = before
+		c.ended = append(c.ended, c.conn.written-1)
 	}
 	if err != nil {
 		return fmt.Errorf("send a request: %w", err)
 	}
 	return nil
+}
+
+// finish returns the requests that were sent, with the kernel's stamps.
+func (c *Conn) finish() ([]Sent, error) {
+	err := c.conn.collect()
+	for i, end := range c.ended {
+		c.sent[i].Left = c.conn.stamps[end]
+	}
+	return c.sent[:len(c.ended)], err
 }
 
 // Receive reads the responses to all requests that were sent.

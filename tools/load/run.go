@@ -4,16 +4,12 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
-	"net"
 	"net/http"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	vegeta "github.com/tsenart/vegeta/v12/lib"
-	"golang.org/x/sys/unix"
 )
 
 // patience bounds one client: a server that does not answer for that long has
@@ -61,7 +57,7 @@ var _ http.RoundTripper = (*player)(nil)
 
 // RoundTrip implements http.RoundTripper.
 func (p *player) RoundTrip(r *http.Request) (*http.Response, error) {
-	sent, err := p.play(r.Context())
+	sent, err := p.play()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sent = append(p.sent, sent...)
@@ -71,32 +67,16 @@ func (p *player) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, Status: "200 OK", Body: http.NoBody, Request: r}, nil
 }
 
-func (p *player) play(ctx context.Context) ([]Sent, error) {
-	d := net.Dialer{Timeout: patience, Control: p.prepare}
-	conn, err := d.DialContext(ctx, "tcp", p.address)
+func (p *player) play() ([]Sent, error) {
+	conn, err := dial(p.address, p.script.ReceiveBuffer, patience)
 	if err != nil {
-		return nil, fmt.Errorf("connect: %w", err)
+		return nil, err
 	}
 	defer func() { _ = conn.Close() }()
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
-		return nil, fmt.Errorf("bound the time of a client: %w", err)
-	}
 	c := &Conn{conn: conn, in: bufio.NewReader(conn), ids: p.ids}
 	err = p.script.Play(c)
-	// What was never handed to the kernel was not sent.
-	return slices.DeleteFunc(c.sent, func(s Sent) bool { return s.Before == 0 }), err
-}
-
-// prepare sets the receive buffer while the socket has no window yet.
-func (p *player) prepare(_, _ string, raw syscall.RawConn) error {
-	if p.script.ReceiveBuffer == 0 {
-		return nil
-	}
-	var failed error
-	err := raw.Control(func(fd uintptr) {
-		failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, p.script.ReceiveBuffer)
-	})
-	return errors.Join(err, failed)
+	sent, unstamped := c.finish()
+	return sent, errors.Join(err, unstamped)
 }
 
 // Peak is how many requests were under way at the same time, at most: from the

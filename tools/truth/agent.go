@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -16,7 +15,7 @@ import (
 
 const (
 	agentReady = "lapwing: attached"
-	startAgent = 30 * time.Second // verification of the programs included
+	startAgent = 90 * time.Second // verification of the programs included, on a busy machine
 )
 
 // record is what the comparison needs of a record of `lapwing trace`. A
@@ -46,7 +45,7 @@ type agent struct {
 
 func watch(ctx context.Context, o options, plan socket.Plan) (*agent, error) {
 	a := &agent{plan: plan, seen: sightings{at: make(map[string][]record)}}
-	args := []string{filepath.Join(o.bin, "lapwing"), "trace", "--format", "json", "--probe-plan", string(plan)}
+	args := []string{o.lapwing, "trace", "--format", "json", "--probe-plan", string(plan)}
 	var err error
 	if a.proc, err = child.Start(child.Options{Args: args, Ready: agentReady, Stdout: &a.seen}); err != nil {
 		return nil, fmt.Errorf("%w: run make build", err)

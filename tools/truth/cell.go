@@ -27,6 +27,7 @@ type cell struct {
 	Misattributed int `json:"misattributed"`
 	Invented      int `json:"invented"` // records of requests that nobody sent
 	Untold        int `json:"untold"`   // requests without a line of truth
+	Stamped       int `json:"stamped"`  // requests whose departure the kernel stamped
 
 	Phases   map[string]accuracy `json:"phases"`
 	Parts    map[string]accuracy `json:"parts"`
@@ -74,6 +75,9 @@ func (e evidence) count(c *cell) map[string][]record {
 	found := make(map[string][]record, len(e.result.Sent))
 	for _, s := range e.result.Sent {
 		found[s.ID] = nil
+		if s.Left != 0 {
+			c.Stamped++
+		}
 		if _, ok := e.account[s.ID]; !ok {
 			c.Untold++
 		}

@@ -14,7 +14,7 @@ func main() {
 	defer stop()
 	err := run(ctx, os.Args[1:])
 	if ctx.Err() != nil {
-		err = errors.New("interrupted")
+		err = errors.New("interrupted: only the cells that had run are in the report")
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "truth:", err)
@@ -33,16 +33,16 @@ func run(ctx context.Context, args []string) error {
 		return errors.New("nothing is left to run: choose other architectures or scenarios")
 	}
 	cells, err := measure(ctx, opts, todo)
-	if err != nil {
-		return err
-	}
-	if err := save(opts.out, cells); err != nil {
-		return err
-	}
+	return errors.Join(err, report(opts, cells))
+}
+
+// report saves and prints what was measured, all of it or not.
+func report(opts options, cells []cell) error {
+	err := save(opts.out, cells)
 	if opts.format == formatJSON {
-		err = writeJSON(os.Stdout, cells)
+		err = errors.Join(err, writeJSON(os.Stdout, cells))
 	} else {
-		err = writeTable(os.Stdout, cells)
+		err = errors.Join(err, writeTable(os.Stdout, cells))
 	}
 	return errors.Join(err, verdict(cells))
 }

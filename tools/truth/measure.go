@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,8 +20,8 @@ type bench struct {
 	set   set
 }
 
-// measure runs the cells one after the other. Whatever happens, its children
-// have ended when it returns.
+// measure runs the cells one after the other and returns those that ran, with an
+// error, too. Whatever happens, its children have ended when it returns.
 func measure(ctx context.Context, o options, todo []combination) (cells []cell, err error) {
 	dir, err := os.MkdirTemp("", "lapwing-truth-")
 	if err != nil {
@@ -31,11 +32,11 @@ func measure(ctx context.Context, o options, todo []combination) (cells []cell, 
 	defer func() { err = errors.Join(err, b.clear()) }()
 	for i, c := range todo {
 		if err := b.prepare(ctx, c); err != nil {
-			return nil, err
+			return cells, err
 		}
 		result, err := b.best(ctx, c)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", c, err)
+			return cells, fmt.Errorf("%s: %w", c, err)
 		}
 		progress(i+1, len(todo), c, result)
 		cells = append(cells, result)
@@ -163,7 +164,7 @@ func (s *stage) accounts(target *server, sent []load.Sent) (map[string]account, 
 	}
 	accounts := make(map[string]account, len(sent))
 	for _, request := range sent {
-		a := account{sent: request.Before}
+		a := account{sent: cmp.Or(request.Left, request.Before)}
 		var told bool
 		if a.Line, told = target.truth.lines[request.ID]; !told {
 			continue

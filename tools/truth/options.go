@@ -18,14 +18,14 @@ const (
 )
 
 type options struct {
-	pick     selection
-	bin      string // folder of lapwing and refserver
-	workers  int
-	requests int // of a cell, at least
-	tries    int // of a cell whose times are off
-	first    bool
-	format   string
-	out      string
+	pick               selection
+	lapwing, refserver string // the programs
+	workers            int
+	requests           int // of a cell, at least
+	tries              int // of a cell whose times are off
+	first              bool
+	format             string
+	out                string
 }
 
 // selection is what to run of each dimension.
@@ -45,7 +45,7 @@ func parseOptions(args []string) (options, error) {
 	scenario := flags.String("scenario", all, "`scenarios`, with commas: "+strings.Join(scenarioNames(), ", "))
 	load := flags.String("load", all, "`loads`, with commas: "+strings.Join(loadNames(), ", "))
 	plan := flags.String("plan", all, "probe `plans`, with commas: socket, syscall")
-	flags.StringVar(&o.bin, "bin", filepath.Dir(self), "`folder` that holds lapwing and refserver")
+	bin := flags.String("bin", filepath.Dir(self), "`folder` that holds lapwing and refserver")
 	flags.IntVar(&o.workers, "workers", 2, "`workers` of a server that has several")
 	flags.IntVar(&o.requests, "requests", 100, "`requests` of a cell, at least")
 	flags.IntVar(&o.tries, "tries", 3, "how many `times` a cell runs at most, until its times are within the bounds")
@@ -58,6 +58,7 @@ func parseOptions(args []string) (options, error) {
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q: truth takes flags only", flags.Arg(0))
 	}
+	o.lapwing, o.refserver = filepath.Join(*bin, "lapwing"), filepath.Join(*bin, "refserver")
 	err = errors.Join(
 		choose(&o.pick.archs, "-arch", *arch, architectureNames()),
 		choose(&o.pick.scenarios, "-scenario", *scenario, scenarioNames()),

@@ -93,7 +93,7 @@ func (s *stage) stop() error {
 func (o options) start(ctx context.Context, dir, arch, listen string, more ...string) (*server, error) {
 	file := filepath.Join(dir, arch+".truth.jsonl")
 	args := append([]string{
-		filepath.Join(o.bin, "refserver"), "--arch", arch, "--listen", listen,
+		o.refserver, "--arch", arch, "--listen", listen,
 		"--workers", strconv.Itoa(o.workers), "--truth", file,
 	}, more...)
 	start := child.Start
