@@ -17,8 +17,8 @@ LDFLAGS := -X main.version=$(VERSION)
 # Packages whose tests load eBPF programs or servers: they feel every
 # socket of the machine, so they run one after the other, as root.
 KERNEL_PACKAGES := ./probes/... ./tools/bench
-E2E_PACKAGES    := ./agent/e2e/...
-UNIT_PACKAGES    = $(shell $(GO) list ./... | grep -v -e '^lapwing/probes' -e '^lapwing/agent/e2e' -e '^lapwing/tools/bench')
+E2E_PACKAGES    := ./agent/e2e/... ./tools/truth
+UNIT_PACKAGES    = $(shell $(GO) list ./... | grep -v -e '^lapwing/probes' -e '^lapwing/agent/e2e' -e '^lapwing/tools/bench' -e '^lapwing/tools/truth')
 # Packages in which goroutines meet, tested under the race detector as well.
 RACE_PACKAGES   ?= ./exporters/... ./collectors/service/...
 
@@ -30,6 +30,11 @@ PAIRS   ?= 9
 SECONDS ?= 2
 PLAN    ?= socket,syscall
 FORMAT  ?= table
+
+# The part of make truth that runs, see docs/truth.md; PLAN and FORMAT as above.
+ARCH     ?= all
+SCENARIO ?= all
+LOAD     ?= all
 
 ##@ Use
 
@@ -46,6 +51,11 @@ demo: build ## the phases of a small overloaded server, on this terminal
 bench: build ## what the agent costs nginx; PAIRS=9 SECONDS=2 PLAN=socket,syscall FORMAT=table|json
 	@CGO_ENABLED=0 $(GO) build -trimpath -o bin/bench ./tools/bench
 	@bin/bench -pairs $(PAIRS) -seconds $(SECONDS) -plans '$(PLAN)' -format $(FORMAT)
+
+.PHONY: truth
+truth: build ## the agent's figures against the servers' own stamps; ARCH=prefork,threaded SCENARIO=sleep LOAD=4x PLAN=socket runs a part
+	@CGO_ENABLED=0 $(GO) build -trimpath -o bin/truth ./tools/truth
+	@bin/truth -arch '$(ARCH)' -scenario '$(SCENARIO)' -load '$(LOAD)' -plan '$(PLAN)' -format $(FORMAT)
 
 ##@ Test
 

@@ -176,6 +176,9 @@ func (c *cell) complain(text string) {
 // problems says in words what is wrong with the cell.
 func (c cell) problems() string {
 	var list []string
+	if c.Sent == 0 {
+		list = append(list, "nothing was sent")
+	}
 	for _, n := range []struct {
 		count int
 		what  string
