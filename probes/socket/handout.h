@@ -43,6 +43,19 @@ static __always_inline void settle_ack(struct conn *c, __u64 carried)
 	c->await_ack = 0;
 }
 
+/* note_worker notes the calling thread as the one that reads the request. */
+static __always_inline void note_worker(struct record *r)
+{
+	const struct task_struct *t = bpf_get_current_task_btf();
+	__u32 tid = t->pid;
+
+	if (r->tid == tid && r->comm[0])
+		return;
+	r->pid = t->tgid;
+	r->tid = tid;
+	bpf_get_current_comm(r->comm, sizeof(r->comm));
+}
+
 static __always_inline bool record_write(struct conn *c, __u16 kind)
 {
 	struct record *r = &c->rec;

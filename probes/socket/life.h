@@ -23,6 +23,8 @@ static __always_inline void on_close(struct conn *c, __u64 now, bool final, __u1
 			careful_close(c, now, error);
 		return;
 	}
+	if (c->mode == MODE_GUESS && final)
+		gateway_give_up(c);
 	if (c->mode != MODE_HTTP || !c->pending)
 		return;
 	if (!c->rec.closed)

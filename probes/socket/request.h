@@ -4,8 +4,7 @@
 #ifndef LAPWING_REQUEST_H
 #define LAPWING_REQUEST_H
 
-#include "careful.h"
-#include "head.h"
+#include "gateway.h"
 
 /* request_begin forgets the last request and starts one with a read. */
 static __always_inline void request_begin(struct conn *c)
@@ -27,18 +26,6 @@ static __always_inline void request_begin(struct conn *c)
 	c->acked = 0;
 	c->phase = PHASE_READING;
 	c->pending = 1;
-}
-
-static __always_inline void note_worker(struct record *r)
-{
-	const struct task_struct *t = bpf_get_current_task_btf();
-	__u32 tid = t->pid;
-
-	if (r->tid == tid && r->comm[0])
-		return;
-	r->pid = t->tgid;
-	r->tid = tid;
-	bpf_get_current_comm(r->comm, sizeof(r->comm));
 }
 
 static __always_inline void hand_to_user(struct conn *c, const struct vec *v, const struct in *in, bool open)
@@ -79,13 +66,13 @@ static __always_inline void read_request(struct conn *c, const struct vec *v, co
 	r->arrived_last = in->arrived_last;
 }
 
-/* first_request tells whether a request of a known protocol begins with these
- * bytes; if not, the connection is ignored from here on. */
-static __always_inline bool first_request(struct conn *c, const struct vec *v, __u64 n)
+/* first_request tells whether an HTTP request begins with this read, the first
+ * of the connection. If not, the connection is not this side's from here on. */
+static __always_inline bool first_request(struct conn *c, const struct vec *v, const struct in *in)
 {
-	if (v->base && is_request(first_word(v, n), n))
+	if (c->mode == MODE_FRESH && v->base && is_request(first_word(v, in->n), in->n))
 		return true;
-	connection_ignore(c, v, n, v->base ? REASON_BYTES : REASON_NO_BYTES);
+	gateway_read(c, v, in);
 	return false;
 }
 
@@ -93,13 +80,15 @@ static __always_inline bool first_request(struct conn *c, const struct vec *v, _
  * than the agent mean. It returns true when a request begins. */
 static __always_inline bool existing_read(struct conn *c, const struct vec *v, __u64 n)
 {
-	bool begins = v->base && is_request(first_word(v, n), n);
+	__u64 w = first_word(v, n);
+	bool http = v->base && is_request(w, n);
+	bool gateway = v->base && fastcgi_begins(w, n) == GUESS_YES;
 
 	switch (c->existing) {
 	case EXISTING_QUIET:
 	case EXISTING_ANSWERED:
-		if (begins) {
-			c->mode = MODE_HTTP;
+		if (http || gateway) {
+			c->mode = http ? MODE_HTTP : MODE_FRESH;
 			process_serves();
 			c->in_total = c->read_total; /* older bytes were not counted */
 			return true;
@@ -179,8 +168,8 @@ static __always_inline void read_by(struct conn *c, const struct in *in)
 	}
 	if (unlikely(c->mode == MODE_EXISTING) && !existing_read(c, &v, in->n))
 		return;
-	if (unlikely(c->mode == MODE_FRESH)) {
-		if (!first_request(c, &v, in->n))
+	if (unlikely(c->mode <= MODE_GUESS)) {
+		if (!first_request(c, &v, in))
 			return;
 		c->mode = MODE_HTTP;
 		process_serves();

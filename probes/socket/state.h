@@ -25,6 +25,7 @@ __u64 idle_ns = 200000000;
 
 enum mode {
 	MODE_FRESH,    /* nothing read yet */
+	MODE_GUESS,    /* too little read yet to know the protocol: see gateway.h */
 	MODE_EXISTING, /* was there before the agent: state unknown */
 	MODE_HTTP,
 	MODE_CAREFUL, /* user space frames */

@@ -291,7 +291,7 @@ func (p *Single) cause(ev *protocol.Event) string {
 	switch {
 	case complete:
 		return ""
-	case p.x.Responding() && !told && ev.Error != request.ErrorReset && ev.Error != request.ErrorTimeout:
+	case p.x.Head.Done && !told && ev.Error != request.ErrorReset && ev.Error != request.ErrorTimeout:
 		return ""
 	case ev.Error == "":
 		return request.ErrorClosed
