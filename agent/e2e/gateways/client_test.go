@@ -1,0 +1,85 @@
+package gateways
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"lapwing/agent/e2e/harness"
+)
+
+// waitForLast is how long the last record may take.
+const waitForLast = 5 * time.Second
+
+// kinds are what is asked for in turn: what the application does, and its
+// argument.
+var kinds = []struct {
+	path   string
+	status int
+}{{"sleep/20", 200}, {"fast/0", 200}, {"status/503", 503}, {"status/404", 404}}
+
+func pathOf(name, run string, i int) string {
+	return fmt.Sprintf("/%s/%s/%s/%d", name, run, kinds[i%len(kinds)].path, i)
+}
+
+func hasRun(path, name, run string) bool { return strings.HasPrefix(path, "/"+name+"/"+run+"/") }
+
+// askAll sends all requests of a hop, each client on connections of its own.
+func (h hop) askAll(t *testing.T, run string) {
+	t.Helper()
+	var all sync.WaitGroup
+	for c := range clients {
+		all.Go(func() {
+			client := newClient()
+			defer client.CloseIdleConnections()
+			for i := c; i < requests; i += clients {
+				status, err := ask(t.Context(), client, h.front, pathOf(h.name, run, i)+"?q=1")
+				if want := kinds[i%len(kinds)].status; err != nil || status != want {
+					t.Errorf("request %d: status %d, want %d, error %v", i, status, want, err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// warmUp waits until the hop answers, which takes an interpreter's start.
+func (h hop) warmUp(t *testing.T) {
+	t.Helper()
+	client := newClient()
+	defer client.CloseIdleConnections()
+	var status int
+	var err error
+	harness.Eventually(t, 40*time.Second, h.name+" to answer", func() bool {
+		status, err = ask(t.Context(), client, h.front, "/"+h.name+"/warm/fast/0/0")
+		return err == nil && status == http.StatusOK
+	})
+}
+
+func newClient() *http.Client {
+	return &http.Client{
+		Transport: &http.Transport{DialContext: (&net.Dialer{}).DialContext},
+		Timeout:   harness.Slow(20 * time.Second),
+	}
+}
+
+func ask(ctx context.Context, client *http.Client, address, path string) (status int, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)
+	if err != nil {
+		return 0, err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	_, err = io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode, err
+}

@@ -1,0 +1,100 @@
+package gateways
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"lapwing/agent/e2e/harness"
+	"lapwing/probes/socket"
+)
+
+// requests is how many requests each hop gets, workers how many serve them at
+// a time, clients how many ask at a time.
+const (
+	requests = 200
+	workers  = 4
+	clients  = 2 * workers
+)
+
+func TestMain(m *testing.M) {
+	status := m.Run()
+	if err := harness.Cleanup(); err != nil && status == 0 {
+		status = 1
+	}
+	os.Exit(status)
+}
+
+// hop is one way from a front end to an application server.
+type hop struct {
+	name     string // also the first element of its paths
+	front    string // address of the front end
+	protocol string // by which the agent must know it
+	service  string
+	local    string // how the address of the back end begins, as the agent prints it
+	paths    []string
+
+	// logged reads the server's own log.
+	logged func(t *testing.T) []logged
+	// judge holds the agent's times against the server's own.
+	judge func(t *testing.T, pairs []pair)
+}
+
+// TestGateways lets clients ask through each hop at once what takes twice as
+// many workers as there are.
+func TestGateways(t *testing.T) {
+	s := openSite(t)
+	hops := append(append(s.behindNginx(t), s.behindApache(t)...), s.behindPassenger(t)...)
+	for _, h := range hops {
+		h.warmUp(t)
+	}
+	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+		trace := harness.StartTrace(t, plan, "--exe", "uwsgi*", "--exe", "php*", "--exe", "apache2", "--exe", "python3*")
+		for _, h := range hops {
+			t.Run(h.name, func(t *testing.T) { h.test(t, trace, string(plan)) })
+		}
+		trace.Finish()
+	})
+}
+
+// ours keeps the records of the hop in this run.
+func (h hop) ours(run string) func(harness.Record) bool {
+	return func(r harness.Record) bool { return r.Protocol == h.protocol && hasRun(r.Path, h.name, run) }
+}
+
+func (h hop) test(t *testing.T, trace *harness.Trace, run string) {
+	h.askAll(t, run)
+	harness.Within(waitForLast, func() bool { return len(trace.Records(h.ours(run))) >= requests || trace.Exited() })
+	records := trace.Records(h.ours(run))
+	own := ofRun(h.logged(t), h.name, run)
+	sameRequests(t, records, own)
+	wrong := 0
+	for _, r := range records {
+		if what := h.wrong(r); what != "" {
+			if wrong++; wrong <= 3 {
+				t.Errorf("%s: %s", what, r.Line)
+			}
+		}
+	}
+	pairs := pairUp(records, own)
+	if len(pairs) > 0 {
+		h.judge(t, pairs)
+	}
+}
+
+// wrong says what does not hold for a record that must for each.
+func (h hop) wrong(r harness.Record) string {
+	switch {
+	case r.Service != h.service:
+		return "service is not " + h.service
+	case !strings.HasPrefix(r.Local, h.local):
+		return "local is not " + h.local
+	case (r.Error != "") != (r.Status >= 500):
+		return "error does not agree with status"
+	case r.Method != "GET" || r.Duration == nil:
+		return "no method or not measured"
+	case len(r.Flags) > 0 && !r.Has("streamed"):
+		return "flags"
+	}
+	return ""
+}
