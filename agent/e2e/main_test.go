@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"fmt"
 	"os"
 	"testing"
 
@@ -11,10 +10,5 @@ import (
 
 func TestMain(m *testing.M) {
 	peer.Main()
-	status := m.Run()
-	if err := harness.Cleanup(); err != nil {
-		fmt.Fprintln(os.Stderr, "clean up:", err)
-		status = 1
-	}
-	os.Exit(status)
+	os.Exit(harness.Main(m))
 }

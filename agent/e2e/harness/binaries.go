@@ -42,6 +42,27 @@ func Cleanup() error {
 	return os.RemoveAll(dir)
 }
 
+// Main runs the tests of a package and removes what they built. It returns the
+// status to exit with.
+func Main(m *testing.M) int {
+	status := m.Run()
+	if err := Cleanup(); err != nil {
+		fmt.Fprintln(os.Stderr, "clean up:", err)
+		status = 1
+	}
+	return status
+}
+
+// ModuleRoot is the directory of this module.
+func ModuleRoot(t testing.TB) string {
+	t.Helper()
+	root, err := moduleRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return root
+}
+
 func binary(t testing.TB, variable string, build func() (string, error)) string {
 	t.Helper()
 	if path := os.Getenv(variable); path != "" {

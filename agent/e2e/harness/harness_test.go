@@ -2,7 +2,6 @@ package harness
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,14 +12,7 @@ import (
 	"lapwing/probes/socket"
 )
 
-func TestMain(m *testing.M) {
-	status := m.Run()
-	if err := Cleanup(); err != nil {
-		fmt.Fprintln(os.Stderr, "clean up:", err)
-		status = 1
-	}
-	os.Exit(status)
-}
+func TestMain(m *testing.M) { os.Exit(Main(m)) }
 
 const sound = `{"start":"2026-01-02T03:04:05.000000006Z","method":"GET","path":"/","status":200,` +
 	`"duration_ns":10,"queue_ns":1,"parse_ns":2,"app_ns":3,"write_back_ns":4,"local":"127.0.0.1:80","flags":["pipelined"]}`

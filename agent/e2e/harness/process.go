@@ -29,13 +29,17 @@ func Start(t testing.TB, cmd *exec.Cmd) *Process {
 	if cmd.Stderr == nil {
 		cmd.Stderr = &p.stderr
 	}
-	// A server must not outlive a test binary that was killed.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	// A server must not outlive a test binary that was killed, nor children
+	// their server.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setpgid: true}
+	cmd.WaitDelay = 2 * time.Second // children that hold its output open
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("start %s: %v", p.Name, err)
 	}
 	go func() {
 		p.err = cmd.Wait()
+		// Its group is what it started and left behind.
+		_ = syscall.Kill(-p.PID(), syscall.SIGKILL)
 		close(p.exited)
 	}()
 	t.Cleanup(p.end)
@@ -57,6 +61,9 @@ func (p *Process) Exited() bool {
 
 // Stderr is what the process wrote to its standard error so far.
 func (p *Process) Stderr() string { return p.stderr.String() }
+
+// Signal sends a signal to the process, if it is still there.
+func (p *Process) Signal(sig syscall.Signal) { _ = p.cmd.Process.Signal(sig) }
 
 // Stop asks the process to end and waits until it did; it returns the error of
 // its exit status. A process that does not end in time fails the test.

@@ -57,10 +57,13 @@ func AwaitListener(t testing.TB, p *Process, address string) {
 		if p.Exited() {
 			t.Fatalf("%s ended before it listened at %s:\n%s", p.Name, address, p.Stderr())
 		}
-		c, err := net.DialTimeout("tcp", address, time.Second)
-		if err != nil {
-			return false
-		}
-		return c.Close() == nil
+		return Listens(address)
 	})
+}
+
+// Listens reports whether somebody accepts connections at the address. It
+// opens a connection and says nothing on it.
+func Listens(address string) bool {
+	c, err := net.DialTimeout("tcp", address, time.Second)
+	return err == nil && c.Close() == nil
 }

@@ -1,0 +1,138 @@
+package servers
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"lapwing/agent/e2e/harness"
+	"lapwing/collectors/request"
+)
+
+// asked is one request by the client's account.
+type asked struct {
+	path   string
+	status int
+	// sent lies around the write of the request's first byte, ended before
+	// that of its last byte; received after the read of the response's last.
+	before, after, ended, received request.Stamp
+}
+
+// client asks one request after the other, on one connection as long as the
+// server keeps it.
+type client struct {
+	address  string
+	closes   bool
+	patience time.Duration // with a connection
+	conn     net.Conn
+	in       *bufio.Reader
+}
+
+// askAll lets the clients ask for all requests of a run.
+func (s server) askAll(t *testing.T, address, run string) []asked {
+	t.Helper()
+	all := make([]asked, requests)
+	var clients sync.WaitGroup
+	for c := range 2 * s.workers {
+		clients.Go(func() {
+			cl := &client{address: address, closes: s.closes, patience: time.Minute}
+			defer cl.hangUp()
+			for i := c; i < requests; i += 2 * s.workers {
+				a, err := cl.retry(s.asks(run, i), halting(i))
+				if err != nil {
+					t.Errorf("request %d: %v", i, err)
+					return
+				}
+				all[i] = a
+			}
+		})
+	}
+	clients.Wait()
+	return all
+}
+
+// retry asks again on a new connection when the server gave up the kept one
+// meanwhile, as it may at any time; clients of all kinds do that.
+func (c *client) retry(path string, halts bool) (asked, error) {
+	kept := c.conn != nil
+	a, err := c.ask(path, halts)
+	if kept && errors.Is(err, errUnanswered) {
+		c.hangUp()
+		a, err = c.ask(path, halts)
+	}
+	return a, err
+}
+
+// errUnanswered says that no byte of a response came.
+var errUnanswered = errors.New("no response")
+
+// ask sends a GET request, in two pieces if it shall halt.
+func (c *client) ask(path string, halts bool) (a asked, err error) {
+	if err = c.connect(); err != nil {
+		return a, err
+	}
+	a.path = path
+	connection := "keep-alive"
+	if c.closes {
+		connection = "close"
+	}
+	line := "GET " + path + " HTTP/1.1\r\nHost: " + c.address + "\r\nConnection: " + connection + "\r\n"
+	rest := "Accept: */*\r\n\r\n"
+	if !halts {
+		line, rest = line+rest, ""
+	}
+	a.before = request.Now()
+	_, err = io.WriteString(c.conn, line)
+	a.after, a.ended = request.Now(), a.before
+	if err == nil && halts {
+		time.Sleep(pause)
+		a.ended = request.Now()
+		_, err = io.WriteString(c.conn, rest)
+	}
+	if err != nil {
+		return a, errors.Join(errUnanswered, err)
+	}
+	a.status, err = c.receive()
+	a.received = request.Now()
+	return a, err
+}
+
+func (c *client) connect() (err error) {
+	if c.conn != nil {
+		return nil
+	}
+	if c.conn, err = net.DialTimeout("tcp", c.address, harness.Slow(10*time.Second)); err != nil {
+		return err
+	}
+	c.in = bufio.NewReader(c.conn)
+	return c.conn.SetDeadline(time.Now().Add(harness.Slow(c.patience)))
+}
+
+// receive reads a response to its end.
+func (c *client) receive() (status int, err error) {
+	if _, err = c.in.Peek(1); err != nil {
+		return 0, errors.Join(errUnanswered, err)
+	}
+	resp, err := http.ReadResponse(c.in, nil)
+	if err != nil {
+		return 0, fmt.Errorf("read the response: %w", err)
+	}
+	_, err = io.Copy(io.Discard, resp.Body)
+	if resp.Close || c.closes || err != nil {
+		c.hangUp()
+	}
+	return resp.StatusCode, err
+}
+
+func (c *client) hangUp() {
+	if c.conn != nil {
+		_ = c.conn.Close()
+		c.conn = nil
+	}
+}

@@ -1,0 +1,279 @@
+package servers
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"sort"
+	"strings"
+	"testing"
+	"time"
+
+	"lapwing/agent/e2e/harness"
+	"lapwing/collectors/request"
+)
+
+// comparison holds what the agent printed against the other accounts.
+type comparison struct {
+	server
+	t       *testing.T
+	records []harness.Record
+	asked   []asked
+	worked  []worked   // empty where there is no application
+	logged  [][]logged // of each of the server's own logs
+	clock   *request.Clock
+}
+
+// slack is what two readings of the same moment may differ by: the wall time
+// of a record is converted by the agent's clock and back by the test's.
+func slack() time.Duration { return harness.Slow(time.Millisecond) }
+
+// near is how far medians may lie apart that mean the same moment.
+func near() time.Duration { return harness.Slow(3 * time.Millisecond) }
+
+func (c comparison) judge(plan string) result {
+	c.t.Helper()
+	c.clock = request.NewClock()
+	r := result{Server: c.name, Plan: plan, Requests: len(c.records), Asked: len(c.asked),
+		Waits: c.waits, Threads: c.threads, Limits: c.limits}
+	c.sameRequests()
+	if c.t.Failed() {
+		return r
+	}
+	c.facts()
+	c.against(&r)
+	c.queues(&r)
+	c.ownClocks(&r)
+	return r
+}
+
+// sameRequests compares paths and statuses of all accounts, whatever their
+// order: none may have more than the others, and none twice.
+func (c comparison) sameRequests() {
+	c.t.Helper()
+	printed := counts(c.records, func(r harness.Record) string { return fmt.Sprint(r.Path, " ", r.Status) })
+	c.same("the client", printed, counts(c.asked, func(a asked) string { return fmt.Sprint(a.path, " ", a.status) }))
+	if c.threads != noApp {
+		c.same("the application", printed, counts(c.worked, func(w worked) string { return fmt.Sprint(w.path, " ", w.status) }))
+	}
+	for i, l := range c.logs {
+		c.same(l.file, printed, counts(c.logged[i], func(l logged) string { return fmt.Sprint(l.path, " ", l.status) }))
+	}
+}
+
+func counts[T any](all []T, key func(T) string) map[string]int {
+	n := make(map[string]int)
+	for _, v := range all {
+		n[key(v)]++
+	}
+	return n
+}
+
+func (c comparison) same(who string, printed, own map[string]int) {
+	c.t.Helper()
+	if maps.Equal(printed, own) {
+		return
+	}
+	c.t.Errorf("the agent printed %d different requests, %s has %d\nonly or more often the agent: %s\nonly or more often %s: %s",
+		len(printed), who, len(own), more(printed, own), who, more(own, printed))
+}
+
+// more lists a few of what a has more often than b.
+func more(a, b map[string]int) string {
+	var left []string
+	for key, n := range a {
+		if n > b[key] {
+			left = append(left, key)
+		}
+	}
+	sort.Strings(left)
+	if n := len(left); n > 5 {
+		left = append(left[:5], fmt.Sprintf("and %d more", n-5))
+	}
+	return strings.Join(left, ", ")
+}
+
+// facts checks who served.
+func (c comparison) facts() {
+	c.t.Helper()
+	app := byPath(c.worked, func(w worked) string { return w.path })
+	problems := newProblems(c.t)
+	for _, r := range c.records {
+		problems.check(r.Service == c.service, "service is %q, want %q: %s", r.Service, c.service, r.Line)
+		problems.check((r.Error != "") == (r.Status >= 500), "failed, or not: %s", r.Line)
+		problems.check(len(r.Flags) == 0 || len(r.Flags) == 1 && r.Has("streamed"), "flags of an ordinary request: %s", r.Line)
+		problems.check(r.Has("streamed") == (sum(r.Produce) >= time.Millisecond), "streamed, or not: %s", r.Line)
+		w, ok := app[r.Path]
+		if !ok {
+			continue
+		}
+		problems.check((w.pid == r.PID) == (c.threads != otherProcess), "the application ran in process %d: %s", w.pid, r.Line)
+		problems.check((w.tid == r.TID) == (c.threads == sameThread), "the application ran in thread %d: %s", w.tid, r.Line)
+	}
+	problems.report()
+}
+
+func byPath[T any](all []T, path func(T) string) map[string]T {
+	m := make(map[string]T)
+	for _, v := range all {
+		m[path(v)] = v
+	}
+	return m
+}
+
+// against compares the moments with those of the client and the application.
+// What happens before something else must be seen before it, in each request;
+// what means the same moment must agree at the median.
+func (c comparison) against(r *result) {
+	c.t.Helper()
+	client := byPath(c.asked, func(a asked) string { return a.path })
+	app := byPath(c.worked, func(w worked) string { return w.path })
+	problems := newProblems(c.t)
+	var parse, entry, leave, end []time.Duration
+	for _, rec := range c.records {
+		m, err := momentsOf(rec)
+		if err != nil {
+			problems.check(false, "%v", err)
+			continue
+		}
+		a := client[rec.Path]
+		before := func(what string, early, late time.Time) {
+			problems.check(!early.After(late.Add(slack())), "%s by %s: %s", what, early.Sub(late), rec.Line)
+		}
+		before("arrived before it was sent", c.wall(a.before), m.arrived)
+		before("arrived after it was sent", m.arrived, c.wall(a.after))
+		before("read to the end before that was sent", c.wall(a.ended), m.readLast)
+		end = append(end, m.writeLast.Sub(c.wall(a.received)).Abs())
+		if w, ok := app[rec.Path]; ok {
+			before("read after the application was called", m.readLast, c.wall(w.begin))
+			before("answered before the application was done", c.wall(w.end), m.writeFirst)
+			entry = append(entry, c.wall(w.begin).Sub(m.readLast))
+			leave = append(leave, m.writeFirst.Sub(c.wall(w.end)))
+		}
+		if a.ended > a.before {
+			parse = append(parse, m.readLast.Sub(c.wall(a.ended)))
+		}
+	}
+	problems.report()
+	r.split(c.records)
+	r.End = c.atMost("from the end of write_back to the client's last read", end, near())
+	if c.waits == inServer || c.waits == nowhere {
+		c.atMost("from sending the second piece to the end of parse", parse, near())
+	}
+	if c.threads == noApp {
+		return
+	}
+	r.Leave = c.atMost("from the end of the application to write_back", leave, near())
+	if c.waits == inServer || c.waits == unreadOrServer {
+		r.Entry = median(entry)
+		return
+	}
+	r.Entry = c.atMost("from parse to the application", entry, near())
+}
+
+// queues checks that requests waited where this server lets them wait.
+func (c comparison) queues(r *result) {
+	c.t.Helper()
+	var queue, backlog, dispatch time.Duration
+	for _, rec := range c.records {
+		queue += sum(rec.Queue)
+		backlog += sum(rec.Backlog)
+		dispatch += sum(rec.Dispatch)
+	}
+	waited := queue / time.Duration(len(c.records))
+	if c.threads == noApp {
+		return
+	}
+	switch c.waits {
+	case inBacklog:
+		c.expect(waited > 4*time.Millisecond && backlog > queue*3/4, "requests wait in the backlog: %s of queue, %s of it backlog", queue, backlog)
+	case unread:
+		c.expect(waited > 4*time.Millisecond && dispatch > queue*3/4, "requests wait accepted: %s of queue, %s of it dispatch", queue, dispatch)
+	case inServer:
+		c.expect(waited < 4*time.Millisecond && r.Entry > 4*time.Millisecond, "requests wait in the server: %s of queue each, %s in the server", waited, r.Entry)
+	case unreadOrServer:
+		c.expect(waited > 4*time.Millisecond && r.Entry > 4*time.Millisecond, "requests wait twice: %s of queue each, %s in the server", waited, r.Entry)
+	case nowhere:
+		c.expect(waited < 4*time.Millisecond, "requests do not wait: %s of queue each", waited)
+	}
+}
+
+// ownClocks compares with the times in the server's own logs.
+func (c comparison) ownClocks(r *result) {
+	c.t.Helper()
+	for i, l := range c.logs {
+		if l.took == nil {
+			continue
+		}
+		own := byPath(c.logged[i], func(l logged) string { return l.path })
+		var off []time.Duration
+		for _, rec := range c.records {
+			off = append(off, (l.took(rec) - own[rec.Path].took).Abs())
+		}
+		r.Own = append(r.Own, ownClock{l.means, c.atMost("from "+l.means, off, harness.Slow(l.within))})
+	}
+}
+
+func (c comparison) wall(s request.Stamp) time.Time { return c.clock.Time(s) }
+
+func (c comparison) expect(ok bool, format string, args ...any) {
+	c.t.Helper()
+	if !ok {
+		c.t.Errorf("not seen: "+format, args...)
+	}
+}
+
+// atMost checks the median of differences and returns it.
+func (c comparison) atMost(what string, all []time.Duration, limit time.Duration) time.Duration {
+	c.t.Helper()
+	m := median(all)
+	if len(all) == 0 || m > limit {
+		c.t.Errorf("%s: %s at the median of %d, want at most %s", what, m, len(all), limit)
+	}
+	return m
+}
+
+func median(all []time.Duration) time.Duration {
+	if len(all) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(all))
+	return sorted[len(sorted)/2]
+}
+
+// problems collects what is wrong with single requests, of which a row has
+// many: it shows a few and counts the rest.
+type problems struct {
+	t     *testing.T
+	shown []string
+	count int
+}
+
+func newProblems(t *testing.T) *problems { return &problems{t: t} }
+
+func (p *problems) check(ok bool, format string, args ...any) {
+	if ok {
+		return
+	}
+	if p.count++; p.count <= 5 {
+		p.shown = append(p.shown, fmt.Sprintf(format, args...))
+	}
+}
+
+func (p *problems) report() {
+	p.t.Helper()
+	if p.count > 0 {
+		p.t.Errorf("%d problems, the first of them:\n%s", p.count, strings.Join(p.shown, "\n"))
+	}
+}
+
+// nothingElse checks at the end of the agent that no address had more records
+// than requests.
+func nothingElse(t *testing.T, records []harness.Record) {
+	t.Helper()
+	for address, n := range counts(records, func(r harness.Record) string { return r.Local }) {
+		if n > requests {
+			t.Errorf("%d records at %s, which had %d requests", n, address, requests)
+		}
+	}
+}

@@ -1,0 +1,81 @@
+package servers
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// need is something a row cannot do without: a file by which it is known (a
+// glob) and the package that brings it.
+type need struct{ proof, pkg string }
+
+// pythonModule is a Python module as the distribution packages it.
+func pythonModule(name, pkg string) need {
+	return need{"/usr/lib/python3/dist-packages/" + name, pkg}
+}
+
+// apacheModule is a loadable module of Apache.
+func apacheModule(name, pkg string) need { return need{apacheModules + name + ".so", pkg} }
+
+func (n need) present() bool {
+	found, err := filepath.Glob(n.proof)
+	return err == nil && len(found) > 0
+}
+
+// leftOut says why a row cannot be played on this machine, or is empty if it
+// can be. A package that the distribution offers must be installed.
+func (s server) leftOut(t *testing.T) string {
+	t.Helper()
+	for _, n := range s.needs {
+		if n.present() {
+			continue
+		}
+		why := n.unavailable()
+		if why == "" {
+			t.Fatalf("%s: %s is missing although package %s can be had: run `make deps`", s.name, n.proof, n.pkg)
+		}
+		return why
+	}
+	return ""
+}
+
+// unavailable is the proof that the package cannot be had, or empty.
+func (n need) unavailable() string {
+	policy, err := exec.Command("apt-cache", "policy", n.pkg).Output()
+	switch {
+	case err != nil:
+		return "no " + n.proof + ", and apt-cache cannot be asked for " + n.pkg + ": " + err.Error()
+	case strings.Contains(string(policy), "Candidate:") && !strings.Contains(string(policy), "Candidate: (none)"):
+		return ""
+	}
+	return "no " + n.proof + ", and apt-cache knows no package " + n.pkg
+}
+
+// python is the interpreter of the distribution, to which its modules belong;
+// another can stand before it on the path.
+const python = "/usr/bin/python3"
+
+// writeFiles fills the directory of a server, which runs as any user.
+func writeFiles(t *testing.T, at place, files []file) {
+	t.Helper()
+	host, port, _ := strings.Cut(at.address, ":")
+	fill := strings.NewReplacer("@DIR@", at.dir, "@ADDRESS@", at.address, "@HOST@", host, "@PORT@", port)
+	for _, f := range files {
+		path := at.file(f.name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(fill.Replace(f.content)), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// sbin is a program that is not on everybody's path.
+func sbin(name string) string { return "/usr/sbin/" + name }

@@ -1,0 +1,145 @@
+package servers
+
+import (
+	"os"
+	"os/exec"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"lapwing/agent/e2e/harness"
+	"lapwing/probes/socket"
+)
+
+func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
+
+// standing is a server that was started.
+type standing struct {
+	server
+	at      place
+	process *harness.Process
+	leftOut string // why it was not
+}
+
+// TestServers lets real servers serve requests from twice as many clients as
+// they have workers.
+func TestServers(t *testing.T) {
+	servers := startAll(t, allServers())
+	var table table
+	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+		trace := harness.StartTrace(t, plan, portsOf(t, servers)...)
+		for _, s := range servers {
+			t.Run(s.name, func(t *testing.T) {
+				table.add(s.play(t, trace, string(plan)))
+			})
+		}
+		nothingElse(t, trace.Finish())
+	})
+	table.write(t)
+}
+
+// startAll starts all servers at once and waits until they listen. What does
+// not listen is found out by its row.
+func startAll(t *testing.T, rows []server) (all []*standing) {
+	t.Helper()
+	for _, row := range rows {
+		s := &standing{server: row, leftOut: row.leftOut(t)}
+		all = append(all, s)
+		if s.leftOut == "" {
+			s.start(t)
+		}
+	}
+	for _, s := range all {
+		if s.leftOut == "" {
+			harness.Within(20*time.Second, func() bool { return s.process.Exited() || harness.Listens(s.at.address) })
+		}
+	}
+	t.Cleanup(func() { stopAll(all) })
+	return all
+}
+
+// stopAll lets all servers end at once. Some take their time over it, which is
+// not what is tested.
+func stopAll(all []*standing) {
+	running := func(s *standing) bool { return s.process != nil && !s.process.Exited() }
+	for _, s := range all {
+		if running(s) {
+			s.process.Signal(syscall.SIGTERM)
+		}
+	}
+	harness.Within(2*time.Second, func() bool { return !slices.ContainsFunc(all, running) })
+	for _, s := range all {
+		if running(s) {
+			s.process.Kill()
+		}
+	}
+}
+
+// start starts the server in a directory of its own, at a free port.
+func (s *standing) start(t *testing.T) {
+	t.Helper()
+	s.at = place{dir: openDir(t), address: harness.FreeAddress(t)}
+	writeFiles(t, s.at, append(s.files, file{applicationLog, ""}))
+	if s.behind != nil {
+		start(t, s.at, s.behind)
+	}
+	s.process = start(t, s.at, s.command, s.adds...)
+}
+
+// start starts a program in the directory of a server.
+func start(t *testing.T, at place, command func(place) *exec.Cmd, adds ...string) *harness.Process {
+	t.Helper()
+	cmd := command(at)
+	cmd.Args = append(cmd.Args, adds...)
+	cmd.Dir = at.dir
+	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1", "PYTHONUNBUFFERED=1")
+	return harness.Start(t, cmd)
+}
+
+// openDir is a directory that workers of another user can reach and fill.
+func openDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "lapwing-server")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func portsOf(t *testing.T, servers []*standing) (args []string) {
+	t.Helper()
+	for _, s := range servers {
+		if s.leftOut == "" {
+			args = append(args, "--port", harness.Port(t, s.at.address))
+		}
+	}
+	return args
+}
+
+// play lets the clients of a row ask, and judges what the agent printed.
+func (s *standing) play(t *testing.T, trace *harness.Trace, run string) result {
+	if s.leftOut != "" {
+		t.Skip(s.leftOut)
+	}
+	if s.process.Exited() || !harness.Listens(s.at.address) {
+		t.Fatalf("%s does not listen at %s:\n%s", s.name, s.at.address, s.process.Stderr())
+	}
+	c := comparison{server: s.server, t: t}
+	c.asked = s.askAll(t, s.at.address, run)
+	c.records = trace.AwaitRecords(s.at.address, requests, 2*time.Second)
+	if s.threads != noApp {
+		c.worked = readWorked(t, s.at, run)
+	}
+	if s.flush != 0 {
+		s.process.Signal(s.flush)
+	}
+	for _, l := range s.logs {
+		c.logged = append(c.logged, readLogged(t, s.at, l, run))
+	}
+	return c.judge(run)
+}

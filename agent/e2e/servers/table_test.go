@@ -1,0 +1,142 @@
+package servers
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"lapwing/agent/e2e/harness"
+)
+
+var update = flag.Bool("update", false, "renew the table in docs/servers.md")
+
+// result is what the table of the documentation says of a row on a plan. All
+// times are medians, in nanoseconds.
+type result struct {
+	Server   string  `json:"server"`
+	Plan     string  `json:"plan"`
+	Asked    int     `json:"asked"`    // requests by the client's count
+	Requests int     `json:"requests"` // requests by the agent's count
+	Waits    waiting `json:"waits"`
+	Threads  threads `json:"threads"`
+
+	Queue     time.Duration `json:"queue_ns"`
+	Parse     time.Duration `json:"parse_ns"`
+	App       time.Duration `json:"app_ns"`
+	WriteBack time.Duration `json:"write_back_ns"`
+
+	Entry time.Duration `json:"entry_ns"` // end of parse to the call of the application
+	Leave time.Duration `json:"leave_ns"` // its end to the begin of write_back
+	End   time.Duration `json:"end_ns"`   // end of write_back to the client's last read, either way
+
+	Own    []ownClock `json:"own,omitempty"`
+	Limits string     `json:"limits,omitempty"`
+}
+
+// ownClock is a time that the server itself measures: what it means in the
+// agent's terms, and by how much the two differ, either way.
+type ownClock struct {
+	Means string        `json:"means"`
+	Off   time.Duration `json:"off_ns"`
+}
+
+// split notes the phases.
+func (r *result) split(records []harness.Record) {
+	for into, phase := range map[*time.Duration]func(harness.Record) *int64{
+		&r.Queue:     func(r harness.Record) *int64 { return r.Queue },
+		&r.Parse:     func(r harness.Record) *int64 { return r.Parse },
+		&r.App:       func(r harness.Record) *int64 { return r.App },
+		&r.WriteBack: func(r harness.Record) *int64 { return r.WriteBack },
+	} {
+		var all []time.Duration
+		for _, rec := range records {
+			all = append(all, sum(phase(rec)))
+		}
+		*into = median(all)
+	}
+}
+
+// table collects the results of the rows.
+type table []result
+
+func (tb *table) add(r result) { *tb = append(*tb, r) }
+
+// write leaves the results for others, and renews the documentation when asked
+// to; a run that failed or played only some rows does not.
+func (tb table) write(t *testing.T) {
+	t.Helper()
+	root := harness.ModuleRoot(t)
+	b, err := json.MarshalIndent(tb, "", "\t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(root, "build"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, "build", "servers.json"), append(b, '\n'), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if !*update {
+		return
+	}
+	if t.Failed() || len(tb) != len(allServers())*len(harness.Plans(t)) {
+		t.Fatal("the documentation is not renewed: not every row was played with success")
+	}
+	tb.document(t, filepath.Join(root, "docs", "servers.md"))
+}
+
+// The marks in the documentation between which the table stands.
+const (
+	tableBegin = "<!-- table: begin -->\n"
+	tableEnd   = "<!-- table: end -->\n"
+)
+
+func (tb table) document(t *testing.T, page string) {
+	t.Helper()
+	b, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, rest, begins := strings.Cut(string(b), tableBegin)
+	_, tail, ends := strings.Cut(rest, tableEnd)
+	if !begins || !ends {
+		t.Fatalf("%s has no marks for the table", page)
+	}
+	if err := os.WriteFile(page, []byte(head+tableBegin+tb.markdown()+tableEnd+tail), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (tb table) markdown() string {
+	var b strings.Builder
+	b.WriteString("| server | plan | asked / seen | queue | parse | app | write_back | to app | from app | end | own clock |\n")
+	b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|\n")
+	for _, r := range tb {
+		fmt.Fprintf(&b, "| %s | %s | %d / %d | %s | %s | %s | %s | %s | %s | %s | %s |\n", r.Server, r.Plan, r.Asked, r.Requests,
+			millis(r.Queue), millis(r.Parse), millis(r.App), millis(r.WriteBack),
+			known(r.Threads != noApp, r.Entry), known(r.Threads != noApp, r.Leave), millis(r.End), owns(r.Own))
+	}
+	return b.String()
+}
+
+func millis(d time.Duration) string { return fmt.Sprintf("%.2f", float64(d)/1e6) }
+
+func known(is bool, d time.Duration) string {
+	if !is {
+		return ""
+	}
+	return millis(d)
+}
+
+func owns(all []ownClock) string {
+	var cells []string
+	for _, own := range all {
+		cells = append(cells, own.Means+": "+millis(own.Off))
+	}
+	return strings.Join(cells, "<br>")
+}
