@@ -12,6 +12,7 @@ func pipeliningCases() []hardCase {
 	return []hardCase{
 		oneSegment("separate writes", false),
 		oneSegment("one write", true),
+		oneSegmentByThreads(),
 		separateSegments(),
 		midResponse(),
 		requestAndAHalf(),
@@ -48,7 +49,7 @@ func oneSegment(name string, oneWrite bool) hardCase {
 		for i := range wants {
 			wants[i].write = "write1"
 		}
-		steps = append(steps, peer.Sleep(ms(20)), peer.Write(strings.Join(responses, "")).As("write1"))
+		steps = append(steps, peer.Sleep(ms(20)), peer.Write(strings.Join(responses, "")).By(peer.ViaVector).As("write1"))
 	} else {
 		for i, r := range responses {
 			steps = append(steps, peer.Sleep(ms(20)), peer.Write(r).As("write"+itoa(i+1)))
@@ -65,6 +66,19 @@ func oneSegment(name string, oneWrite bool) hardCase {
 			peer.ReadEOF(), peer.Close())},
 		want: wants,
 	}
+}
+
+// oneSegmentByThreads has three requests in one read, and a thread for each of
+// the responses.
+func oneSegmentByThreads() hardCase {
+	c := oneSegment("three threads", false)
+	steps := c.server.Threads[0]
+	accept, read, answers := steps[0], steps[1], steps[2:len(steps)-1] // a pause and a write each
+	c.server = peer.Threads(
+		[]peer.Step{accept, read, answers[0], answers[1], peer.Signal(taken)},
+		[]peer.Step{peer.Await(taken), answers[2], answers[3], peer.Signal(answered)},
+		[]peer.Step{peer.Await(answered), answers[4], answers[5], peer.Close()})
+	return c
 }
 
 // separateSegments has three requests sent one after the other without waiting
