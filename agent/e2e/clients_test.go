@@ -1,0 +1,77 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"lapwing/agent/e2e/harness"
+)
+
+// served is a running server and how to read its own record of the requests.
+type served struct {
+	*harness.Process
+	address string
+	log     func(t *testing.T) []logged // complete once the server was stopped
+}
+
+// logged is one request by the server's own log.
+type logged struct {
+	path   string
+	status int
+	took   time.Duration // by the server's clock; its definition is the row's
+}
+
+// requestsEach is how many requests a server gets, clientsEach from how
+// many clients.
+const (
+	requestsEach = 60
+	clientsEach  = 4
+)
+
+// askAll asks for all paths in turn, from several clients with kept-alive
+// connections of their own where the server keeps them.
+func askAll(t *testing.T, address string, paths []string) {
+	t.Helper()
+	var clients sync.WaitGroup
+	for c := range clientsEach {
+		clients.Go(func() {
+			client := newClient()
+			defer client.CloseIdleConnections()
+			for i := c; i < requestsEach; i += clientsEach {
+				url := "http://" + address + fmt.Sprintf(paths[i%len(paths)], i)
+				if err := fetch(t.Context(), client, url); err != nil {
+					t.Errorf("request %d: %v", i, err)
+					return
+				}
+			}
+		})
+	}
+	clients.Wait()
+}
+
+func newClient() *http.Client {
+	return &http.Client{
+		Transport: &http.Transport{DialContext: (&net.Dialer{}).DialContext},
+		Timeout:   harness.Slow(10 * time.Second),
+	}
+}
+
+func fetch(ctx context.Context, client *http.Client, url string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, resp.Body)
+	return errors.Join(err, resp.Body.Close())
+}
