@@ -74,13 +74,13 @@ const pasteShop = `from paste.httpserver import serve
 from application import app
 
 serve(app, host="@HOST@", port="@PORT@", use_threadpool=True, threadpool_workers=4,
-      threadpool_options={"spawn_if_under": 2})
+      threadpool_options={"spawn_if_under": 2}, request_queue_size=64)
 `
 
 const cherryShop = `import cherrypy
 from application import app
 
-cherrypy.config.update({"server.socket_host": "@HOST@", "server.socket_port": @PORT@, "server.thread_pool": 4,
+cherrypy.config.update({"server.socket_host": "@HOST@", "server.socket_port": @PORT@, "server.thread_pool": 4, "server.socket_queue_size": 64,
                         "engine.autoreload.on": False, "log.screen": False})
 cherrypy.tree.graft(app, "/")
 cherrypy.engine.signals.subscribe()

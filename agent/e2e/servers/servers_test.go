@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -121,17 +122,38 @@ func portsOf(t *testing.T, servers []*standing) (args []string) {
 	return args
 }
 
+// attempts is how often a row is played until all times agree: other programs
+// can take the processors away. Facts must be right at each attempt.
+const attempts = 3
+
 // play lets the clients of a row ask, and judges what the agent printed.
-func (s *standing) play(t *testing.T, trace *harness.Trace, run string) result {
+func (s *standing) play(t *testing.T, trace *harness.Trace, plan string) (r result) {
 	if s.leftOut != "" {
 		t.Skip(s.leftOut)
 	}
 	if s.process.Exited() || !harness.Listens(s.at.address) {
 		t.Fatalf("%s does not listen at %s:\n%s", s.name, s.at.address, s.process.Stderr())
 	}
+	for attempt := range attempts {
+		run := plan + string(rune('a'+attempt))
+		var late []string
+		r, late = s.attempt(t, trace, run).judge(plan)
+		if t.Failed() || len(late) == 0 {
+			return r
+		}
+		t.Logf("%s:\n%s", run, strings.Join(late, "\n"))
+	}
+	t.Errorf("times did not agree in %d attempts", attempts)
+	return r
+}
+
+// attempt collects all accounts of one run.
+func (s *standing) attempt(t *testing.T, trace *harness.Trace, run string) comparison {
 	c := comparison{server: s.server, t: t}
 	c.asked = s.askAll(t, s.at.address, run)
-	c.records = trace.AwaitRecords(s.at.address, requests, 2*time.Second)
+	ofRun := func(r harness.Record) bool { return r.Local == s.at.address && strings.Contains(r.Path, "/"+run+"-") }
+	harness.Within(2*time.Second, func() bool { return len(trace.Records(ofRun)) >= requests })
+	c.records = trace.Records(ofRun)
 	if s.threads != noApp {
 		c.worked = readWorked(t, s.at, run)
 	}
@@ -141,5 +163,5 @@ func (s *standing) play(t *testing.T, trace *harness.Trace, run string) result {
 	for _, l := range s.logs {
 		c.logged = append(c.logged, readLogged(t, s.at, l, run))
 	}
-	return c.judge(run)
+	return c
 }

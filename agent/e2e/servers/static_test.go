@@ -94,17 +94,19 @@ const mongrel2Conf = `main = Server(
     hosts=[Host(name="@HOST@", routes={"/static/": Dir(base="static/", index_file="none", default_ctype="text/plain"),
         "/missing/": Dir(base="missing/", index_file="none", default_ctype="text/plain")})]
 )
+settings = {"server.daemonize": 0}
 servers = [main]
 `
 
-// mongrel2Files are the files that the requests of both plans ask for:
+// mongrel2Files are the files that the requests of all attempts ask for:
 // mongrel2 cannot serve one file under many names.
 func mongrel2Files() []file {
 	files := []file{{"mongrel2.conf", mongrel2Conf}, {"run/needed", ""}, {"missing/needed", ""}}
-	for _, run := range []string{"socket", "syscall"} {
-		for i := range requests {
-			if path := staticPath(run, i); strings.HasPrefix(path, "/static") {
-				files = append(files, file{path, staticFile.content})
+	for _, plan := range []string{"socket", "syscall"} {
+		for i := range attempts * requests {
+			run := plan + string(rune('a'+i/requests))
+			if path := staticPath(run, i%requests); strings.HasPrefix(path, "/static") {
+				files = append(files, file{path, "a file\n"})
 			}
 		}
 	}
