@@ -30,6 +30,7 @@ PAIRS   ?= 9
 SECONDS ?= 2
 PLAN    ?= socket,syscall
 FORMAT  ?= table
+TIME    ?= 60s
 
 # The part of make truth that runs, see docs/truth.md; PLAN and FORMAT as above.
 ARCH     ?= all
@@ -51,6 +52,12 @@ demo: build ## the phases of a small overloaded server, on this terminal
 bench: build ## what the agent costs nginx; PAIRS=9 SECONDS=2 PLAN=socket,syscall FORMAT=table|json
 	@CGO_ENABLED=0 $(GO) build -trimpath -o bin/bench ./tools/bench
 	@bin/bench -pairs $(PAIRS) -seconds $(SECONDS) -plans '$(PLAN)' -format $(FORMAT)
+	@$(MAKE) --no-print-directory bench-export
+
+.PHONY: bench-export
+bench-export: ## what exporting costs the agent: metrics at 10,000 requests/s, 2,000 traces/s; TIME=60s
+	@CGO_ENABLED=0 $(GO) build -trimpath -o bin/exportbench ./tools/exportbench
+	@bin/exportbench -time $(TIME) -format $(FORMAT)
 
 .PHONY: truth
 truth: build ## the agent's figures against the servers' own stamps; ARCH=prefork,threaded SCENARIO=sleep LOAD=4x PLAN=socket runs a part

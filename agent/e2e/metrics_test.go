@@ -224,6 +224,7 @@ func TestPortOfMetricsTaken(t *testing.T) {
 	server := startGunicorn(t)
 	agent := harness.Start(t, exec.Command(harness.Lapwing(t), "run", "--prometheus-listen", server.address))
 	assert.Equal(t, 1, harness.ExitStatus(agent.AwaitExit(20*time.Second)))
-	log := strings.TrimSpace(agent.Stderr())
+	lines := strings.Split(strings.TrimSpace(agent.Stderr()), "\n") // above it, what the environment of the test is warned of
+	log := lines[len(lines)-1]
 	assert.Regexp(t, `^lapwing: export\.prometheus\.listen `+server.address+`: the port is taken by gunicorn.* \(process \d+\): stop that, or choose another port$`, log)
 }

@@ -27,7 +27,7 @@ type Aggregator struct {
 	free      []int      // indexes of those
 	overflows []*series
 	byKey     map[key]*series
-	byRoute   map[partsKey]*parts
+	byService map[string]*parts
 	now       request.Stamp // the latest end of a request
 	swept     request.Stamp
 
@@ -40,7 +40,7 @@ var _ exporters.Exporter = (*Aggregator)(nil)
 
 // New returns an Aggregator.
 func New(c Config) *Aggregator {
-	return &Aggregator{limit: c.MaxLabelSets, byKey: make(map[key]*series), byRoute: make(map[partsKey]*parts)}
+	return &Aggregator{limit: c.MaxLabelSets, byKey: make(map[key]*series), byService: make(map[string]*parts)}
 }
 
 // Export counts one request. It allocates for a label set or a value like none
@@ -92,11 +92,10 @@ func (a *Aggregator) lookup(k key) *series {
 }
 
 func (a *Aggregator) create(k key) *series {
-	pk := partsKey{k.service, k.route}
-	p, ok := a.byRoute[pk]
+	p, ok := a.byService[k.service]
 	if !ok {
-		p = newParts(pk)
-		a.byRoute[pk] = p
+		p = &parts{start: time.Now()}
+		a.byService[k.service] = p
 	}
 	p.users++
 	s := newSeries(k, p)
@@ -134,7 +133,7 @@ func (a *Aggregator) hasRoom() bool {
 func (a *Aggregator) release(i int, s *series) {
 	delete(a.byKey, s.key)
 	if s.parts.users--; s.parts.users == 0 {
-		delete(a.byRoute, partsKey{s.key.service, s.key.route})
+		delete(a.byService, s.key.service)
 	}
 	a.series[i] = nil
 	a.free = append(a.free, i)

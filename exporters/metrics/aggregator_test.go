@@ -27,7 +27,7 @@ func finished(service string) *request.Request {
 func aggregator(limit int) *Aggregator { return New(Config{MaxLabelSets: limit}) }
 
 func read(a *Aggregator) *Snapshot {
-	s := new(Snapshot)
+	s := &Snapshot{Exponential: true}
 	a.Read(s)
 	return s
 }
@@ -179,7 +179,7 @@ func TestLabelExplosionIsBoundedAndCounted(t *testing.T) {
 	assert.EqualValues(t, requests, all, "every request counts")
 	assert.EqualValues(t, requests-50, overflow)
 	assert.EqualValues(t, overflow, s.of(AgentOverflow)[0].Value)
-	assert.LessOrEqual(t, len(a.byRoute), 50+maxOverflows+1)
+	assert.LessOrEqual(t, len(a.byService), 50+maxOverflows+1)
 }
 
 func TestIdleLabelSetsMakeRoom(t *testing.T) {
@@ -200,7 +200,7 @@ func TestIdleLabelSetsMakeRoom(t *testing.T) {
 	}
 	assert.ElementsMatch(t, []string{"busy", "new"}, services)
 	assert.Zero(t, a.overflowed.Load())
-	assert.Len(t, a.byRoute, 2, "parts go with their last series")
+	assert.Len(t, a.byService, 2, "parts go with their last series")
 	a.Export(later("newer", idleAfter+2*time.Minute))
 	assert.EqualValues(t, 1, a.overflowed.Load(), "both are in use")
 }
@@ -220,10 +220,14 @@ func TestExemplarsAreOfTracesOnly(t *testing.T) {
 }
 
 func TestExponentialBucketsHoldTheirValues(t *testing.T) {
-	for _, v := range []float64{1e-9, .25, .25 + 1e-12, .3, 1, 1.0000001, 3, 4, 1e6, 1 << 40} {
+	values := []float64{1e-9, .25, .25 + 1e-12, .3, 1, 1.0000001, 3, 4, 1e6, 1 << 40}
+	for i := range 10_000 {
+		values = append(values, math.Exp(float64(i)/500-10))
+	}
+	for _, v := range values {
 		i := float64(exponentialIndex(v))
-		assert.Greater(t, v, math.Exp2(i/perOctave)*(1-1e-15), "lower bound of %v", v)
-		assert.LessOrEqual(t, v, math.Exp2((i+1)/perOctave)*(1+1e-15), "upper bound of %v", v)
+		require.Greater(t, v, math.Exp2(i/perOctave)*(1-1e-15), "lower bound of %v", v)
+		require.LessOrEqual(t, v, math.Exp2((i+1)/perOctave)*(1+1e-15), "upper bound of %v", v)
 	}
 	assert.EqualValues(t, maxIndex, exponentialIndex(math.MaxFloat64))
 	assert.EqualValues(t, -1, exponentialIndex(1), "a power of two ends its bucket")

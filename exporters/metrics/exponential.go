@@ -17,6 +17,19 @@ var octave = func() (bounds [perOctave]float64) {
 	return bounds
 }()
 
+// guess is, for each sixteenth of the way from 0.5 to 1, the first bound at or
+// behind its begin. No sixteenth has room for two bounds.
+var guess = func() (first [guesses]int) {
+	for i := range first {
+		for first[i] < perOctave && octave[first[i]] < .5+float64(i)/(2*guesses) {
+			first[i]++
+		}
+	}
+	return first
+}()
+
+const guesses = 2 * perOctave
+
 // maxIndex is the bucket of the largest value that is told apart, 2^50: values
 // are seconds or bytes, so that no others occur. It bounds the memory.
 const maxIndex = 50*perOctave - 1
@@ -25,8 +38,8 @@ const maxIndex = 50*perOctave - 1
 // i holds what is above 2^(i/8) and not above 2^((i+1)/8).
 func exponentialIndex(v float64) int32 {
 	fraction, exponent := math.Frexp(v)
-	i := 0
-	for i < perOctave && octave[i] < fraction {
+	i := guess[int(fraction*(2*guesses))-guesses]
+	if i < perOctave && octave[i] < fraction {
 		i++
 	}
 	return min(int32(i+(exponent-1)*perOctave)-1, maxIndex)

@@ -5,8 +5,6 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
-
-	"lapwing/collectors/request"
 )
 
 // AgentService is the service name of the agent itself.
@@ -59,19 +57,6 @@ func (k *key) attributes() []attribute.KeyValue {
 		if kv.Value.AsString() != "" {
 			attrs = append(attrs, kv)
 		}
-	}
-	return attrs
-}
-
-// partAttributes are those of one part of a service's requests: the part, the
-// phase that it refines, if any, and the route.
-func partAttributes(route string, part request.Part) []attribute.KeyValue {
-	attrs := []attribute.KeyValue{KeyPart.String(part.String())}
-	if phase := part.Phase(); phase < request.NumPhases {
-		attrs = append(attrs, KeyPhase.String(phase.String()))
-	}
-	if route != "" {
-		attrs = append(attrs, semconv.HTTPRoute(route))
 	}
 	return attrs
 }

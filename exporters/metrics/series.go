@@ -61,22 +61,23 @@ func newSeries(k key, p *parts) *series {
 	return s
 }
 
-// partsKey tells one set of parts from another. Parts are many, so they are
-// not split by method and status.
-type partsKey struct{ service, route string }
-
-// parts are the parts' histograms of one service and route.
+// parts are the parts' histograms of one service. Parts are many, so they are
+// not split further.
 type parts struct {
 	start      time.Time
 	users      int // series that refer to it
 	histograms [request.NumParts]histogram
-	attrs      [request.NumParts]attribute.Set
 }
 
-func newParts(k partsKey) *parts {
-	p := &parts{start: time.Now()}
-	for i := range p.attrs {
-		p.attrs[i] = attribute.NewSet(partAttributes(k.route, request.Part(i))...)
+// partAttrs tell the parts from one another, and say which phase each refines.
+var partAttrs = func() (sets [request.NumParts]attribute.Set) {
+	for i := range sets {
+		part := request.Part(i)
+		attrs := []attribute.KeyValue{KeyPart.String(part.String())}
+		if phase := part.Phase(); phase < request.NumPhases {
+			attrs = append(attrs, KeyPhase.String(phase.String()))
+		}
+		sets[i] = attribute.NewSet(attrs...)
 	}
-	return p
-}
+	return sets
+}()

@@ -1,6 +1,8 @@
 package metrics
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -12,6 +14,9 @@ import (
 type Snapshot struct {
 	At       time.Time
 	Families []FamilyPoints // in the order of Families; may have no points
+	// Exponential is set by those who want exponential buckets. They are most
+	// of what there is to copy.
+	Exponential bool
 
 	index     map[*Family]int
 	counts    []uint64
@@ -73,7 +78,19 @@ func (s *Snapshot) distribution(f *Family, h *histogram, u *unit, p Point) {
 	if h.count == 0 {
 		return
 	}
-	e := &h.exponential
+	p.Distribution = Distribution{
+		Count: h.count, Sum: float64(h.sum) / u.per,
+		Classic: s.copyCounts(h.classic), Exemplars: s.copyExemplars(h.exemplars),
+	}
+	if s.Exponential {
+		s.exponential(&p.Distribution, &h.exponential)
+	}
+	s.point(f, p)
+}
+
+// exponential copies the buckets from the first to the last that holds
+// something.
+func (s *Snapshot) exponential(d *Distribution, e *exponential) {
 	first, last := 0, len(e.counts)
 	for first < last && e.counts[first] == 0 {
 		first++
@@ -81,12 +98,7 @@ func (s *Snapshot) distribution(f *Family, h *histogram, u *unit, p Point) {
 	for last > first && e.counts[last-1] == 0 {
 		last--
 	}
-	p.Distribution = Distribution{
-		Count: h.count, Sum: float64(h.sum) / u.per,
-		Classic: s.copyCounts(h.classic), Exemplars: s.copyExemplars(h.exemplars),
-		Zero: e.zero, Offset: e.offset + int32(first), Exponential: s.copyCounts(e.counts[first:last]),
-	}
-	s.point(f, p)
+	d.Zero, d.Offset, d.Exponential = e.zero, e.offset+int32(first), s.copyCounts(e.counts[first:last])
 }
 
 func (s *Snapshot) copyCounts(counts []uint64) []uint64 {
@@ -148,24 +160,20 @@ func (s *Snapshot) series(from *series) {
 }
 
 func (a *Aggregator) readParts(s *Snapshot) {
-	for _, k := range a.routes() {
+	for _, service := range a.services() {
 		a.mu.Lock()
-		if p, ok := a.byRoute[k]; ok {
+		if p, ok := a.byService[service]; ok {
 			for i := range p.histograms {
-				s.distribution(PartDuration, &p.histograms[i], phaseUnit, Point{Service: k.service, Attrs: p.attrs[i], Start: p.start})
+				s.distribution(PartDuration, &p.histograms[i], phaseUnit, Point{Service: service, Attrs: partAttrs[i], Start: p.start})
 			}
 		}
 		a.mu.Unlock()
 	}
 }
 
-// routes lists what parts are kept for.
-func (a *Aggregator) routes() []partsKey {
+// services lists what parts are kept for.
+func (a *Aggregator) services() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	keys := make([]partsKey, 0, len(a.byRoute))
-	for k := range a.byRoute {
-		keys = append(keys, k)
-	}
-	return keys
+	return slices.Collect(maps.Keys(a.byService))
 }

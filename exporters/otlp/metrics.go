@@ -74,6 +74,7 @@ func NewMetrics(c Config, read func(*metrics.Snapshot), clock *request.Clock, lo
 		outage:   outage{log: log.With("endpoint", to.String()), what: "metrics"},
 		done:     make(chan struct{}),
 	}
+	m.snapshot.Exponential = exponential
 	m.running, m.stop = context.WithCancel(context.Background())
 	go m.run(interval)
 	return m, nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strconv"
 )
 
@@ -51,6 +52,14 @@ func (c Config) Validate() error {
 		return errors.New("basic_auth wants both username and password_file, or neither")
 	}
 	return nil
+}
+
+// local reports whether the server is on loopback, where compression would
+// cost the agent more time than it saves anybody.
+func (c Config) local() bool {
+	address, _ := c.address() // valid, or there is no server
+	at, err := netip.ParseAddrPort(address)
+	return err == nil && at.Addr().IsLoopback()
 }
 
 // address is where to listen. What names no host is on loopback: opening the

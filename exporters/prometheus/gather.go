@@ -16,15 +16,16 @@ import (
 // gatherer hands snapshots to client_golang in its own form. Each scrape in
 // progress has a page of its own, which a later one uses again.
 type gatherer struct {
-	read  func(*metrics.Snapshot)
-	clock *request.Clock
-	pages chan *page
+	read   func(*metrics.Snapshot)
+	clock  *request.Clock
+	native bool // with native histograms, which text has no form for
+	pages  chan *page
 }
 
 var _ client.TransactionalGatherer = (*gatherer)(nil)
 
-func newGatherer(read func(*metrics.Snapshot), clock *request.Clock) *gatherer {
-	return &gatherer{read: read, clock: clock, pages: make(chan *page, maxScrapes)}
+func newGatherer(read func(*metrics.Snapshot), clock *request.Clock, native bool) *gatherer {
+	return &gatherer{read: read, clock: clock, native: native, pages: make(chan *page, maxScrapes)}
 }
 
 // Gather implements client_golang's interface. The families are valid until
@@ -40,7 +41,7 @@ func (g *gatherer) take() *page {
 	case p := <-g.pages:
 		return p
 	default:
-		return newPage(g.clock)
+		return newPage(g.clock, g.native)
 	}
 }
 

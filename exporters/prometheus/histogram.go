@@ -26,9 +26,11 @@ func (p *page) histogram(f *metrics.Family, point *metrics.Point) *dto.Histogram
 	h.CreatedTimestamp = created(&s.created, point)
 	h.Bucket = p.classic(h.Bucket[:0], f, point)
 
-	s.schema, s.zero, s.threshold = metrics.Scale, point.Zero, client.DefNativeHistogramZeroThreshold
-	h.Schema, h.ZeroCount, h.ZeroThreshold = &s.schema, &s.zero, &s.threshold
-	p.native(h, point)
+	if p.snapshot.Exponential {
+		s.schema, s.zero, s.threshold = metrics.Scale, point.Zero, client.DefNativeHistogramZeroThreshold
+		h.Schema, h.ZeroCount, h.ZeroThreshold = &s.schema, &s.zero, &s.threshold
+		p.native(h, point)
+	}
 	return h
 }
 

@@ -67,8 +67,8 @@ type (
 	}
 )
 
-func newPage(clock *request.Clock) *page {
-	return &page{clock: clock, names: labelNames{}, families: map[*metrics.Family]*dto.MetricFamily{}}
+func newPage(clock *request.Clock, native bool) *page {
+	return &page{clock: clock, snapshot: metrics.Snapshot{Exponential: native}, names: labelNames{}, families: map[*metrics.Family]*dto.MetricFamily{}}
 }
 
 func (p *page) reset() {

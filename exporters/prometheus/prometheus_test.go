@@ -139,7 +139,7 @@ func TestOpenMetricsHasExemplars(t *testing.T) {
 // TestRegistryAgrees lets client_golang's own checks look at every family:
 // that names are unique, labels sorted and valid, buckets consistent.
 func TestRegistryAgrees(t *testing.T) {
-	g := newGatherer(full().Read, request.NewClock())
+	g := newGatherer(full().Read, request.NewClock(), true)
 	families, done, err := g.Gather()
 	require.NoError(t, err)
 	defer done()
@@ -156,7 +156,7 @@ func TestNativeBucketsAddUp(t *testing.T) {
 		r.WriteLast += request.Stamp(i*i*i) * request.Stamp(time.Millisecond)
 		a.Export(r)
 	}
-	g := newGatherer(a.Read, request.NewClock())
+	g := newGatherer(a.Read, request.NewClock(), true)
 	for range 2 { // the second time in the memory of the first
 		families, done, err := g.Gather()
 		require.NoError(t, err)
@@ -318,7 +318,7 @@ func TestScrapingUsesItsMemoryAgain(t *testing.T) {
 		r.Traced = false
 		a.Export(r)
 	}
-	g := newGatherer(a.Read, request.NewClock())
+	g := newGatherer(a.Read, request.NewClock(), true)
 	scrape := func() {
 		_, done, _ := g.Gather()
 		done()

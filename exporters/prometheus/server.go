@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"syscall"
 	"time"
 
@@ -45,7 +46,7 @@ func Listen(c Config, read func(*metrics.Snapshot), clock *request.Clock, log *s
 	if err != nil {
 		return nil, err
 	}
-	handler, err := c.handler(newGatherer(read, clock))
+	handler, err := c.handler(read, clock)
 	if err != nil {
 		return nil, err
 	}
@@ -111,12 +112,18 @@ func newHTTPServer(handler http.Handler) *http.Server {
 	}
 }
 
-func (c Config) handler(g *gatherer) (http.Handler, error) {
+func (c Config) handler(read func(*metrics.Snapshot), clock *request.Clock) (http.Handler, error) {
+	opts := promhttp.HandlerOpts{EnableOpenMetrics: true, MaxRequestsInFlight: maxScrapes, DisableCompression: c.local()}
+	text := promhttp.HandlerForTransactional(newGatherer(read, clock, false), opts)
+	native := promhttp.HandlerForTransactional(newGatherer(read, clock, true), opts)
 	mux := http.NewServeMux()
-	mux.Handle("GET "+metricsPath, promhttp.HandlerForTransactional(g, promhttp.HandlerOpts{
-		EnableOpenMetrics:   true,
-		MaxRequestsInFlight: maxScrapes,
-	}))
+	mux.HandleFunc("GET "+metricsPath, func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.Header.Get("Accept"), "application/vnd.google.protobuf") {
+			native.ServeHTTP(w, r)
+			return
+		}
+		text.ServeHTTP(w, r)
+	})
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "Lapwing. The metrics are at "+metricsPath+".\n")
 	})
