@@ -11,6 +11,9 @@ const (
 	Available State = "available"
 	Busy      State = "busy" // it works on a request
 	Held      State = "held" // it is blocked in reading a connection that has no request
+	// Unknown: other threads read the requests of the pool ahead, fewer than
+	// there are workers, and one of them may be this worker's.
+	Unknown State = "unknown"
 )
 
 // Snapshot is the worker pool of one service at one moment. Counts and times
@@ -18,8 +21,11 @@ const (
 // included; they never decrease, so the difference of two snapshots is what
 // happened between them.
 type Snapshot struct {
-	Service string    `json:"service"`
-	Time    time.Time `json:"time"`
+	Service string `json:"service"`
+	// Unconfirmed says that no request of a known protocol was seen yet, only
+	// connections that the server has not answered since the agent's start.
+	Unconfirmed bool      `json:"unconfirmed,omitempty"`
+	Time        time.Time `json:"time"`
 
 	Workers   int `json:"workers"`   // how many there are now
 	Busy      int `json:"busy"`      // of which work on a request
@@ -44,8 +50,8 @@ type Snapshot struct {
 
 	Served  uint64        `json:"served"`     // requests that were finished
 	Longest time.Duration `json:"longest_ns"` // the longest time a worker spent on one of them
-	// Uneven is the share of the requests that the busiest tenth of the
-	// workers served beyond an even share, 0 to 1.
+	// Uneven is how many times more requests the worker that served most has
+	// served than the average of the workers that are there: 1 is even.
 	Uneven float64 `json:"uneven"`
 
 	Starts   uint64 `json:"starts"`   // workers that appeared after the agent's start

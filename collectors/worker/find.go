@@ -1,0 +1,79 @@
+package worker
+
+import (
+	"lapwing/probes/socket"
+)
+
+// finder answers questions about one look.
+type finder struct {
+	c        *Collector
+	holders  map[uint64]uint32
+	sockets  map[uint64]*socket.Listener
+	missing  bool // a connection's process was asked for and not found
+	listened map[uint32][]*socket.Listener
+}
+
+func newFinder(c *Collector) *finder {
+	f := &finder{c: c, holders: map[uint64]uint32{}, sockets: map[uint64]*socket.Listener{},
+		listened: map[uint32][]*socket.Listener{}}
+	for _, h := range c.snap.Holders {
+		f.holders[h.Socket] = h.PID
+	}
+	for i := range c.snap.Listeners {
+		l := &c.snap.Listeners[i]
+		f.sockets[l.Socket] = l
+		f.listened[l.PID] = append(f.listened[l.PID], l)
+	}
+	return f
+}
+
+// holder is a process that has the socket open, 0 when none was found.
+func (f *finder) holder(sk uint64) uint32 { return f.holders[sk] }
+
+// listens reports whether a process listens on an address.
+func (f *finder) listens(pid uint32, port uint16, path []byte) bool {
+	for _, l := range f.listened[pid] {
+		if l.IsUnix() && port == 0 && string(unixPath(l.Unix)) == string(path) || !l.IsUnix() && l.Address.Port() == port {
+			return true
+		}
+	}
+	return false
+}
+
+// port is that of a listening socket, 0 for a unix socket.
+func (f *finder) port(sk uint64) uint16 {
+	if l := f.sockets[sk]; l != nil && !l.IsUnix() {
+		return l.Address.Port()
+	}
+	return 0
+}
+
+// at is the pool of a connection: that of the process which last read from it,
+// or else the one that answers at its address.
+func (f *finder) at(pid uint32, comm string, port uint16, path []byte) *pool {
+	if pid != 0 {
+		return f.c.poolOf(pid, comm, port, false)
+	}
+	for _, p := range f.c.pools {
+		if p.answersAt(port, path) {
+			return p
+		}
+	}
+	return nil
+}
+
+// owner is the pool that a listening socket belongs to: its service answers at
+// the address, and the process that has the socket open is of that service.
+func (f *finder) owner(l socket.Listener) *pool {
+	port, path := uint16(0), []byte(nil)
+	if l.IsUnix() {
+		path = unixPath(l.Unix)
+	} else {
+		port = l.Address.Port()
+	}
+	p := f.c.poolOf(l.PID, "", port, false)
+	if p == nil || !p.answersAt(port, path) {
+		return nil
+	}
+	return p
+}

@@ -1,0 +1,123 @@
+package worker
+
+import (
+	"time"
+
+	"lapwing/collectors/process"
+	"lapwing/collectors/request"
+)
+
+// worker is what is known of one worker.
+type worker struct {
+	pool *pool
+	pid  uint32
+	tid  uint32
+	comm string
+
+	// born is its start since boot; 0 until /proc was asked.
+	born  time.Duration
+	since request.Stamp // its start, or the collector's if that came later
+
+	served   uint64
+	longest  time.Duration
+	busy     time.Duration // in finished requests
+	until    request.Stamp // the end of the last of them
+	overlaps int           // requests that began before the previous one ended
+
+	cpuBase time.Duration // of the thread when it was first looked at
+	cpu     time.Duration
+	usage   *Process
+
+	now doing
+}
+
+// doing is what a worker does at the moment of a look.
+type doing struct {
+	inFlight int
+	since    request.Stamp // the oldest request's first byte was read; 0 if not known
+	from     request.Stamp // the same, as far as the collector was there
+	queue    time.Duration
+	phase    string
+	held     bool
+	earlier  bool // the request was in flight at the agent's start: nobody will hand it out
+}
+
+// takes adds a request in progress.
+func (d *doing) takes(o doing) {
+	n := d.inFlight + 1
+	if d.inFlight == 0 || o.from < d.from {
+		*d = o
+	}
+	d.inFlight = n
+}
+
+// maxOverlaps is how many overlaps make an event loop of a worker.
+const maxOverlaps = 2
+
+func (w *worker) loop() bool { return w.overlaps >= maxOverlaps }
+
+// finish takes a finished request into account. handed tells that another
+// thread read it.
+func (w *worker) finish(r *request.Request, handed bool) {
+	start, end := r.ReadFirst, r.End()
+	if handed {
+		// It began when the worker was free, or later.
+		start = max(r.ReadLast, r.Marker, w.until)
+	} else if start < w.until && r.WriteLast.Seen() && r.Flags&request.Pipelined == 0 {
+		w.overlaps++
+	}
+	w.served++
+	if start.Seen() && end > start {
+		w.longest = max(w.longest, time.Duration(end-start))
+	}
+	start = max(start, w.until)
+	if !start.Seen() || end <= start {
+		return
+	}
+	w.busy += time.Duration(end - start)
+	w.until = end
+	if !w.loop() {
+		w.pool.needed.add(span{start, end, uint64(w.tid)})
+	}
+}
+
+// busyAt is how long the worker has been busy until now, the request in
+// progress included. What keeps an event loop busy is the CPU time it uses.
+func (w *worker) busyAt(now request.Stamp) time.Duration {
+	if w.loop() {
+		return w.cpu
+	}
+	if from := max(w.now.from, w.until); w.now.inFlight > 0 && now > from {
+		return w.busy + time.Duration(now-from)
+	}
+	return w.busy
+}
+
+func (w *worker) age(now request.Stamp) time.Duration {
+	if now < w.since {
+		return 0
+	}
+	return time.Duration(now - w.since)
+}
+
+// isStill reports whether a thread is this worker: an id is used again.
+func (w *worker) isStill(t process.Thread) bool { return w.born == 0 || w.born == t.Start }
+
+// learn takes what /proc says.
+func (w *worker) learn(t process.Thread) {
+	if w.born == 0 {
+		w.born, w.cpuBase = t.Start, t.CPU
+	}
+	w.pid, w.comm = t.PID, t.Comm
+	w.cpu = t.CPU - w.cpuBase
+}
+
+func (w *worker) state() State {
+	switch {
+	case w.now.inFlight > 0:
+		return Busy
+	case w.now.held:
+		return Held
+	}
+	return Available
+}
