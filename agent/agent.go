@@ -15,6 +15,7 @@ import (
 	"lapwing/collectors/route"
 	"lapwing/collectors/service"
 	"lapwing/collectors/stitch"
+	"lapwing/collectors/worker"
 	"lapwing/exporters"
 	"lapwing/probes/socket"
 )
@@ -36,6 +37,7 @@ type Agent struct {
 	stitcher  *stitch.Stitcher
 	exporters []namedExporter
 	closers   []func(context.Context) error
+	pools     *worker.Collector // nil unless somebody asks for worker pools
 
 	statsMu   sync.Mutex // guards what follows
 	probe     *socket.Probe
@@ -131,6 +133,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	go a.keepUp(background)
+	a.runPools(background)
 
 	err := a.probe.Run(ctx, stages{a.assembler, a.stitcher})
 	stop()
@@ -152,6 +155,7 @@ func (a *Agent) attach() error {
 		HeadBytes: a.cfg.Probes.HeadBytes,
 		RingBytes: int(a.cfg.Probes.RingBytes),
 		Ports:     a.ports(),
+		Snapshots: a.pools != nil,
 	})
 	if err != nil {
 		return err

@@ -43,6 +43,7 @@ func (a *Agent) openMetrics() error {
 	m := metrics.New(a.cfg.Metrics)
 	m.AddSource(metrics.Health(a.Health))
 	m.AddSource(metrics.Self())
+	m.AddSource(metrics.WorkerPools(a.WatchPools().Snapshot))
 	a.Add("metrics", m)
 	if serve {
 		s, err := prometheus.Listen(a.cfg.Export.Prometheus, m.Read, a.clock, a.log)

@@ -53,9 +53,10 @@ func (a *app) top(f *topFlags) error {
 	}
 	ctx, end := untilSignal(context.Background())
 	defer end()
-	s := a.screen(f.noColor)
-	t := table{app: a, flags: f, screen: s, totals: console.NewAggregator(0), end: end,
-		started: make(chan struct{}), drained: make(chan struct{}), shown: make(chan error, 1)}
+	totals := console.NewAggregator(0)
+	t := a.newTable(f, end)
+	t.session.Exporters = []exporters.Exporter{totals}
+	t.show = func(o console.TopOptions) error { return console.RunTop(ctx, totals, t.health, o) }
 	return t.run(ctx, cfg)
 }
 
@@ -64,13 +65,19 @@ type table struct {
 	app    *app
 	flags  *topFlags
 	screen screen
-	totals *console.Aggregator
 	end    context.CancelFunc
 
-	health  exporters.HealthFunc // set before started is closed
-	started chan struct{}        // closed once the table is shown
-	drained chan struct{}        // closed when all requests are in totals
-	shown   chan error           // gets the outcome of showing
+	session session                        // what is asked of the agent besides
+	show    func(console.TopOptions) error // shows the table until it is over
+	health  exporters.HealthFunc           // set before started is closed
+	started chan struct{}                  // closed once the table is shown
+	drained chan struct{}                  // closed when all requests were exported
+	shown   chan error                     // gets the outcome of showing
+}
+
+func (a *app) newTable(f *topFlags, end context.CancelFunc) *table {
+	return &table{app: a, flags: f, screen: a.screen(f.noColor), end: end,
+		started: make(chan struct{}), drained: make(chan struct{}), shown: make(chan error, 1)}
 }
 
 func (t *table) run(ctx context.Context, cfg config.Config) error {
@@ -79,12 +86,10 @@ func (t *table) run(ctx context.Context, cfg config.Config) error {
 	if t.interactive() {
 		logTo = log
 	}
-	err := t.app.drive(ctx, cfg, session{
-		Exporters: []exporters.Exporter{t.totals},
-		Clock:     request.NewClock(),
-		Log:       logger(logTo, t.flags.quiet(cfg.Log, t.app.environ)),
-		Attached:  func(plan socket.Plan, h exporters.HealthFunc) { t.attached(ctx, plan, h) },
-	})
+	t.session.Clock = request.NewClock()
+	t.session.Log = logger(logTo, t.flags.quiet(cfg.Log, t.app.environ))
+	t.session.Attached = t.attached
+	err := t.app.drive(ctx, cfg, t.session)
 	t.end()
 	close(t.drained)
 	select {
@@ -98,14 +103,14 @@ func (t *table) run(ctx context.Context, cfg config.Config) error {
 }
 
 // attached starts to show. An interactive table takes the terminal from here.
-func (t *table) attached(ctx context.Context, plan socket.Plan, health exporters.HealthFunc) {
+func (t *table) attached(plan socket.Plan, health exporters.HealthFunc) {
 	t.app.announce(plan)
 	t.health = health
 	defer close(t.started)
 	startTimer(*t.flags.limit, t.end)
 	startTimer(t.afterIntervals(), t.end)
 	go func() {
-		err := console.RunTop(ctx, t.totals, health, t.options())
+		err := t.show(t.options())
 		t.end() // the user quits, or nobody reads any more
 		t.shown <- err
 	}()

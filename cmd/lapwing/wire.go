@@ -8,6 +8,7 @@ import (
 	"lapwing/agent/config"
 	"lapwing/collectors/request"
 	"lapwing/exporters"
+	"lapwing/exporters/console"
 	"lapwing/probes/socket"
 )
 
@@ -20,8 +21,11 @@ type session struct {
 	OTLP bool
 	// Prometheus serves metrics at the configured address as well.
 	Prometheus bool
-	Clock      *request.Clock
-	Log        *slog.Logger
+	// Pools, when set, makes the agent watch worker pools and gets them,
+	// before Attached is called.
+	Pools func(console.PoolSource)
+	Clock *request.Clock
+	Log   *slog.Logger
 	// Attached is called once, when the probes are in place and before the
 	// first request is exported.
 	Attached func(plan socket.Plan, health exporters.HealthFunc)
@@ -42,6 +46,9 @@ var runAgent runFunc = func(ctx context.Context, cfg config.Config, s session) e
 	}
 	a.OTLP, a.Prometheus = s.OTLP, s.Prometheus
 	a.Version = version
+	if s.Pools != nil {
+		s.Pools(a.WatchPools())
+	}
 	a.OnAttached = func(plan socket.PlanSurvey) { s.Attached(plan.Plan, a.Health) }
 	return a.Run(ctx)
 }

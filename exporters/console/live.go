@@ -2,8 +2,6 @@ package console
 
 import (
 	"cmp"
-	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -12,19 +10,6 @@ import (
 
 	"lapwing/exporters"
 )
-
-// runLive shows the live table until the user quits or ctx ends, and leaves
-// the terminal as it was.
-func runLive(ctx context.Context, m *model, opts TopOptions) error {
-	program := tea.NewProgram(m, tea.WithInput(opts.In), tea.WithOutput(opts.Out),
-		tea.WithAltScreen(), tea.WithoutSignalHandler(), tea.WithoutBracketedPaste())
-	stop := context.AfterFunc(ctx, program.Quit)
-	defer stop()
-	if _, err := program.Run(); err != nil {
-		return fmt.Errorf("show the live table: %w (without a usable terminal, send the output to a pipe)", err)
-	}
-	return nil
-}
 
 // order is what the rows of the live table are sorted by.
 type order int

@@ -43,7 +43,7 @@ func RunTop(ctx context.Context, agg *Aggregator, health exporters.HealthFunc, o
 		health = func() exporters.Health { return exporters.Health{} }
 	}
 	if opts.Interactive {
-		return runLive(ctx, newModel(agg, health, opts), opts)
+		return runProgram(ctx, newModel(agg, health, opts), opts)
 	}
 	var out report = &textReport{w: opts.Out, width: opts.Width, color: opts.Color}
 	if opts.Format == FormatJSON {

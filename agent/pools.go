@@ -1,0 +1,37 @@
+package agent
+
+import (
+	"context"
+
+	"lapwing/collectors/assemble"
+	"lapwing/collectors/worker"
+)
+
+// WatchPools makes the agent keep the worker pools of what it sees. It is to
+// be called before Run; the pools are filled once the probes are attached.
+func (a *Agent) WatchPools() *worker.Collector {
+	if a.pools == nil {
+		a.pools = worker.New(worker.Options{Service: a.serves, Ended: assemble.Ended, Log: a.log})
+		a.Add("workers", a.pools)
+	}
+	return a.pools
+}
+
+// runPools keeps the pools up to date, if there are any, until ctx ends.
+func (a *Agent) runPools(ctx context.Context) {
+	if a.pools == nil {
+		return
+	}
+	if !a.probe.Snapshots() {
+		a.log.Warn("this kernel does not show requests in flight, held workers and backlogs (lapwing probes tells why)")
+		go a.pools.Run(ctx, nil)
+		return
+	}
+	go a.pools.Run(ctx, a.probe)
+}
+
+// serves names the service of a process and says whether it is of interest.
+func (a *Agent) serves(pid uint32, comm string, port uint16) (string, bool) {
+	id := a.services.Lookup(pid, comm)
+	return id.Name, a.cfg.Filter.Empty() || a.cfg.Filter.Match(pid, port, id)
+}

@@ -1,0 +1,167 @@
+package console
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"lapwing/collectors/worker"
+	"lapwing/exporters"
+)
+
+// PoolSource is where RunPools finds the worker pools: a worker.Collector.
+type PoolSource interface {
+	Snapshot() []worker.Snapshot
+	Host() (worker.Host, error)
+}
+
+// RunPools shows the worker pools every interval until ctx ends, the user
+// quits, or the reader of the output goes away. Not interactive, it ends with
+// what happened since the start.
+func RunPools(ctx context.Context, pools PoolSource, health exporters.HealthFunc, opts TopOptions) error {
+	if err := CheckFormat(opts.Format); err != nil {
+		return err
+	}
+	opts = opts.withDefaults()
+	if opts.Interactive {
+		return runProgram(ctx, newPoolsModel(pools, health, opts), opts)
+	}
+	var out poolsReport = &poolsText{w: opts.Out, width: opts.Width}
+	if opts.Format == FormatJSON {
+		out = &poolsJSON{w: opts.Out}
+	}
+	if err := runPoolReports(ctx, pools, health, opts, out); err != nil && !readerLeft(err) {
+		return fmt.Errorf("write the table: %w", err)
+	}
+	return nil
+}
+
+// poolsReport is a form of the pools that is written, not painted.
+type poolsReport interface {
+	write(t poolTable, health exporters.Health) error
+}
+
+func runPoolReports(ctx context.Context, pools PoolSource, health exporters.HealthFunc, opts TopOptions, out poolsReport) error {
+	start := newPoolWindow(pools)
+	window := newPoolWindow(pools)
+	ticker := time.NewTicker(opts.Interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			if err := out.write(window.next(), health()); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			if opts.Drained != nil {
+				<-opts.Drained
+			}
+			t := start.next()
+			t.Final = true
+			return out.write(t, health())
+		}
+	}
+}
+
+// poolTable is the pools at the end of a span of time, and what happened in it.
+type poolTable struct {
+	At      time.Time
+	Elapsed time.Duration
+	Final   bool
+	Pools   []poolView
+	Host    worker.Host
+}
+
+// poolView is a pool and its figures in a span of time.
+type poolView struct {
+	worker.Snapshot
+	Requests    uint64
+	Utilisation float64 // 0 to 1
+	Drops       uint64
+	Views       []workerView // as PerWorker, in the same order
+}
+
+// workerView is a worker and its figures in a span of time.
+type workerView struct {
+	worker.Worker
+	Requests uint64
+	Busy     float64 // share of the time, 0 to 1
+	CPU      float64
+}
+
+// poolWindow gives the pools span by span.
+type poolWindow struct {
+	from    PoolSource
+	ends    time.Time
+	earlier map[string]poolPast
+}
+
+// poolPast is how a pool was when the last span ended.
+type poolPast struct {
+	pool    worker.Snapshot
+	workers map[workerID]worker.Worker
+}
+
+// workerID tells workers apart also where an id was used again.
+type workerID struct {
+	tid   uint32
+	since int64 // seconds
+}
+
+func idOf(w *worker.Worker) workerID { return workerID{w.TID, w.Since.Round(time.Second).Unix()} }
+
+func newPoolWindow(from PoolSource) *poolWindow {
+	return &poolWindow{from: from, ends: time.Now(), earlier: map[string]poolPast{}}
+}
+
+// next ends the span and returns its figures.
+func (w *poolWindow) next() poolTable {
+	at := time.Now()
+	t := poolTable{At: at, Elapsed: at.Sub(w.ends)}
+	w.ends = at
+	now := map[string]poolPast{}
+	for _, p := range w.from.Snapshot() {
+		past := w.earlier[p.Service]
+		t.Pools = append(t.Pools, viewOf(p, past, t.Elapsed))
+		now[p.Service] = pastOf(p)
+	}
+	w.earlier = now
+	// What cannot be read was logged at the start and stays zero.
+	t.Host, _ = w.from.Host()
+	return t
+}
+
+func pastOf(p worker.Snapshot) poolPast {
+	past := poolPast{pool: p, workers: make(map[workerID]worker.Worker, len(p.PerWorker))}
+	for _, w := range p.PerWorker {
+		past.workers[idOf(&w)] = w
+	}
+	return past
+}
+
+func viewOf(p worker.Snapshot, past poolPast, elapsed time.Duration) poolView {
+	v := poolView{
+		Snapshot: p,
+		Requests: p.Served - past.pool.Served,
+		Drops:    p.Overflows - past.pool.Overflows,
+	}
+	v.Utilisation = share(p.BusyTime-past.pool.BusyTime, p.WorkerTime-past.pool.WorkerTime)
+	for _, w := range p.PerWorker {
+		before := past.workers[idOf(&w)]
+		v.Views = append(v.Views, workerView{
+			Worker:   w,
+			Requests: w.Served - before.Served,
+			Busy:     share(w.BusyTime-before.BusyTime, min(elapsed, p.Time.Sub(w.Since))),
+			CPU:      share(w.CPUTime-before.CPUTime, min(elapsed, p.Time.Sub(w.Since))),
+		})
+	}
+	return v
+}
+
+// share is a part of a time, at most all of it.
+func share(part, whole time.Duration) float64 {
+	if part <= 0 || whole <= 0 {
+		return 0
+	}
+	return min(1, float64(part)/float64(whole))
+}

@@ -1,0 +1,188 @@
+package console
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"time"
+
+	byteunits "github.com/docker/go-units"
+
+	"lapwing/collectors/worker"
+	"lapwing/exporters"
+)
+
+// poolsLegend explains the scoreboard.
+const poolsLegend = "_ available  R reading  W in the application  S sending  K held by an idle connection  ? unknown"
+
+// mostRows is how many workers of a pool the text lists.
+const mostRows = 32
+
+// poolsText writes the pools every interval, for logs and for pipes.
+type poolsText struct {
+	w     io.Writer
+	width int
+	begun bool // the legend was written
+}
+
+func (r *poolsText) write(t poolTable, health exporters.Health) error {
+	span := "interval"
+	if t.Final {
+		span = "since the start"
+	}
+	lines := []string{fmt.Sprintf("%s  %s %s  %s", t.At.Format(time.DateTime), span, duration(t.Elapsed), plural(uint64(len(t.Pools)), "pool"))}
+	if len(t.Pools) > 0 && !r.begun {
+		r.begun = true
+		lines = append(lines, wrapText(poolsLegend, r.width)...)
+	}
+	for i := range t.Pools {
+		lines = append(append(lines, poolHead), poolLines(&t.Pools[i], t.Elapsed, r.width)...)
+		lines = append(lines, workerLines(&t.Pools[i], mostRows)...)
+	}
+	lines = append(lines, wrap(append(hostFacts(t.Host), healthFacts(health)...), r.width)...)
+	var b []byte
+	for _, line := range append(lines, "") {
+		b = append(append(b, fit(line, r.width)...), '\n')
+	}
+	_, err := r.w.Write(b)
+	return err
+}
+
+const poolHead = "SERVICE          POOL BUSY HELD FREE UTIL% NEED   BACKLOG  MAX DROPS WAIT   REQ/S"
+
+// poolLines is a pool in one line, and its scoreboard.
+func poolLines(p *poolView, elapsed time.Duration, width int) []string {
+	name := string(appendLeft(nil, p.Service, serviceCells))
+	line := fmt.Sprintf("%s %4d %4d %4d %4d %5s %4d %9s %4d %5d %4d %7s",
+		name, p.Workers, p.Busy, p.Held, p.Available, percentText(p.Utilisation), p.MaxNeeded,
+		backlogText(p), p.BacklogMax, p.Overflows, p.Dispatch, rateText(perSecond(p.Requests, elapsed)))
+	lines := []string{line}
+	board := scoreboard(p)
+	room := max(8, width-4)
+	for len(board) > room {
+		lines = append(lines, "  "+board[:room])
+		board = board[room:]
+	}
+	return append(lines, "  "+board)
+}
+
+// backlogText is the length of the backlog and its limit, where it is known.
+func backlogText(p *poolView) string {
+	if len(p.Listeners) == 0 {
+		return "-"
+	}
+	return strconv.Itoa(p.BacklogLen) + "/" + strconv.Itoa(p.BacklogLimit)
+}
+
+// scoreboard has one character for each worker.
+func scoreboard(p *poolView) string {
+	b := make([]byte, 0, len(p.PerWorker))
+	for i := range p.PerWorker {
+		b = append(b, scoreOf(&p.PerWorker[i]))
+	}
+	return string(b)
+}
+
+func scoreOf(w *worker.Worker) byte {
+	switch w.State {
+	case worker.Held:
+		return 'K'
+	case worker.Unknown:
+		return '?'
+	case worker.Available:
+		return '_'
+	}
+	switch w.Phase {
+	case "parse":
+		return 'R'
+	case "write_back":
+		return 'S'
+	}
+	return 'W'
+}
+
+const workerHead = "      PID     TID STATE               AGE   SERVED BUSY%  CPU%    RSS LONGEST"
+
+// workerLines lists the workers, those that have been busy longest first.
+func workerLines(p *poolView, most int) []string {
+	views := slices.Clone(p.Views)
+	slices.SortStableFunc(views, func(a, b workerView) int {
+		return cmp.Or(cmp.Compare(urgency(&a), urgency(&b)), cmp.Compare(b.Age, a.Age))
+	})
+	lines := []string{workerHead}
+	for i := range views[:min(most, len(views))] {
+		lines = append(lines, workerLine(&views[i]))
+	}
+	if left := len(views) - most; left > 0 {
+		lines = append(lines, fmt.Sprintf("  and %d more", left))
+	}
+	return lines
+}
+
+// urgency orders the states.
+func urgency(w *workerView) int {
+	return slices.Index([]worker.State{worker.Busy, worker.Held, worker.Unknown, worker.Available}, w.State)
+}
+
+func workerLine(w *workerView) string {
+	return fmt.Sprintf("  %7d %7s %-16s %6s %8d %5s %5s %6s %7s",
+		w.PID, optional(w.TID != 0, strconv.Itoa(int(w.TID))), stateText(&w.Worker),
+		optional(w.Age > 0, duration(w.Age)), w.Served, percentText(w.Busy), percentText(w.CPU),
+		rssText(w.Process), optional(w.Longest > 0, duration(w.Longest)))
+}
+
+func optional(known bool, text string) string {
+	if !known {
+		return "-"
+	}
+	return text
+}
+
+// stateText is a worker's state, with what it is busy with.
+func stateText(w *worker.Worker) string {
+	switch {
+	case w.State == worker.Busy && w.InFlight > 1:
+		return fmt.Sprintf("busy %d in flight", w.InFlight)
+	case w.State == worker.Busy && w.Phase != "":
+		return "busy " + w.Phase
+	}
+	return string(w.State)
+}
+
+func rssText(p *worker.Process) string {
+	if p == nil {
+		return "-"
+	}
+	return byteunits.CustomSize("%.3g%s", float64(p.RSS), 1024, []string{"B", "K", "M", "G", "T"})
+}
+
+func percentText(share float64) string {
+	return strconv.FormatFloat(100*share, 'f', 0, 64)
+}
+
+// hostFacts tells what listeners of the whole host dropped, if they did.
+func hostFacts(h worker.Host) []string {
+	if h.ListenDrops == 0 && h.SYNDrops == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("host: %d connection attempts dropped by listeners (%d overflows), %d SYNs", h.ListenDrops, h.ListenOverflows, h.SYNDrops)}
+}
+
+// wrapText breaks text with double spaces between its parts.
+func wrapText(text string, width int) []string {
+	var lines []string
+	for len(text) > width {
+		cut := width
+		for cut > 1 && text[cut-1:cut+1] != "  " {
+			cut--
+		}
+		if cut == 1 {
+			break
+		}
+		lines = append(lines, text[:cut-1])
+		text = text[cut+1:]
+	}
+	return append(lines, text)
+}
