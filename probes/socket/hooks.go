@@ -40,6 +40,7 @@ func unless(h hook, programs ...string) hook {
 const (
 	noUnixArrival = "on unix sockets arrived, queue and duration are absent"
 	noExisting    = "connections older than the agent are not measured"
+	noPools       = "requests in flight, held workers and backlogs are not seen"
 )
 
 // commonHooks serve both plans. tcp_state comes last of those that fire by
@@ -57,6 +58,8 @@ func commonHooks() []hook {
 		optional(iterHook("tcp_listening", "tcp", "finds TCP connections older than the agent"), noExisting),
 		optional(iterHook("tcp_existing", "tcp", "finds TCP connections older than the agent"), noExisting),
 		optional(iterHook("unix_existing", "unix", "finds unix connections older than the agent"), noExisting),
+		optional(iterHook("see_elem", "bpf_map_elem", "worker pools"), noPools),
+		optional(iterHook("see_files", "task_file", "worker pools"), noPools),
 	}
 }
 
@@ -79,6 +82,7 @@ func socketHooks() []hook {
 		hooks = append(hooks, unless(syscallHook("call_enter", "sys_enter_"+call, "write_first"), "send_enter", "send_function"))
 	}
 	hooks = append(hooks, iterHook("idle_tcp", "bpf_sk_storage_map", "hands out requests of quiet connections"))
+	hooks = append(hooks, optional(iterHook("see_tcp", "bpf_sk_storage_map", "worker pools"), noPools))
 	return append(hooks, commonHooks()...)
 }
 

@@ -28,6 +28,8 @@ type Options struct {
 	// Ports limits the probes to connections to these local TCP ports, at most
 	// MaxPorts. Others cost a look-up only. Unix sockets are not limited.
 	Ports []uint16
+	// Snapshots loads what Probe.SnapConns and SnapFiles need.
+	Snapshots bool
 }
 
 // The defaults and limits of Options.
@@ -76,6 +78,7 @@ type Probe struct {
 	sweeps []*link.Iter
 	log    *logReader
 	stats  *ebpf.Map
+	snaps  snapshots
 
 	malformed uint64 // messages that were cut
 }
@@ -127,7 +130,7 @@ func (p *Probe) start(size logSize, secret uint64) error {
 	if err := p.attach(); err != nil {
 		return err
 	}
-	return p.adopt()
+	return errors.Join(p.adopt(), p.prepareSnapshots())
 }
 
 // Plan is the plan that was chosen, with the hooks it uses.
@@ -152,6 +155,7 @@ func (p *Probe) Close() error {
 		errs = append(errs, it.Close())
 	}
 	p.sweeps = nil
+	errs = append(errs, p.snaps.close())
 	if p.log != nil {
 		errs = append(errs, p.log.close())
 		p.log = nil
@@ -175,7 +179,7 @@ func buildSpec(plan PlanSurvey, opts Options, secret uint64) (*ebpf.CollectionSp
 		keep[h.program] = keep[h.program] || plan.Hooks[i].Used
 	}
 	for name := range spec.Programs {
-		if !keep[name] {
+		if !keep[name] || (!opts.Snapshots && strings.HasPrefix(name, "see_")) {
 			delete(spec.Programs, name)
 		}
 	}

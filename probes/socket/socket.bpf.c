@@ -63,6 +63,7 @@ static __always_inline void tcp_accepted(__u64 addr, __u64 now, __u32 tid)
 }
 
 #include "existing.h"
+#include "snapshot.h"
 
 /* Kernels before 6.16 have no tracepoint at the begin of a TCP write. Where
  * programs may not attach to functions either, the entry of the system call is
@@ -223,6 +224,14 @@ int idle_tcp(struct bpf_iter__bpf_sk_storage_map *ctx)
 	if (c && ctx->sk)
 		on_quiet(c, bpf_ktime_get_ns());
 	return 0;
+}
+
+SEC("iter/bpf_sk_storage_map")
+int see_tcp(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct conn *c = ctx->value;
+
+	return c && ctx->sk ? see_conn(ctx->meta->seq, c) : 0;
 }
 
 char LICENSE[] SEC("license") = "GPL";

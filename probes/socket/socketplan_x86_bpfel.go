@@ -142,6 +142,26 @@ type socketPlanMessage struct {
 	Pad  uint32
 }
 
+type socketPlanMode uint32
+
+const (
+	socketPlanModeMODE_FRESH    socketPlanMode = 0
+	socketPlanModeMODE_GUESS    socketPlanMode = 1
+	socketPlanModeMODE_EXISTING socketPlanMode = 2
+	socketPlanModeMODE_HTTP     socketPlanMode = 3
+	socketPlanModeMODE_CAREFUL  socketPlanMode = 4
+	socketPlanModeMODE_IGNORED  socketPlanMode = 5
+	socketPlanModeMODE_CLIENT   socketPlanMode = 6
+)
+
+type socketPlanPhase uint32
+
+const (
+	socketPlanPhasePHASE_IDLE       socketPlanPhase = 0
+	socketPlanPhasePHASE_READING    socketPlanPhase = 1
+	socketPlanPhasePHASE_RESPONDING socketPlanPhase = 2
+)
+
 type socketPlanProcess struct {
 	_     structs.HostLayout
 	Calls uint32
@@ -217,6 +237,75 @@ type socketPlanScratch struct {
 	Data  [8200]uint8
 }
 
+type socketPlanSightConn struct {
+	_          structs.HostLayout
+	Kind       uint16
+	Size       uint16
+	Unread     uint32
+	Now        uint64
+	Jiffies    uint64
+	WriteEnter uint64
+	WriteExit  uint64
+	Expect     uint64
+	HeadEnd    uint64
+	Received   uint64
+	Sent       uint64
+	ReceivedAt uint32
+	SentAt     uint32
+	WaiterPid  uint32
+	WaiterTid  uint32
+	WaiterHow  uint8
+	Mode       uint8
+	Phase      uint8
+	Shut       uint8
+	Pad        uint32
+}
+
+type socketPlanSightHolder struct {
+	_    structs.HostLayout
+	Kind uint16
+	Size uint16
+	Pid  uint32
+	Sk   uint64
+}
+
+type socketPlanSightKind uint32
+
+const (
+	socketPlanSightKindSIGHT_CONN     socketPlanSightKind = 1
+	socketPlanSightKindSIGHT_LISTENER socketPlanSightKind = 2
+	socketPlanSightKindSIGHT_WAITER   socketPlanSightKind = 3
+	socketPlanSightKindSIGHT_HOLDER   socketPlanSightKind = 4
+)
+
+type socketPlanSightListener struct {
+	_       structs.HostLayout
+	Kind    uint16
+	Size    uint16
+	Pid     uint32
+	Sk      uint64
+	Netns   uint32
+	Len     uint32
+	Limit   uint32
+	Drops   uint32
+	Family  uint16
+	Port    uint16
+	NameLen uint16
+	Pad     uint16
+	Local   [16]uint8
+	Name    [112]uint8
+}
+
+type socketPlanSightWaiter struct {
+	_    structs.HostLayout
+	Kind uint16
+	Size uint16
+	Pid  uint32
+	Sk   uint64
+	Tid  uint32
+	How  uint32
+}
+
 type socketPlanStat uint32
 
 const (
@@ -233,6 +322,15 @@ const (
 	socketPlanStatSTAT_CALLS           socketPlanStat = 10
 	socketPlanStatSTAT_LOST_CALLS      socketPlanStat = 11
 	socketPlanStatSTAT_MAX             socketPlanStat = 12
+)
+
+type socketPlanWaitHow uint32
+
+const (
+	socketPlanWaitHowWAIT_CALL socketPlanWaitHow = 1
+	socketPlanWaitHowWAIT_POLL socketPlanWaitHow = 2
+	socketPlanWaitHowWAIT_MANY socketPlanWaitHow = 3
+	socketPlanWaitHowWAIT_LOOP socketPlanWaitHow = 4
 )
 
 type socketPlanWorker struct {
@@ -254,56 +352,70 @@ type socketPlanWorker struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	socketPlanMapAccepts         = "accepts"
-	socketPlanMapBlank           = "blank"
-	socketPlanMapClients         = "clients"
-	socketPlanMapEntries         = "entries"
-	socketPlanMapListening       = "listening"
-	socketPlanMapLogProgress     = "log_progress"
-	socketPlanMapMessages        = "messages"
-	socketPlanMapNumbers         = "numbers"
-	socketPlanMapParked          = "parked"
-	socketPlanMapProcesses       = "processes"
-	socketPlanMapScratch         = "scratch"
-	socketPlanMapStats           = "stats"
-	socketPlanMapTcpConns        = "tcp_conns"
-	socketPlanMapUnixConns       = "unix_conns"
-	socketPlanMapWakeups         = "wakeups"
-	socketPlanMapWorkers         = "workers"
-	socketPlanProgAccept4Exit    = "accept4_exit"
-	socketPlanProgAcceptExit     = "accept_exit"
-	socketPlanProgCallEnter      = "call_enter"
-	socketPlanProgCloseEnter     = "close_enter"
-	socketPlanProgDataReady      = "data_ready"
-	socketPlanProgIdleElem       = "idle_elem"
-	socketPlanProgIdleTcp        = "idle_tcp"
-	socketPlanProgRecvExit       = "recv_exit"
-	socketPlanProgSendEnter      = "send_enter"
-	socketPlanProgSendExit       = "send_exit"
-	socketPlanProgSendFunction   = "send_function"
-	socketPlanProgShutdownEnter  = "shutdown_enter"
-	socketPlanProgTcpExisting    = "tcp_existing"
-	socketPlanProgTcpListening   = "tcp_listening"
-	socketPlanProgTcpSegment     = "tcp_segment"
-	socketPlanProgTcpState       = "tcp_state"
-	socketPlanProgUnixExisting   = "unix_existing"
-	socketPlanVarCallers         = "callers"
-	socketPlanVarHeadBytes       = "head_bytes"
-	socketPlanVarIdleNs          = "idle_ns"
-	socketPlanVarLogSecret       = "log_secret"
-	socketPlanVarLogSegments     = "log_segments"
-	socketPlanVarLogShift        = "log_shift"
-	socketPlanVarMentionEvidence = "mention_evidence"
-	socketPlanVarMentionKind     = "mention_kind"
-	socketPlanVarMentionMark     = "mention_mark"
-	socketPlanVarMentionMessage  = "mention_message"
-	socketPlanVarMentionProgress = "mention_progress"
-	socketPlanVarMentionReason   = "mention_reason"
-	socketPlanVarMentionStat     = "mention_stat"
-	socketPlanVarNoteEntry       = "note_entry"
-	socketPlanVarOnlyPorts       = "only_ports"
-	socketPlanVarOnlyPortsLen    = "only_ports_len"
-	socketPlanVarWakeBytes       = "wake_bytes"
+	socketPlanMapAccepts              = "accepts"
+	socketPlanMapBlank                = "blank"
+	socketPlanMapClients              = "clients"
+	socketPlanMapEntries              = "entries"
+	socketPlanMapListening            = "listening"
+	socketPlanMapLogProgress          = "log_progress"
+	socketPlanMapMessages             = "messages"
+	socketPlanMapNumbers              = "numbers"
+	socketPlanMapParked               = "parked"
+	socketPlanMapProcesses            = "processes"
+	socketPlanMapScratch              = "scratch"
+	socketPlanMapStats                = "stats"
+	socketPlanMapTcpConns             = "tcp_conns"
+	socketPlanMapUnixConns            = "unix_conns"
+	socketPlanMapWakeups              = "wakeups"
+	socketPlanMapWorkers              = "workers"
+	socketPlanProgAccept4Exit         = "accept4_exit"
+	socketPlanProgAcceptExit          = "accept_exit"
+	socketPlanProgCallEnter           = "call_enter"
+	socketPlanProgCloseEnter          = "close_enter"
+	socketPlanProgDataReady           = "data_ready"
+	socketPlanProgIdleElem            = "idle_elem"
+	socketPlanProgIdleTcp             = "idle_tcp"
+	socketPlanProgRecvExit            = "recv_exit"
+	socketPlanProgSeeElem             = "see_elem"
+	socketPlanProgSeeFiles            = "see_files"
+	socketPlanProgSeeTcp              = "see_tcp"
+	socketPlanProgSendEnter           = "send_enter"
+	socketPlanProgSendExit            = "send_exit"
+	socketPlanProgSendFunction        = "send_function"
+	socketPlanProgShutdownEnter       = "shutdown_enter"
+	socketPlanProgTcpExisting         = "tcp_existing"
+	socketPlanProgTcpListening        = "tcp_listening"
+	socketPlanProgTcpSegment          = "tcp_segment"
+	socketPlanProgTcpState            = "tcp_state"
+	socketPlanProgUnixExisting        = "unix_existing"
+	socketPlanVarCallers              = "callers"
+	socketPlanVarHeadBytes            = "head_bytes"
+	socketPlanVarIdleNs               = "idle_ns"
+	socketPlanVarLogSecret            = "log_secret"
+	socketPlanVarLogSegments          = "log_segments"
+	socketPlanVarLogShift             = "log_shift"
+	socketPlanVarMentionEvidence      = "mention_evidence"
+	socketPlanVarMentionKind          = "mention_kind"
+	socketPlanVarMentionMark          = "mention_mark"
+	socketPlanVarMentionMessage       = "mention_message"
+	socketPlanVarMentionMode          = "mention_mode"
+	socketPlanVarMentionPhase         = "mention_phase"
+	socketPlanVarMentionProgress      = "mention_progress"
+	socketPlanVarMentionReason        = "mention_reason"
+	socketPlanVarMentionSightConn     = "mention_sight_conn"
+	socketPlanVarMentionSightHolder   = "mention_sight_holder"
+	socketPlanVarMentionSightKind     = "mention_sight_kind"
+	socketPlanVarMentionSightListener = "mention_sight_listener"
+	socketPlanVarMentionSightWaiter   = "mention_sight_waiter"
+	socketPlanVarMentionStat          = "mention_stat"
+	socketPlanVarMentionWaitHow       = "mention_wait_how"
+	socketPlanVarNoteEntry            = "note_entry"
+	socketPlanVarOnlyPorts            = "only_ports"
+	socketPlanVarOnlyPortsLen         = "only_ports_len"
+	socketPlanVarSightsCut            = "sights_cut"
+	socketPlanVarSightsLeft           = "sights_left"
+	socketPlanVarWakeBytes            = "wake_bytes"
+	socketPlanVarWantHolders          = "want_holders"
 )
 
 // loadSocketPlan returns the embedded CollectionSpec for socketPlan.
@@ -356,6 +468,9 @@ type socketPlanProgramSpecs struct {
 	IdleElem      *ebpf.ProgramSpec `ebpf:"idle_elem"`
 	IdleTcp       *ebpf.ProgramSpec `ebpf:"idle_tcp"`
 	RecvExit      *ebpf.ProgramSpec `ebpf:"recv_exit"`
+	SeeElem       *ebpf.ProgramSpec `ebpf:"see_elem"`
+	SeeFiles      *ebpf.ProgramSpec `ebpf:"see_files"`
+	SeeTcp        *ebpf.ProgramSpec `ebpf:"see_tcp"`
 	SendEnter     *ebpf.ProgramSpec `ebpf:"send_enter"`
 	SendExit      *ebpf.ProgramSpec `ebpf:"send_exit"`
 	SendFunction  *ebpf.ProgramSpec `ebpf:"send_function"`
@@ -393,23 +508,34 @@ type socketPlanMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type socketPlanVariableSpecs struct {
-	Callers         *ebpf.VariableSpec `ebpf:"callers"`
-	HeadBytes       *ebpf.VariableSpec `ebpf:"head_bytes"`
-	IdleNs          *ebpf.VariableSpec `ebpf:"idle_ns"`
-	LogSecret       *ebpf.VariableSpec `ebpf:"log_secret"`
-	LogSegments     *ebpf.VariableSpec `ebpf:"log_segments"`
-	LogShift        *ebpf.VariableSpec `ebpf:"log_shift"`
-	MentionEvidence *ebpf.VariableSpec `ebpf:"mention_evidence"`
-	MentionKind     *ebpf.VariableSpec `ebpf:"mention_kind"`
-	MentionMark     *ebpf.VariableSpec `ebpf:"mention_mark"`
-	MentionMessage  *ebpf.VariableSpec `ebpf:"mention_message"`
-	MentionProgress *ebpf.VariableSpec `ebpf:"mention_progress"`
-	MentionReason   *ebpf.VariableSpec `ebpf:"mention_reason"`
-	MentionStat     *ebpf.VariableSpec `ebpf:"mention_stat"`
-	NoteEntry       *ebpf.VariableSpec `ebpf:"note_entry"`
-	OnlyPorts       *ebpf.VariableSpec `ebpf:"only_ports"`
-	OnlyPortsLen    *ebpf.VariableSpec `ebpf:"only_ports_len"`
-	WakeBytes       *ebpf.VariableSpec `ebpf:"wake_bytes"`
+	Callers              *ebpf.VariableSpec `ebpf:"callers"`
+	HeadBytes            *ebpf.VariableSpec `ebpf:"head_bytes"`
+	IdleNs               *ebpf.VariableSpec `ebpf:"idle_ns"`
+	LogSecret            *ebpf.VariableSpec `ebpf:"log_secret"`
+	LogSegments          *ebpf.VariableSpec `ebpf:"log_segments"`
+	LogShift             *ebpf.VariableSpec `ebpf:"log_shift"`
+	MentionEvidence      *ebpf.VariableSpec `ebpf:"mention_evidence"`
+	MentionKind          *ebpf.VariableSpec `ebpf:"mention_kind"`
+	MentionMark          *ebpf.VariableSpec `ebpf:"mention_mark"`
+	MentionMessage       *ebpf.VariableSpec `ebpf:"mention_message"`
+	MentionMode          *ebpf.VariableSpec `ebpf:"mention_mode"`
+	MentionPhase         *ebpf.VariableSpec `ebpf:"mention_phase"`
+	MentionProgress      *ebpf.VariableSpec `ebpf:"mention_progress"`
+	MentionReason        *ebpf.VariableSpec `ebpf:"mention_reason"`
+	MentionSightConn     *ebpf.VariableSpec `ebpf:"mention_sight_conn"`
+	MentionSightHolder   *ebpf.VariableSpec `ebpf:"mention_sight_holder"`
+	MentionSightKind     *ebpf.VariableSpec `ebpf:"mention_sight_kind"`
+	MentionSightListener *ebpf.VariableSpec `ebpf:"mention_sight_listener"`
+	MentionSightWaiter   *ebpf.VariableSpec `ebpf:"mention_sight_waiter"`
+	MentionStat          *ebpf.VariableSpec `ebpf:"mention_stat"`
+	MentionWaitHow       *ebpf.VariableSpec `ebpf:"mention_wait_how"`
+	NoteEntry            *ebpf.VariableSpec `ebpf:"note_entry"`
+	OnlyPorts            *ebpf.VariableSpec `ebpf:"only_ports"`
+	OnlyPortsLen         *ebpf.VariableSpec `ebpf:"only_ports_len"`
+	SightsCut            *ebpf.VariableSpec `ebpf:"sights_cut"`
+	SightsLeft           *ebpf.VariableSpec `ebpf:"sights_left"`
+	WakeBytes            *ebpf.VariableSpec `ebpf:"wake_bytes"`
+	WantHolders          *ebpf.VariableSpec `ebpf:"want_holders"`
 }
 
 // socketPlanObjects contains all objects after they have been loaded into the kernel.
@@ -475,23 +601,34 @@ func (m *socketPlanMaps) Close() error {
 //
 // It can be passed to loadSocketPlanObjects or ebpf.CollectionSpec.LoadAndAssign.
 type socketPlanVariables struct {
-	Callers         *ebpf.Variable `ebpf:"callers"`
-	HeadBytes       *ebpf.Variable `ebpf:"head_bytes"`
-	IdleNs          *ebpf.Variable `ebpf:"idle_ns"`
-	LogSecret       *ebpf.Variable `ebpf:"log_secret"`
-	LogSegments     *ebpf.Variable `ebpf:"log_segments"`
-	LogShift        *ebpf.Variable `ebpf:"log_shift"`
-	MentionEvidence *ebpf.Variable `ebpf:"mention_evidence"`
-	MentionKind     *ebpf.Variable `ebpf:"mention_kind"`
-	MentionMark     *ebpf.Variable `ebpf:"mention_mark"`
-	MentionMessage  *ebpf.Variable `ebpf:"mention_message"`
-	MentionProgress *ebpf.Variable `ebpf:"mention_progress"`
-	MentionReason   *ebpf.Variable `ebpf:"mention_reason"`
-	MentionStat     *ebpf.Variable `ebpf:"mention_stat"`
-	NoteEntry       *ebpf.Variable `ebpf:"note_entry"`
-	OnlyPorts       *ebpf.Variable `ebpf:"only_ports"`
-	OnlyPortsLen    *ebpf.Variable `ebpf:"only_ports_len"`
-	WakeBytes       *ebpf.Variable `ebpf:"wake_bytes"`
+	Callers              *ebpf.Variable `ebpf:"callers"`
+	HeadBytes            *ebpf.Variable `ebpf:"head_bytes"`
+	IdleNs               *ebpf.Variable `ebpf:"idle_ns"`
+	LogSecret            *ebpf.Variable `ebpf:"log_secret"`
+	LogSegments          *ebpf.Variable `ebpf:"log_segments"`
+	LogShift             *ebpf.Variable `ebpf:"log_shift"`
+	MentionEvidence      *ebpf.Variable `ebpf:"mention_evidence"`
+	MentionKind          *ebpf.Variable `ebpf:"mention_kind"`
+	MentionMark          *ebpf.Variable `ebpf:"mention_mark"`
+	MentionMessage       *ebpf.Variable `ebpf:"mention_message"`
+	MentionMode          *ebpf.Variable `ebpf:"mention_mode"`
+	MentionPhase         *ebpf.Variable `ebpf:"mention_phase"`
+	MentionProgress      *ebpf.Variable `ebpf:"mention_progress"`
+	MentionReason        *ebpf.Variable `ebpf:"mention_reason"`
+	MentionSightConn     *ebpf.Variable `ebpf:"mention_sight_conn"`
+	MentionSightHolder   *ebpf.Variable `ebpf:"mention_sight_holder"`
+	MentionSightKind     *ebpf.Variable `ebpf:"mention_sight_kind"`
+	MentionSightListener *ebpf.Variable `ebpf:"mention_sight_listener"`
+	MentionSightWaiter   *ebpf.Variable `ebpf:"mention_sight_waiter"`
+	MentionStat          *ebpf.Variable `ebpf:"mention_stat"`
+	MentionWaitHow       *ebpf.Variable `ebpf:"mention_wait_how"`
+	NoteEntry            *ebpf.Variable `ebpf:"note_entry"`
+	OnlyPorts            *ebpf.Variable `ebpf:"only_ports"`
+	OnlyPortsLen         *ebpf.Variable `ebpf:"only_ports_len"`
+	SightsCut            *ebpf.Variable `ebpf:"sights_cut"`
+	SightsLeft           *ebpf.Variable `ebpf:"sights_left"`
+	WakeBytes            *ebpf.Variable `ebpf:"wake_bytes"`
+	WantHolders          *ebpf.Variable `ebpf:"want_holders"`
 }
 
 // socketPlanPrograms contains all programs after they have been loaded into the kernel.
@@ -506,6 +643,9 @@ type socketPlanPrograms struct {
 	IdleElem      *ebpf.Program `ebpf:"idle_elem"`
 	IdleTcp       *ebpf.Program `ebpf:"idle_tcp"`
 	RecvExit      *ebpf.Program `ebpf:"recv_exit"`
+	SeeElem       *ebpf.Program `ebpf:"see_elem"`
+	SeeFiles      *ebpf.Program `ebpf:"see_files"`
+	SeeTcp        *ebpf.Program `ebpf:"see_tcp"`
 	SendEnter     *ebpf.Program `ebpf:"send_enter"`
 	SendExit      *ebpf.Program `ebpf:"send_exit"`
 	SendFunction  *ebpf.Program `ebpf:"send_function"`
@@ -527,6 +667,9 @@ func (p *socketPlanPrograms) Close() error {
 		p.IdleElem,
 		p.IdleTcp,
 		p.RecvExit,
+		p.SeeElem,
+		p.SeeFiles,
+		p.SeeTcp,
 		p.SendEnter,
 		p.SendExit,
 		p.SendFunction,

@@ -52,6 +52,7 @@ static __always_inline void tcp_accepted(__u64 addr, __u64 now, __u32 tid)
 }
 
 #include "existing.h"
+#include "snapshot.h"
 
 /* A connection and the socket it was found by. */
 struct found {

@@ -16,51 +16,64 @@ import (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	syscallPlanMapBlank           = "blank"
-	syscallPlanMapClients         = "clients"
-	syscallPlanMapListening       = "listening"
-	syscallPlanMapLogProgress     = "log_progress"
-	syscallPlanMapMessages        = "messages"
-	syscallPlanMapNumbers         = "numbers"
-	syscallPlanMapParked          = "parked"
-	syscallPlanMapProcesses       = "processes"
-	syscallPlanMapScratch         = "scratch"
-	syscallPlanMapStats           = "stats"
-	syscallPlanMapTcpConns        = "tcp_conns"
-	syscallPlanMapUnixConns       = "unix_conns"
-	syscallPlanMapWakeups         = "wakeups"
-	syscallPlanMapWorkers         = "workers"
-	syscallPlanProgAccept4Exit    = "accept4_exit"
-	syscallPlanProgAcceptExit     = "accept_exit"
-	syscallPlanProgCloseEnter     = "close_enter"
-	syscallPlanProgDataReady      = "data_ready"
-	syscallPlanProgIdleElem       = "idle_elem"
-	syscallPlanProgReadExit       = "read_exit"
-	syscallPlanProgReadable       = "readable"
-	syscallPlanProgShutdownEnter  = "shutdown_enter"
-	syscallPlanProgTcpExisting    = "tcp_existing"
-	syscallPlanProgTcpListening   = "tcp_listening"
-	syscallPlanProgTcpSegment     = "tcp_segment"
-	syscallPlanProgTcpState       = "tcp_state"
-	syscallPlanProgUnixExisting   = "unix_existing"
-	syscallPlanProgWriteEnter     = "write_enter"
-	syscallPlanProgWriteExit      = "write_exit"
-	syscallPlanVarCallers         = "callers"
-	syscallPlanVarHeadBytes       = "head_bytes"
-	syscallPlanVarIdleNs          = "idle_ns"
-	syscallPlanVarLogSecret       = "log_secret"
-	syscallPlanVarLogSegments     = "log_segments"
-	syscallPlanVarLogShift        = "log_shift"
-	syscallPlanVarMentionEvidence = "mention_evidence"
-	syscallPlanVarMentionKind     = "mention_kind"
-	syscallPlanVarMentionMark     = "mention_mark"
-	syscallPlanVarMentionMessage  = "mention_message"
-	syscallPlanVarMentionProgress = "mention_progress"
-	syscallPlanVarMentionReason   = "mention_reason"
-	syscallPlanVarMentionStat     = "mention_stat"
-	syscallPlanVarOnlyPorts       = "only_ports"
-	syscallPlanVarOnlyPortsLen    = "only_ports_len"
-	syscallPlanVarWakeBytes       = "wake_bytes"
+	syscallPlanMapBlank                = "blank"
+	syscallPlanMapClients              = "clients"
+	syscallPlanMapListening            = "listening"
+	syscallPlanMapLogProgress          = "log_progress"
+	syscallPlanMapMessages             = "messages"
+	syscallPlanMapNumbers              = "numbers"
+	syscallPlanMapParked               = "parked"
+	syscallPlanMapProcesses            = "processes"
+	syscallPlanMapScratch              = "scratch"
+	syscallPlanMapStats                = "stats"
+	syscallPlanMapTcpConns             = "tcp_conns"
+	syscallPlanMapUnixConns            = "unix_conns"
+	syscallPlanMapWakeups              = "wakeups"
+	syscallPlanMapWorkers              = "workers"
+	syscallPlanProgAccept4Exit         = "accept4_exit"
+	syscallPlanProgAcceptExit          = "accept_exit"
+	syscallPlanProgCloseEnter          = "close_enter"
+	syscallPlanProgDataReady           = "data_ready"
+	syscallPlanProgIdleElem            = "idle_elem"
+	syscallPlanProgReadExit            = "read_exit"
+	syscallPlanProgReadable            = "readable"
+	syscallPlanProgSeeElem             = "see_elem"
+	syscallPlanProgSeeFiles            = "see_files"
+	syscallPlanProgShutdownEnter       = "shutdown_enter"
+	syscallPlanProgTcpExisting         = "tcp_existing"
+	syscallPlanProgTcpListening        = "tcp_listening"
+	syscallPlanProgTcpSegment          = "tcp_segment"
+	syscallPlanProgTcpState            = "tcp_state"
+	syscallPlanProgUnixExisting        = "unix_existing"
+	syscallPlanProgWriteEnter          = "write_enter"
+	syscallPlanProgWriteExit           = "write_exit"
+	syscallPlanVarCallers              = "callers"
+	syscallPlanVarHeadBytes            = "head_bytes"
+	syscallPlanVarIdleNs               = "idle_ns"
+	syscallPlanVarLogSecret            = "log_secret"
+	syscallPlanVarLogSegments          = "log_segments"
+	syscallPlanVarLogShift             = "log_shift"
+	syscallPlanVarMentionEvidence      = "mention_evidence"
+	syscallPlanVarMentionKind          = "mention_kind"
+	syscallPlanVarMentionMark          = "mention_mark"
+	syscallPlanVarMentionMessage       = "mention_message"
+	syscallPlanVarMentionMode          = "mention_mode"
+	syscallPlanVarMentionPhase         = "mention_phase"
+	syscallPlanVarMentionProgress      = "mention_progress"
+	syscallPlanVarMentionReason        = "mention_reason"
+	syscallPlanVarMentionSightConn     = "mention_sight_conn"
+	syscallPlanVarMentionSightHolder   = "mention_sight_holder"
+	syscallPlanVarMentionSightKind     = "mention_sight_kind"
+	syscallPlanVarMentionSightListener = "mention_sight_listener"
+	syscallPlanVarMentionSightWaiter   = "mention_sight_waiter"
+	syscallPlanVarMentionStat          = "mention_stat"
+	syscallPlanVarMentionWaitHow       = "mention_wait_how"
+	syscallPlanVarOnlyPorts            = "only_ports"
+	syscallPlanVarOnlyPortsLen         = "only_ports_len"
+	syscallPlanVarSightsCut            = "sights_cut"
+	syscallPlanVarSightsLeft           = "sights_left"
+	syscallPlanVarWakeBytes            = "wake_bytes"
+	syscallPlanVarWantHolders          = "want_holders"
 )
 
 // loadSyscallPlan returns the embedded CollectionSpec for syscallPlan.
@@ -112,6 +125,8 @@ type syscallPlanProgramSpecs struct {
 	IdleElem      *ebpf.ProgramSpec `ebpf:"idle_elem"`
 	ReadExit      *ebpf.ProgramSpec `ebpf:"read_exit"`
 	Readable      *ebpf.ProgramSpec `ebpf:"readable"`
+	SeeElem       *ebpf.ProgramSpec `ebpf:"see_elem"`
+	SeeFiles      *ebpf.ProgramSpec `ebpf:"see_files"`
 	ShutdownEnter *ebpf.ProgramSpec `ebpf:"shutdown_enter"`
 	TcpExisting   *ebpf.ProgramSpec `ebpf:"tcp_existing"`
 	TcpListening  *ebpf.ProgramSpec `ebpf:"tcp_listening"`
@@ -146,22 +161,33 @@ type syscallPlanMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type syscallPlanVariableSpecs struct {
-	Callers         *ebpf.VariableSpec `ebpf:"callers"`
-	HeadBytes       *ebpf.VariableSpec `ebpf:"head_bytes"`
-	IdleNs          *ebpf.VariableSpec `ebpf:"idle_ns"`
-	LogSecret       *ebpf.VariableSpec `ebpf:"log_secret"`
-	LogSegments     *ebpf.VariableSpec `ebpf:"log_segments"`
-	LogShift        *ebpf.VariableSpec `ebpf:"log_shift"`
-	MentionEvidence *ebpf.VariableSpec `ebpf:"mention_evidence"`
-	MentionKind     *ebpf.VariableSpec `ebpf:"mention_kind"`
-	MentionMark     *ebpf.VariableSpec `ebpf:"mention_mark"`
-	MentionMessage  *ebpf.VariableSpec `ebpf:"mention_message"`
-	MentionProgress *ebpf.VariableSpec `ebpf:"mention_progress"`
-	MentionReason   *ebpf.VariableSpec `ebpf:"mention_reason"`
-	MentionStat     *ebpf.VariableSpec `ebpf:"mention_stat"`
-	OnlyPorts       *ebpf.VariableSpec `ebpf:"only_ports"`
-	OnlyPortsLen    *ebpf.VariableSpec `ebpf:"only_ports_len"`
-	WakeBytes       *ebpf.VariableSpec `ebpf:"wake_bytes"`
+	Callers              *ebpf.VariableSpec `ebpf:"callers"`
+	HeadBytes            *ebpf.VariableSpec `ebpf:"head_bytes"`
+	IdleNs               *ebpf.VariableSpec `ebpf:"idle_ns"`
+	LogSecret            *ebpf.VariableSpec `ebpf:"log_secret"`
+	LogSegments          *ebpf.VariableSpec `ebpf:"log_segments"`
+	LogShift             *ebpf.VariableSpec `ebpf:"log_shift"`
+	MentionEvidence      *ebpf.VariableSpec `ebpf:"mention_evidence"`
+	MentionKind          *ebpf.VariableSpec `ebpf:"mention_kind"`
+	MentionMark          *ebpf.VariableSpec `ebpf:"mention_mark"`
+	MentionMessage       *ebpf.VariableSpec `ebpf:"mention_message"`
+	MentionMode          *ebpf.VariableSpec `ebpf:"mention_mode"`
+	MentionPhase         *ebpf.VariableSpec `ebpf:"mention_phase"`
+	MentionProgress      *ebpf.VariableSpec `ebpf:"mention_progress"`
+	MentionReason        *ebpf.VariableSpec `ebpf:"mention_reason"`
+	MentionSightConn     *ebpf.VariableSpec `ebpf:"mention_sight_conn"`
+	MentionSightHolder   *ebpf.VariableSpec `ebpf:"mention_sight_holder"`
+	MentionSightKind     *ebpf.VariableSpec `ebpf:"mention_sight_kind"`
+	MentionSightListener *ebpf.VariableSpec `ebpf:"mention_sight_listener"`
+	MentionSightWaiter   *ebpf.VariableSpec `ebpf:"mention_sight_waiter"`
+	MentionStat          *ebpf.VariableSpec `ebpf:"mention_stat"`
+	MentionWaitHow       *ebpf.VariableSpec `ebpf:"mention_wait_how"`
+	OnlyPorts            *ebpf.VariableSpec `ebpf:"only_ports"`
+	OnlyPortsLen         *ebpf.VariableSpec `ebpf:"only_ports_len"`
+	SightsCut            *ebpf.VariableSpec `ebpf:"sights_cut"`
+	SightsLeft           *ebpf.VariableSpec `ebpf:"sights_left"`
+	WakeBytes            *ebpf.VariableSpec `ebpf:"wake_bytes"`
+	WantHolders          *ebpf.VariableSpec `ebpf:"want_holders"`
 }
 
 // syscallPlanObjects contains all objects after they have been loaded into the kernel.
@@ -223,22 +249,33 @@ func (m *syscallPlanMaps) Close() error {
 //
 // It can be passed to loadSyscallPlanObjects or ebpf.CollectionSpec.LoadAndAssign.
 type syscallPlanVariables struct {
-	Callers         *ebpf.Variable `ebpf:"callers"`
-	HeadBytes       *ebpf.Variable `ebpf:"head_bytes"`
-	IdleNs          *ebpf.Variable `ebpf:"idle_ns"`
-	LogSecret       *ebpf.Variable `ebpf:"log_secret"`
-	LogSegments     *ebpf.Variable `ebpf:"log_segments"`
-	LogShift        *ebpf.Variable `ebpf:"log_shift"`
-	MentionEvidence *ebpf.Variable `ebpf:"mention_evidence"`
-	MentionKind     *ebpf.Variable `ebpf:"mention_kind"`
-	MentionMark     *ebpf.Variable `ebpf:"mention_mark"`
-	MentionMessage  *ebpf.Variable `ebpf:"mention_message"`
-	MentionProgress *ebpf.Variable `ebpf:"mention_progress"`
-	MentionReason   *ebpf.Variable `ebpf:"mention_reason"`
-	MentionStat     *ebpf.Variable `ebpf:"mention_stat"`
-	OnlyPorts       *ebpf.Variable `ebpf:"only_ports"`
-	OnlyPortsLen    *ebpf.Variable `ebpf:"only_ports_len"`
-	WakeBytes       *ebpf.Variable `ebpf:"wake_bytes"`
+	Callers              *ebpf.Variable `ebpf:"callers"`
+	HeadBytes            *ebpf.Variable `ebpf:"head_bytes"`
+	IdleNs               *ebpf.Variable `ebpf:"idle_ns"`
+	LogSecret            *ebpf.Variable `ebpf:"log_secret"`
+	LogSegments          *ebpf.Variable `ebpf:"log_segments"`
+	LogShift             *ebpf.Variable `ebpf:"log_shift"`
+	MentionEvidence      *ebpf.Variable `ebpf:"mention_evidence"`
+	MentionKind          *ebpf.Variable `ebpf:"mention_kind"`
+	MentionMark          *ebpf.Variable `ebpf:"mention_mark"`
+	MentionMessage       *ebpf.Variable `ebpf:"mention_message"`
+	MentionMode          *ebpf.Variable `ebpf:"mention_mode"`
+	MentionPhase         *ebpf.Variable `ebpf:"mention_phase"`
+	MentionProgress      *ebpf.Variable `ebpf:"mention_progress"`
+	MentionReason        *ebpf.Variable `ebpf:"mention_reason"`
+	MentionSightConn     *ebpf.Variable `ebpf:"mention_sight_conn"`
+	MentionSightHolder   *ebpf.Variable `ebpf:"mention_sight_holder"`
+	MentionSightKind     *ebpf.Variable `ebpf:"mention_sight_kind"`
+	MentionSightListener *ebpf.Variable `ebpf:"mention_sight_listener"`
+	MentionSightWaiter   *ebpf.Variable `ebpf:"mention_sight_waiter"`
+	MentionStat          *ebpf.Variable `ebpf:"mention_stat"`
+	MentionWaitHow       *ebpf.Variable `ebpf:"mention_wait_how"`
+	OnlyPorts            *ebpf.Variable `ebpf:"only_ports"`
+	OnlyPortsLen         *ebpf.Variable `ebpf:"only_ports_len"`
+	SightsCut            *ebpf.Variable `ebpf:"sights_cut"`
+	SightsLeft           *ebpf.Variable `ebpf:"sights_left"`
+	WakeBytes            *ebpf.Variable `ebpf:"wake_bytes"`
+	WantHolders          *ebpf.Variable `ebpf:"want_holders"`
 }
 
 // syscallPlanPrograms contains all programs after they have been loaded into the kernel.
@@ -252,6 +289,8 @@ type syscallPlanPrograms struct {
 	IdleElem      *ebpf.Program `ebpf:"idle_elem"`
 	ReadExit      *ebpf.Program `ebpf:"read_exit"`
 	Readable      *ebpf.Program `ebpf:"readable"`
+	SeeElem       *ebpf.Program `ebpf:"see_elem"`
+	SeeFiles      *ebpf.Program `ebpf:"see_files"`
 	ShutdownEnter *ebpf.Program `ebpf:"shutdown_enter"`
 	TcpExisting   *ebpf.Program `ebpf:"tcp_existing"`
 	TcpListening  *ebpf.Program `ebpf:"tcp_listening"`
@@ -271,6 +310,8 @@ func (p *syscallPlanPrograms) Close() error {
 		p.IdleElem,
 		p.ReadExit,
 		p.Readable,
+		p.SeeElem,
+		p.SeeFiles,
 		p.ShutdownEnter,
 		p.TcpExisting,
 		p.TcpListening,

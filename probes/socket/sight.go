@@ -1,0 +1,126 @@
+package socket
+
+// sightConn is what a snapshot says of a connection besides its record.
+type sightConn = socketPlanSightConn
+
+// WaitHow says how a thread waits for a socket.
+type WaitHow uint32
+
+// The ways to wait.
+const (
+	WaitNone = WaitHow(0)
+	WaitCall = WaitHow(socketPlanWaitHowWAIT_CALL) // in a read or accept of it
+	WaitPoll = WaitHow(socketPlanWaitHowWAIT_POLL) // in poll or select of it alone
+	WaitMany = WaitHow(socketPlanWaitHowWAIT_MANY) // in poll or select of it and others
+	WaitLoop = WaitHow(socketPlanWaitHowWAIT_LOOP) // in epoll_wait
+)
+
+// Work says how far a connection's request is.
+type Work uint8
+
+// The answers of ConnSight.Work. Whether a response that has begun is complete
+// its framing tells.
+const (
+	WorkNone       Work = iota // no request is in progress
+	WorkReading                // the request is being read
+	WorkComputing              // it was read, its response has not begun
+	WorkResponding             // the response has begun
+	WorkUnframed               // some request is in progress on a connection that user space frames
+	WorkEarlier                // some request is in progress since before the agent's start
+)
+
+// never is an expected length that is not known.
+const never = ^uint64(0)
+
+// Work says how far the request of the connection is.
+func (c *ConnSight) Work() Work {
+	switch uint32(c.Mode) {
+	case uint32(socketPlanModeMODE_HTTP):
+		return c.request()
+	case uint32(socketPlanModeMODE_CAREFUL):
+		if c.Record.ReadLast > c.WriteExit {
+			return WorkUnframed
+		}
+	case uint32(socketPlanModeMODE_EXISTING):
+		if c.unanswered() {
+			return WorkEarlier
+		}
+	}
+	return WorkNone
+}
+
+func (c *ConnSight) request() Work {
+	switch uint32(c.Phase) {
+	case uint32(socketPlanPhasePHASE_READING):
+		switch {
+		case c.WriteEnter != 0:
+			return WorkResponding
+		case c.allRead():
+			return WorkComputing
+		}
+		return WorkReading
+	case uint32(socketPlanPhasePHASE_RESPONDING):
+		if c.Shut == 0 && c.Record.Closed == 0 {
+			return WorkResponding
+		}
+	}
+	return WorkNone
+}
+
+// allRead reports whether the request was read to its end. Where that is its
+// last chunk, it was unless somebody waits for more.
+func (c *ConnSight) allRead() bool {
+	if c.Expect == never {
+		return c.HeadEnd > 0 && !c.blocked()
+	}
+	return c.Record.RequestBytes >= c.Expect
+}
+
+// blocked reports whether a thread is in a read of the connection, or in poll
+// of it alone.
+func (c *ConnSight) blocked() bool {
+	return c.WaiterTid != 0 && (WaitHow(c.WaiterHow) == WaitCall || WaitHow(c.WaiterHow) == WaitPoll)
+}
+
+// unanswered reports whether a request came on a connection from before the
+// agent's start and nothing went out since. Bytes that nobody read yet are no
+// request in progress.
+func (c *ConnSight) unanswered() bool {
+	if c.Unread > 0 || c.blocked() {
+		return false
+	}
+	if c.Record.IsUnix() {
+		return WaitHow(c.WaiterHow) == WaitNone
+	}
+	return c.Received > 0 && (c.Sent == 0 || int32(c.ReceivedAt-c.SentAt) > 0)
+}
+
+// Blocked is the thread that is blocked in reading the connection: in a read
+// of it, or in poll of it alone. A thread that waits for many connections is
+// not blocked by any of them.
+func (c *ConnSight) Blocked() (pid, tid uint32, ok bool) {
+	return c.WaiterPid, c.WaiterTid, c.blocked()
+}
+
+// ComposeSight makes the sight of a connection whose request is that far, for
+// tests of what takes sights. Fields may be changed afterwards.
+func ComposeSight(w Work, r Record) ConnSight {
+	c := ConnSight{Record: r}
+	mode, phase := socketPlanModeMODE_HTTP, socketPlanPhasePHASE_READING
+	switch w {
+	case WorkNone:
+		phase = socketPlanPhasePHASE_IDLE
+	case WorkReading:
+		c.Expect = r.RequestBytes + 1
+	case WorkComputing:
+		c.Expect = r.RequestBytes
+	case WorkResponding:
+		phase = socketPlanPhasePHASE_RESPONDING
+	case WorkUnframed:
+		mode, c.WriteExit = socketPlanModeMODE_CAREFUL, r.ReadLast-1
+	case WorkEarlier:
+		mode, c.Received = socketPlanModeMODE_EXISTING, 1
+	}
+	c.Mode, c.Phase = uint8(mode), uint8(phase)
+	return c
+}

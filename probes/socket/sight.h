@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/* What a snapshot consists of: messages of the iterators in snapshot.h and
+ * listeners.h, one after the other. The Go types are generated from these. */
+#ifndef LAPWING_SIGHT_H
+#define LAPWING_SIGHT_H
+
+#include "kernel.h"
+
+enum sight_kind {
+	SIGHT_CONN = 1,
+	SIGHT_LISTENER = 2,
+	SIGHT_WAITER = 3,
+	SIGHT_HOLDER = 4,
+};
+
+/* How a thread waits for a socket. */
+enum wait_how {
+	WAIT_CALL = 1, /* in a read or accept of it */
+	WAIT_POLL = 2, /* in poll or select of it alone */
+	WAIT_MANY = 3, /* in poll or select of it and others */
+	WAIT_LOOP = 4, /* in epoll_wait */
+};
+
+/* A connection that is in use: a request waits or is worked on, or a thread is
+ * blocked in reading it. Its record follows, as in the ring buffer. */
+struct sight_conn {
+	__u16 kind;
+	__u16 size; /* of the whole message */
+	__u32 unread; /* TCP: bytes in the receive queue; unix: packets */
+	__u64 now;
+	__u64 jiffies;
+	__u64 write_enter; /* a write is in progress since */
+	__u64 write_exit;  /* the last one returned */
+	__u64 expect;      /* bytes of the whole request; NEVER_ENDS if not known */
+	__u64 head_end;    /* bytes of its head; 0 if the end was not seen yet */
+	__u64 received;    /* TCP: bytes so far */
+	__u64 sent;
+	__u32 received_at; /* TCP: the low bits of the jiffies of the last byte */
+	__u32 sent_at;
+	__u32 waiter_pid;
+	__u32 waiter_tid;
+	__u8 waiter_how; /* enum wait_how; 0 when nobody waits for it */
+	__u8 mode;       /* enum mode */
+	__u8 phase;      /* enum phase */
+	__u8 shut;
+	__u32 pad;
+};
+
+/* A listening socket, once for each process that has it open. */
+struct sight_listener {
+	__u16 kind;
+	__u16 size;
+	__u32 pid;
+	__u64 sk;
+	__u32 netns; /* inode of the network namespace */
+	__u32 len;   /* of the backlog, and the most it takes */
+	__u32 limit;
+	__u32 drops; /* connection attempts dropped since the socket was made */
+	__u16 family;
+	__u16 port;
+	__u16 name_len;
+	__u16 pad;
+	__u8 local[16];
+	__u8 name[112]; /* unix: what the socket is bound to */
+};
+
+/* A thread that waits on a listening socket of its own process. */
+struct sight_waiter {
+	__u16 kind;
+	__u16 size;
+	__u32 pid;
+	__u64 sk;
+	__u32 tid;
+	__u32 how;
+};
+
+/* A process that has a connection's socket open. */
+struct sight_holder {
+	__u16 kind;
+	__u16 size;
+	__u32 pid;
+	__u64 sk;
+};
+
+/* Types that only Go uses by name must be mentioned to be in the object. */
+const struct sight_conn *mention_sight_conn __attribute__((unused));
+const struct sight_listener *mention_sight_listener __attribute__((unused));
+const struct sight_waiter *mention_sight_waiter __attribute__((unused));
+const struct sight_holder *mention_sight_holder __attribute__((unused));
+const enum sight_kind *mention_sight_kind __attribute__((unused));
+const enum wait_how *mention_wait_how __attribute__((unused));
+
+#endif
