@@ -17,6 +17,7 @@ import (
 	"lapwing/collectors/stitch"
 	"lapwing/collectors/worker"
 	"lapwing/exporters"
+	"lapwing/exporters/metrics"
 	"lapwing/probes/socket"
 )
 
@@ -37,7 +38,8 @@ type Agent struct {
 	stitcher  *stitch.Stitcher
 	exporters []namedExporter
 	closers   []func(context.Context) error
-	pools     *worker.Collector // nil unless somebody asks for worker pools
+	pools     *worker.Collector   // nil unless somebody asks for worker pools
+	metrics   *metrics.Aggregator // nil when nobody gets metrics
 
 	statsMu   sync.Mutex // guards what follows
 	probe     *socket.Probe
@@ -90,16 +92,22 @@ func (a *Agent) Add(name string, e exporters.Exporter) {
 	a.exporters = append(a.exporters, namedExporter{name, e, traced})
 }
 
-// export is the one place where a request fans out. Figures never wait for
-// its place in a trace; they come second so that they know whether a trace was
-// taken, where there is nothing to wait for.
+// export is the one place where a request fans out. Figures do not wait for
+// its place in a trace.
 func (a *Agent) export(r *request.Request) {
 	r.Route = a.routes.Match(r.Service, r.Path)
-	a.stitcher.Request(r)
 	a.exportTo(r, false)
+	a.stitcher.Request(r)
 }
 
-func (a *Agent) exportTraced(r *request.Request) { a.exportTo(r, true) }
+// exportTraced takes a request that has its place. One that became a trace is
+// an example of its figures.
+func (a *Agent) exportTraced(r *request.Request) {
+	a.exportTo(r, true)
+	if r.Traced && a.metrics != nil {
+		a.metrics.Remember(r)
+	}
+}
 
 func (a *Agent) exportTo(r *request.Request, traced bool) {
 	for _, e := range a.exporters {

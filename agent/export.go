@@ -8,8 +8,7 @@ import (
 	"lapwing/exporters/prometheus"
 )
 
-// openExporters starts the exporters that the configuration asks for. Traces
-// come before metrics: exemplars refer to the requests that became traces.
+// openExporters starts the exporters that the configuration asks for.
 func (a *Agent) openExporters() error {
 	if err := a.openTraces(); err != nil {
 		return err
@@ -45,6 +44,7 @@ func (a *Agent) openMetrics() error {
 	m.AddSource(metrics.Self())
 	m.AddSource(metrics.WorkerPools(a.WatchPools().Snapshot))
 	a.Add("metrics", m)
+	a.metrics = m
 	if serve {
 		s, err := prometheus.Listen(a.cfg.Export.Prometheus, m.Read, a.clock, a.log)
 		if err != nil {

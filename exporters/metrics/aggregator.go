@@ -62,6 +62,20 @@ func (a *Aggregator) Export(r *request.Request) {
 	s.count(r, t)
 }
 
+// Remember makes a request that was counted, and became a trace since, the
+// exemplar of its values.
+func (a *Aggregator) Remember(r *request.Request) {
+	t, ok := split(r)
+	if !ok {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if s, ok := a.byKey[keyOf(r)]; ok { // not one that was counted without its attributes
+		s.remember(r, t)
+	}
+}
+
 // Shutdown has nothing to deliver: snapshots can still be taken.
 func (a *Aggregator) Shutdown(context.Context) error { return nil }
 

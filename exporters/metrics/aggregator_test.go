@@ -210,8 +210,9 @@ func TestExemplarsAreOfTracesOnly(t *testing.T) {
 	r := finished("shop")
 	a.Export(r)
 	assert.Empty(t, read(a).of(RequestDuration)[0].Exemplars)
-	r.Traced, r.TraceID, r.SpanID = true, [16]byte{1}, [8]byte{2}
-	a.Export(r)
+	r.TraceID, r.SpanID = [16]byte{1}, [8]byte{2}
+	a.Remember(r)
+	assert.EqualValues(t, 1, read(a).of(RequestDuration)[0].Count, "it is not counted again")
 	e := read(a).of(RequestDuration)[0].Exemplars[9]
 	assert.Equal(t, Exemplar{Value: 1, At: r.WriteLast, TraceID: [16]byte{1}, SpanID: [8]byte{2}}, e)
 	for _, p := range read(a).of(PhaseDuration) {
@@ -248,9 +249,10 @@ func TestExponentialBucketsHoldTheirValues(t *testing.T) {
 func TestCountingDoesNotAllocate(t *testing.T) {
 	a := aggregator(10)
 	r := finished("shop")
-	r.Traced, r.Detail = true, sized{100, 100}
+	r.Detail = sized{100, 100}
 	a.Export(r)
-	assert.Zero(t, testing.AllocsPerRun(1000, func() { a.Export(r) }))
+	a.Remember(r)
+	assert.Zero(t, testing.AllocsPerRun(1000, func() { a.Export(r); a.Remember(r) }))
 }
 
 func TestSnapshotsAreUsedAgain(t *testing.T) {

@@ -67,7 +67,7 @@ var (
 	WorkersMaxBusy = &Family{Name: "lapwing.workers.max_busy", Unit: "{worker}", Kind: KindGauge,
 		Description: "Highest number of workers of the service seen busy at once."}
 	WorkerState = &Family{Name: "lapwing.worker.state", Unit: "{state}", Kind: KindGauge,
-		Description: "What each worker does: 0 available, 1 busy, 2 held by an idle connection."}
+		Description: "What each worker does: 0 available, 1 busy, 2 held by an idle connection, 3 unknown."}
 	WorkerTime = &Family{Name: "lapwing.worker.time", Unit: "s", Kind: KindCounter,
 		Description: "Time that workers of the service existed, all workers together."}
 	WorkerBusy = &Family{Name: "lapwing.worker.busy.time", Unit: "s", Kind: KindCounter,

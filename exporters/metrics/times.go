@@ -66,9 +66,6 @@ func (s *series) count(r *request.Request, t times) {
 	}
 	s.countBodies(r)
 	s.countParts(r)
-	if r.Traced {
-		s.remember(r, t)
-	}
 }
 
 // remember makes a request that is a trace the exemplar of its values.

@@ -49,7 +49,7 @@ func (s *Snapshot) addListeners(p *worker.Snapshot) {
 	}
 }
 
-var stateNumbers = map[worker.State]int{worker.Available: 0, worker.Busy: 1, worker.Held: 2}
+var stateNumbers = map[worker.State]int{worker.Available: 0, worker.Busy: 1, worker.Held: 2, "unknown": 3}
 
 // addWorkers adds each worker and, once each, their processes.
 func (s *Snapshot) addWorkers(p *worker.Snapshot) {

@@ -129,8 +129,9 @@ func counted(n int, services ...string) *metrics.Aggregator {
 	for _, service := range services {
 		for range n {
 			r := sample()
-			r.Service, r.Traced, r.TraceID, r.SpanID = service, true, [16]byte{1}, [8]byte{2}
+			r.Service, r.TraceID, r.SpanID = service, [16]byte{1}, [8]byte{2}
 			a.Export(r)
+			a.Remember(r)
 		}
 	}
 	return a

@@ -41,7 +41,7 @@ func finished(service, route string, status int) *request.Request {
 		Stamps: request.Stamps{Accepted: begin, Arrived: begin, ReadFirst: begin + 100*ms, ReadLast: begin + 200*ms,
 			WriteFirst: begin + 1400*ms, WriteLast: begin + 1500*ms},
 		Seq: 1, RequestBytes: 10, ResponseBytes: 20, Service: service, Protocol: "http/1.1", Method: "GET", Status: status, Route: route,
-		Traced: true, TraceID: [16]byte{0xab}, SpanID: [8]byte{0xcd},
+		TraceID: [16]byte{0xab}, SpanID: [8]byte{0xcd},
 	}
 }
 
@@ -50,7 +50,7 @@ func full() *metrics.Aggregator {
 	a := metrics.New(metrics.DefaultConfig())
 	a.AddSource(metrics.Health(func() exporters.Health {
 		return exporters.Health{Lost: map[string]uint64{"ring_full": 3}, MissedStart: map[string]uint64{"queued": 1},
-			Unknown: map[string]uint64{"tls": 1}, Dropped: map[string]map[string]uint64{"otlp": {"queue_full": 1}}}
+			Unknown: map[string]uint64{"tls": 1}, Unjoined: map[string]uint64{"late": 1}, CallsUnjoined: map[string]uint64{"late": 1}, Dropped: map[string]map[string]uint64{"otlp": {"queue_full": 1}}}
 	}))
 	a.AddSource(metrics.SourceFunc(func(s *metrics.Snapshot) {
 		for _, f := range metrics.Families() {
@@ -63,6 +63,7 @@ func full() *metrics.Aggregator {
 		r := finished("shop\xff", "/orders/{id}", 200)
 		r.Detail = heads{10, 20}
 		a.Export(r)
+		a.Remember(r)
 	}
 	a.Export(finished("search", "", 503))
 	return a
@@ -315,7 +316,6 @@ func TestScrapingUsesItsMemoryAgain(t *testing.T) {
 	a := metrics.New(metrics.DefaultConfig())
 	for i := range 100 {
 		r := finished("shop", fmt.Sprint("/", i), 200)
-		r.Traced = false
 		a.Export(r)
 	}
 	g := newGatherer(a.Read, request.NewClock(), true)

@@ -43,6 +43,9 @@ func allFamilies(r ...*request.Request) *metrics.Aggregator {
 	}))
 	for _, r := range r {
 		a.Export(r)
+		if r.Traced {
+			a.Remember(r)
+		}
 	}
 	return a
 }
