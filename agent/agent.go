@@ -18,6 +18,7 @@ import (
 	"lapwing/collectors/worker"
 	"lapwing/exporters"
 	"lapwing/exporters/metrics"
+	"lapwing/probes/marker"
 	"lapwing/probes/socket"
 )
 
@@ -36,6 +37,7 @@ type Agent struct {
 	routes    *route.Table
 	assembler *assemble.Assembler
 	stitcher  *stitch.Stitcher
+	markers   *marker.Watcher // nil: none are used
 	exporters []namedExporter
 	closers   []func(context.Context) error
 	pools     *worker.Collector   // nil unless somebody asks for worker pools
@@ -95,6 +97,7 @@ func (a *Agent) Add(name string, e exporters.Exporter) {
 // export is the one place where a request fans out. Figures do not wait for
 // its place in a trace.
 func (a *Agent) export(r *request.Request) {
+	a.markers.Served(r.PID)
 	r.Route = a.routes.Match(r.Service, r.Path)
 	a.exportTo(r, false)
 	a.stitcher.Request(r)
@@ -142,9 +145,11 @@ func (a *Agent) Run(ctx context.Context) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	go a.keepUp(background)
 	a.runPools(background)
+	unmarked := a.watchMarkers(background)
 
 	err := a.probe.Run(ctx, stages{a.assembler, a.stitcher})
 	stop()
+	unmarked()
 	a.assembler.Flush()
 	a.stitcher.Flush()
 	a.shutdown()
@@ -164,6 +169,7 @@ func (a *Agent) attach() error {
 		RingBytes: int(a.cfg.Probes.RingBytes),
 		Ports:     a.ports(),
 		Snapshots: a.pools != nil,
+		NoMarks:   a.cfg.Probes.Markers == marker.Off,
 	})
 	if err != nil {
 		return err
@@ -171,8 +177,9 @@ func (a *Agent) attach() error {
 	a.statsMu.Lock()
 	a.probe = probe
 	a.statsMu.Unlock()
+	a.findMarkers(probe)
 	if a.cfg.DropPrivileges {
-		if err := privilege.Drop(privilege.Standing()...); err != nil {
+		if err := privilege.Drop(a.standing(probe)...); err != nil {
 			return errors.Join(fmt.Errorf("drop privileges: %w", err), probe.Close())
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"lapwing/collectors/service"
 	"lapwing/exporters/otlp"
+	"lapwing/probes/marker"
 	"lapwing/probes/socket"
 )
 
@@ -50,7 +51,7 @@ func TestEmptyFilesAreTheDefaults(t *testing.T) {
 
 func TestEveryKindOfValue(t *testing.T) {
 	cfg, err := load(t, `
-probes: {plan: syscall, head_bytes: 128, ring_bytes: 16MiB, ports: [80, 8080]}
+probes: {plan: syscall, head_bytes: 128, markers: off, ring_bytes: 16MiB, ports: [80, 8080]}
 filter: {ports: [80], pids: [1, 2], exes: ["nginx*"], services: [shop]}
 services:
   - {name: shop, exe: gunicorn, port: 8000}
@@ -70,7 +71,7 @@ drop_privileges: false
 	require.NoError(t, err)
 
 	want := Default()
-	want.Probes = Probes{Plan: socket.PlanSyscall, HeadBytes: 128, RingBytes: 16 << 20, Ports: []uint16{80, 8080}}
+	want.Probes = Probes{Plan: socket.PlanSyscall, HeadBytes: 128, Markers: marker.Off, RingBytes: 16 << 20, Ports: []uint16{80, 8080}}
 	want.Filter = service.Filter{Ports: []uint16{80}, PIDs: []uint32{1, 2}, Exes: []string{"nginx*"}, Services: []string{"shop"}}
 	want.Services = []service.Rule{{Name: "shop", Exe: "gunicorn", Port: 8000}, {Name: "8080", Cmdline: `a\.b`}}
 	want.Export.OTLP.Endpoint = "https://collector.example:4317"
@@ -102,7 +103,7 @@ func TestLayers(t *testing.T) {
 		Flags: []Flag{{Name: "--head-bytes", Key: "probes.head_bytes", Value: 300}, {Name: "--port", Key: "filter.ports", Value: []uint16{9}}},
 	})
 	require.NoError(t, err)
-	require.Equal(t, Probes{Plan: socket.PlanSocket, HeadBytes: 300, RingBytes: 1 << 20, Ports: []uint16{80, 81}}, cfg.Probes)
+	require.Equal(t, Probes{Plan: socket.PlanSocket, HeadBytes: 300, Markers: marker.Auto, RingBytes: 1 << 20, Ports: []uint16{80, 81}}, cfg.Probes)
 	require.Equal(t, []uint16{9}, cfg.Filter.Ports)
 	require.Equal(t, "warn", cfg.Log.Level, "an empty variable is not set")
 	require.False(t, cfg.Export.OTLP.Sampling.KeepFailed)
@@ -126,6 +127,7 @@ func TestWrongFiles(t *testing.T) {
 		{"probes: {ring_bytes: lots}\n", `FILE:1: probes.ring_bytes: "lots" is not a size, like 8MiB`},
 		{"probes: {ring_bytes: 3MiB}\n", `FILE:1: probes.ring_bytes: 3MiB is not a power of two from 64KiB to 1GiB: use a size like 8MiB`},
 		{"probes: {plan: kprobe}\n", `FILE:1: probes.plan: unknown probe plan "kprobe": use auto, socket or syscall`},
+		{"probes: {markers: some}\n", `FILE:1: probes.markers: unknown value "some" for markers: use auto, on or off`},
 		{"probes: {ports: 80}\n", `FILE:1: probes.ports: want a list of port numbers, like [80, 8080]`},
 		{"probes: {ports: [80, 70000]}\n", `FILE:1: probes.ports[1]: "70000" is not a port number (1 to 65535)`},
 		{"filter: {pids: [0]}\n", `FILE:1: filter.pids[0]: "0" is not a process id`},

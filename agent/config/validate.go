@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"lapwing/collectors/service"
+	"lapwing/probes/marker"
 	"lapwing/probes/socket"
 )
 
@@ -20,6 +21,8 @@ func Validate(c Config) Problems {
 	}
 	_, err := socket.ParsePlan(string(c.Probes.Plan))
 	add("probes.plan", err)
+	_, err = marker.ParseMode(string(c.Probes.Markers))
+	add("probes.markers", err)
 	add("probes.head_bytes", between(c.Probes.HeadBytes, MinHeadBytes, MaxHeadBytes))
 	add("probes.ring_bytes", checkRing(c.Probes.RingBytes))
 	for i, glob := range c.Filter.Exes {

@@ -27,6 +27,7 @@ type truthLine struct {
 	ResponseBytes uint64 `json:"response_bytes"`
 	ReadFirst     int64  `json:"read_first_ns"`
 	Read          int64  `json:"read_ns"`
+	AppEnter      int64  `json:"app_enter_ns"`
 	WriteEnter    int64  `json:"write_enter_ns"`
 	WriteLeave    int64  `json:"write_leave_ns"`
 }

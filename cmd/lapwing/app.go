@@ -15,6 +15,7 @@ import (
 
 	"lapwing/agent/config"
 	"lapwing/agent/privilege"
+	"lapwing/probes/marker"
 	"lapwing/probes/socket"
 )
 
@@ -33,6 +34,7 @@ type app struct {
 	environ []string
 	prepare func() error // checks what the process may do
 	survey  func() socket.Survey
+	markers func() []marker.Found
 	check   func() privilege.Problems
 	run     runFunc
 	drain   time.Duration // how long the agent may take to end after it was told to
@@ -41,7 +43,7 @@ type app struct {
 func newApp() *app {
 	return &app{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr, environ: os.Environ(),
-		prepare: privilege.Prepare, survey: socket.TakeSurvey, check: privilege.Check, run: runAgent, drain: drainLimit,
+		prepare: privilege.Prepare, survey: socket.TakeSurvey, markers: findMarkers, check: privilege.Check, run: runAgent, drain: drainLimit,
 	}
 }
 

@@ -67,6 +67,7 @@ func TestBadInput(t *testing.T) {
 		{[]string{"trace", "--port", "65536"}, 2, "not a port number (1 to 65535)"},
 		{[]string{"trace", "--pid", "-4"}, 2, "not a process id"},
 		{[]string{"trace", "--format", "xml"}, 2, `unknown format "xml": use text or json`},
+		{[]string{"trace", "--markers", "some"}, 2, `unknown value "some" for markers: use auto, on or off`},
 		{[]string{"trace", "--probe-plan", "kprobe"}, 2, `unknown probe plan "kprobe": use auto, socket or syscall`},
 		{[]string{"trace", "--head-bytes", "9"}, 2, "--head-bytes: probes.head_bytes: 9 is out of range: use 64 to 1024"},
 		{[]string{"trace", "--exe", "["}, 2, `--exe: filter.exes[0]: "[" is not a glob`},

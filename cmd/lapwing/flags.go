@@ -10,6 +10,7 @@ import (
 
 	"lapwing/agent/config"
 	"lapwing/exporters/console"
+	"lapwing/probes/marker"
 	"lapwing/probes/socket"
 )
 
@@ -120,6 +121,7 @@ type agentFlags struct {
 	exes     []string
 	services []string
 	plan     socket.Plan
+	markers  marker.Mode
 	head     int
 	endpoint string
 	listen   string
@@ -128,7 +130,7 @@ type agentFlags struct {
 // keys maps flags to the keys that they set.
 var keys = []struct{ flag, key string }{
 	{"port", "filter.ports"}, {"pid", "filter.pids"}, {"exe", "filter.exes"}, {"service", "filter.services"},
-	{"probe-plan", "probes.plan"}, {"head-bytes", "probes.head_bytes"}, {"otlp-endpoint", "export.otlp.endpoint"},
+	{"probe-plan", "probes.plan"}, {"markers", "probes.markers"}, {"head-bytes", "probes.head_bytes"}, {"otlp-endpoint", "export.otlp.endpoint"},
 	{"prometheus-listen", "export.prometheus.listen"},
 }
 
@@ -146,6 +148,7 @@ func (f *agentFlags) addFilters(set *pflag.FlagSet) {
 func (f *agentFlags) addProbes(set *pflag.FlagSet) {
 	f.set = set
 	set.Var(&value[socket.Plan]{v: &f.plan, parse: socket.ParsePlan, kind: "plan"}, "probe-plan", "kernel hooks to use: auto, socket or syscall")
+	set.Var(&value[marker.Mode]{v: &f.markers, parse: marker.ParseMode, kind: "mode"}, "markers", "probes on functions that mark the call into the application: auto, on or off (default auto)")
 	set.IntVar(&f.head, "head-bytes", 0, "keep this many bytes of each request and response head, 64 to 1024 (default 256)")
 }
 
@@ -166,7 +169,7 @@ func (f *agentFlags) addPrometheus(set *pflag.FlagSet) {
 func (f *agentFlags) load(environ []string) (config.Config, error) {
 	values := map[string]any{
 		"port": f.ports, "pid": f.pids, "exe": f.exes, "service": f.services,
-		"probe-plan": string(f.plan), "head-bytes": f.head, "otlp-endpoint": f.endpoint,
+		"probe-plan": string(f.plan), "markers": string(f.markers), "head-bytes": f.head, "otlp-endpoint": f.endpoint,
 		"prometheus-listen": f.listen,
 	}
 	src := config.Source{File: f.file, Environ: environ}

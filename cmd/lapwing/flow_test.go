@@ -16,6 +16,7 @@ import (
 	"lapwing/agent/config"
 	"lapwing/collectors/request"
 	"lapwing/exporters"
+	"lapwing/probes/marker"
 	"lapwing/probes/socket"
 )
 
@@ -124,13 +125,14 @@ func TestFlagsReachTheConfiguration(t *testing.T) {
 		return nil
 	}
 	r := call(agent, "trace", "--port", "80,81", "--port=82", "--pid", "7", "--exe", "nginx", "--exe", "/opt/a,b",
-		"--service", "shop*", "--probe-plan", "syscall", "--head-bytes", "64", "--otlp-endpoint", "http://127.0.0.1:4318", "--config", file)
+		"--service", "shop*", "--probe-plan", "syscall", "--markers", "on", "--head-bytes", "64", "--otlp-endpoint", "http://127.0.0.1:4318", "--config", file)
 	require.Zero(t, r.status, r.err)
 	require.Equal(t, []uint16{80, 81, 82}, got.Filter.Ports)
 	require.Equal(t, []uint32{7}, got.Filter.PIDs)
 	require.Equal(t, []string{"nginx", "/opt/a,b"}, got.Filter.Exes)
 	require.Equal(t, []string{"shop*"}, got.Filter.Services)
 	require.Equal(t, socket.PlanSyscall, got.Probes.Plan)
+	require.Equal(t, marker.On, got.Probes.Markers)
 	require.Equal(t, 64, got.Probes.HeadBytes)
 	require.Equal(t, "shop", got.Services[0].Name)
 	require.True(t, s.OTLP)

@@ -12,6 +12,7 @@ import (
 
 	"lapwing/agent/privilege"
 	"lapwing/exporters/console"
+	"lapwing/probes/marker"
 	"lapwing/probes/socket"
 )
 
@@ -21,7 +22,9 @@ func (a *app) probesCommand() *cobra.Command {
 		Use:   "probes",
 		Short: "Show which kernel hooks are available and used, and why others are not",
 		Long: "Show the probe plans, each of their kernel hooks, whether this kernel has it, and why one is\n" +
-			"not used. Ends with status 1 if no plan works, and says what to change.",
+			"not used. Then the markers: functions that servers enter when they call an application, which\n" +
+			"of them --markers=auto uses, and which running servers have them. Ends with status 1 if no\n" +
+			"plan works, and says what to change.",
 		Example: "  sudo lapwing probes\n  sudo lapwing probes --format json | jq -r .chosen",
 		Args:    noArgs,
 		RunE:    func(*cobra.Command, []string) error { return a.probes(*asked) },
@@ -37,6 +40,15 @@ type surveyView struct {
 	Works    bool          `json:"works"`
 	Problems []problemView `json:"problems"`
 	Plans    []planView    `json:"plans"`
+	Markers  []markerView  `json:"markers"`
+}
+
+type markerView struct {
+	Server string   `json:"server"`
+	Symbol string   `json:"symbol"`
+	In     string   `json:"in"`
+	Auto   bool     `json:"auto"`
+	Found  []string `json:"found"`
 }
 
 type problemView struct {
@@ -66,6 +78,7 @@ func (a *app) probes(format string) error {
 	// load, so it belongs to an honest answer; what it reports follows below.
 	_ = a.prepare()
 	view := newSurveyView(a.survey(), a.check())
+	view.addMarkers(a.markers())
 	if err := view.print(a.out, format); err != nil {
 		return fmt.Errorf("print the survey: %w", err)
 	}
@@ -78,7 +91,7 @@ func (a *app) probes(format string) error {
 // newSurveyView puts what the process may not do before what the kernel
 // cannot: the survey itself sees less without privileges.
 func newSurveyView(s socket.Survey, denied privilege.Problems) surveyView {
-	v := surveyView{Kernel: s.Kernel, Chosen: s.Chosen, Works: s.Chosen != "" && len(denied) == 0, Problems: []problemView{}, Plans: []planView{}}
+	v := surveyView{Kernel: s.Kernel, Chosen: s.Chosen, Works: s.Chosen != "" && len(denied) == 0, Problems: []problemView{}, Plans: []planView{}, Markers: []markerView{}}
 	known := ""
 	for _, p := range denied {
 		v.Problems = append(v.Problems, problemView(p))
@@ -98,6 +111,24 @@ func newSurveyView(s socket.Survey, denied privilege.Problems) surveyView {
 		v.Plans = append(v.Plans, plan)
 	}
 	return v
+}
+
+// findMarkers looks for the markers in the processes that this one may look at.
+func findMarkers() []marker.Found {
+	found, _ := marker.Survey() // without the process table none is found
+	return found
+}
+
+func (v *surveyView) addMarkers(found []marker.Found) {
+	for _, f := range found {
+		v.Markers = append(v.Markers, markerView{
+			Server: f.Server, Symbol: f.Symbol, In: f.Program, Auto: marker.Auto.Uses(f.Marker),
+			Found: append([]string{}, f.Files...),
+		})
+		if f.File != f.Program {
+			v.Markers[len(v.Markers)-1].In += ": " + f.File
+		}
+	}
 }
 
 // failure is why nothing works, and what to change, on one line.
@@ -133,6 +164,7 @@ func (v surveyView) printText(out io.Writer) error {
 			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\n", h.Name, yesNo(h.Available), yesNo(h.Used), h.Purpose, h.note())
 		}
 	}
+	v.printMarkers(w)
 	if err := w.Flush(); err != nil {
 		return err
 	}
@@ -142,6 +174,15 @@ func (v surveyView) printText(out io.Writer) error {
 		}
 	}
 	return nil
+}
+
+// printMarkers shows the table of markers. An error of w shows at its Flush.
+func (v surveyView) printMarkers(w io.Writer) {
+	fmt.Fprintln(w, "\nmarkers: functions that are entered when the application is called")
+	fmt.Fprintln(w, "  SERVER\tFUNCTION\tIN\tAUTO\tFOUND IN A RUNNING PROCESS")
+	for _, m := range v.Markers {
+		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\n", m.Server, m.Symbol, m.In, yesNo(m.Auto), strings.Join(m.Found, " "))
+	}
 }
 
 // verdict says what becomes of a plan.

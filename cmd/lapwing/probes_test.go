@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lapwing/agent/privilege"
+	"lapwing/probes/marker"
 	"lapwing/probes/socket"
 )
 
@@ -35,6 +36,9 @@ func survey(s socket.Survey, denied privilege.Problems, args ...string) result {
 	a.out, a.err = &out, &errs
 	a.prepare = func() error { return denied }
 	a.survey = func() socket.Survey { return s }
+	a.markers = func() []marker.Found {
+		return []marker.Found{{Marker: marker.Table[1], Files: []string{"/usr/lib/uwsgi/python3_plugin.so"}}, {Marker: marker.Table[6]}}
+	}
 	a.check = func() privilege.Problems { return denied }
 	return result{a.execute(append([]string{"probes"}, args...)), out.String(), errs.String()}
 }
@@ -50,6 +54,11 @@ plan syscall: works, chosen
   HOOK              HAS IT  USED  FEEDS              NOTE
   tp_btf/tcp_probe  yes     yes   arrived            
   iter/tcp          no      no    older connections  no iterator tcp; missed_start is not counted
+
+markers: functions that are entered when the application is called
+  SERVER  FUNCTION          IN                                AUTO  FOUND IN A RUNNING PROCESS
+  uWSGI   python_call       uwsgi*: python*_plugin.so|uwsgi*  yes   /usr/lib/uwsgi/python3_plugin.so
+  nginx   ngx_http_handler  nginx                             no    
 `}, survey(twoPlans(), nil))
 }
 
@@ -65,7 +74,10 @@ func TestProbesJSON(t *testing.T) {
 			{"plan": "syscall", "works": true, "hooks": [
 				{"name": "tp_btf/tcp_probe", "purpose": "arrived", "optional": false, "available": true, "used": true},
 				{"name": "iter/tcp", "purpose": "older connections", "optional": true, "available": false, "used": false,
-				 "why": "no iterator tcp", "without": "missed_start is not counted"}]}
+				 "why": "no iterator tcp", "without": "missed_start is not counted"}]}],
+		"markers": [
+			{"server": "uWSGI", "symbol": "python_call", "in": "uwsgi*: python*_plugin.so|uwsgi*", "auto": true, "found": ["/usr/lib/uwsgi/python3_plugin.so"]},
+			{"server": "nginx", "symbol": "ngx_http_handler", "in": "nginx", "auto": false, "found": []}
 		]}`, r.out)
 }
 
@@ -116,4 +128,5 @@ func TestProbesOnThisHost(t *testing.T) {
 	require.Equal(t, view.Works, r.status == statusOK)
 	require.NotEmpty(t, view.Kernel)
 	require.Len(t, view.Plans, 2)
+	require.Len(t, view.Markers, len(marker.Table))
 }

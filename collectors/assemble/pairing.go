@@ -114,6 +114,7 @@ func (a *Assembler) event(e socket.Event) {
 func (a *Assembler) translate(e socket.Event) *protocol.Event {
 	out := &protocol.Event{
 		Enter:       request.Stamp(e.Enter),
+		Marker:      request.Stamp(e.Marker),
 		Exit:        request.Stamp(e.Exit),
 		Arrived:     request.Stamp(e.Arrived),
 		ArrivedLast: request.Stamp(e.ArrivedLast),

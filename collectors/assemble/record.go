@@ -82,6 +82,9 @@ func (a *Assembler) progress(r socket.Record) {
 	q.WriteLast = request.Stamp(r.WriteLast)
 	q.Acked = request.Stamp(r.Acked)
 	q.Closed = request.Stamp(r.Closed)
+	if q.Marker = request.Stamp(r.Marker); q.Marker.Seen() {
+		q.Boundary = request.BoundaryMarker
+	}
 	q.ClientWait = time.Duration(r.ClientWait)
 	q.Blocked = time.Duration(r.Blocked)
 	q.Produce = time.Duration(r.Produce)

@@ -21,9 +21,10 @@ const (
 type Event struct {
 	Kind EventKind
 
-	Enter request.Stamp // the call was entered; needed for writes only
-	Exit  request.Stamp // the call returned; for Close, the end
-	First request.Stamp // where several reads are one event: the first returned; else zero
+	Enter  request.Stamp // the call was entered; needed for writes only
+	Exit   request.Stamp // the call returned; for Close, the end
+	First  request.Stamp // where several reads are one event: the first returned; else zero
+	Marker request.Stamp // writes only: the thread called the application, once since its last answer
 
 	Arrived     request.Stamp // first byte of what a read returned was in the queue
 	ArrivedLast request.Stamp // last byte of it was

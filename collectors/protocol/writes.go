@@ -14,6 +14,7 @@ const StreamPause = time.Millisecond
 // WriteCall is one call that writes, or several that are known as one.
 type WriteCall struct {
 	Enter, Exit request.Stamp
+	Marker      request.Stamp // the application was called before it; zero once a response took it
 	Blocked     time.Duration // in the call and the gap before it
 	Produce     time.Duration // between the calls that it stands for
 	TID         uint32
@@ -21,7 +22,7 @@ type WriteCall struct {
 
 // CallOf is the call that an event tells of.
 func CallOf(ev *Event) WriteCall {
-	return WriteCall{Enter: ev.Enter, Exit: ev.Exit, Blocked: ev.Blocked, TID: ev.TID}
+	return WriteCall{Enter: ev.Enter, Exit: ev.Exit, Marker: ev.Marker, Blocked: ev.Blocked, TID: ev.TID}
 }
 
 // Writes is what the writes of one response say.
@@ -30,6 +31,7 @@ type Writes struct {
 	First   request.Stamp // entry of the first write
 	Enter   request.Stamp // entry of the last
 	Exit    request.Stamp // return of the last
+	Marker  request.Stamp // the application was called before the first
 	Blocked time.Duration
 	Produce time.Duration
 	Bytes   uint64
@@ -45,7 +47,8 @@ func (t *Writes) Add(w *WriteCall, number, n uint64) {
 	}
 	within := Between(w.Enter, w.Exit)
 	if t.Number == 0 {
-		t.First, t.TID = w.Enter, w.TID
+		t.First, t.TID, t.Marker = w.Enter, w.TID, w.Marker
+		w.Marker = 0
 		// What was full before the first write is not this response's matter.
 		t.Blocked, t.Produce = min(w.Blocked, within), w.Produce
 	} else {
@@ -65,6 +68,9 @@ func (t *Writes) Respond(r *request.Request) {
 	r.WriteFirst, r.WriteLast, r.WriterTID = t.First, t.Exit, t.TID
 	r.Blocked, r.Produce = t.Blocked, t.Produce
 	r.ResponseBytes += t.Bytes
+	if t.Marker.Seen() && t.Marker >= r.ReadFirst && t.Marker <= t.First {
+		r.Boundary, r.Marker = request.BoundaryMarker, t.Marker
+	}
 	if t.Produce >= StreamPause {
 		r.Flags |= request.Streamed
 	}

@@ -45,14 +45,15 @@ func (r *Request) Bounds() Bounds {
 	return b
 }
 
-// parseEnd is the boundary parse | app: the marker where there is one, else
-// the last read, and never later than the response's begin.
+// parseEnd is the boundary parse | app: the marker where there is one, also if
+// the application reads the body itself. Else it is the last read, and never
+// later than the response's begin.
 func (r *Request) parseEnd() Stamp {
-	end := r.ReadLast
+	end, early := r.ReadLast, r.Flags&EarlyResponse != 0
 	if r.Boundary == BoundaryMarker && r.Marker.Seen() {
-		end = r.Marker
+		end, early = r.Marker, false
 	}
-	if r.WriteFirst.Seen() && (r.Flags&EarlyResponse != 0 || end > r.WriteFirst) {
+	if r.WriteFirst.Seen() && (early || end > r.WriteFirst) {
 		return r.WriteFirst
 	}
 	return end

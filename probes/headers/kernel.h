@@ -195,6 +195,7 @@ struct task_struct {
 	int tgid;
 	unsigned long nvcsw;
 	struct files_struct *files;
+	struct bpf_local_storage *bpf_storage;
 };
 
 struct msghdr;

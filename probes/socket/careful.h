@@ -6,6 +6,7 @@
 #define LAPWING_CAREFUL_H
 
 #include "handout.h"
+#include "marker.h"
 
 /* careful_begin switches a connection over. open tells that a request is in
  * progress, whose state goes along. */
@@ -37,7 +38,7 @@ static __always_inline struct scratch *event_begin(struct conn *c, __u16 kind, _
 	e->error = 0;
 	e->number = ++c->events;
 	e->conn = c->rec.conn;
-	e->enter = e->arrived = e->arrived_last = e->wait = e->blocked = e->count = 0;
+	e->enter = e->marker = e->arrived = e->arrived_last = e->wait = e->blocked = e->count = 0;
 	e->exit = now;
 	e->pid = id >> 32;
 	e->tid = (__u32)id;
@@ -99,6 +100,7 @@ __noinline int careful_read(struct conn *c, const struct vec *v, const struct in
 	s->event.wait = empty_since(c->rec.read_last, in);
 	s->event.count = in->n;
 	c->rec.read_last = in->now;
+	marker_read(&c->rec, false, false);
 	if (v->base)
 		event_data(s, v, in->n);
 	event_write(s);
@@ -119,6 +121,7 @@ __noinline int careful_write(struct conn *c, const struct vec *v, const struct o
 	if (!s)
 		return 0;
 	s->event.enter = out->enter;
+	s->event.marker = marker_write(&c->rec);
 	s->event.count = out->n;
 	s->event.blocked = gap + slept(c, out->enter, out->now);
 	if (v->base)

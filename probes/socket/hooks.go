@@ -41,6 +41,7 @@ const (
 	noUnixArrival = "on unix sockets arrived, queue and duration are absent"
 	noExisting    = "connections older than the agent are not measured"
 	noPools       = "requests in flight, held workers and backlogs are not seen"
+	noMarker      = "boundary is always syscall"
 )
 
 // commonHooks serve both plans. tcp_state comes last of those that fire by
@@ -60,6 +61,7 @@ func commonHooks() []hook {
 		optional(iterHook("unix_existing", "unix", "finds unix connections older than the agent"), noExisting),
 		optional(iterHook("see_elem", "bpf_map_elem", "worker pools"), noPools),
 		optional(iterHook("see_files", "task_file", "worker pools"), noPools),
+		optional(hook{program: markProgram, name: "uprobe", purpose: "marker: the application is called", has: uprobes}, noMarker),
 	}
 }
 

@@ -30,6 +30,8 @@ type Options struct {
 	Ports []uint16
 	// Snapshots loads what Probe.SnapConns and SnapFiles need.
 	Snapshots bool
+	// NoMarks leaves out what Mark needs.
+	NoMarks bool
 }
 
 // The defaults and limits of Options.
@@ -77,6 +79,7 @@ type Probe struct {
 	links  []link.Link
 	sweeps []*link.Iter
 	log    *logReader
+	markBy MarkBy
 	stats  *ebpf.Map
 	snaps  snapshots
 
@@ -98,11 +101,12 @@ func Open(opts Options) (*Probe, error) {
 	if err != nil {
 		return nil, err
 	}
+	by := markBy(spec.Programs[markProgram])
 	coll, err := ebpf.NewCollection(spec)
 	if err != nil {
 		return nil, fmt.Errorf("load the probes: %w", explain(err))
 	}
-	p := &Probe{plan: plan, coll: coll, stats: coll.Maps["stats"]}
+	p := &Probe{plan: plan, coll: coll, markBy: by, stats: coll.Maps["stats"]}
 	if err := p.start(sizeOfLog(opts.RingBytes), secret); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
@@ -178,6 +182,7 @@ func buildSpec(plan PlanSurvey, opts Options, secret uint64) (*ebpf.CollectionSp
 	for i, h := range hooksOf(plan.Plan) {
 		keep[h.program] = keep[h.program] || plan.Hooks[i].Used
 	}
+	keep[markProgram] = keep[markProgram] && !opts.NoMarks
 	for name := range spec.Programs {
 		if !keep[name] || (!opts.Snapshots && strings.HasPrefix(name, "see_")) {
 			delete(spec.Programs, name)
@@ -236,11 +241,11 @@ func setKnobs(spec *ebpf.CollectionSpec, opts Options, secret uint64, noteEntry 
 }
 
 // attach links every program to its hook. Iterators are kept apart: they run
-// when asked.
+// when asked. What marks functions is attached by Mark.
 func (p *Probe) attach() error {
 	for i, h := range hooksOf(p.plan.Plan) {
 		prog := p.coll.Programs[h.program]
-		if prog == nil || !p.plan.Hooks[i].Used || strings.HasPrefix(h.name, "iter/") {
+		if prog == nil || !p.plan.Hooks[i].Used || strings.HasPrefix(h.name, "iter/") || h.program == markProgram {
 			continue
 		}
 		l, err := attachOne(h.name, prog)

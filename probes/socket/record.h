@@ -63,6 +63,7 @@ struct record {
 	__u64 write_last;
 	__u64 acked;
 	__u64 closed;
+	__u64 marker; /* the application was called */
 	__u64 client_wait;
 	__u64 blocked;
 	__u64 produce;
@@ -101,6 +102,7 @@ struct event {
 	__u32 number; /* of the event on its connection, from 1: a gap is a loss */
 	__u64 conn;
 	__u64 enter; /* writes only */
+	__u64 marker; /* writes only: the application was called before it */
 	__u64 exit;
 	__u64 arrived; /* reads only */
 	__u64 arrived_last;

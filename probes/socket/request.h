@@ -14,7 +14,7 @@ static __always_inline void request_begin(struct conn *c)
 	r->seq++;
 	r->marks = 0;
 	r->error = 0;
-	r->write_first = r->write_last = r->closed = 0;
+	r->write_first = r->write_last = r->closed = r->marker = 0;
 	r->client_wait = r->blocked = r->produce = 0;
 	r->request_bytes = r->response_bytes = 0;
 	r->req_len = r->resp_len = r->tail_len = 0;
@@ -59,9 +59,10 @@ static __always_inline void read_request(struct conn *c, const struct vec *v, co
 		hand_to_user(c, v, in, true);
 		return;
 	}
-	if (!first)
-		r->client_wait += empty_since(r->read_last, in);
 	r->request_bytes += in->n;
+	marker_read(r, first, r->request_bytes >= c->expect);
+	if (!first && !r->marker)
+		r->client_wait += empty_since(r->read_last, in);
 	r->read_last = in->now;
 	r->arrived_last = in->arrived_last;
 }

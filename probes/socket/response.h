@@ -21,6 +21,7 @@ static __always_inline bool begin_response(struct conn *c, const struct out *out
 	r->marks |= MARK_RESPONDING;
 	if (r->request_bytes < c->expect && c->expect != NEVER_ENDS)
 		r->marks |= MARK_EARLY;
+	marker_answer(r);
 	c->phase = PHASE_RESPONDING;
 	if (unlikely(c->callers != callers))
 		worker_answers(c);
@@ -162,6 +163,8 @@ static __always_inline int write_to(struct conn *c, const struct out *out)
 		response_written(c, &v, out);
 	} else if (out->error == EPIPE || out->error == ECONNRESET) {
 		c->rec.error = out->error;
+		if (c->phase == PHASE_READING)
+			marker_answer(&c->rec); /* nobody is there to hear it */
 	}
 	c->short_write = out->error == EAGAIN || (!out->error && v.want > out->n);
 	c->write_exit = out->now;

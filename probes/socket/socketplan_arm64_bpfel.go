@@ -20,6 +20,25 @@ type socketPlanAccept struct {
 	Pad uint32
 }
 
+type socketPlanAppCall struct {
+	_   structs.HostLayout
+	At  uint64
+	Seq uint32
+	Pad uint32
+}
+
+type socketPlanAppThread struct {
+	_        structs.HostLayout
+	At       uint64
+	Before   uint64
+	Sk       uint64
+	Seq      uint32
+	Rank     uint8
+	Calls    uint8
+	Unmarked uint8
+	Doubt    uint8
+}
+
 type socketPlanConn struct {
 	_            structs.HostLayout
 	InFirst      uint64
@@ -88,6 +107,7 @@ type socketPlanEvent struct {
 	Number      uint32
 	Conn        uint64
 	Enter       uint64
+	Marker      uint64
 	Exit        uint64
 	Arrived     uint64
 	ArrivedLast uint64
@@ -200,6 +220,7 @@ type socketPlanRecord struct {
 	WriteLast     uint64
 	Acked         uint64
 	Closed        uint64
+	Marker        uint64
 	ClientWait    uint64
 	Blocked       uint64
 	Produce       uint64
@@ -353,6 +374,8 @@ type socketPlanWorker struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	socketPlanMapAccepts              = "accepts"
+	socketPlanMapAppCalls             = "app_calls"
+	socketPlanMapAppThreads           = "app_threads"
 	socketPlanMapBlank                = "blank"
 	socketPlanMapClients              = "clients"
 	socketPlanMapEntries              = "entries"
@@ -370,6 +393,7 @@ const (
 	socketPlanMapWorkers              = "workers"
 	socketPlanProgAccept4Exit         = "accept4_exit"
 	socketPlanProgAcceptExit          = "accept_exit"
+	socketPlanProgAppCalled           = "app_called"
 	socketPlanProgCallEnter           = "call_enter"
 	socketPlanProgCloseEnter          = "close_enter"
 	socketPlanProgDataReady           = "data_ready"
@@ -394,6 +418,7 @@ const (
 	socketPlanVarLogSecret            = "log_secret"
 	socketPlanVarLogSegments          = "log_segments"
 	socketPlanVarLogShift             = "log_shift"
+	socketPlanVarMarkersAttached      = "markers_attached"
 	socketPlanVarMentionEvidence      = "mention_evidence"
 	socketPlanVarMentionKind          = "mention_kind"
 	socketPlanVarMentionMark          = "mention_mark"
@@ -462,6 +487,7 @@ type socketPlanSpecs struct {
 type socketPlanProgramSpecs struct {
 	Accept4Exit   *ebpf.ProgramSpec `ebpf:"accept4_exit"`
 	AcceptExit    *ebpf.ProgramSpec `ebpf:"accept_exit"`
+	AppCalled     *ebpf.ProgramSpec `ebpf:"app_called"`
 	CallEnter     *ebpf.ProgramSpec `ebpf:"call_enter"`
 	CloseEnter    *ebpf.ProgramSpec `ebpf:"close_enter"`
 	DataReady     *ebpf.ProgramSpec `ebpf:"data_ready"`
@@ -487,6 +513,8 @@ type socketPlanProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type socketPlanMapSpecs struct {
 	Accepts     *ebpf.MapSpec `ebpf:"accepts"`
+	AppCalls    *ebpf.MapSpec `ebpf:"app_calls"`
+	AppThreads  *ebpf.MapSpec `ebpf:"app_threads"`
 	Blank       *ebpf.MapSpec `ebpf:"blank"`
 	Clients     *ebpf.MapSpec `ebpf:"clients"`
 	Entries     *ebpf.MapSpec `ebpf:"entries"`
@@ -514,6 +542,7 @@ type socketPlanVariableSpecs struct {
 	LogSecret            *ebpf.VariableSpec `ebpf:"log_secret"`
 	LogSegments          *ebpf.VariableSpec `ebpf:"log_segments"`
 	LogShift             *ebpf.VariableSpec `ebpf:"log_shift"`
+	MarkersAttached      *ebpf.VariableSpec `ebpf:"markers_attached"`
 	MentionEvidence      *ebpf.VariableSpec `ebpf:"mention_evidence"`
 	MentionKind          *ebpf.VariableSpec `ebpf:"mention_kind"`
 	MentionMark          *ebpf.VariableSpec `ebpf:"mention_mark"`
@@ -559,6 +588,8 @@ func (o *socketPlanObjects) Close() error {
 // It can be passed to loadSocketPlanObjects or ebpf.CollectionSpec.LoadAndAssign.
 type socketPlanMaps struct {
 	Accepts     *ebpf.Map `ebpf:"accepts"`
+	AppCalls    *ebpf.Map `ebpf:"app_calls"`
+	AppThreads  *ebpf.Map `ebpf:"app_threads"`
 	Blank       *ebpf.Map `ebpf:"blank"`
 	Clients     *ebpf.Map `ebpf:"clients"`
 	Entries     *ebpf.Map `ebpf:"entries"`
@@ -579,6 +610,8 @@ type socketPlanMaps struct {
 func (m *socketPlanMaps) Close() error {
 	return _SocketPlanClose(
 		m.Accepts,
+		m.AppCalls,
+		m.AppThreads,
 		m.Blank,
 		m.Clients,
 		m.Entries,
@@ -607,6 +640,7 @@ type socketPlanVariables struct {
 	LogSecret            *ebpf.Variable `ebpf:"log_secret"`
 	LogSegments          *ebpf.Variable `ebpf:"log_segments"`
 	LogShift             *ebpf.Variable `ebpf:"log_shift"`
+	MarkersAttached      *ebpf.Variable `ebpf:"markers_attached"`
 	MentionEvidence      *ebpf.Variable `ebpf:"mention_evidence"`
 	MentionKind          *ebpf.Variable `ebpf:"mention_kind"`
 	MentionMark          *ebpf.Variable `ebpf:"mention_mark"`
@@ -637,6 +671,7 @@ type socketPlanVariables struct {
 type socketPlanPrograms struct {
 	Accept4Exit   *ebpf.Program `ebpf:"accept4_exit"`
 	AcceptExit    *ebpf.Program `ebpf:"accept_exit"`
+	AppCalled     *ebpf.Program `ebpf:"app_called"`
 	CallEnter     *ebpf.Program `ebpf:"call_enter"`
 	CloseEnter    *ebpf.Program `ebpf:"close_enter"`
 	DataReady     *ebpf.Program `ebpf:"data_ready"`
@@ -661,6 +696,7 @@ func (p *socketPlanPrograms) Close() error {
 	return _SocketPlanClose(
 		p.Accept4Exit,
 		p.AcceptExit,
+		p.AppCalled,
 		p.CallEnter,
 		p.CloseEnter,
 		p.DataReady,

@@ -16,6 +16,8 @@ import (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	syscallPlanMapAppCalls             = "app_calls"
+	syscallPlanMapAppThreads           = "app_threads"
 	syscallPlanMapBlank                = "blank"
 	syscallPlanMapClients              = "clients"
 	syscallPlanMapListening            = "listening"
@@ -32,6 +34,7 @@ const (
 	syscallPlanMapWorkers              = "workers"
 	syscallPlanProgAccept4Exit         = "accept4_exit"
 	syscallPlanProgAcceptExit          = "accept_exit"
+	syscallPlanProgAppCalled           = "app_called"
 	syscallPlanProgCloseEnter          = "close_enter"
 	syscallPlanProgDataReady           = "data_ready"
 	syscallPlanProgIdleElem            = "idle_elem"
@@ -53,6 +56,7 @@ const (
 	syscallPlanVarLogSecret            = "log_secret"
 	syscallPlanVarLogSegments          = "log_segments"
 	syscallPlanVarLogShift             = "log_shift"
+	syscallPlanVarMarkersAttached      = "markers_attached"
 	syscallPlanVarMentionEvidence      = "mention_evidence"
 	syscallPlanVarMentionKind          = "mention_kind"
 	syscallPlanVarMentionMark          = "mention_mark"
@@ -120,6 +124,7 @@ type syscallPlanSpecs struct {
 type syscallPlanProgramSpecs struct {
 	Accept4Exit   *ebpf.ProgramSpec `ebpf:"accept4_exit"`
 	AcceptExit    *ebpf.ProgramSpec `ebpf:"accept_exit"`
+	AppCalled     *ebpf.ProgramSpec `ebpf:"app_called"`
 	CloseEnter    *ebpf.ProgramSpec `ebpf:"close_enter"`
 	DataReady     *ebpf.ProgramSpec `ebpf:"data_ready"`
 	IdleElem      *ebpf.ProgramSpec `ebpf:"idle_elem"`
@@ -141,6 +146,8 @@ type syscallPlanProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type syscallPlanMapSpecs struct {
+	AppCalls    *ebpf.MapSpec `ebpf:"app_calls"`
+	AppThreads  *ebpf.MapSpec `ebpf:"app_threads"`
 	Blank       *ebpf.MapSpec `ebpf:"blank"`
 	Clients     *ebpf.MapSpec `ebpf:"clients"`
 	Listening   *ebpf.MapSpec `ebpf:"listening"`
@@ -167,6 +174,7 @@ type syscallPlanVariableSpecs struct {
 	LogSecret            *ebpf.VariableSpec `ebpf:"log_secret"`
 	LogSegments          *ebpf.VariableSpec `ebpf:"log_segments"`
 	LogShift             *ebpf.VariableSpec `ebpf:"log_shift"`
+	MarkersAttached      *ebpf.VariableSpec `ebpf:"markers_attached"`
 	MentionEvidence      *ebpf.VariableSpec `ebpf:"mention_evidence"`
 	MentionKind          *ebpf.VariableSpec `ebpf:"mention_kind"`
 	MentionMark          *ebpf.VariableSpec `ebpf:"mention_mark"`
@@ -210,6 +218,8 @@ func (o *syscallPlanObjects) Close() error {
 //
 // It can be passed to loadSyscallPlanObjects or ebpf.CollectionSpec.LoadAndAssign.
 type syscallPlanMaps struct {
+	AppCalls    *ebpf.Map `ebpf:"app_calls"`
+	AppThreads  *ebpf.Map `ebpf:"app_threads"`
 	Blank       *ebpf.Map `ebpf:"blank"`
 	Clients     *ebpf.Map `ebpf:"clients"`
 	Listening   *ebpf.Map `ebpf:"listening"`
@@ -228,6 +238,8 @@ type syscallPlanMaps struct {
 
 func (m *syscallPlanMaps) Close() error {
 	return _SyscallPlanClose(
+		m.AppCalls,
+		m.AppThreads,
 		m.Blank,
 		m.Clients,
 		m.Listening,
@@ -255,6 +267,7 @@ type syscallPlanVariables struct {
 	LogSecret            *ebpf.Variable `ebpf:"log_secret"`
 	LogSegments          *ebpf.Variable `ebpf:"log_segments"`
 	LogShift             *ebpf.Variable `ebpf:"log_shift"`
+	MarkersAttached      *ebpf.Variable `ebpf:"markers_attached"`
 	MentionEvidence      *ebpf.Variable `ebpf:"mention_evidence"`
 	MentionKind          *ebpf.Variable `ebpf:"mention_kind"`
 	MentionMark          *ebpf.Variable `ebpf:"mention_mark"`
@@ -284,6 +297,7 @@ type syscallPlanVariables struct {
 type syscallPlanPrograms struct {
 	Accept4Exit   *ebpf.Program `ebpf:"accept4_exit"`
 	AcceptExit    *ebpf.Program `ebpf:"accept_exit"`
+	AppCalled     *ebpf.Program `ebpf:"app_called"`
 	CloseEnter    *ebpf.Program `ebpf:"close_enter"`
 	DataReady     *ebpf.Program `ebpf:"data_ready"`
 	IdleElem      *ebpf.Program `ebpf:"idle_elem"`
@@ -305,6 +319,7 @@ func (p *syscallPlanPrograms) Close() error {
 	return _SyscallPlanClose(
 		p.Accept4Exit,
 		p.AcceptExit,
+		p.AppCalled,
 		p.CloseEnter,
 		p.DataReady,
 		p.IdleElem,

@@ -1,0 +1,270 @@
+package e2e
+
+import (
+	"bufio"
+	"debug/elf"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"lapwing/agent/e2e/harness"
+	"lapwing/probes/socket"
+)
+
+// markedArch is a reference server whose call into the application is marked.
+type markedArch struct {
+	arch      string
+	keepAlive bool // clients may keep their connections without starving others
+	pipelines bool
+}
+
+var markedArchs = []markedArch{
+	{arch: "prefork"}, {arch: "threaded"},
+	{arch: "reader", keepAlive: true, pipelines: true}, {arch: "evented", keepAlive: true, pipelines: true},
+}
+
+// The load of a marked server: four clients for each worker.
+const (
+	markedWorkers  = 2
+	markedClients  = 4 * markedWorkers
+	markedRequests = 48
+	markedPipeline = 3 // requests in one write
+)
+
+func (m markedArch) start(t *testing.T, truth string) *served {
+	t.Helper()
+	address := harness.FreeAddress(t)
+	p := harness.Start(t, exec.Command(harness.RefServer(t), "--arch", m.arch, "--listen", address,
+		"--workers", strconv.Itoa(m.workers()), "--truth", truth))
+	harness.AwaitListener(t, p, address)
+	return &served{Process: p, address: address}
+}
+
+// workers is 1 for the event loop: each further one is the same again.
+func (m markedArch) workers() int {
+	if m.arch == "evented" {
+		return 1
+	}
+	return markedWorkers
+}
+
+// TestMarkers compares what the marker says with the reference server's own
+// stamp of the call, also where requests wait inside of the server.
+func TestMarkers(t *testing.T) {
+	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+		for _, m := range markedArchs {
+			t.Run(m.arch, func(t *testing.T) { m.test(t, plan) })
+		}
+	})
+}
+
+func (m markedArch) test(t *testing.T, plan socket.Plan) {
+	file := filepath.Join(t.TempDir(), "truth.jsonl")
+	server := m.start(t, file)
+	trace := harness.StartTrace(t, plan, "--port", harness.Port(t, server.address))
+	// Before its first mark a thread is not known to call an application.
+	warm(t, server.address)
+	sent := 1 + m.load(t, server.address)
+	if m.pipelines {
+		pipeline(t, server.address)
+		sent += markedPipeline
+	}
+	trace.AwaitRecords(server.address, sent, handOut())
+	records := trace.Finish()
+	if err := server.Stop(); err != nil {
+		t.Errorf("refserver ended with %v:\n%s", err, server.Stderr())
+	}
+	if len(records) != sent {
+		t.Errorf("%d records, want %d", len(records), sent)
+	}
+	compareMarks(t, records, readTruth(t, file))
+}
+
+// warm sends a request that is alone.
+func warm(t *testing.T, address string) {
+	t.Helper()
+	client := newClient()
+	defer client.CloseIdleConnections()
+	if err := fetch(t.Context(), client, "http://"+address+"/fast"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// load sends requests that wait for and that use the processor, and returns
+// their number.
+func (m markedArch) load(t *testing.T, address string) int {
+	t.Helper()
+	paths := []string{"/sleep?ms=20&id=%d", "/cpu?ms=2&id=%d", "/fast?id=%d"}
+	var clients sync.WaitGroup
+	for c := range markedClients {
+		clients.Go(func() {
+			client := newClient()
+			client.Transport.(*http.Transport).DisableKeepAlives = !m.keepAlive
+			defer client.CloseIdleConnections()
+			for i := c; i < markedRequests; i += markedClients {
+				if err := fetch(t.Context(), client, "http://"+address+fmt.Sprintf(paths[i%len(paths)], i)); err != nil {
+					t.Errorf("request %d: %v", i, err)
+					return
+				}
+			}
+		})
+	}
+	clients.Wait()
+	return markedRequests
+}
+
+// pipeline sends several requests in one write.
+func pipeline(t *testing.T, address string) {
+	t.Helper()
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	all := ""
+	for i := range markedPipeline {
+		all += fmt.Sprintf("GET /cpu?ms=%d HTTP/1.1\r\nHost: x\r\n\r\n", 2*(i+1))
+	}
+	if _, err := c.Write([]byte(all)); err != nil {
+		t.Fatal(err)
+	}
+	in := bufio.NewReader(c)
+	for range markedPipeline {
+		resp, err := http.ReadResponse(in, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Write(discard{})
+		_ = resp.Body.Close()
+	}
+}
+
+type discard struct{}
+
+func (discard) Write(p []byte) (int, error) { return len(p), nil }
+
+// compareMarks holds parse and app against the server's stamps around the call.
+func compareMarks(t *testing.T, records []harness.Record, truth []truthLine) {
+	t.Helper()
+	seen := make(map[string]int)
+	var off, app []time.Duration
+	for _, r := range records {
+		seen[r.Peer]++
+		i := slices.IndexFunc(truth, func(l truthLine) bool { return l.Peer == r.Peer && l.Seq == seen[r.Peer] })
+		if i < 0 {
+			t.Errorf("no truth about request %d of %s: %s", seen[r.Peer], r.Peer, r.Line)
+			continue
+		}
+		equal(t, r.Path+" boundary", r.Boundary, "marker")
+		l := truth[i]
+		off = append(off, errorOf(r.Parse, l.ReadFirst, l.AppEnter), errorOf(r.App, l.AppEnter, l.WriteEnter))
+		app = append(app, (time.Duration(value(r.App)) - time.Duration(l.WriteEnter-l.AppEnter)).Abs())
+	}
+	judge(t, off)
+	slices.Sort(app)
+	t.Logf("app is off by %s in the median, by %s at most", app[len(app)/2], app[len(app)-1])
+}
+
+// TestMarkersOff: without markers the boundary is the last read, and says so.
+func TestMarkersOff(t *testing.T) {
+	server := markedArch{arch: "reader"}.start(t, filepath.Join(t.TempDir(), "truth.jsonl"))
+	trace := harness.StartTrace(t, harness.Plans(t)[0], "--port", harness.Port(t, server.address), "--markers=off")
+	code := newCode(t, server.PID(), "lapwing/cmd/refserver/app.Serve")
+	if code.marked(t) {
+		t.Error("a function is marked although markers are off")
+	}
+	warm(t, server.address)
+	trace.AwaitRecords(server.address, 1, handOut())
+	for _, r := range trace.Finish() {
+		equal(t, "boundary", r.Boundary, "syscall")
+	}
+}
+
+// TestMarkersOfALaterServer: a server that starts after the agent, which has
+// given its privileges up by then, is marked too.
+func TestMarkersOfALaterServer(t *testing.T) {
+	trace := harness.StartTrace(t, harness.Plans(t)[0])
+	server := markedArch{arch: "reader"}.start(t, filepath.Join(t.TempDir(), "truth.jsonl"))
+	code := newCode(t, server.PID(), "lapwing/cmd/refserver/app.Serve")
+	warm(t, server.address)
+	harness.Eventually(t, 10*time.Second, "a mark in the later server", func() bool { return code.marked(t) })
+	warm(t, server.address)
+	records := trace.AwaitRecords(server.address, 2, handOut())
+	if len(records) != 2 {
+		t.Fatalf("%d records, want 2", len(records))
+	}
+	equal(t, "boundary", records[1].Boundary, "marker")
+	trace.Finish()
+	harness.Eventually(t, 5*time.Second, "the end of the mark", func() bool { return !code.marked(t) })
+}
+
+// TestMarkersEndWithAKilledAgent reads the server's code from its memory: the
+// marks of an agent that could not clean up are gone too.
+func TestMarkersEndWithAKilledAgent(t *testing.T) {
+	server := markedArch{arch: "prefork"}.start(t, filepath.Join(t.TempDir(), "truth.jsonl"))
+	code := newCode(t, server.PID(), "lapwing/cmd/refserver/app.Serve")
+	if code.marked(t) {
+		t.Fatal("the code differs from the file before there is an agent")
+	}
+	trace := harness.StartTrace(t, harness.Plans(t)[0])
+	if !code.marked(t) {
+		t.Error("a server that runs when the agent starts is not marked once it is attached")
+	}
+	trace.Kill()
+	harness.Eventually(t, 5*time.Second, "the end of the mark", func() bool { return !code.marked(t) })
+	warm(t, server.address)
+}
+
+// code is the begin of a function in a process.
+type code struct {
+	memory  string
+	address int64
+	file    [64]byte // what it is in the program's file
+}
+
+// newCode finds a function of a program that is not relocated.
+func newCode(t *testing.T, pid int, symbol string) code {
+	t.Helper()
+	file, err := elf.Open(fmt.Sprintf("/proc/%d/exe", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	symbols, err := file.Symbols()
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(symbols, func(s elf.Symbol) bool { return s.Name == symbol })
+	if i < 0 || file.Type != elf.ET_EXEC {
+		t.Fatalf("no function %s in a program that is not relocated", symbol)
+	}
+	c := code{memory: fmt.Sprintf("/proc/%d/mem", pid), address: int64(symbols[i].Value)}
+	text := file.Section(".text")
+	if _, err := text.ReadAt(c.file[:], c.address-int64(text.Addr)); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// marked reports whether the code differs from that of the file.
+func (c code) marked(t *testing.T) bool {
+	t.Helper()
+	memory, err := os.Open(c.memory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = memory.Close() }()
+	var now [64]byte
+	if _, err := memory.ReadAt(now[:], c.address); err != nil {
+		t.Fatal(err)
+	}
+	return now != c.file
+}

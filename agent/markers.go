@@ -1,0 +1,45 @@
+package agent
+
+import (
+	"context"
+
+	"kernel.org/pub/linux/libs/security/libcap/cap"
+
+	"lapwing/agent/privilege"
+	"lapwing/probes/marker"
+	"lapwing/probes/socket"
+)
+
+// standing lists the capabilities to keep once the probes are attached. The
+// markers of servers that start later are attached later.
+func (a *Agent) standing(probe *socket.Probe) []cap.Value {
+	keep := privilege.Standing()
+	if a.cfg.Probes.Markers != marker.Off && probe.MarkBy() == socket.MarkByPerfEvent {
+		keep = append(keep, cap.PERFMON)
+	}
+	return keep
+}
+
+// findMarkers marks the calls into the applications of the servers that run.
+func (a *Agent) findMarkers(probe *socket.Probe) {
+	if a.cfg.Probes.Markers == marker.Off || probe.MarkBy() == socket.MarkByNothing {
+		return
+	}
+	a.markers = marker.NewWatcher(probe, a.cfg.Probes.Markers, a.log)
+	a.markers.Scan()
+}
+
+// watchMarkers does the same for servers that appear later, until ctx ends.
+// The function it returns waits until the markers are removed.
+func (a *Agent) watchMarkers(ctx context.Context) (wait func()) {
+	if a.markers == nil {
+		return func() {}
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- a.markers.Run(ctx) }()
+	return func() {
+		if err := <-ended; err != nil {
+			a.log.Debug("markers were not removed in order", "error", err)
+		}
+	}
+}

@@ -1,0 +1,14 @@
+// Napper is a program with a function to mark, and a process of it to find.
+package main
+
+import (
+	"os"
+	"time"
+)
+
+//go:noinline
+func marked(n int) int { return n + 1 }
+
+func main() {
+	time.Sleep(time.Duration(marked(len(os.Args))) * time.Minute)
+}
