@@ -125,6 +125,14 @@ need-root:
 generate: need-clang ## rebuild the committed eBPF objects with clang
 	BPF2GO_CC=$(CLANG) BPF2GO_STRIP=$(STRIP) $(GO) generate ./probes/...
 
+.PHONY: dashboards
+dashboards: ## write the Grafana dashboards of package dashboards as JSON
+	$(GO) run ./tools/dashboards dashboards/grafana
+
+.PHONY: dashboard-schema
+dashboard-schema: ## derive the schema that checks them from Grafana's published types; needs npm
+	cd dashboards/schema && npm ci --no-audit --no-fund && npm run generate
+
 .PHONY: check-generate
 check-generate: generate ## the committed eBPF objects are what their sources give
 	@changed=$$(git status --porcelain -- probes); \

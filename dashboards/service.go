@@ -1,0 +1,102 @@
+package dashboards
+
+// cpuProfile is the type of profile that Pyroscope has of the CPU.
+const cpuProfile = "process_cpu:cpu:nanoseconds:cpu:nanoseconds"
+
+// service looks into one service.
+func service() *Dashboard {
+	longer := textVariable("longer", "Longer than", "Example traces: only what took longer, for instance 250ms", "0ms")
+	return newDashboard(uidService, "Lapwing / 2 Service",
+		"One service: its phases and what they are made of, whether requests wait because workers are busy, its slowest routes and example traces. Click a trace to go on.",
+		[]Variable{prometheusVariable, tempoVariable, pyroscopeVariable, hostVariable, serviceVariable, longer},
+		block{"", 4, 4, overview()},
+		block{"Phases and their parts", 2, 9, []*Panel{phasesOfService(), partsOfService()}},
+		block{"Queue and workers", 3, 9, []*Panel{queueAgainstWorkers(), backlogFill(), backlogDrops()}},
+		block{"Routes", 1, 8, []*Panel{slowRoutes()}},
+		block{"Example traces", 3, 9, examples()},
+		block{"Profiles", 1, 12, []*Panel{cpuFlameGraph()}},
+	)
+}
+
+func phasesOfService() *Panel {
+	p := phasesOfAll()
+	p.Links = nil
+	return p.onward(toWorkers, toRequest)
+}
+
+func partsOfService() *Panel {
+	return stacked("What are the phases made of?",
+		"Mean time per request in each part of the phases, for instance queue backlog: waiting for accept; queue dispatch: accepted, waiting for a worker; parse client_wait: waiting for a slow client; write_back blocked: waiting for a slow reader. drain is after the response: until the client's kernel had it.",
+		"s", graph(each(sum(rate(partSum, chosen), "phase", "part"), sum(rate(requestCount, chosen))), "{{phase}} {{part}}")).onward(toWorkers)
+}
+
+func queueAgainstWorkers() *Panel {
+	p := lines("Do requests wait because all workers are busy?",
+		"Workers by what they do, against how many requests wait (in the listen backlog, or accepted and unread) and, dashed on the right axis, the mean time in the queue. Waiting with available workers points to the server's own hand-over; waiting with none points to too few workers.",
+		"none",
+		graph(sum(workers+chosen, "state"), "workers {{state}}"),
+		graph(sum(dispatchLength+chosen), "waiting, accepted"),
+		graph(sum(backlogLength+chosen), "waiting, backlog"),
+		graph(sum(rate(phaseSum, where(`phase="queue"`)))+" / "+sum(rate(phaseCount, where(`phase="queue"`))), "mean queue time"))
+	return p.rightAxis("D", "s").onward(toWorkers)
+}
+
+func backlogFill() *Panel {
+	return lines("How full is the listen backlog?",
+		"Connections that wait for accept, and how many can wait, per listening socket. At the limit the kernel drops connection attempts.",
+		"none",
+		graph(sum(backlogLength+chosen, "address"), "{{address}} waiting"),
+		graph(sum(backlogLimit+chosen, "address"), "{{address}} limit")).onward(toWorkers)
+}
+
+func backlogDrops() *Panel {
+	return lines("Are connection attempts dropped?",
+		"Connection attempts per second that found the backlog full. Clients try again after a second or more, which they see as a slow request and no server log shows.",
+		"cps", graph(sum(rate(backlogDropped, chosen), "address"), "{{address}}")).onward(toWorkers)
+}
+
+func slowRoutes() *Panel {
+	labels := []string{"http_route", "http_request_method"}
+	p := table("Which routes are slowest?",
+		"The ten routes with the highest 95th percentile over the time range. Routes come from the templates in Lapwing's configuration; requests that match none are in the row without a route. Click a row for traces of that route.",
+		"s",
+		column("topk(10, "+quantile("0.95", growth(requestBuckets, chosen), labels...)+")"),
+		column(sum(growth(requestCount, chosen), labels...)+" / $__range_s"),
+		column(orZeroPer(sum(growth(requestCount, where(`error_type!=""`)), labels...), sum(growth(requestCount, chosen), labels...))))
+	p.columns(labels, []string{"p95", "requests/s", "failed"})
+	p.Options["sortBy"] = []object{{"displayName": "p95", "desc": true}}
+	return p.field("requests/s", Property{"unit", "reqps"}).field("failed", Property{"unit", "percentunit"}).
+		follow(to(uidRequest, "Traces of ${__data.fields.http_route}", keepHost, keepService,
+			`var-condition=span.http.route = "${__data.fields.http_route}"`))
+}
+
+// orZeroPer is the share of some in all, 0 where there are none.
+func orZeroPer(some, all string) string { return "(" + some + " or 0 * " + all + ") / " + all }
+
+// ofService is a TraceQL condition: requests of the service that was chosen.
+const ofService = `resource.service.name = "$service"`
+
+func examples() []*Panel {
+	details := ` | select(span.http.request.method, span.url.path, span.http.response.status_code)`
+	return []*Panel{
+		examplesOf("Which requests took long?", "Traces of requests that took longer than the limit above.",
+			`{ `+ofService+` && kind = server && duration > $longer }`+details),
+		examplesOf("Which requests waited long for a worker?", "Traces of requests whose queue phase alone was longer than the limit above.",
+			`{ `+ofService+` && name = "queue" && duration > $longer }`),
+		examplesOf("Which requests failed?", "Traces of requests with a status from 500 on, or without a complete response. Lapwing keeps failed requests whatever the sampling.",
+			`{ `+ofService+` && kind = server && status = error }`+details),
+	}
+}
+
+// examplesOf is a table of traces, each of which leads to its dashboard.
+func examplesOf(question, reading, query string) *Panel {
+	return table(question, reading+" Click a trace to see its phases. Traces are sampled: the absence of one says nothing.", "none", traces(query)).
+		field("traceID", Property{"links", []Link{toThisTrace}}).onward(toRequest)
+}
+
+func cpuFlameGraph() *Panel {
+	p := newPanel("flamegraph", "Which code uses the CPU?",
+		"CPU time of the service's workers by function, wider is more. It needs Pyroscope and an agent that sends profiles there; it is empty otherwise.",
+		"ns", []Target{{Source: Pyroscope, QueryType: "profile", ProfileTypeID: cpuProfile, LabelSelector: `{service_name="$service"}`, GroupBy: []string{}}})
+	return p.onward(toWorkers)
+}
