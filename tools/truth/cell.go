@@ -25,18 +25,20 @@ type cell struct {
 	Missing       int `json:"missing"`
 	Doubled       int `json:"doubled"`
 	Misattributed int `json:"misattributed"`
-	Invented      int `json:"invented"` // records of requests that nobody sent
-	Untold        int `json:"untold"`   // requests without a line of truth
-	Stamped       int `json:"stamped"`  // requests whose departure the kernel stamped
+	Contradicted  int `json:"contradicted"` // requests with a phase that cannot have been
+	Invented      int `json:"invented"`     // records of requests that nobody sent
+	Untold        int `json:"untold"`       // requests without a line of truth
+	Stamped       int `json:"stamped"`      // requests whose departure the kernel stamped
 
 	Phases   map[string]accuracy `json:"phases"`
 	Parts    map[string]accuracy `json:"parts"`
 	Boundary map[string]int      `json:"boundary"` // requests by what separates parse from app
-	Hidden   accuracy            `json:"hidden"`   // see docs/truth.md: the wait between read and application
+	Hidden   spread              `json:"hidden"`   // see docs/truth.md: the wait between read and application
 
 	Tries  int      `json:"tries"`
 	Steal  float64  `json:"steal_ms"`  // of the CPUs, by the host, meanwhile
-	Waited float64  `json:"waited_ms"` // the server's threads were ready and had no CPU
+	Waited float64  `json:"waited_ms"` // the servers' threads were ready and had no CPU
+	Pushed int      `json:"preempted"` // how often one of them lost the CPU although it was not done
 	Errors []string `json:"errors,omitempty"`
 	Within bool     `json:"within_bounds"`
 }
@@ -59,7 +61,7 @@ func (e evidence) judge() cell {
 		Arch: e.arch.name, Scenario: e.scenario.name, Load: e.load.name, Plan: string(e.plan),
 		Workers: e.workers, Clients: e.when(e.workers, 1).Size, Peak: e.result.Peak(),
 		Sent: len(e.result.Sent), Boundary: make(map[string]int), Tries: 1,
-		Steal: millis(e.noise.steal), Waited: millis(e.noise.waited),
+		Steal: millis(e.noise.steal), Waited: millis(e.noise.waited), Pushed: e.noise.preempted,
 	}
 	found := e.count(&c)
 	e.compare(&c, found)
@@ -103,7 +105,7 @@ func (e evidence) count(c *cell) map[string][]record {
 // compare holds the phases of each request against the truth.
 func (e evidence) compare(c *cell, found map[string][]record) {
 	all := make(map[string]*series)
-	var waits series
+	var waits []int64
 	for id, records := range found {
 		a, ok := e.account[id]
 		if len(records) == 0 || !ok {
@@ -114,15 +116,18 @@ func (e evidence) compare(c *cell, found map[string][]record) {
 		if misattributed(e.arch, r, a) {
 			c.Misattributed++
 		}
+		if contradicted(r, a) {
+			c.Contradicted++
+		}
 		for _, w := range windows(r, a) {
 			if all[w.name] == nil {
 				all[w.name] = new(series)
 			}
 			all[w.name].add(id, w)
 		}
-		waits.errs = append(waits.errs, int64(hidden(a)))
+		waits = append(waits, int64(hidden(a)))
 	}
-	c.Hidden = waits.accuracy()
+	c.Hidden = over(waits)
 	c.Phases, c.Parts = make(map[string]accuracy), make(map[string]accuracy)
 	for name, s := range all {
 		if slices.Contains(phaseOrder, name) {
@@ -133,10 +138,11 @@ func (e evidence) compare(c *cell, found map[string][]record) {
 	}
 }
 
-// exact reports whether every request was seen once, with the right worker.
+// exact reports whether every request was seen once, with the right worker and
+// with phases that can have been.
 func (c cell) exact() bool {
 	return c.Sent > 0 && c.Seen == c.Sent && len(c.Errors) == 0 &&
-		c.Missing == 0 && c.Doubled == 0 && c.Misattributed == 0 && c.Invented == 0 && c.Untold == 0
+		c.Missing == 0 && c.Doubled == 0 && c.Misattributed == 0 && c.Contradicted == 0 && c.Invented == 0 && c.Untold == 0
 }
 
 func (c cell) accuracies() (list []accuracy) {
@@ -184,7 +190,7 @@ func (c cell) problems() string {
 		what  string
 	}{
 		{c.Missing, "missing"}, {c.Doubled, "doubled"}, {c.Misattributed, "misattributed"},
-		{c.Invented, "invented"}, {c.Untold, "without truth"},
+		{c.Contradicted, "contradicted"}, {c.Invented, "invented"}, {c.Untold, "without truth"},
 	} {
 		if n.count > 0 {
 			list = append(list, fmt.Sprintf("%d %s", n.count, n.what))
@@ -196,6 +202,9 @@ func (c cell) problems() string {
 				list = append(list, fmt.Sprintf("%s off by %.0f/%.0f/%.0f µs", name, a.P50, a.P99, a.Max))
 			}
 		}
+	}
+	if len(list) > 0 && c.exact() {
+		list = append(list, fmt.Sprintf("the servers' threads lost the CPU %d times", c.Pushed))
 	}
 	return strings.Join(append(list, c.Errors...), ", ")
 }

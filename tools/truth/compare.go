@@ -52,6 +52,26 @@ func windows(r record, a account) []window {
 // the call of the application. Without a marker it counts as app.
 func hidden(a account) time.Duration { return time.Duration(a.AppEnterNS - a.ReadNS) }
 
+// tolerance is by how much clocks may differ: those of the CPUs, and that of the
+// client's stamps, which the kernel takes by the wall clock.
+const tolerance = 5_000 // ns
+
+// contradicted reports whether the agent says what cannot be. A server stamps
+// before it enters a call and after it has returned, so that a busy machine
+// makes the server's windows around calls longer, and those between calls
+// shorter, never the other way round.
+func contradicted(r record, a account) bool {
+	longer := func(agent *int64, limit int64) bool { return agent != nil && *agent > limit+tolerance }
+	switch {
+	case longer(r.Queue, max(a.ReadFirstNS-a.sent, 0)),
+		longer(r.WriteBack, a.WriteLeaveNS-a.WriteEnterNS):
+		return true
+	case r.Boundary == boundaryMarker || r.App == nil:
+		return false
+	}
+	return *r.App < a.WriteEnterNS-a.ReadNS-tolerance
+}
+
 // misattributed reports whether the agent names another process or thread than
 // the one that served the request.
 func misattributed(arch architecture, r record, a account) bool {

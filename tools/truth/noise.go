@@ -14,18 +14,20 @@ import (
 type noise struct {
 	steal  time.Duration // CPU time that the host gave to others
 	waited time.Duration // time that the servers' threads were ready and had no CPU
+	// preempted is how often one of them lost the CPU although it was not done.
+	preempted int
 }
 
 func (n noise) since(before noise) noise {
-	return noise{n.steal - before.steal, n.waited - before.waited}
+	return noise{n.steal - before.steal, n.waited - before.waited, n.preempted - before.preempted}
 }
 
-// listen reads the counters. What cannot be read is left out.
+// noise reads the counters. What cannot be read is left out.
 func (s *stage) noise() noise {
 	n := noise{steal: stolen()}
 	for _, server := range []*server{s.entry, s.daemon} {
 		if server != nil {
-			n.waited += waited(server.proc.PID())
+			n.add(server.proc.PID())
 		}
 	}
 	return n
@@ -44,21 +46,24 @@ func stolen() time.Duration {
 	return time.Duration(ticks) * perTick
 }
 
-// waited adds up the run delay of all threads of a process and its children.
-func waited(pid int) (sum time.Duration) {
+// add adds the counters of all threads of a process and its children.
+func (n *noise) add(pid int) {
 	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
 	for _, task := range tasks {
 		b, _ := os.ReadFile(task + "/schedstat")
 		if fields := strings.Fields(string(b)); len(fields) == 3 {
 			ns, _ := strconv.ParseInt(fields[1], 10, 64)
-			sum += time.Duration(ns)
+			n.waited += time.Duration(ns)
 		}
+		b, _ = os.ReadFile(task + "/status")
+		_, after, _ := strings.Cut(string(b), "nonvoluntary_ctxt_switches:")
+		count, _ := strconv.Atoi(strings.TrimSpace(after))
+		n.preempted += count
 		b, _ = os.ReadFile(task + "/children")
 		for field := range strings.FieldsSeq(string(b)) {
 			if child, err := strconv.Atoi(field); err == nil {
-				sum += waited(child)
+				n.add(child)
 			}
 		}
 	}
-	return sum
 }

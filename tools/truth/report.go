@@ -45,16 +45,17 @@ func writeTable(w io.Writer, cells []cell) error {
 			// A title in the table's cells would widen its columns.
 			_ = table.Flush()
 			fmt.Fprintf(&b, "\n%s\n", title)
-			fmt.Fprintln(table, "  scenario\tload\tseen/sent\tm/d/w\tqueue\tparse\tapp\twrite_back\tverdict")
+			fmt.Fprintln(table, "  scenario\tload\tseen/sent\tm/d/w/c\tqueue\tparse\tapp\twrite_back\tverdict")
 		}
-		fmt.Fprintf(table, "  %s\t%s\t%d/%d\t%d/%d/%d", c.Scenario, c.Load, c.Seen, c.Sent, c.Missing, c.Doubled, c.Misattributed)
+		fmt.Fprintf(table, "  %s\t%s\t%d/%d\t%d/%d/%d/%d", c.Scenario, c.Load, c.Seen, c.Sent, c.Missing, c.Doubled, c.Misattributed, c.Contradicted)
 		for _, a := range c.accuracies() {
 			fmt.Fprintf(table, "\t%.0f/%.0f/%.0f", a.P50, a.P99, a.Max)
 		}
 		fmt.Fprintf(table, "\t%s\n", c.verdict())
 	}
 	_ = table.Flush() // into memory
-	b.WriteString("\nm/d/w: missing, doubled, attributed to the wrong worker. Phases: median/p99/maximum of the absolute error in µs.\n")
+	b.WriteString("\nm/d/w/c: missing, doubled, attributed to the wrong worker, contradicted by the stamps around a call.\n" +
+		"Phases: median/p99/maximum of the absolute error in µs.\n")
 	writeQueues(&b, cells)
 	_, err := io.WriteString(w, b.String())
 	return err

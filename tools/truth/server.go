@@ -41,37 +41,36 @@ func (s *stage) measured(a architecture) *server {
 
 // set is what decides whether a stage can stay for the next cell.
 type set struct {
-	arch string
-	hop  hop
+	measured string // architecture
+	hop      hop    // the zero hop without one
 }
 
-// set returns what the cell needs. A front end and its daemon are the same two
-// servers, whichever of them is measured.
+// set returns what the cell needs.
 func (c combination) set() set {
-	if !c.arch.upstream {
-		return set{arch: c.arch.name}
+	if c.arch.upstream && c.scenario.hop == (hop{}) {
+		return set{c.arch.name, usualHop}
 	}
-	if c.scenario.hop == (hop{}) {
-		return set{archFront, usualHop}
-	}
-	return set{archFront, c.scenario.hop}
+	return set{c.arch.name, c.scenario.hop}
 }
 
 // raise starts the servers.
 func raise(ctx context.Context, o options, dir string, needs set) (*stage, error) {
-	if needs.arch != archFront {
-		entry, err := o.start(ctx, dir, needs.arch, "127.0.0.1:0")
-		return &stage{entry: entry}, err
+	if needs.hop == (hop{}) {
+		entry, err := o.start(ctx, dir, needs, needs.measured, "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		return &stage{entry: entry}, nil
 	}
 	listen := "127.0.0.1:0"
 	if needs.hop.transport == transportUnix {
 		listen = "unix:" + filepath.Join(dir, needs.hop.protocol+".sock")
 	}
-	daemon, err := o.start(ctx, dir, archDaemon, listen, "--protocol", needs.hop.protocol)
+	daemon, err := o.start(ctx, dir, needs, archDaemon, listen, "--protocol", needs.hop.protocol)
 	if err != nil {
 		return nil, err
 	}
-	entry, err := o.start(ctx, dir, archFront, "127.0.0.1:0", "--upstream", needs.hop.protocol+"://"+daemon.address)
+	entry, err := o.start(ctx, dir, needs, archFront, "127.0.0.1:0", "--upstream", needs.hop.protocol+"://"+daemon.address)
 	if err != nil {
 		return nil, errors.Join(err, daemon.stop())
 	}
@@ -90,14 +89,15 @@ func (s *stage) stop() error {
 	return err
 }
 
-func (o options) start(ctx context.Context, dir, arch, listen string, more ...string) (*server, error) {
+// start starts a server. The one that is measured has the first claim to a CPU.
+func (o options) start(ctx context.Context, dir string, needs set, arch, listen string, more ...string) (*server, error) {
 	file := filepath.Join(dir, arch+".truth.jsonl")
 	args := append([]string{
 		o.refserver, "--arch", arch, "--listen", listen,
 		"--workers", strconv.Itoa(o.workers), "--truth", file,
 	}, more...)
 	start := child.Start
-	if o.first {
+	if o.first && arch == needs.measured {
 		start = first
 	}
 	var s server

@@ -149,11 +149,15 @@ func TestVerdicts(t *testing.T) {
 		"doubled":          {func(e *evidence) { e.records = append(e.records, e.records[0]) }, "1 doubled"},
 		"invented":         {func(e *evidence) { e.records = append(e.records, record{TraceID: "?"}) }, "1 invented"},
 		"wrong worker":     {func(e *evidence) { e.records[3].TID = 5 }, "1 misattributed"},
+		"queue too long":   {func(e *evidence) { e.records[2].Queue = ns(5_600) }, "1 contradicted"},
+		"write too long":   {func(e *evidence) { e.records[2].WriteBack = ns(5_200) }, "1 contradicted"},
+		"app too short":    {func(e *evidence) { e.scale(100_000, -6_000) }, "20 contradicted"},
+		"late stamps":      {func(e *evidence) { e.late(19, 15_000) }, ""},
 		"without truth":    {func(e *evidence) { delete(e.account, "b") }, "1 without truth"},
 		"nothing sent":     {func(e *evidence) { *e = evidence{combination: e.combination, workers: 2} }, "nothing was sent"},
 		"client's error":   {func(e *evidence) { e.result.Errs = []error{os.ErrDeadlineExceeded} }, "timeout"},
 		"phase left out":   {func(e *evidence) { e.records[0].App = nil }, "app off by"},
-		"one is far off":   {func(e *evidence) { e.records[0].Queue = ns(300_000) }, "queue off by"},
+		"one is far off":   {func(e *evidence) { e.late(1, 300_000) }, "queue off by"},
 		"median is off":    {func(e *evidence) { e.shift(20, 21_000) }, "parse off by 21/21/21 µs"},
 		"less than half":   {func(e *evidence) { e.shift(9, 21_000) }, ""},
 		"off by 1 % of it": {func(e *evidence) { e.scale(100_000_000, 900_000) }, "app off by 900/900/900 µs"},
@@ -169,6 +173,17 @@ func TestVerdicts(t *testing.T) {
 			}
 			assert.Equal(t, c.want == "", got.Within)
 		})
+	}
+}
+
+// late puts off the server's stamp behind the read of some requests.
+func (e *evidence) late(n int, by int64) {
+	for _, r := range e.records[:n] {
+		a := e.account[r.TraceID]
+		a.ReadFirstNS += by
+		a.ReadNS += by
+		a.AppEnterNS += by
+		e.account[r.TraceID] = a
 	}
 }
 
@@ -253,7 +268,7 @@ func TestReports(t *testing.T) {
 	cells[0].Load, cells[0].Plan = "4x", "socket"
 	var table strings.Builder
 	require.NoError(t, writeTable(&table, cells))
-	for _, want := range []string{"plan socket, prefork", "20/20", "0/0/0", "ok", "Where requests waited"} {
+	for _, want := range []string{"plan socket, prefork", "20/20", "0/0/0/0", "ok", "Where requests waited"} {
 		assert.Contains(t, table.String(), want)
 	}
 	require.NoError(t, verdict(cells))
