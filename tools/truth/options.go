@@ -23,7 +23,7 @@ type options struct {
 	workers            int
 	requests           int // of a cell, at least
 	tries              int // of a cell whose times are off
-	first              bool
+	realtime           bool
 	format             string
 	out                string
 }
@@ -49,7 +49,7 @@ func parseOptions(args []string) (options, error) {
 	flags.IntVar(&o.workers, "workers", 2, "`workers` of a server that has several")
 	flags.IntVar(&o.requests, "requests", 100, "`requests` of a cell, at least")
 	flags.IntVar(&o.tries, "tries", 3, "how many `times` a cell runs at most, until its times are within the bounds")
-	flags.BoolVar(&o.first, "first", true, "give the servers the first claim to a CPU, so that nothing puts off their stamps")
+	flags.BoolVar(&o.realtime, "realtime", true, "give the measured server real-time priority, so that nothing puts off its stamps")
 	flags.StringVar(&o.format, "format", formatTable, "what is printed: `table` or json")
 	flags.StringVar(&o.out, "out", "build/truth.json", "`file` for the JSON report")
 	if err := flags.Parse(args); err != nil {

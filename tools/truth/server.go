@@ -89,7 +89,7 @@ func (s *stage) stop() error {
 	return err
 }
 
-// start starts a server. The one that is measured has the first claim to a CPU.
+// start starts a server. The one that is measured runs with real-time priority.
 func (o options) start(ctx context.Context, dir string, needs set, arch, listen string, more ...string) (*server, error) {
 	file := filepath.Join(dir, arch+".truth.jsonl")
 	args := append([]string{
@@ -97,8 +97,8 @@ func (o options) start(ctx context.Context, dir string, needs set, arch, listen 
 		"--workers", strconv.Itoa(o.workers), "--truth", file,
 	}, more...)
 	start := child.Start
-	if o.first && arch == needs.measured {
-		start = first
+	if o.realtime && arch == needs.measured {
+		start = realtime
 	}
 	var s server
 	var err error
