@@ -108,6 +108,12 @@ func (a *app) summarize(h exporters.Health) {
 	if len(h.Unknown) > 0 {
 		parts = append(parts, causes(h.Unknown)+" connections of unknown protocol")
 	}
+	if h.Joined > 0 || len(h.Unjoined) > 0 {
+		parts = append(parts, fmt.Sprintf("%d hops joined, %s not", h.Joined, causes(h.Unjoined)))
+	}
+	if len(h.CallsUnjoined) > 0 {
+		parts = append(parts, causes(h.CallsUnjoined)+" calls of no known request")
+	}
 	for _, name := range slices.Sorted(maps.Keys(h.Dropped)) {
 		if dropped := h.Dropped[name]; len(dropped) > 0 {
 			parts = append(parts, causes(dropped)+" dropped by "+name)

@@ -52,6 +52,8 @@ func evidenceOf(bits uint8) request.Evidence {
 		{socket.EvidenceDirect, request.EvidenceDirect},
 		{socket.EvidenceFoul, request.EvidenceFoul},
 		{socket.EvidenceNoReader, request.EvidenceNoReader},
+		{socket.EvidenceOnly, request.EvidenceOnly},
+		{socket.EvidenceSole, request.EvidenceSole},
 	} {
 		if bits&m.bit != 0 {
 			e |= m.evidence

@@ -35,6 +35,10 @@ const (
 	EvidenceFoul
 	// EvidenceNoReader: the thread reads no requests.
 	EvidenceNoReader
+	// EvidenceOnly: of the requests that the thread read, one was unanswered.
+	EvidenceOnly
+	// EvidenceSole: of those that the whole process read, one was.
+	EvidenceSole
 )
 
 // CallLinks are what the kernel saw of a call's place, as hints for package

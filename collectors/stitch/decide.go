@@ -41,21 +41,33 @@ func (h *hop) contains(c *call) bool {
 
 // certain tells whether a call that says it was made for a hop was.
 func (s *Stitcher) certain(h *hop, c *call) bool {
-	e := c.Links.Evidence
+	e, habits := c.Links.Evidence, s.habitsOf(h.req)
+	unanswered := !h.req.WriteFirst.Seen() || c.Start <= h.req.WriteFirst
+	own := habits.bound() && c.TID == h.req.TID && c.TID == h.req.WriterTID
 	switch {
-	case h.cause == c.Links.ID: // each names the other
+	case e&request.EvidenceSole != 0 && unanswered:
+		return true // there was no other
+	case e&request.EvidenceAlone != 0 && own:
 		return true
-	case e&request.EvidenceAlone != 0:
+	case e&request.EvidenceOnly != 0 && own && unanswered:
+		return true
+	case h.cause == c.Links.ID && habits.orderly(): // each names the other
 		return true
 	}
-	return e&request.EvidenceDirect != 0 && !s.fouled[c.TID]
+	return e&request.EvidenceDirect != 0 && own && !s.fouled[c.TID]
 }
 
 // claim joins the call that a hop's response followed on where the call itself
-// says nothing: the thread that answered made it, but reads no requests.
+// says nothing: the thread that answered made it, but reads no requests, or it
+// was the first that was seen of its process, whose requests are noted since.
 func (s *Stitcher) claim(h *hop) {
 	c := s.calls[h.cause]
 	if c == nil || c.state != undecided || c.Links.For.Known() || c.TID != h.req.WriterTID {
+		return
+	}
+	habits, evidence := s.habitsOf(h.req), c.Links.Evidence
+	first := habits.bound() && habits.steady() && c.TID == h.req.TID
+	if !first && !habits.split() && evidence&request.EvidenceSole == 0 {
 		return
 	}
 	if c.Start >= h.req.ReadLast && h.contains(c) && s.alone(c) {

@@ -17,6 +17,7 @@ type hop struct {
 	since  request.Stamp
 	hidden bool // not to be exported
 	done   bool // exported, or hidden
+	learnt bool // part of its service's habits
 	calls  []*call
 }
 

@@ -11,6 +11,8 @@ const (
 	// settle is how long a request that can have calls is held. Calls on
 	// connections that are kept are known up to half a second after their end.
 	settle = 750 * time.Millisecond
+	// learning is when it becomes part of what is known of its service.
+	learning = settle - 150*time.Millisecond
 	// patience is how long a back end's request waits for its front end's.
 	patience = 10 * time.Second
 	// retain is how long what was decided is remembered for what comes late.
@@ -42,6 +44,7 @@ type Stitcher struct {
 	byHop    map[request.Ref][]*call
 	byWorker map[uint32][]*call // of threads that read no requests
 	fouled   map[uint32]bool    // threads whose order of events says nothing
+	habits   map[string]*habits // by service
 
 	heldHops  []*hop // oldest first, as are the calls
 	heldCalls []*call
@@ -63,6 +66,7 @@ func New(opts Options) *Stitcher {
 		byHop:    make(map[request.Ref][]*call),
 		byWorker: make(map[uint32][]*call),
 		fouled:   make(map[uint32]bool),
+		habits:   make(map[string]*habits),
 	}
 }
 
@@ -148,6 +152,7 @@ func (s *Stitcher) tooLate(h *hop, c *call) {
 // Tick lets go of what is decided, and of what will not be.
 func (s *Stitcher) Tick(now request.Stamp) {
 	s.now = now
+	s.learnAll()
 	for _, h := range s.heldHops {
 		s.try(h, s.age(h.since) >= patience)
 	}
@@ -159,6 +164,7 @@ func (s *Stitcher) Tick(now request.Stamp) {
 // possible; the last one decides the rest.
 func (s *Stitcher) Flush() {
 	s.flushing = true
+	s.learnAll()
 	for before := -1; before != s.holding; {
 		before = s.holding
 		for _, h := range s.heldHops {
@@ -169,6 +175,15 @@ func (s *Stitcher) Flush() {
 		s.try(h, true)
 	}
 	s.expireCalls(0)
+}
+
+// learnAll learns from the requests that are about to be decided on.
+func (s *Stitcher) learnAll() {
+	for _, h := range s.heldHops {
+		if !h.learnt && !h.hidden && h.req.Links.Calls && (s.age(h.since) >= learning || s.flushing) {
+			s.learn(h)
+		}
+	}
 }
 
 // settled tells whether all calls that a hop made must be known by now.

@@ -10,6 +10,14 @@ import (
 	"lapwing/collectors/request"
 )
 
+// The habits of servers: an event loop, one thread a request, a reader that
+// hands over.
+var (
+	orderly = habits{same: 100, agree: 100}
+	bound   = habits{same: 100}
+	split   = habits{handed: 100}
+)
+
 const ms = request.Stamp(time.Millisecond)
 
 // bench is a Stitcher and what came out of it, by the number of a connection.
@@ -30,6 +38,12 @@ func newBench(limit int) *bench {
 }
 
 // front is a request, from 0 to 10 ms, at a server that makes calls.
+// used gives the service of all requests habits.
+func (b *bench) used(h habits) *bench {
+	b.habits[""] = &h
+	return b
+}
+
 func (b *bench) front(conn uint64, cause request.Ref) *request.Request {
 	r := &request.Request{Conn: conn, Seq: 1, TID: 1, WriterTID: 1}
 	r.Arrived, r.ReadFirst, r.ReadLast = b.start, b.start+ms, b.start+ms
@@ -86,14 +100,17 @@ func TestBackEndIsChildOfTheCall(t *testing.T) {
 	for name, how := range map[string]struct {
 		cause    request.Ref
 		evidence request.Evidence
+		habits   habits
 	}{
-		"each names the other":            {cause: id(5)},
-		"one request at a time":           {evidence: request.EvidenceAlone},
-		"the call follows the read":       {evidence: request.EvidenceDirect},
-		"a thread that reads no requests": {cause: id(5), evidence: request.EvidenceNoReader},
+		"each names the other":            {cause: id(5), habits: orderly},
+		"one request at a time":           {evidence: request.EvidenceAlone, habits: bound},
+		"one request on the thread":       {evidence: request.EvidenceOnly, habits: bound},
+		"one request in the process":      {evidence: request.EvidenceSole},
+		"the call follows the read":       {evidence: request.EvidenceDirect, habits: bound},
+		"a thread that reads no requests": {cause: id(5), evidence: request.EvidenceNoReader, habits: split},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(0)
+			b := newBench(0).used(how.habits)
 			owner := uint64(1)
 			if how.evidence == request.EvidenceNoReader {
 				owner = 0
@@ -118,7 +135,7 @@ func TestOrderOfRecordsDoesNotMatter(t *testing.T) {
 	call := func(b *bench) { b.Call(b.call(5, 1, 0)) }
 	front := func(b *bench) { b.Request(b.front(1, id(5))) }
 	for _, order := range [][]feed{{back, call, front}, {front, call, back}, {call, front, back}, {front, back, call}} {
-		b := newBench(0)
+		b := newBench(0).used(orderly)
 		for _, feed := range order {
 			feed(b)
 			b.pass(100 * time.Millisecond)
@@ -126,7 +143,7 @@ func TestOrderOfRecordsDoesNotMatter(t *testing.T) {
 		b.pass(settle)
 		b.child(t, 9, 1)
 	}
-	b := newBench(0) // and a back end that is known only after its front end
+	b := newBench(0).used(orderly) // and a back end that is known only after its front end
 	front(b)
 	call(b)
 	b.pass(settle)
@@ -136,9 +153,9 @@ func TestOrderOfRecordsDoesNotMatter(t *testing.T) {
 }
 
 func TestThreeHops(t *testing.T) {
-	b := newBench(0)
+	b := newBench(0).used(orderly)
 	middle := b.back(2, 5)
-	middle.Links.Calls = true
+	middle.Links.Calls, middle.TID, middle.WriterTID = true, 1, 1
 	inner := b.call(6, 2, request.EvidenceAlone)
 	inner.Start, inner.SentFirst, inner.GotLast = b.start+4*ms, b.start+4*ms, b.start+6*ms
 	last := b.back(3, 6)
@@ -159,7 +176,7 @@ func TestThreeHops(t *testing.T) {
 // TestDisagreement has an event loop that read request 2 last before it began
 // the call for request 1: nothing is joined, and nothing joined wrongly.
 func TestDisagreement(t *testing.T) {
-	b := newBench(0)
+	b := newBench(0).used(orderly)
 	b.Call(b.call(5, 2, 0))
 	b.Request(b.back(9, 5))
 	b.Request(b.front(1, id(5)))
@@ -173,7 +190,7 @@ func TestDisagreement(t *testing.T) {
 }
 
 func TestAFoulEndsTheTrustInAnOrder(t *testing.T) {
-	b := newBench(0)
+	b := newBench(0).used(orderly)
 	b.Call(b.call(5, 1, request.EvidenceDirect))
 	b.Request(b.front(1, request.Ref{}))
 	foul := b.call(6, 1, request.EvidenceFoul)
@@ -186,7 +203,7 @@ func TestAFoulEndsTheTrustInAnOrder(t *testing.T) {
 // TestCallsOneAfterTheOther has a retry: the first call's failure led to the
 // second, and only that one's answer led to the response.
 func TestCallsOneAfterTheOther(t *testing.T) {
-	b := newBench(0)
+	b := newBench(0).used(orderly)
 	first, second := b.call(5, 1, 0), b.call(6, 1, 0)
 	first.GotLast, first.Error = b.start+3*ms, "connection_refused"
 	second.Start, second.SentFirst = b.start+4*ms, b.start+4*ms
@@ -200,7 +217,7 @@ func TestCallsOneAfterTheOther(t *testing.T) {
 }
 
 func TestCallAfterTheResponseIsNotOfTheRequest(t *testing.T) {
-	b := newBench(0)
+	b := newBench(0).used(orderly)
 	c := b.call(5, 1, request.EvidenceAlone)
 	c.Start = b.start + 11*ms
 	b.Call(c)
@@ -223,8 +240,55 @@ func TestThreadWithManyCallsAtOnce(t *testing.T) {
 	assert.Equal(t, map[string]uint64{"no_request": 2}, b.Counts().Calls.Unjoined)
 }
 
-func TestTraceparentWins(t *testing.T) {
+// TestHabitsDecideWhatCluesAreWorth has calls whose clues fit, at servers with
+// whose habits they fit by chance.
+func TestHabitsDecideWhatCluesAreWorth(t *testing.T) {
+	for name, how := range map[string]struct {
+		cause    request.Ref
+		evidence request.Evidence
+		habits   habits
+	}{
+		"clues that mostly disagree":         {cause: id(5), habits: habits{same: 100, agree: 50, differ: 10}},
+		"too little is known":                {cause: id(5), habits: habits{same: 5, agree: 5}},
+		"requests move between threads":      {evidence: request.EvidenceAlone | request.EvidenceOnly, habits: habits{same: 100, handed: 10}},
+		"no habit of reading and of calling": {evidence: request.EvidenceDirect, habits: habits{same: 100, handed: 10}},
+		"readers that also answer":           {cause: id(5), evidence: request.EvidenceNoReader, habits: habits{same: 10, handed: 100}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(0).used(how.habits)
+			owner := uint64(1)
+			if how.evidence == request.EvidenceNoReader {
+				owner = 0
+			}
+			b.Call(b.call(5, owner, how.evidence))
+			b.Request(b.front(1, how.cause))
+			b.pass(settle)
+			require.Contains(t, b.out, uint64(1))
+			assert.Empty(t, b.out[1].Calls)
+		})
+	}
+}
+
+// TestHabitsAreLearnt lets an event loop's requests agree, then disagree.
+func TestHabitsAreLearnt(t *testing.T) {
 	b := newBench(0)
+	feed := func(from, to uint64, off uint64) {
+		for i := from; i < to; i++ {
+			b.Call(b.call(5000+i, 1+i+off, 0))
+			b.Request(b.front(1+i, id(5000+i)))
+		}
+		b.pass(settle)
+	}
+	feed(0, fewest, 0)
+	assert.Len(t, b.out[1].Calls, 1, "learnt before anything was decided")
+	feed(100, 200, 1)
+	assert.EqualValues(t, fewest, b.Counts().Calls.Joined, "each names the next one")
+	feed(300, 301, 0)
+	assert.Empty(t, b.out[301].Calls, "the habit is gone")
+}
+
+func TestTraceparentWins(t *testing.T) {
+	b := newBench(0).used(orderly)
 	back := b.back(9, 5)
 	back.TraceID, back.ParentSpanID, back.Sampled = [16]byte{1}, [8]byte{2}, true
 	b.Request(back)
@@ -240,7 +304,7 @@ func TestTraceparentWins(t *testing.T) {
 // trace that began here leaves the choice to the ratio.
 func TestSamplingIsInherited(t *testing.T) {
 	for _, outside := range []bool{true, false} {
-		b := newBench(0)
+		b := newBench(0).used(orderly)
 		front := b.front(1, request.Ref{})
 		if outside {
 			front.TraceID, front.ParentSpanID, front.Sampled = [16]byte{1}, [8]byte{2}, true
@@ -258,7 +322,7 @@ func TestSamplingIsInherited(t *testing.T) {
 }
 
 func TestCallThatIsToldTwiceCountsOnce(t *testing.T) {
-	b := newBench(0)
+	b := newBench(0).used(orderly)
 	b.Call(b.call(5, 1, request.EvidenceAlone))
 	more := b.call(5, 1, request.EvidenceAlone)
 	more.ResponseBytes = 77
@@ -272,7 +336,7 @@ func TestCallThatIsToldTwiceCountsOnce(t *testing.T) {
 }
 
 func TestKeptConnectionHasManyExchanges(t *testing.T) {
-	b := newBench(0)
+	b := newBench(0).used(orderly)
 	for i := range request.Stamp(3) {
 		c := b.call(5, 0, 0)
 		c.Links.ID.Seq = uint32(i + 1)
@@ -335,7 +399,7 @@ func TestQueuesAreBounded(t *testing.T) {
 }
 
 func TestNothingIsLeftBehind(t *testing.T) {
-	b := newBench(0)
+	b := newBench(0).used(orderly)
 	for i := range uint64(50) {
 		b.Request(b.back(9000+i, 500+i))
 		b.Call(b.call(500+i, 1+i, request.EvidenceAlone))
@@ -355,7 +419,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 }
 
 func TestFlushLetsGoOfEverything(t *testing.T) {
-	b := newBench(0)
+	b := newBench(0).used(orderly)
 	b.Request(b.back(9, 5))
 	b.Call(b.call(5, 1, request.EvidenceAlone))
 	b.Request(b.front(1, request.Ref{}))

@@ -200,11 +200,24 @@ func (l *lines) appendRequest(b []byte, r *request.Request, width int) []byte {
 	if method == "" {
 		method = "-"
 	}
+	b, shift := appendDepth(b, r.Depth, width)
+	width -= shift
 	b, cells := appendText(b, method, width)
 	if len(r.Path) == 0 || cells+2 > width {
 		return appendSpaces(b, width-cells)
 	}
 	return appendLeft(append(b, ' '), r.Path, width-cells-1)
+}
+
+// appendDepth shifts a request to the right that another one on this host led
+// to. It returns the cells it took.
+func appendDepth(b []byte, depth, width int) ([]byte, int) {
+	depth = min(depth, 4)
+	if depth == 0 || width < 3*depth+12 {
+		return b, 0
+	}
+	b = appendSpaces(b, 2*(depth-1))
+	return append(b, "└ "...), 2 * depth
 }
 
 // appendNotes writes the last column, without blanks at the line's end.

@@ -174,8 +174,11 @@ static __noinline int call_closed(struct conn *c, bool final, __u16 error)
 {
 	if (!c || c->mode != MODE_CLIENT)
 		return 0;
-	/* This can run in an interrupt, on any thread. */
-	if (c->rec.tid == (__u32)bpf_get_current_pid_tgid())
+	/* An error is from the network: the thread does not know of it yet, also
+	 * where this runs on it. */
+	if (final && error)
+		worker_will_hear(c);
+	else if (c->rec.tid == (__u32)bpf_get_current_pid_tgid())
 		worker_heard(c);
 	if (!c->rec.closed)
 		c->rec.closed = bpf_ktime_get_ns();

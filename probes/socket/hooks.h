@@ -214,7 +214,14 @@ int close_enter(struct trace_event_raw_sys_enter *ctx)
 	struct file *file = file_of_fd((__s32)ctx->args[0]);
 	struct sock *sk = sock_of_file(file);
 
-	if (!sk || BPF_CORE_READ(sk, __sk_common.skc_family) != AF_UNIX || !file_is_last_reference(file))
+	if (!sk)
+		return 0;
+	if (BPF_CORE_READ(sk, __sk_common.skc_family) != AF_UNIX) {
+		if (callers)
+			worker_closes((__u64)sk);
+		return 0;
+	}
+	if (!file_is_last_reference(file))
 		return 0;
 	struct conn *c = unix_find(sk);
 	__u64 key = (__u64)sk;

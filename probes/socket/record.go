@@ -58,6 +58,8 @@ const (
 	EvidenceDirect   = uint8(socketPlanEvidenceEVIDENCE_DIRECT)
 	EvidenceFoul     = uint8(socketPlanEvidenceEVIDENCE_FOUL)
 	EvidenceNoReader = uint8(socketPlanEvidenceEVIDENCE_NO_READER)
+	EvidenceOnly     = uint8(socketPlanEvidenceEVIDENCE_ONLY)
+	EvidenceSole     = uint8(socketPlanEvidenceEVIDENCE_SOLE)
 )
 
 // Kind says what a message of the kernel is.

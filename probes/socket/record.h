@@ -41,6 +41,8 @@ enum evidence {
 	EVIDENCE_DIRECT = 2,    /* it began the call where it had read the request, as always */
 	EVIDENCE_FOUL = 4,      /* it had begun another one there: it has no such order */
 	EVIDENCE_NO_READER = 8, /* the thread reads no requests */
+	EVIDENCE_ONLY = 16,     /* of the requests that the thread read, one is unanswered */
+	EVIDENCE_SOLE = 32,     /* of those that the whole process read, one is unanswered */
 };
 
 /* One request. In a record of KIND_CALL it is one that the server made: accepted

@@ -19,7 +19,9 @@
 __u32 callers;
 
 struct process {
+	__u64 since; /* it makes calls, and its requests are counted */
 	__u32 calls;
+	__u32 open; /* requests that it began to read and nobody has answered yet */
 };
 
 /* processes: process → what is known of it. It is there once it served. */
@@ -83,8 +85,10 @@ __noinline int process_opens(void)
 
 	if (!p)
 		return 0;
-	if (!p->calls && !__sync_lock_test_and_set(&p->calls, 1))
+	if (!p->calls && !__sync_lock_test_and_set(&p->calls, 1)) {
+		p->since = bpf_ktime_get_ns();
 		__sync_fetch_and_add(&callers, 1);
+	}
 	return 1;
 }
 
@@ -108,10 +112,13 @@ __noinline int uncount(struct conn *c)
 		return 0;
 	__u64 id = (__u64)c->rec.pid << 32 | c->rec.tid;
 	struct worker *w = bpf_map_lookup_elem(&workers, &id);
+	struct process *p = bpf_map_lookup_elem(&processes, &c->rec.pid);
 
 	c->counted = 0;
 	if (w && w->open)
 		__sync_fetch_and_add(&w->open, -1);
+	if (p && p->open)
+		__sync_fetch_and_add(&p->open, -1);
 	return 0;
 }
 
@@ -145,6 +152,10 @@ __noinline int worker_reads(struct conn *c)
 	__u32 open = __sync_fetch_and_add(&w->open, 1) + 1;
 	if (open > w->most)
 		w->most = open;
+	__u32 tgid = id >> 32;
+	struct process *p = bpf_map_lookup_elem(&processes, &tgid);
+	if (p)
+		__sync_fetch_and_add(&p->open, 1);
 	return 0;
 }
 
@@ -165,18 +176,77 @@ __noinline int worker_answers(struct conn *c)
 	return 0;
 }
 
+/* A call and what it was made for. */
+struct errand {
+	__u64 call;
+	__u64 cause;
+	__u32 call_seq;
+	__u32 cause_seq;
+};
+
+/* broken: address of a call's socket that the network closed → the call. Its
+ * thread hears of that at the latest when it closes the descriptor. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64);
+	__type(value, struct errand);
+} broken SEC(".maps");
+
+static __always_inline void errand_of(struct errand *e, struct conn *c)
+{
+	e->call = c->rec.conn;
+	e->call_seq = c->rec.seq;
+	e->cause = c->rec.cause;
+	e->cause_seq = c->rec.cause_seq;
+}
+
+static __always_inline void worker_turns(const struct errand *e)
+{
+	struct worker *w = worker_of(bpf_get_current_pid_tgid());
+
+	if (!w)
+		return;
+	w->conn = e->cause;
+	w->seq = e->cause_seq;
+	w->call = e->call;
+	w->call_seq = e->call_seq;
+}
+
 /* worker_heard: the calling thread has to do with the call on c. */
 __noinline int worker_heard(struct conn *c)
 {
+	struct errand e;
+
 	if (!c)
 		return 0;
-	struct worker *w = worker_of(bpf_get_current_pid_tgid());
-	if (!w)
+	errand_of(&e, c);
+	worker_turns(&e);
+	return 0;
+}
+
+/* worker_will_hear: the call on c broke, which its thread does not know yet. */
+__noinline int worker_will_hear(struct conn *c)
+{
+	struct errand e;
+
+	if (!c)
 		return 0;
-	w->conn = c->rec.cause;
-	w->seq = c->rec.cause_seq;
-	w->call = c->rec.conn;
-	w->call_seq = c->rec.seq;
+	__u64 key = c->rec.sk;
+	errand_of(&e, c);
+	bpf_map_update_elem(&broken, &key, &e, BPF_ANY);
+	return 0;
+}
+
+/* worker_closes: the calling thread closes a TCP socket. */
+__noinline int worker_closes(__u64 sk)
+{
+	struct errand *e = bpf_map_lookup_elem(&broken, &sk);
+
+	if (!e)
+		return 0;
+	worker_turns(e);
+	bpf_map_delete_elem(&broken, &sk);
 	return 0;
 }
 
@@ -196,6 +266,25 @@ static __always_inline __u8 direct(struct worker *w)
 	return !w->fouls && w->clean > CLEAN_STARTS ? EVIDENCE_DIRECT : 0;
 }
 
+/* how_many tells from how many requests one was to be found. Those that were
+ * there before anybody counted are over after a while. */
+static __always_inline __u8 how_many(struct worker *w, __u32 tgid)
+{
+	struct process *p = bpf_map_lookup_elem(&processes, &tgid);
+	__u64 then = bpf_ktime_get_ns() - SETTLED_NS;
+	__u8 evidence = 0;
+
+	if (p && p->open == 1 && p->since < then)
+		evidence |= EVIDENCE_SOLE;
+	if (!w || w->since >= then)
+		return evidence;
+	if (w->most == 1)
+		evidence |= EVIDENCE_ALONE;
+	if (w->open == 1)
+		evidence |= EVIDENCE_ONLY;
+	return evidence;
+}
+
 /* worker_calls: the calling thread begins a call on c. */
 __noinline int worker_calls(struct conn *c)
 {
@@ -207,15 +296,15 @@ __noinline int worker_calls(struct conn *c)
 	struct worker *w = bpf_map_lookup_elem(&workers, &id);
 	r->caller = r->cause = 0;
 	r->caller_seq = r->cause_seq = 0;
-	r->evidence = w && w->most ? 0 : EVIDENCE_NO_READER;
+	r->evidence = how_many(w, id >> 32);
+	if (!w || !w->most)
+		r->evidence |= EVIDENCE_NO_READER;
 	if (!w)
 		return 0;
 	r->cause = w->conn;
 	r->cause_seq = w->seq;
 	r->caller = w->call;
 	r->caller_seq = w->call_seq;
-	if (w->most == 1 && bpf_ktime_get_ns() - w->since > SETTLED_NS)
-		r->evidence |= EVIDENCE_ALONE;
 	r->evidence |= direct(w);
 	w->starts++;
 	return 0;

@@ -21,6 +21,7 @@ type chain struct {
 type hops struct {
 	addresses []string
 	path      string // with a verb for the request's number
+	partial   bool   // not all joins can be known
 }
 
 func chains() []chain {
@@ -55,6 +56,24 @@ func chains() []chain {
 			back := startGunicorn(t, harness.FreeAddress(t), "--workers", "4")
 			return numbered(startLighttpd(t, back), back)
 		}},
+		{"nginx that tries the next, gunicorn sync", func(t *testing.T) hops {
+			back := startGunicorn(t, harness.FreeAddress(t), "--workers", "4")
+			bad := startNginx(t, "server { listen LISTEN backlog=1024; return 502; }")
+			return numbered(startNginx(t, retrying(back, bad, harness.FreeAddress(t))), back)
+		}},
+		{"nginx that asks for permission, gunicorn sync", func(t *testing.T) hops {
+			back := startGunicorn(t, harness.FreeAddress(t), "--workers", "4")
+			gate := startNginx(t, "server { listen LISTEN backlog=1024; return 204; }")
+			return numbered(startNginx(t, asking(back, gate)), back)
+		}},
+		{"asyncio that waits first, gunicorn sync", func(t *testing.T) hops {
+			back := startGunicorn(t, harness.FreeAddress(t), "--workers", "4")
+			return numbered(startAsyncio(t, back), back).uncertain()
+		}},
+		{"Go proxy, gunicorn sync", func(t *testing.T) hops {
+			back := startGunicorn(t, harness.FreeAddress(t), "--workers", "4")
+			return numbered(startGoProxy(t, back), back).uncertain()
+		}},
 		{"refserver front, daemon", func(t *testing.T) hops {
 			back := startRefServer(t, "--arch", "daemon", "--protocol", "http", "--workers", "8")
 			front := startRefServer(t, "--arch", "front", "--workers", "1", "--upstream", "http://"+back)
@@ -69,6 +88,13 @@ func chains() []chain {
 
 func numbered(addresses ...string) hops {
 	return hops{addresses: addresses, path: "/n/%d"}
+}
+
+// uncertain marks a chain in which several requests of one thread can be in
+// progress with nothing to tell them apart: those are left unjoined.
+func (h hops) uncertain() hops {
+	h.partial = true
+	return h
 }
 
 // proxy is nginx's way to an upstream; kept keeps its connections.

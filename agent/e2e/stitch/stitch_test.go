@@ -21,6 +21,7 @@ import (
 const wait = 20 * time.Second
 
 func TestMain(m *testing.M) {
+	goProxy()
 	status := m.Run()
 	if err := harness.Cleanup(); err != nil {
 		fmt.Fprintln(os.Stderr, "clean up:", err)
@@ -67,7 +68,7 @@ func (c chain) test(t *testing.T, plan socket.Plan) {
 	for i := 1; i < len(h.addresses); i++ {
 		got := judge(records, h, i, n)
 		t.Logf("%s %s hop %d: %+v", plan, c.name, i, got)
-		if got.wrong > 0 || got.unseen > 0 {
+		if got.wrong > 0 || got.unseen > 0 || (got.unjoined > n/50 && !h.partial) {
 			t.Errorf("hop %d: %+v", i, got)
 		}
 	}
