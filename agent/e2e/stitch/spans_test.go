@@ -44,6 +44,8 @@ func testSpans(t *testing.T, plan socket.Plan, h hops) {
 	r := newReceiver(t)
 	t.Setenv("LAPWING_EXPORT_OTLP_URL_QUERY", "true")
 	t.Setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+	t.Setenv("LAPWING_EXPORT_OTLP_SAMPLING_MAX_SPANS_PER_SECOND", "0")
+	t.Setenv("LAPWING_EXPORT_OTLP_QUEUE_SIZE", "65536")
 	trace := harness.StartTrace(t, plan, "--otlp-endpoint", r.URL)
 	ask(t, h, n)
 	trace.AwaitRecords(h.addresses[1], n, wait)
