@@ -100,6 +100,14 @@ type socketPlanEntry struct {
 	Sleeps uint64
 }
 
+type socketPlanErrand struct {
+	_        structs.HostLayout
+	Call     uint64
+	Cause    uint64
+	CallSeq  uint32
+	CauseSeq uint32
+}
+
 type socketPlanEvent struct {
 	_           structs.HostLayout
 	Kind        uint16
@@ -129,6 +137,8 @@ const (
 	socketPlanEvidenceEVIDENCE_DIRECT    socketPlanEvidence = 2
 	socketPlanEvidenceEVIDENCE_FOUL      socketPlanEvidence = 4
 	socketPlanEvidenceEVIDENCE_NO_READER socketPlanEvidence = 8
+	socketPlanEvidenceEVIDENCE_ONLY      socketPlanEvidence = 16
+	socketPlanEvidenceEVIDENCE_SOLE      socketPlanEvidence = 32
 )
 
 type socketPlanKind uint32
@@ -184,7 +194,9 @@ const (
 
 type socketPlanProcess struct {
 	_     structs.HostLayout
+	Since uint64
 	Calls uint32
+	Open  uint32
 }
 
 type socketPlanProgress struct {
@@ -377,6 +389,7 @@ const (
 	socketPlanMapAppCalls             = "app_calls"
 	socketPlanMapAppThreads           = "app_threads"
 	socketPlanMapBlank                = "blank"
+	socketPlanMapBroken               = "broken"
 	socketPlanMapClients              = "clients"
 	socketPlanMapEntries              = "entries"
 	socketPlanMapListening            = "listening"
@@ -516,6 +529,7 @@ type socketPlanMapSpecs struct {
 	AppCalls    *ebpf.MapSpec `ebpf:"app_calls"`
 	AppThreads  *ebpf.MapSpec `ebpf:"app_threads"`
 	Blank       *ebpf.MapSpec `ebpf:"blank"`
+	Broken      *ebpf.MapSpec `ebpf:"broken"`
 	Clients     *ebpf.MapSpec `ebpf:"clients"`
 	Entries     *ebpf.MapSpec `ebpf:"entries"`
 	Listening   *ebpf.MapSpec `ebpf:"listening"`
@@ -591,6 +605,7 @@ type socketPlanMaps struct {
 	AppCalls    *ebpf.Map `ebpf:"app_calls"`
 	AppThreads  *ebpf.Map `ebpf:"app_threads"`
 	Blank       *ebpf.Map `ebpf:"blank"`
+	Broken      *ebpf.Map `ebpf:"broken"`
 	Clients     *ebpf.Map `ebpf:"clients"`
 	Entries     *ebpf.Map `ebpf:"entries"`
 	Listening   *ebpf.Map `ebpf:"listening"`
@@ -613,6 +628,7 @@ func (m *socketPlanMaps) Close() error {
 		m.AppCalls,
 		m.AppThreads,
 		m.Blank,
+		m.Broken,
 		m.Clients,
 		m.Entries,
 		m.Listening,

@@ -19,6 +19,7 @@ const (
 	syscallPlanMapAppCalls             = "app_calls"
 	syscallPlanMapAppThreads           = "app_threads"
 	syscallPlanMapBlank                = "blank"
+	syscallPlanMapBroken               = "broken"
 	syscallPlanMapClients              = "clients"
 	syscallPlanMapListening            = "listening"
 	syscallPlanMapLogProgress          = "log_progress"
@@ -149,6 +150,7 @@ type syscallPlanMapSpecs struct {
 	AppCalls    *ebpf.MapSpec `ebpf:"app_calls"`
 	AppThreads  *ebpf.MapSpec `ebpf:"app_threads"`
 	Blank       *ebpf.MapSpec `ebpf:"blank"`
+	Broken      *ebpf.MapSpec `ebpf:"broken"`
 	Clients     *ebpf.MapSpec `ebpf:"clients"`
 	Listening   *ebpf.MapSpec `ebpf:"listening"`
 	LogProgress *ebpf.MapSpec `ebpf:"log_progress"`
@@ -221,6 +223,7 @@ type syscallPlanMaps struct {
 	AppCalls    *ebpf.Map `ebpf:"app_calls"`
 	AppThreads  *ebpf.Map `ebpf:"app_threads"`
 	Blank       *ebpf.Map `ebpf:"blank"`
+	Broken      *ebpf.Map `ebpf:"broken"`
 	Clients     *ebpf.Map `ebpf:"clients"`
 	Listening   *ebpf.Map `ebpf:"listening"`
 	LogProgress *ebpf.Map `ebpf:"log_progress"`
@@ -241,6 +244,7 @@ func (m *syscallPlanMaps) Close() error {
 		m.AppCalls,
 		m.AppThreads,
 		m.Blank,
+		m.Broken,
 		m.Clients,
 		m.Listening,
 		m.LogProgress,
