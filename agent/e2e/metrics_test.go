@@ -65,16 +65,25 @@ func startDaemon(t *testing.T, args ...string) *harness.Process {
 	return agent
 }
 
-// ask sends requests and stops the servers, whose logs are then complete.
+// rounds is how often the front is asked for requestsEach requests.
+const rounds = 5
+
+// ask sends requests.
 func (s *twoTier) ask(t *testing.T) (requests int) {
 	t.Helper()
-	for range 5 {
+	for range rounds {
 		askAll(t, s.front.address, []string{"/sleep/5/%d", "/fast/%d", "/status/503/%d"})
 	}
-	require.NoError(t, s.front.Stop())
-	log := s.front.log(t)
-	require.Len(t, log, 5*requestsEach)
-	return len(log)
+	return rounds * requestsEach
+}
+
+// logs holds the servers' own logs, which are complete once they have ended,
+// against the number of requests.
+func (s *twoTier) logs(t *testing.T, requests int) {
+	for _, server := range []*served{s.front, s.back} {
+		require.NoError(t, server.Stop())
+		assert.Equal(t, requests, len(server.log(t)), server.Name)
+	}
 }
 
 // TestMetricsInPrometheus lets a real Prometheus scrape the agent beside nginx
@@ -89,8 +98,10 @@ func TestMetricsInPrometheus(t *testing.T) {
 	t.Run("classic buckets", func(t *testing.T) { checkClassic(t, classic, requests) })
 	t.Run("native histograms", func(t *testing.T) { checkNative(t, native, requests) })
 	t.Run("routes and statuses", func(t *testing.T) { checkLabels(t, classic, requests) })
+	t.Run("workers", func(t *testing.T) { checkWorkers(t, classic, servers, requests) })
 	t.Run("promtool", func(t *testing.T) { promtool(t, servers.metrics) })
 	t.Run("exemplars", func(t *testing.T) { checkExemplars(t, classic, collector) })
+	t.Run("logs", func(t *testing.T) { servers.logs(t, requests) })
 	t.Run("OTLP", func(t *testing.T) { checkPushed(t, servers.agent, collector, requests) })
 }
 
@@ -99,7 +110,8 @@ func awaitValue(t *testing.T, p *promtest.Prometheus, expression string, want fl
 	t.Helper()
 	var got float64
 	if !harness.Within(20*time.Second, func() bool { got, _ = p.Value(t, expression); return got == want }) {
-		t.Fatalf("%s is %v, want %v", expression, got, want)
+		t.Fatalf("%s is %v, want %v; there are %v", expression, got, want,
+			p.Query(t, "sum by (service_name) (http_server_request_duration_seconds_count)"))
 	}
 }
 
@@ -125,6 +137,21 @@ func checkClassic(t *testing.T, p *promtest.Prometheus, requests int) {
 	assert.Empty(t, lost)
 	memory, ok := p.Value(t, `process_memory_usage_bytes{service_name="lapwing"}`)
 	assert.True(t, ok && memory > 1<<20)
+}
+
+// checkWorkers looks at the pool of gunicorn, which has two workers that do
+// nothing any more.
+func checkWorkers(t *testing.T, p *promtest.Prometheus, s *twoTier, requests int) {
+	awaitValue(t, p, `sum(lapwing_workers{service_name="back"})`, 2)
+	awaitValue(t, p, `lapwing_workers{service_name="back",state="available"}`, 2)
+	awaitValue(t, p, `lapwing_worker_requests_total{service_name="back"}`, float64(requests))
+	awaitValue(t, p, `count(process_memory_usage_bytes{service_name="back"} > 1e6)`, 2)
+	busy, ok := p.Value(t, `lapwing_worker_busy_time_seconds_total{service_name="back"}`)
+	slept := float64(requests) / 3 * .005
+	assert.True(t, ok && busy > slept*.8 && busy < slept+10, "busy for %v s, of which %v s asleep", busy, slept)
+	awaitValue(t, p, `lapwing_backlog_length{service_name="back",address="`+s.back.address+`"}`, 0)
+	limit, ok := p.Value(t, `lapwing_backlog_limit{service_name="back",address="`+s.back.address+`"}`)
+	assert.True(t, ok && limit >= 128, "gunicorn's backlog is %v", limit)
 }
 
 func checkNative(t *testing.T, p *promtest.Prometheus, requests int) {

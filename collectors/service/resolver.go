@@ -100,6 +100,9 @@ func (r *Resolver) Lookup(pid uint32, comm string) *Identity {
 		return e.id
 	}
 	e = r.resolve(pid, comm)
+	if e.start == 0 && comm == "" {
+		return e.id // somebody may come who knows at least the command's name
+	}
 	r.mu.Lock()
 	r.known.Add(pid, e)
 	r.mu.Unlock()

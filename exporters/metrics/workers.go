@@ -16,8 +16,11 @@ const maxWorkers = 256
 func WorkerPools(pools func() []worker.Snapshot) Source {
 	return SourceFunc(func(s *Snapshot) {
 		for _, p := range pools() {
-			s.addPool(&p)
 			s.addListeners(&p)
+			if p.Unconfirmed {
+				continue // it may be a server of anything; a full backlog is one all the same
+			}
+			s.addPool(&p)
 			s.addWorkers(&p)
 		}
 	})
@@ -49,7 +52,7 @@ func (s *Snapshot) addListeners(p *worker.Snapshot) {
 	}
 }
 
-var stateNumbers = map[worker.State]int{worker.Available: 0, worker.Busy: 1, worker.Held: 2, "unknown": 3}
+var stateNumbers = map[worker.State]int{worker.Available: 0, worker.Busy: 1, worker.Held: 2, worker.Unknown: 3}
 
 // addWorkers adds each worker and, once each, their processes.
 func (s *Snapshot) addWorkers(p *worker.Snapshot) {

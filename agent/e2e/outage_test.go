@@ -1,0 +1,162 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/procfs"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	colmetricspb "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
+	"google.golang.org/protobuf/proto"
+
+	"lapwing/agent/e2e/harness"
+)
+
+// receiver is an OTLP receiver that can misbehave.
+type receiver struct {
+	mu       sync.Mutex
+	answer   http.HandlerFunc
+	requests map[string]uint64 // last count per service
+	dropped  uint64            // last count of what traces lost
+}
+
+func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	body, _ := io.ReadAll(req.Body)
+	r.mu.Lock()
+	answer := r.answer
+	r.mu.Unlock()
+	if answer != nil {
+		answer(w, req)
+		return
+	}
+	message := new(colmetricspb.ExportMetricsServiceRequest)
+	if strings.HasSuffix(req.URL.Path, "/v1/metrics") && proto.Unmarshal(body, message) == nil {
+		r.take(message)
+	}
+}
+
+func (r *receiver) take(message *colmetricspb.ExportMetricsServiceRequest) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, rm := range message.ResourceMetrics {
+		service := ""
+		for _, kv := range rm.Resource.Attributes {
+			if kv.Key == "service.name" {
+				service = kv.Value.GetStringValue()
+			}
+		}
+		for _, m := range rm.ScopeMetrics[0].Metrics {
+			n := uint64(0)
+			for _, p := range m.GetHistogram().GetDataPoints() {
+				n += p.Count
+			}
+			for _, p := range m.GetSum().GetDataPoints() {
+				n += uint64(p.GetAsInt())
+			}
+			switch m.Name {
+			case "http.server.request.duration":
+				r.requests[service] = n
+			case "lapwing.agent.exporter.dropped":
+				r.dropped = n
+			}
+		}
+	}
+}
+
+func (r *receiver) set(answer http.HandlerFunc) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.answer = answer
+}
+
+func (r *receiver) seen(service string) (requests, dropped uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.requests[service], r.dropped
+}
+
+// outages are what a receiver can do wrong. The first one is not there at all.
+func outages() []http.HandlerFunc {
+	return []http.HandlerFunc{
+		func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) },
+		func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+		func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/x-protobuf")
+			w.WriteHeader(http.StatusTeapot)
+			_, _ = w.Write([]byte("\xff\xff\xff"))
+		},
+	}
+}
+
+// TestReceiverOutage lets a receiver be away, then busy, then silent, then talk
+// nonsense, while a server is asked all the time. Then it is well: every
+// request is in the metrics, every trace that is not there is counted, the
+// agent did not grow, and no request of a client took longer.
+func TestReceiverOutage(t *testing.T) {
+	server, address := startGunicorn(t), harness.FreeAddress(t)
+	config := filepath.Join(t.TempDir(), "lapwing.yaml")
+	writeFile(t, config, fmt.Sprintf(`filter: {ports: [%s]}
+services: [{name: back, cmdline: application:app}]
+export:
+  otlp:
+    endpoint: http://%s
+    timeout: 300ms
+    queue_size: 64
+    batch_size: 16
+    batch_delay: 50ms
+    retry: {initial_interval: 50ms, max_interval: 200ms, max_elapsed: 500ms}
+    metrics: {interval: 200ms}
+`, harness.Port(t, server.address), address))
+	agent := startDaemon(t, "--config", config)
+	total := 0
+	during := func() {
+		for until := time.Now().Add(2 * time.Second); time.Now().Before(until); total++ {
+			begin := time.Now()
+			askOnce(t, server.address+"/fast/"+strconv.Itoa(total), "")
+			require.Less(t, time.Since(begin), harness.Slow(2*time.Second), "a client felt the outage")
+		}
+	}
+	during()
+	r := &receiver{requests: map[string]uint64{}}
+	outage := outages()
+	r.set(outage[0])
+	l, err := net.Listen("tcp", address)
+	require.NoError(t, err)
+	web := &http.Server{Handler: r}
+	go func() { _ = web.Serve(l) }() // ends with Close
+	t.Cleanup(func() { _ = web.Close() })
+	before := resident(t, agent.PID())
+	for _, answer := range outage {
+		r.set(answer)
+		during()
+	}
+	r.set(nil)
+	harness.Eventually(t, 20*time.Second, "every request in the metrics", func() bool {
+		n, _ := r.seen("back")
+		return n == uint64(total)
+	})
+	_, dropped := r.seen("back")
+	assert.Positive(t, dropped, "traces were dropped, and counted")
+	assert.LessOrEqual(t, dropped, uint64(total))
+	assert.Less(t, resident(t, agent.PID()), before+32<<20, "the agent's memory")
+	assert.NoError(t, agent.Stop())
+}
+
+// resident is a process's memory, in bytes.
+func resident(t *testing.T, pid int) uint64 {
+	t.Helper()
+	p, err := procfs.NewProc(pid)
+	require.NoError(t, err)
+	s, err := p.NewStatus()
+	require.NoError(t, err)
+	return s.VmRSS
+}
