@@ -158,6 +158,7 @@ struct sockaddr_un {
 };
 
 struct unix_address {
+	refcount_t refcnt;
 	int len;
 	struct sockaddr_un name[0];
 };

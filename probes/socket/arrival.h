@@ -6,9 +6,25 @@
 
 #include "handout.h"
 
+/* forget_read makes room for an arrival where only the newest mark is of bytes
+ * that were not read yet. A server that always leaves some bytes unread never
+ * has its queue seen empty. */
+static __always_inline void forget_read(struct conn *c, __u32 unread)
+{
+	const struct mark_in *newest = &c->marks_in[MARKS_IN - 1];
+
+	if ((__s32)(newest->seq - unread) > 0)
+		return;
+	c->in_before = c->in_first;
+	c->in_first = newest->at;
+	c->in_seq = newest->seq;
+	c->marks = 0;
+}
+
 /* on_arrival: bytes were queued on the socket; empty tells that none were
- * there before, seq numbers the first of them. */
-static __always_inline void on_arrival(struct conn *c, __u64 now, bool empty, __u32 seq)
+ * there before, seq numbers the first of them, unread the first that was not
+ * read yet. */
+static __always_inline void on_arrival(struct conn *c, __u64 now, bool empty, __u32 seq, __u32 unread)
 {
 	c->in_last = now;
 	if (empty || !c->in_first) {
@@ -18,6 +34,8 @@ static __always_inline void on_arrival(struct conn *c, __u64 now, bool empty, __
 		c->marks = 0;
 		return;
 	}
+	if (unlikely(c->marks == MARKS_IN))
+		forget_read(c, unread);
 	__u32 at = c->marks;
 	if (at < MARKS_IN) {
 		c->marks_in[at].at = now;

@@ -151,7 +151,7 @@ int BPF_PROG(tcp_segment, struct sock *sk, const struct sk_buff *skb)
 		c->in_first = c->rec.established;
 		c->in_seq = tp->copied_seq;
 	}
-	on_arrival(c, now, empty, next);
+	on_arrival(c, now, empty, next, tp->copied_seq);
 	return 0;
 }
 

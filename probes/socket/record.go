@@ -26,6 +26,22 @@ func Compose(f RecordFields, name, requestHead, responseHead []byte) Record {
 	return r
 }
 
+// EventFields is the fixed part of an Event, as the kernel lays it out.
+type EventFields = socketPlanEvent
+
+// ComposeEvent makes an event as the kernel would, for tests of what takes
+// events. It sets the lengths by itself.
+func ComposeEvent(f EventFields, kind Kind, data []byte) Event {
+	f.Kind, f.DataLen = uint16(kind), uint32(len(data))
+	if f.Count == 0 {
+		f.Count = uint64(len(data))
+	}
+	raw := make([]byte, eventSize, eventSize+len(data))
+	copy(raw, unsafe.Slice((*byte)(unsafe.Pointer(&f)), eventSize))
+	e, _ := decodeEvent(append(raw, data...))
+	return e
+}
+
 // Record is one request as the kernel wrote it. It points into a buffer that is
 // reused when the handler returns. All times are nanoseconds of the monotonic
 // clock; zero means not seen.

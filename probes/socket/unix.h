@@ -31,12 +31,19 @@ static __always_inline struct conn *unix_blank(__u64 key)
 	return bpf_map_lookup_elem(&unix_conns, &key);
 }
 
+/* unix_create makes the connection of a server's end, which another hook may
+ * do at the same time, on another CPU. */
 static __noinline struct conn *unix_create(__u64 key, struct unix_address *addr)
 {
-	struct conn *c = unix_blank(key);
+	__u32 zero = 0;
+	struct conn *none = bpf_map_lookup_elem(&blank, &zero);
+	bool made = none && !bpf_map_update_elem(&unix_conns, &key, none, BPF_NOEXIST);
+	struct conn *c = bpf_map_lookup_elem(&unix_conns, &key);
 
 	if (!c)
-		return NULL;
+		count(STAT_LOST_TABLE);
+	if (!c || !made)
+		return c;
 	connection_begin(c, key, AF_UNIX);
 	c->rec.peer_sk = (__u64)BPF_CORE_READ((struct unix_sock *)key, peer);
 	c->rec.name_len = unix_name(addr, c->rec.bytes);
@@ -130,15 +137,16 @@ static __always_inline void unix_data_ready(struct sock *sk)
 	struct conn *c = unix_find(sk);
 	struct unix_address *addr = BPF_CORE_READ((struct unix_sock *)sk, addr);
 	/* A socket that accept has not given to anybody yet is a server's end,
-	 * also where accept was faster than the look at the listener's queue. */
-	if (!c && addr && !sk->sk_socket)
+	 * also where accept was faster than the look at the listener's queue. So is
+	 * one that has just been given away: it shares its name with the listener. */
+	if (!c && addr && (!sk->sk_socket || BPF_CORE_READ(addr, refcnt.refs.counter) > 1))
 		c = unix_create((__u64)sk, addr);
 	if (c && c->mode != MODE_CLIENT) {
 		struct sk_buff *last = BPF_CORE_READ(sk, sk_receive_queue.prev);
 		__u32 seq = c->in_total;
 
 		c->in_total += BPF_CORE_READ(last, len);
-		on_arrival(c, now, sk->sk_receive_queue.qlen <= 1, seq);
+		on_arrival(c, now, sk->sk_receive_queue.qlen <= 1, seq, c->read_total);
 		if (unlikely(c->rec.caller))
 			unix_call_writes(c, now);
 		return;

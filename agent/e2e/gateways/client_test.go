@@ -71,7 +71,17 @@ func newClient() *http.Client {
 }
 
 func ask(ctx context.Context, client *http.Client, address, path string) (status int, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)
+	return send(ctx, client, address, path, "")
+}
+
+// send sends a GET request, or with a body a POST request, and reads the
+// answer.
+func send(ctx context.Context, client *http.Client, address, path, body string) (status int, err error) {
+	method := http.MethodGet
+	if body != "" {
+		method = http.MethodPost
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+address+path, strings.NewReader(body))
 	if err != nil {
 		return 0, err
 	}

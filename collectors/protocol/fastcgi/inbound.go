@@ -8,10 +8,11 @@ import (
 
 // read takes in what the server read.
 func (p *Pairer) read(ev *protocol.Event) {
-	if p.in.lost && !p.resync(ev) {
-		return
+	s := protocol.NewStretch(ev.Data, ev.Bytes)
+	if p.in.lost {
+		p.resync(ev)
 	}
-	for s := protocol.NewStretch(ev.Data, ev.Bytes); s.N > 0 && !p.in.lost; {
+	for s.N > 0 && !p.in.lost {
 		if p.in.headed() {
 			p.readRest(ev, &s)
 		} else {
@@ -21,20 +22,29 @@ func (p *Pairer) read(ev *protocol.Event) {
 			p.endRead()
 		}
 	}
+	// Of no known place, but there is only one request that they can be of.
+	if x := p.only(); x != nil && s.N > 0 {
+		x.Enough = true
+		x.AddRead(ev, s.N)
+	}
 }
 
 // resync finds the way back: a read that begins with a BEGIN record begins a
-// request. Those before it have ended.
-func (p *Pairer) resync(ev *protocol.Event) bool {
+// request, unless there is one that is not answered yet. Its body may look like
+// that.
+func (p *Pairer) resync(ev *protocol.Event) {
+	for _, x := range p.open {
+		if !x.Responding() || !p.out.lost {
+			return
+		}
+	}
 	if !begins(ev.Data) {
-		return false
+		return
 	}
-	if x := p.only(); x != nil {
-		p.replace(x)
+	for len(p.open) > 0 {
+		p.replace(p.open[0])
 	}
-	p.drop()
 	p.in, p.out = record{}, record{}
-	return true
 }
 
 // readHeader takes bytes of a record's header off s.
@@ -65,7 +75,6 @@ func (p *Pairer) loseRead(s *protocol.Stretch) {
 		p.malformed()
 	}
 	p.in.lose()
-	s.Skip(s.N)
 }
 
 // malformed drops the requests of which not even the variables are known.

@@ -84,7 +84,7 @@ func (p *Pairer) drop() {
 
 // Expire implements protocol.Pairer.
 func (p *Pairer) Expire(now request.Stamp, silence time.Duration) {
-	if x := p.only(); x != nil && p.out.lost && x.Responding() && x.Silent(now) >= silence {
+	if x := p.only(); x != nil && x.Known && p.out.lost && x.Responding() && x.Silent(now) >= silence {
 		p.finish(x, "", 0)
 	}
 }

@@ -180,6 +180,24 @@ func TestHiddenEnd(t *testing.T) {
 	assert.EqualValues(t, 2, s.Counts().Desynced)
 }
 
+// Where the header of a record of the body is not at hand, what is read until
+// the response is the request's, whatever it looks like.
+func TestHiddenBody(t *testing.T) {
+	s := protocoltest.New(t, New)
+	in := protocoltest.Post("/upload", 100_000).FastCGI(1, true, strings.Repeat("x", 60_000))
+	s.ReadHidden(1, 2, in[:300], uint64(len(in)-300+20_000))
+	bait := protocoltest.Get("/invented").FastCGI(1, true, "")
+	s.Read(3, 4, bait)
+	s.Write(6, 7, whole(1, page))
+	assert.Equal(t, []string{"POST /upload 201"}, s.Lines())
+	protocoltest.Phases(t, s.One(), 1, 2, 2, 1)
+	assert.EqualValues(t, len(in)+20_000+len(bait), s.One().RequestBytes)
+	s.Read(8, 9, protocoltest.Get("/next").FastCGI(1, true, ""))
+	s.Write(10, 11, whole(1, page))
+	assert.Equal(t, []string{"POST /upload 201", "GET /next 201"}, s.Lines())
+	assert.EqualValues(t, 1, s.Counts().Desynced)
+}
+
 func TestLostEventsLoseOnlyWhatIsUnderWay(t *testing.T) {
 	s := protocoltest.New(t, New)
 	s.Read(1, 2, protocoltest.Get("/one").FastCGI(1, true, ""))

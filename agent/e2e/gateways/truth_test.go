@@ -1,0 +1,165 @@
+package gateways
+
+import (
+	"bufio"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"lapwing/agent/e2e/harness"
+	"lapwing/probes/socket"
+)
+
+// truth is one line of the reference server's own record; stamps are
+// nanoseconds of the monotonic clock.
+type truth struct {
+	PID           int    `json:"pid"`
+	TID           int    `json:"tid"`
+	Method        string `json:"method"`
+	Status        int    `json:"status"`
+	RequestBytes  uint64 `json:"request_bytes"`
+	ResponseBytes uint64 `json:"response_bytes"`
+	ReadFirst     int64  `json:"read_first_ns"`
+	Read          int64  `json:"read_ns"`
+	WriteEnter    int64  `json:"write_enter_ns"`
+	WriteLeave    int64  `json:"write_leave_ns"`
+}
+
+// daemon is a reference daemon with its front end.
+type daemon struct {
+	protocol, address, front, file string
+	process                        *harness.Process
+}
+
+// TestReferenceDaemons compares each request's phases and sizes with the
+// reference daemon's own record, bodies and files that the kernel sends
+// included.
+func TestReferenceDaemons(t *testing.T) {
+	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+		var daemons []*daemon
+		for _, protocol := range []string{"fastcgi", "uwsgi", "scgi"} {
+			for _, family := range []string{"tcp", "unix"} {
+				daemons = append(daemons, startDaemon(t, protocol, family))
+			}
+		}
+		trace := harness.StartTrace(t, plan, "--exe", "refserver")
+		for _, d := range daemons {
+			t.Run(d.protocol+" "+d.address[:4], func(t *testing.T) { d.test(t, trace) })
+		}
+		trace.Finish()
+	})
+}
+
+func startDaemon(t *testing.T, protocol, family string) *daemon {
+	t.Helper()
+	dir := t.TempDir()
+	d := &daemon{protocol: protocol, front: harness.FreeAddress(t), file: filepath.Join(dir, "truth.jsonl")}
+	d.address = harness.FreeAddress(t)
+	if family == "unix" {
+		d.address = "unix:" + filepath.Join(dir, "daemon.sock")
+	}
+	bin := harness.RefServer(t)
+	d.process = harness.Start(t, exec.Command(bin, "--arch", "daemon", "--protocol", protocol, "--listen", d.address,
+		"--workers", fmt.Sprint(workers), "--truth", d.file))
+	front := harness.Start(t, exec.Command(bin, "--arch", "front", "--listen", d.front, "--workers", "1",
+		"--upstream", protocol+"://"+d.address))
+	harness.AwaitListener(t, front, d.front)
+	return d
+}
+
+// routes are what is asked for in turn; a body makes it a POST.
+var routes = []struct {
+	path string
+	body int
+}{
+	{"/sleep?ms=10", 0}, {"/fast?x=1", 0}, {"/big?kb=200", 0}, {"/upstream/file?kb=100", 0},
+	{"/stream?chunks=3&ms=5", 0}, {"/upload?x=1", 100_000}, {"/nowhere?x=1", 0}, {"/upload?x=2", 10},
+}
+
+func (d *daemon) test(t *testing.T, trace *harness.Trace) {
+	var all sync.WaitGroup
+	for c := range clients {
+		all.Go(func() {
+			client := newClient()
+			defer client.CloseIdleConnections()
+			for i := c; i < requests; i += clients {
+				r := routes[i%len(routes)]
+				if _, err := send(t.Context(), client, d.front, r.path, strings.Repeat("x", r.body)); err != nil {
+					t.Errorf("request %d: %v", i, err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	ours := func(r harness.Record) bool { return r.Protocol == d.protocol && r.Local == d.address }
+	harness.Within(waitForLast, func() bool { return len(trace.Records(ours)) >= requests || trace.Exited() })
+	if err := d.process.Stop(); err != nil {
+		t.Errorf("refserver ended with %v: %.300s", err, d.process.Stderr())
+	}
+	d.compare(t, trace.Records(ours), readTruth(t, d.file))
+}
+
+// compare pairs the requests of each worker in their order.
+func (d *daemon) compare(t *testing.T, records []harness.Record, own []truth) {
+	if len(records) != requests || len(own) != requests {
+		t.Errorf("%d records and %d lines of truth, want %d of both", len(records), len(own), requests)
+		return
+	}
+	slices.SortFunc(own, func(a, b truth) int { return cmp.Or(a.PID-b.PID, cmp.Compare(a.ReadFirst, b.ReadFirst)) })
+	slices.SortFunc(records, func(a, b harness.Record) int { return cmp.Or(a.PID-b.PID, readAt(a).Compare(readAt(b))) })
+	var parse, app, writeBack []time.Duration
+	wrong := 0
+	for i, r := range records {
+		l := own[i]
+		got := truth{PID: r.PID, TID: r.TID, Method: r.Method, Status: r.Status,
+			RequestBytes: *r.RequestBytes, ResponseBytes: *r.ResponseBytes}
+		want := truth{PID: l.PID, TID: l.TID, Method: l.Method, Status: l.Status,
+			RequestBytes: l.RequestBytes, ResponseBytes: l.ResponseBytes}
+		if got != want {
+			if wrong++; wrong <= 3 {
+				t.Errorf("got %+v, want %+v: %s", got, want, r.Line)
+			}
+		}
+		parse = append(parse, time.Duration(value(r.Parse)-(l.Read-l.ReadFirst)))
+		app = append(app, time.Duration(value(r.App)-(l.WriteEnter-l.Read)))
+		writeBack = append(writeBack, time.Duration(value(r.WriteBack)-(l.WriteLeave-l.WriteEnter)))
+	}
+	const most = 100 * time.Microsecond
+	spread(t, "parse", parse, -most, most)
+	spread(t, "app", app, -most, most)
+	spread(t, "write_back", writeBack, -most, most)
+}
+
+// readAt is when a request was picked up.
+func readAt(r harness.Record) time.Time {
+	at, _ := r.Arrived()
+	return at.Add(time.Duration(value(r.Queue)))
+}
+
+func readTruth(t *testing.T, file string) (all []truth) {
+	t.Helper()
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		var l truth
+		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
+			t.Fatalf("line of truth %q: %v", lines.Text(), err)
+		}
+		if l.Read != 0 {
+			all = append(all, l)
+		}
+	}
+	return all
+}

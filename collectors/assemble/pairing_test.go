@@ -1,0 +1,116 @@
+package assemble
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"lapwing/collectors/protocol/protocoltest"
+	"lapwing/collectors/request"
+	"lapwing/probes/socket"
+)
+
+// script plays the events of the connection that fields describes.
+type script struct {
+	*Assembler
+	number uint32
+	at     uint64
+}
+
+func (s *script) play(kind socket.Kind, data string) {
+	s.number++
+	s.at += 1000
+	s.HandleEvent(socket.ComposeEvent(socket.EventFields{
+		Conn: 7, Number: s.number, Enter: s.at, Exit: s.at + 500, Arrived: s.at, ArrivedLast: s.at, Pid: 1, Tid: 1,
+	}, kind, []byte(data)))
+}
+
+// opened starts a connection of which the kernel hands out each read and
+// write; head is what it read before.
+func opened(t *testing.T, got *sink, head string) *script {
+	s := &script{Assembler: newAssembler(t, got.take)}
+	f := fields()
+	f.Seq, f.RequestBytes = 0, uint64(len(head))
+	if head != "" {
+		f.Seq = 1
+	}
+	s.HandleRecord(socket.Opened, record(f, head, ""))
+	return s
+}
+
+const answer = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+
+func TestProtocolIsToldByTheBytes(t *testing.T) {
+	const parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	vars := protocoltest.Get("/shop").With("HTTP_TRACEPARENT", parent)
+	for protocol, bytes := range map[string]string{
+		"uwsgi": vars.UWSGI(), "scgi": vars.SCGI(), "mod_wsgi": vars.ModWSGI(), "passenger": vars.Passenger(),
+	} {
+		for _, before := range []int{0, 4, 8} {
+			var got sink
+			s := opened(t, &got, bytes[:before])
+			s.play(socket.Read, bytes[before:])
+			s.play(socket.Write, answer)
+			s.play(socket.Close, "")
+			require.Len(t, got, 1, protocol)
+			r := got[0]
+			assert.Equal(t, protocol, r.Protocol)
+			assert.Equal(t, "GET /shop 404", r.Method+" "+string(r.Path)+" 404")
+			assert.Equal(t, 404, r.Status)
+			assert.EqualValues(t, 1, r.Seq)
+			assert.EqualValues(t, len(bytes), r.RequestBytes)
+			assert.Equal(t, "127.0.0.1:8080", r.Local.String())
+			assert.Equal(t, byte(0x4b), r.TraceID[0], "the client's trace goes on")
+			if before > 0 {
+				assert.Equal(t, request.Stamp(1200), r.Arrived)
+				assert.Equal(t, request.Stamp(2000), r.ReadFirst)
+			}
+			assert.Empty(t, s.Counts().Unknown)
+			assert.Empty(t, s.pairers)
+		}
+	}
+}
+
+func TestPipelinedHTTPIsTold(t *testing.T) {
+	var got sink
+	s := opened(t, &got, "")
+	s.play(socket.Read, getHead+getHead)
+	s.play(socket.Write, answer+answer)
+	require.Len(t, got, 2)
+	assert.Equal(t, "http/1.1", got[1].Protocol)
+	assert.EqualValues(t, 2, got[1].Seq)
+}
+
+func TestMissingEventsMakeNoRequest(t *testing.T) {
+	var got sink
+	s := opened(t, &got, "")
+	s.play(socket.Read, protocoltest.Get("/").UWSGI())
+	s.number++
+	s.play(socket.Write, answer)
+	s.play(socket.Close, "")
+	assert.Empty(t, got)
+	counts := s.Counts()
+	assert.EqualValues(t, 1, counts.LostEvents)
+	assert.EqualValues(t, 1, counts.Desynced)
+}
+
+func TestWhatIsNoProtocolIsCountedOnce(t *testing.T) {
+	var got sink
+	s := opened(t, &got, "")
+	s.play(socket.Read, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+	s.play(socket.Write, answer)
+	s.play(socket.Read, getHead)
+	s.play(socket.Close, "")
+	assert.Empty(t, got)
+	assert.Equal(t, map[string]uint64{"tls": 1}, s.Counts().Unknown)
+}
+
+func TestTruncatedFrameIsCounted(t *testing.T) {
+	var got sink
+	s := opened(t, &got, "")
+	s.play(socket.Read, protocoltest.Get("/").UWSGI()[:40])
+	s.play(socket.Close, "")
+	assert.Empty(t, got)
+	assert.Equal(t, map[string]uint64{"uwsgi_truncated": 1}, s.Counts().Unknown)
+}
