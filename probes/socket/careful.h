@@ -143,4 +143,17 @@ __noinline int careful_close(struct conn *c, __u64 now, __u16 error)
 	return 0;
 }
 
+/* careful_end: the connection is closed. A write in progress tells when it is
+ * over. */
+static __always_inline void careful_end(struct conn *c, __u64 now, __u16 error)
+{
+	if (!c->write_enter) {
+		careful_close(c, now, error);
+		return;
+	}
+	c->gone = 1;
+	c->rec.closed = now;
+	c->rec.error = error;
+}
+
 #endif

@@ -20,7 +20,7 @@ static __always_inline void on_close(struct conn *c, __u64 now, bool final, __u1
 {
 	if (c->mode == MODE_CAREFUL) {
 		if (final)
-			careful_close(c, now, error);
+			careful_end(c, now, error);
 		return;
 	}
 	if (c->mode == MODE_GUESS && final)

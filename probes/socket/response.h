@@ -149,6 +149,8 @@ static __always_inline int write_to(struct conn *c, const struct out *out)
 	user_vec(&v);
 	if (unlikely(c->mode == MODE_CAREFUL)) {
 		careful_write(c, &v, out);
+		if (unlikely(c->gone))
+			careful_close(c, c->rec.closed, c->rec.error);
 		return 0;
 	}
 	if (unlikely(c->mode == MODE_FRESH && out->n))

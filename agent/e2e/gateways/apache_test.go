@@ -58,7 +58,7 @@ ProxyPassMatch ^/proxyfcgi/ fcgi://%s/DIR/index.php
 // within is a judge against Apache's %D, which runs from the moment it read the
 // request's first line: the hop lies within it, and the front end needs some
 // time besides, in which requests may wait until one of the processes is free.
-var within = since("Apache %D", func(r harness.Record) int64 { return value(r.Duration) }, -40*time.Millisecond, 100*time.Microsecond)
+var within = since("Apache %D", func(r harness.Record) int64 { return value(r.Duration) }, -time.Second, 100*time.Microsecond)
 
 // behindApache starts Apache with mod_wsgi's daemon, mod_fcgid and php-fpm
 // behind it.

@@ -68,8 +68,15 @@ func (h hop) test(t *testing.T, trace *harness.Trace, run string) {
 	records := trace.Records(h.ours(run))
 	own := ofRun(h.logged(t), h.name, run)
 	sameRequests(t, records, own)
-	wrong := 0
+	wrong, late := 0, 0
 	for _, r := range records {
+		// A server may read what a client just queued on a unix socket before
+		// the client's call gets to the hook that tells of it.
+		if r.Start == "" && strings.HasPrefix(r.Local, "unix:") {
+			if late++; late <= requests/50 {
+				continue
+			}
+		}
 		if what := h.wrong(r); what != "" {
 			if wrong++; wrong <= 3 {
 				t.Errorf("%s: %s", what, r.Line)
