@@ -1,0 +1,109 @@
+package harness
+
+import (
+	"encoding/json"
+	"io"
+	"sync"
+	"testing"
+	"time"
+
+	"lapwing/collectors/worker"
+	"lapwing/probes/socket"
+)
+
+// Pools is a running `lapwing workers --format json`.
+type Pools struct {
+	*Process
+	mu      sync.Mutex
+	objects []PoolsObject
+	err     error
+	read    chan struct{} // closed when the output has ended
+}
+
+// PoolsObject is an object that `lapwing workers --format json` prints.
+type PoolsObject struct {
+	Final bool        `json:"final"`
+	Pools []Pool      `json:"pools"`
+	Host  worker.Host `json:"host"`
+}
+
+// Pool is one pool in it.
+type Pool struct {
+	worker.Snapshot
+	Scoreboard  string  `json:"scoreboard"`
+	Requests    uint64  `json:"requests"`
+	Utilisation float64 `json:"utilisation"`
+}
+
+// StartPools starts the agent and waits until its probes are attached.
+func StartPools(t testing.TB, plan socket.Plan, args ...string) *Pools {
+	t.Helper()
+	process, out := startAgent(t, "workers", plan, args)
+	p := &Pools{Process: process, read: make(chan struct{})}
+	go p.collect(out)
+	awaitAttached(t, process, plan)
+	return p
+}
+
+func (p *Pools) collect(out io.Reader) {
+	defer close(p.read)
+	for dec := json.NewDecoder(out); ; {
+		var o PoolsObject
+		err := dec.Decode(&o)
+		p.mu.Lock()
+		if err == nil {
+			p.objects = append(p.objects, o)
+		} else if err != io.EOF {
+			p.err = err
+		}
+		p.mu.Unlock()
+		if err != nil {
+			_, _ = io.Copy(io.Discard, out)
+			return
+		}
+	}
+}
+
+// Objects lists what was printed so far.
+func (p *Pools) Objects() []PoolsObject {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]PoolsObject(nil), p.objects...)
+}
+
+// Await waits for an object whose only pool is as wanted, and returns it.
+func (p *Pools) Await(limit time.Duration, what string, is func(Pool) bool) (found Pool) {
+	p.t.Helper()
+	last := "no pool"
+	if !Within(limit, func() bool {
+		for _, o := range p.Objects() {
+			if len(o.Pools) != 1 {
+				continue
+			}
+			found, last = o.Pools[0], o.Pools[0].Scoreboard
+			if is(found) {
+				return true
+			}
+		}
+		return false
+	}) {
+		found.PerWorker = nil
+		p.t.Fatalf("not seen within %v: %s; last seen: [%s] %+v", limit, what, last, found.Snapshot)
+	}
+	return found
+}
+
+// Finish ends the agent the way a person does and returns its last object,
+// which has the totals.
+func (p *Pools) Finish() PoolsObject {
+	p.t.Helper()
+	if err := p.Stop(); err != nil {
+		p.t.Errorf("the agent ended with %v, want status 0:\n%s", err, p.Stderr())
+	}
+	<-p.read
+	all := p.Objects()
+	if p.err != nil || len(all) == 0 || !all[len(all)-1].Final {
+		p.t.Fatalf("no final object after %d: %v\n%s", len(all), p.err, p.Stderr())
+	}
+	return all[len(all)-1]
+}

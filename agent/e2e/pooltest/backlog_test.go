@@ -1,0 +1,43 @@
+package pooltest
+
+import (
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"lapwing/agent/e2e/harness"
+	"lapwing/probes/socket"
+)
+
+// TestBacklogOverflows sends more clients than the backlog takes.
+func TestBacklogOverflows(t *testing.T) {
+	const limit = 3
+	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+		s := startServer(t, "tcp", "--arch", "prefork", "--keepalive", "0", "--backlog", "3")
+		agent := harness.StartPools(t, plan, append(s.filter(), "--interval", "200ms")...)
+		s.ask(t, 0, "/fast").answered(t)
+		agent.Await(harness.Slow(10*time.Second), "the listener", func(p harness.Pool) bool { return p.BacklogLimit == limit })
+		for i := range workers {
+			s.ask(t, 1+i, "/sleep?ms=4000")
+		}
+		agent.Await(harness.Slow(10*time.Second), "all workers busy", func(p harness.Pool) bool { return p.Busy == workers })
+		for range 20 {
+			go func() {
+				c, err := net.DialTimeout("tcp", s.address, 2*time.Second)
+				if err == nil {
+					defer c.Close()
+					time.Sleep(2 * time.Second)
+				}
+			}()
+		}
+		p := agent.Await(harness.Slow(10*time.Second), "drops", func(p harness.Pool) bool { return p.Overflows > 0 && p.BacklogLen > limit })
+		assert.Equal(t, limit+1, p.BacklogLen, "the kernel lets one more in than it says")
+		assert.Equal(t, limit+1, p.BacklogMax)
+		final := agent.Finish()
+		require.Len(t, final.Pools, 1)
+		assert.LessOrEqual(t, final.Pools[0].Overflows, final.Host.ListenDrops, "those of the listener are among the host's")
+	})
+}
