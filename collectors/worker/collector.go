@@ -82,10 +82,11 @@ type Collector struct {
 	mu        sync.Mutex // guards what follows
 	pools     map[string]*pool
 	workers   map[uint32]*worker
-	newcomers []*worker // whose start is not known yet
-	full      uint64    // requests of services beyond the limit
-	ended     bool      // Run has ended
-	cut       uint64    // connections that did not fit a snapshot
+	newcomers []*worker       // whose start is not known yet
+	before    map[uint32]bool // threads that waited for connections at the start
+	full      uint64          // requests of services beyond the limit
+	ended     bool            // Run has ended
+	cut       uint64          // connections that did not fit a snapshot
 }
 
 // New returns a collector.
@@ -102,6 +103,7 @@ func New(o Options) *Collector {
 		booted:  process.SinceBoot(),
 		pools:   map[string]*pool{},
 		workers: map[uint32]*worker{},
+		before:  map[uint32]bool{},
 	}
 }
 

@@ -28,6 +28,8 @@ const settleAfter = request.Stamp(time.Second)
 func (c *Collector) Run(ctx context.Context, source Source) {
 	c.setSource(source)
 	defer c.finish()
+	c.lookAround()
+	c.noteWaiters()
 	newcomers := time.NewTicker(newcomersEvery)
 	defer newcomers.Stop()
 	looked, used := time.Now(), time.Time{}
@@ -61,6 +63,18 @@ func (c *Collector) finish() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ended = true
+}
+
+// noteWaiters remembers which threads wait for connections at the start: what
+// they are will show, and one that ends soon was there before.
+func (c *Collector) noteWaiters() {
+	c.look.Lock()
+	defer c.look.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, w := range c.snap.Waiters[:min(len(c.snap.Waiters), c.opts.Total)] {
+		c.before[w.TID] = true
+	}
 }
 
 // Refresh looks at the connections, the listeners and the threads.
@@ -157,10 +171,12 @@ func (c *Collector) learn(w *worker, t process.Thread) {
 }
 
 func (c *Collector) end(w *worker) {
-	if w.born == 0 { // it came and went between two looks
-		w.pool.started()
+	now := c.opts.Now()
+	if w.born == 0 && !c.before[w.tid] { // it came and went between two looks
+		w.pool.started(now)
 	}
-	c.bury(w, c.opts.Now())
+	delete(c.before, w.tid)
+	c.bury(w, now)
 }
 
 // date sets since when the worker is there.
@@ -170,7 +186,7 @@ func (c *Collector) date(w *worker) {
 		return
 	}
 	w.since = c.started + request.Stamp(w.born-c.booted)
-	w.pool.started()
+	w.pool.started(c.opts.Now())
 }
 
 // sample reads what the workers' processes use, each process once.

@@ -56,15 +56,15 @@ type Snapshot struct {
 
 	Starts   uint64 `json:"starts"`   // workers that appeared after the agent's start
 	Exits    uint64 `json:"exits"`    // workers that ended
-	Recycled uint64 `json:"recycled"` // of the starts, those that followed an exit
+	Recycled uint64 `json:"recycled"` // of the starts, those that an exit preceded or followed within 10 s
 
 	// BacklogLen, BacklogLimit and Overflows are sums over Listeners.
 	BacklogLen   int `json:"backlog_len"`
 	BacklogLimit int `json:"backlog_limit"`
 	BacklogMax   int `json:"backlog_max"` // the highest length seen
-	// Overflows counts the connection attempts that the kernel dropped at the
-	// listeners since they were first seen: final handshake segments and SYNs
-	// that found the backlog full, clients' repetitions included.
+	// Overflows counts the segments that the kernel dropped at the listeners
+	// since they were first seen: SYNs and ends of handshakes that found the
+	// backlog full. A client repeats what was dropped, and counts again.
 	Overflows uint64     `json:"overflows"`
 	Listeners []Listener `json:"listeners"`
 

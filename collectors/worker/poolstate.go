@@ -27,7 +27,7 @@ type pool struct {
 	shown     totals // the last that was shown: sums never decrease
 
 	starts, exits, recycled uint64
-	unreplaced              uint64 // exits that no start has followed yet
+	newOnes, goneOnes       recent // starts and exits without a counterpart
 
 	needed    peak
 	waiting   peak   // in the listen backlog
@@ -152,15 +152,20 @@ func (p *pool) bury(w *worker, now request.Stamp) {
 	p.gone.cpu += w.cpu
 	delete(p.workers, w.tid)
 	p.exits++
-	p.unreplaced++
+	if p.newOnes.take(now) {
+		p.recycled++
+	} else {
+		p.goneOnes.put(now)
+	}
 }
 
 // started counts a worker that began while the agent ran.
-func (p *pool) started() {
+func (p *pool) started(now request.Stamp) {
 	p.starts++
-	if p.unreplaced > 0 {
-		p.unreplaced--
+	if p.goneOnes.take(now) {
 		p.recycled++
+	} else {
+		p.newOnes.put(now)
 	}
 }
 
