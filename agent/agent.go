@@ -183,6 +183,7 @@ func (a *Agent) attach() error {
 			return errors.Join(fmt.Errorf("drop privileges: %w", err), probe.Close())
 		}
 	}
+	a.beginPools(probe)
 	if a.OnAttached != nil {
 		a.OnAttached(probe.Plan())
 	}

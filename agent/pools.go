@@ -5,6 +5,7 @@ import (
 
 	"lapwing/collectors/assemble"
 	"lapwing/collectors/worker"
+	"lapwing/probes/socket"
 )
 
 // WatchPools makes the agent keep the worker pools of what it sees. It is to
@@ -17,17 +18,22 @@ func (a *Agent) WatchPools() *worker.Collector {
 	return a.pools
 }
 
+// beginPools takes the pools as they are when the probes were just attached.
+func (a *Agent) beginPools(probe *socket.Probe) {
+	switch {
+	case a.pools == nil:
+	case probe.Snapshots():
+		a.pools.Watch(probe)
+	default:
+		a.log.Warn("this kernel does not show requests in flight, held workers and backlogs (lapwing probes tells why)")
+	}
+}
+
 // runPools keeps the pools up to date, if there are any, until ctx ends.
 func (a *Agent) runPools(ctx context.Context) {
-	if a.pools == nil {
-		return
+	if a.pools != nil {
+		go a.pools.Run(ctx)
 	}
-	if !a.probe.Snapshots() {
-		a.log.Warn("this kernel does not show requests in flight, held workers and backlogs (lapwing probes tells why)")
-		go a.pools.Run(ctx, nil)
-		return
-	}
-	go a.pools.Run(ctx, a.probe)
 }
 
 // serves names the service of a process and says whether it is of interest.

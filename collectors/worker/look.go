@@ -23,13 +23,17 @@ const (
 // at a moment is known: it shows in a snapshot, or was handed out.
 const settleAfter = request.Stamp(time.Second)
 
-// Run looks around until ctx ends. Without a source, which may be nil, workers
-// are known by their finished requests only.
-func (c *Collector) Run(ctx context.Context, source Source) {
+// Watch takes a first look, at what is there before anything is measured.
+func (c *Collector) Watch(source Source) {
 	c.setSource(source)
-	defer c.finish()
 	c.lookAround()
 	c.noteWaiters()
+}
+
+// Run looks around until ctx ends. Without Watch before it, workers are known
+// by their finished requests only.
+func (c *Collector) Run(ctx context.Context) {
+	defer c.finish()
 	newcomers := time.NewTicker(newcomersEvery)
 	defer newcomers.Stop()
 	looked, used := time.Now(), time.Time{}
