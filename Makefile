@@ -36,6 +36,7 @@ TIME    ?= 60s
 ARCH     ?= all
 SCENARIO ?= all
 LOAD     ?= all
+MARKERS  ?= auto
 
 ##@ Use
 
@@ -62,7 +63,7 @@ bench-export: ## what exporting costs the agent: metrics at 10,000 requests/s, 2
 .PHONY: truth
 truth: build ## the agent's figures against the servers' own stamps; ARCH=prefork,threaded SCENARIO=sleep LOAD=4x PLAN=socket runs a part
 	@CGO_ENABLED=0 $(GO) build -trimpath -o bin/truth ./tools/truth
-	@bin/truth -arch '$(ARCH)' -scenario '$(SCENARIO)' -load '$(LOAD)' -plan '$(PLAN)' -format $(FORMAT)
+	@bin/truth -arch '$(ARCH)' -scenario '$(SCENARIO)' -load '$(LOAD)' -plan '$(PLAN)' -markers '$(MARKERS)' -format $(FORMAT)
 
 ##@ Test
 

@@ -45,7 +45,7 @@ type agent struct {
 
 func watch(ctx context.Context, o options, plan socket.Plan) (*agent, error) {
 	a := &agent{plan: plan, seen: sightings{at: make(map[string][]record)}}
-	args := []string{o.lapwing, "trace", "--format", "json", "--probe-plan", string(plan)}
+	args := []string{o.lapwing, "trace", "--format", "json", "--probe-plan", string(plan), "--markers", o.markers}
 	var err error
 	if a.proc, err = child.Start(child.Options{Args: args, Ready: agentReady, Stdout: &a.seen}); err != nil {
 		return nil, fmt.Errorf("%w: run make build", err)

@@ -62,14 +62,14 @@ const tolerance = 5_000 // ns
 // shorter, never the other way round.
 func contradicted(r record, a account) bool {
 	longer := func(agent *int64, limit int64) bool { return agent != nil && *agent > limit+tolerance }
-	switch {
-	case longer(r.Queue, max(a.ReadFirstNS-a.sent, 0)),
-		longer(r.WriteBack, a.WriteLeaveNS-a.WriteEnterNS):
+	shorter := func(agent *int64, limit int64) bool { return agent != nil && *agent < limit-tolerance }
+	if longer(r.Queue, max(a.ReadFirstNS-a.sent, 0)) || longer(r.WriteBack, a.WriteLeaveNS-a.WriteEnterNS) {
 		return true
-	case r.Boundary == boundaryMarker || r.App == nil:
-		return false
 	}
-	return *r.App < a.WriteEnterNS-a.ReadNS-tolerance
+	if r.Boundary == boundaryMarker {
+		return shorter(r.Parse, a.AppEnterNS-a.ReadFirstNS)
+	}
+	return shorter(r.App, a.WriteEnterNS-a.ReadNS)
 }
 
 // misattributed reports whether the agent names another process or thread than

@@ -24,6 +24,7 @@ type options struct {
 	requests           int // of a cell, at least
 	tries              int // of a cell whose times are off
 	realtime           bool
+	markers            string // as the agent takes it
 	format             string
 	out                string
 }
@@ -50,6 +51,7 @@ func parseOptions(args []string) (options, error) {
 	flags.IntVar(&o.requests, "requests", 100, "`requests` of a cell, at least")
 	flags.IntVar(&o.tries, "tries", 3, "how many `times` a cell runs at most, until its times are within the bounds")
 	flags.BoolVar(&o.realtime, "realtime", true, "give the measured server real-time priority, so that nothing puts off its stamps")
+	flags.StringVar(&o.markers, "markers", "auto", "the agent's --markers: `auto` or off")
 	flags.StringVar(&o.format, "format", formatTable, "what is printed: `table` or json")
 	flags.StringVar(&o.out, "out", "build/truth.json", "`file` for the JSON report")
 	if err := flags.Parse(args); err != nil {
@@ -105,6 +107,8 @@ func (o options) validate() error {
 		return errors.New("-requests must be at least 1")
 	case o.tries < 1:
 		return errors.New("-tries must be at least 1")
+	case o.markers != "auto" && o.markers != "off":
+		return fmt.Errorf("unknown -markers %q: use auto or off", o.markers)
 	case o.format != formatTable && o.format != formatJSON:
 		return fmt.Errorf("unknown -format %q: use %s or %s", o.format, formatTable, formatJSON)
 	}

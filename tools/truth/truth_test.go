@@ -52,6 +52,7 @@ func TestBadOptions(t *testing.T) {
 		"-plan=kprobe":    "choose from socket, syscall",
 		"-workers=0":      "from 1 to 64",
 		"-format=xml":     "use table or json",
+		"-markers=maybe":  "use auto or off",
 		"-requests=0":     "at least 1",
 		"-tries=0":        "at least 1",
 		"prefork":         "takes flags only",
@@ -152,6 +153,8 @@ func TestVerdicts(t *testing.T) {
 		"queue too long":   {func(e *evidence) { e.records[2].Queue = ns(5_600) }, "1 contradicted"},
 		"write too long":   {func(e *evidence) { e.records[2].WriteBack = ns(5_200) }, "1 contradicted"},
 		"app too short":    {func(e *evidence) { e.scale(100_000, -6_000) }, "20 contradicted"},
+		"parse too short":  {func(e *evidence) { e.mark(6_000) }, "20 contradicted"},
+		"marker":           {func(e *evidence) { e.mark(0) }, ""},
 		"late stamps":      {func(e *evidence) { e.late(19, 15_000) }, ""},
 		"without truth":    {func(e *evidence) { delete(e.account, "b") }, "1 without truth"},
 		"nothing sent":     {func(e *evidence) { *e = evidence{combination: e.combination, workers: 2} }, "nothing was sent"},
@@ -173,6 +176,20 @@ func TestVerdicts(t *testing.T) {
 			}
 			assert.Equal(t, c.want == "", got.Within)
 		})
+	}
+}
+
+// mark lets a marker, which the agent saw too early by so much, end parse. The
+// application was called 10 µs after the last read.
+func (e *evidence) mark(early int64) {
+	for i, r := range e.records {
+		a := e.account[r.TraceID]
+		a.AppEnterNS = a.ReadNS + 10_000
+		a.WriteEnterNS += 10_000
+		a.WriteLeaveNS += 10_000
+		e.account[r.TraceID] = a
+		e.records[i].Boundary = boundaryMarker
+		e.records[i].Parse, e.records[i].App = ns(10_100-early), ns(350+early)
 	}
 }
 
