@@ -1,85 +1,15 @@
 package main
 
 import (
-	"encoding/json"
 	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"lapwing/cmd/refserver/truth"
-	"lapwing/probes/socket"
 	"lapwing/tools/load"
 )
-
-func TestEveryCombinationIsRunOrLeftOut(t *testing.T) {
-	o, err := parseOptions(nil)
-	require.NoError(t, err)
-	todo, omitted := o.pick.cells()
-	seen := make(map[string]bool)
-	for _, c := range todo {
-		assert.False(t, seen[c.String()], "%s twice", c)
-		seen[c.String()] = true
-	}
-	left := 0
-	for _, what := range omitted {
-		left += len(what)
-	}
-	assert.Equal(t, len(architectures)*len(scenarios)*len(loads)*2, len(todo)+left*len(loads)*2)
-	assert.Contains(t, omitted["serial: it closes the connection after each response"], "pipelining")
-	assert.NotContains(t, omitted, "prefork: it closes the connection after each response")
-}
-
-func TestPartIsChosen(t *testing.T) {
-	o, err := parseOptions([]string{"-arch", "threaded,prefork", "-scenario", "sleep", "-load", "4x", "-plan", "socket"})
-	require.NoError(t, err)
-	todo, omitted := o.pick.cells()
-	require.Len(t, todo, 2)
-	assert.Empty(t, omitted)
-	assert.Equal(t, "prefork", todo[0].arch.name)
-	assert.Equal(t, socket.PlanSocket, todo[1].plan)
-}
-
-func TestBadOptions(t *testing.T) {
-	for option, want := range map[string]string{
-		"-arch=quantum":   "choose from serial, prefork",
-		"-scenario=x":     "choose from fast, sleep",
-		"-load=2x":        "choose from one, 1x, 4x",
-		"-plan=kprobe":    "choose from socket, syscall",
-		"-workers=0":      "from 1 to 64",
-		"-format=xml":     "use table or json",
-		"-markers=maybe":  "use auto or off",
-		"-requests=0":     "at least 1",
-		"-tries=0":        "at least 1",
-		"prefork":         "takes flags only",
-		"-arch=prefork,,": `there is no ""`,
-	} {
-		_, err := parseOptions([]string{option})
-		assert.ErrorContains(t, err, want, option)
-	}
-}
-
-func TestTimetableLetsTheServerFinish(t *testing.T) {
-	cell := func(arch, scenario, load string) combination {
-		o, err := parseOptions([]string{"-arch", arch, "-scenario", scenario, "-load", load, "-plan", "socket"})
-		require.NoError(t, err)
-		todo, _ := o.pick.cells()
-		require.Len(t, todo, 1)
-		return todo[0]
-	}
-	w := cell("threaded", "sleep", "4x").when(2, 100)
-	assert.Equal(t, load.Bursts{Size: 8, Every: 54 * time.Millisecond, Clients: 104}, w)
-	w = cell("threaded", "lock", "4x").when(2, 100)
-	assert.Equal(t, 3*time.Millisecond*8*13/10+2*time.Millisecond, w.Every, "one at a time")
-	w = cell("serial", "sleep", "4x").when(2, 100)
-	assert.Equal(t, 4, w.Size, "one worker, whatever was asked for")
-	w = cell("prefork", "pipelining", "one").when(2, 100)
-	assert.Equal(t, 25, w.Clients, "four requests each")
-}
 
 func ns(v int64) *int64 { return &v }
 
@@ -242,67 +172,4 @@ func TestRank(t *testing.T) {
 	assert.Equal(t, int64(1), rank(v[:1], 50))
 	assert.Zero(t, rank(nil, 99))
 	assert.Equal(t, 1.3, micros(1250))
-}
-
-func TestTruthFileGrows(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "truth")
-	write := func(text string) {
-		f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-		require.NoError(t, err)
-		_, err = f.WriteString(text)
-		require.NoError(t, err)
-		require.NoError(t, f.Close())
-	}
-	f := newTruthFile(path)
-	assert.Error(t, f.update(), "no file")
-	write(`{"id":"a","pid":1}` + "\n" + `{"id":"b"`)
-	require.NoError(t, f.update())
-	assert.Len(t, f.lines, 1, "the second line is not complete")
-	write(`,"pid":2}` + "\n")
-	require.NoError(t, f.update())
-	assert.Equal(t, 2, f.lines["b"].PID)
-	write(`{"id":"a"}` + "\n")
-	assert.ErrorContains(t, f.update(), "two lines of truth")
-}
-
-func TestSightingsComeInPieces(t *testing.T) {
-	s := sightings{at: make(map[string][]record)}
-	text := `{"trace_id":"a","local":"127.0.0.1:80"}` + "\n" + `{"trace_id":"b","local":"unix:/s"}` + "\n"
-	for _, c := range text {
-		_, err := s.Write([]byte(string(c)))
-		require.NoError(t, err)
-	}
-	require.NoError(t, s.err)
-	assert.Equal(t, "a", s.from("127.0.0.1:80", 0)[0].TraceID)
-	assert.Len(t, s.from("unix:/s", 0), 1)
-	assert.Empty(t, s.from("unix:/s", 1))
-	_, _ = s.Write([]byte("fnord\n"))
-	assert.ErrorContains(t, s.err, "fnord")
-}
-
-func TestReports(t *testing.T) {
-	cells := []cell{exactly(20).judge()}
-	cells[0].Load, cells[0].Plan = "4x", "socket"
-	var table strings.Builder
-	require.NoError(t, writeTable(&table, cells))
-	for _, want := range []string{"plan socket, prefork", "20/20", "0/0/0/0", "ok", "Where requests waited"} {
-		assert.Contains(t, table.String(), want)
-	}
-	require.NoError(t, verdict(cells))
-
-	path := filepath.Join(t.TempDir(), "new", "truth.json")
-	require.NoError(t, save(path, cells))
-	b, err := os.ReadFile(path)
-	require.NoError(t, err)
-	var back []map[string]any
-	require.NoError(t, json.Unmarshal(b, &back))
-	for _, field := range []string{"arch", "scenario", "load", "plan", "sent", "seen", "missing", "doubled", "misattributed", "phases"} {
-		assert.Contains(t, back[0], field)
-	}
-	queue := back[0]["phases"].(map[string]any)["queue"]
-	for _, field := range []string{"p50_us", "p99_us", "max_us"} {
-		assert.Contains(t, queue, field)
-	}
-	cells[0].Within = false
-	assert.ErrorContains(t, verdict(cells), "1 of 1 cells")
 }
