@@ -40,9 +40,9 @@ var scenarios = append([]scenario{
 	{name: "fast", script: load.Once("/fast"), each: 1, takes: time.Millisecond},
 	{name: "sleep", script: load.Once("/sleep?ms=10"), each: 1, takes: 10 * time.Millisecond},
 	{name: "cpu", script: load.Once("/cpu?ms=3"), each: 1, takes: 3 * time.Millisecond, computes: true},
-	{name: "lock", script: load.Once("/lock?ms=3"), each: 1, takes: 3 * time.Millisecond, serial: true},
+	{name: "lock", script: load.Once("/lock?ms=3"), each: 1, takes: 3 * time.Millisecond, computes: true, serial: true},
 	{name: "upload", script: load.SlowUpload("/upload", 20<<10, 5, 4*time.Millisecond), each: 1, takes: 18 * time.Millisecond},
-	{name: "bigread", script: load.SlowReader("/big?kb=1024", 8<<10, 64<<10, time.Millisecond), each: 1, takes: 60 * time.Millisecond},
+	{name: "bigread", script: load.SlowReader("/big?kb=5120", 64<<10, 64<<10, 500*time.Microsecond), each: 1, takes: 60 * time.Millisecond},
 	{name: "stream", script: load.Once("/stream?chunks=5&ms=4"), each: 1, takes: 17 * time.Millisecond},
 	{name: "keepalive", script: load.KeepAlive("/sleep?ms=2", 4, 4*time.Millisecond), each: 4, takes: 22 * time.Millisecond, reuses: true},
 	{name: "pipelining", script: load.Pipelined("/sleep?ms=2", 4), each: 4, takes: 9 * time.Millisecond, reuses: true},
@@ -88,7 +88,7 @@ func (c combination) atOnce(workers int) int {
 	case c.scenario.serial || c.arch.blocking:
 		return 1
 	case c.scenario.computes:
-		return min(workers, runtime.NumCPU())
+		return min(workers, max(runtime.NumCPU()-1, 1)) // see realtime
 	}
 	return workers
 }

@@ -43,14 +43,16 @@ func (s *stage) measured(a architecture) *server {
 type set struct {
 	measured string // architecture
 	hop      hop    // the zero hop without one
+	computes bool   // the server would use all CPUs if it could
 }
 
 // set returns what the cell needs.
 func (c combination) set() set {
+	s := set{c.arch.name, c.scenario.hop, c.scenario.computes}
 	if c.arch.upstream && c.scenario.hop == (hop{}) {
-		return set{c.arch.name, usualHop}
+		s.hop = usualHop
 	}
-	return set{c.arch.name, c.scenario.hop}
+	return s
 }
 
 // raise starts the servers.
@@ -98,7 +100,7 @@ func (o options) start(ctx context.Context, dir string, needs set, arch, listen 
 	}, more...)
 	start := child.Start
 	if o.realtime && arch == needs.measured {
-		start = realtime
+		start = func(opts child.Options) (*child.Child, error) { return realtime(opts, needs.computes) }
 	}
 	var s server
 	var err error
