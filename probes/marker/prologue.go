@@ -4,30 +4,78 @@ import (
 	"bytes"
 	"debug/elf"
 	"encoding/binary"
+
+	"golang.org/x/arch/x86/x86asm"
 )
 
 // maxPrologue is how much of a function's code is looked at, in bytes.
-const maxPrologue = 32
+const maxPrologue = 64
 
-// prologue is the number of bytes at a function's begin that the probe is to
-// stand behind. It is 0 for most.
-func prologue(machine elf.Machine, code []byte) uint64 {
+// place finds where behind a function's begin the probe is to stand, in bytes.
+// Each call passes the place. It is cheap if the kernel can emulate the
+// instruction there; otherwise it lets the program step over it, which costs
+// ten times as much and more in a virtual machine.
+func place(machine elf.Machine, code []byte) (at uint64, cheap bool) {
 	switch machine {
 	case elf.EM_X86_64:
-		if bytes.HasPrefix(code, endbr64) {
-			return uint64(len(endbr64))
-		}
-		return stackCheckAMD64(code)
+		return placeAMD64(code)
 	case elf.EM_AARCH64:
-		return stackCheckARM64(code)
+		return stackCheckARM64(code), true
 	}
-	return 0
+	return 0, true
+}
+
+// placeAMD64 takes the first instruction that the kernel emulates, as far as
+// the code goes straight on.
+func placeAMD64(code []byte) (at uint64, cheap bool) {
+	begin := stackCheckAMD64(code)
+	if bytes.HasPrefix(code, endbr64) {
+		begin = uint64(len(endbr64))
+	}
+	for at := begin; at < uint64(len(code)); {
+		if emulated(code[at:]) {
+			return at, true
+		}
+		in, err := x86asm.Decode(code[at:], 64)
+		if err != nil || leaves(in.Op) {
+			break
+		}
+		at += uint64(in.Len)
+	}
+	return begin, false
 }
 
 // endbr64 begins functions of programs that are built for indirect branch
-// tracking. The kernel carries the instruction out in a step of its own, which
-// costs more than one that it can emulate.
+// tracking.
 var endbr64 = []byte{0xf3, 0x0f, 0x1e, 0xfa}
+
+// leaves reports whether the code need not go on behind such an instruction.
+func leaves(op x86asm.Op) bool {
+	switch op {
+	case x86asm.RET, x86asm.LRET, x86asm.JMP, x86asm.LJMP, x86asm.CALL, x86asm.LCALL,
+		x86asm.LOOP, x86asm.LOOPE, x86asm.LOOPNE, x86asm.JRCXZ, x86asm.JECXZ,
+		x86asm.INT, x86asm.SYSCALL, x86asm.SYSENTER, x86asm.UD2, x86asm.HLT:
+		return true
+	}
+	return false
+}
+
+// emulated reports whether Linux emulates the instruction: a push of a
+// register, a jump, call or branch to a fixed place, and a plain nop.
+func emulated(code []byte) bool {
+	if len(code) < 2 {
+		return false // such an instruction is followed by others
+	}
+	switch op, next := code[0], code[1]; {
+	case op&0xf8 == 0x50, op == 0x41 && next&0xf8 == 0x50: // push
+		return true
+	case op == 0x90, op == 0xe8, op == 0xe9, op == 0xeb: // nop, call, jmp
+		return true
+	case op&0xf0 == 0x70, op == 0x0f && next&0xf0 == 0x80: // branches
+		return true
+	}
+	return false
+}
 
 // A function of Go begins with a check of its stack. Where it fails, as it does
 // too when the scheduler wants the thread, the function is entered a second

@@ -71,11 +71,17 @@ func (m *image) part(at, n uint64) (*io.SectionReader, error) {
 	return io.NewSectionReader(m.r, int64(at), int64(n)), nil
 }
 
-// function finds where in the file the code of a function begins.
-func (m *image) function(name string) (uint64, error) {
+// spot is where in a file a probe is to stand.
+type spot struct {
+	offset uint64
+	cheap  bool // see place
+}
+
+// function finds the spot at the begin of a function.
+func (m *image) function(name string) (spot, error) {
 	sections := make([]elf.Section64, m.head.Shnum)
 	if err := m.decode(m.head.Shoff, sections); err != nil {
-		return 0, err
+		return spot{}, err
 	}
 	for _, s := range sections {
 		if t := elf.SectionType(s.Type); t != elf.SHT_SYMTAB && t != elf.SHT_DYNSYM || int(s.Link) >= len(sections) {
@@ -83,13 +89,13 @@ func (m *image) function(name string) (uint64, error) {
 		}
 		address, err := m.lookUp(s, sections[s.Link], name)
 		if err == nil {
-			return m.offset(address)
+			return m.spot(address)
 		}
 		if !errors.Is(err, errNoSymbol) {
-			return 0, err
+			return spot{}, err
 		}
 	}
-	return 0, errNoSymbol
+	return spot{}, errNoSymbol
 }
 
 // lookUp finds the address of a function in a table of symbols.
@@ -133,11 +139,11 @@ func isName(text []byte, at uint64, name string) bool {
 	return at < uint64(len(text)) && uint64(len(text))-at > n && string(text[at:at+n]) == name && text[at+n] == 0
 }
 
-// offset turns an address of executable code into an offset of the file.
-func (m *image) offset(address uint64) (uint64, error) {
+// spot turns the address of a function into a place in the file.
+func (m *image) spot(address uint64) (spot, error) {
 	segments := make([]elf.Prog64, m.head.Phnum)
 	if err := m.decode(m.head.Phoff, segments); err != nil {
-		return 0, err
+		return spot{}, err
 	}
 	for _, s := range segments {
 		if elf.ProgType(s.Type) != elf.PT_LOAD || elf.ProgFlag(s.Flags)&elf.PF_X == 0 {
@@ -149,9 +155,10 @@ func (m *image) offset(address uint64) (uint64, error) {
 		at := address - s.Vaddr + s.Off
 		code := make([]byte, min(maxPrologue, s.Filesz-(address-s.Vaddr)))
 		if err := m.decode(at, code); err != nil {
-			return 0, err
+			return spot{}, err
 		}
-		return at + prologue(elf.Machine(m.head.Machine), code), nil
+		behind, cheap := place(elf.Machine(m.head.Machine), code)
+		return spot{at + behind, cheap}, nil
 	}
-	return 0, errors.New("the function lies in no executable part of the file")
+	return spot{}, errors.New("the function lies in no executable part of the file")
 }

@@ -19,6 +19,9 @@ type Kernel interface {
 	Mark(path string, offset uint64, rank uint8) (io.Closer, error)
 }
 
+// errCostly refuses a function whose code has no place for a cheap probe.
+var errCostly = errors.New("a probe would cost more than 2 µs there; --markers=on attaches it all the same")
+
 // The limits of what a Watcher keeps.
 const (
 	scanEvery = 5 * time.Second
@@ -32,6 +35,7 @@ const (
 // names. Scan and Run are for one goroutine.
 type Watcher struct {
 	kernel  Kernel
+	mode    Mode
 	markers []Marker
 	log     *slog.Logger
 
@@ -60,6 +64,7 @@ type marked struct {
 func NewWatcher(kernel Kernel, mode Mode, log *slog.Logger) *Watcher {
 	return &Watcher{
 		kernel:  kernel,
+		mode:    mode,
 		markers: mode.markers(),
 		log:     log,
 		ask:     make(chan uint32, 256),
@@ -207,11 +212,14 @@ func (w *Watcher) mark(f *os.File, m Marker, to *marked) error {
 	if err != nil {
 		return err
 	}
-	offset, err := img.function(m.Symbol)
+	at, err := img.function(m.Symbol)
 	if err != nil {
 		return err
 	}
-	mark, err := w.kernel.Mark(handle(f), offset, m.Rank)
+	if !at.cheap && w.mode != On {
+		return errCostly
+	}
+	mark, err := w.kernel.Mark(handle(f), at.offset, m.Rank)
 	if err != nil {
 		return err
 	}

@@ -166,3 +166,17 @@ func TestSurveyFindsWhatRuns(t *testing.T) {
 	require.Equal(t, []string{file}, found[0].Files)
 	require.Empty(t, found[1].Files)
 }
+
+// TestCostlyPlaceIsLeftAlone: a function where no cheap probe can stand gets
+// one only if all are wanted.
+func TestCostlyPlaceIsLeftAlone(t *testing.T) {
+	startNap(t, napper(t, "napper-costly"))
+	for mode, want := range map[Mode]int{Auto: 0, On: 1} {
+		k := &fakeKernel{}
+		w := newTestWatcher(k)
+		w.mode = mode
+		w.markers[0].Symbol = "main.step" // multiplies and returns
+		w.Scan()
+		require.Equal(t, want, k.set, mode)
+	}
+}

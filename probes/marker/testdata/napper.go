@@ -7,7 +7,10 @@ import (
 )
 
 //go:noinline
-func marked(n int) int { return n + 1 }
+func marked(n int) int { return step(n) + 1 }
+
+//go:noinline
+func step(n int) int { return n * n }
 
 func main() {
 	time.Sleep(time.Duration(marked(len(os.Args))) * time.Minute)
