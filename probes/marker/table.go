@@ -29,7 +29,7 @@ var Table = []Marker{
 	{Server: "Apache", Program: "apache2|httpd", File: "apache2|httpd", Symbol: "ap_invoke_handler", Rank: 1},
 	{Server: "mod_wsgi", Program: "apache2|httpd", File: "mod_wsgi*", Symbol: "wsgi_start_request", Rank: 2},
 	{Server: "mod_php", Program: "apache2|httpd", File: "libphp*.so", Symbol: "php_execute_script", Rank: 2},
-	{Server: "php-fpm", Program: "php-fpm*", File: "php-fpm*", Symbol: "php_execute_script", Rank: 1},
+	{Server: "php", Program: "php-fpm*|php-cgi*", File: "php-fpm*|php-cgi*", Symbol: "php_execute_script", Rank: 1},
 	// nginx has no application of its own to tell from the server.
 	{Server: "nginx", Program: "nginx", File: "nginx", Symbol: "ngx_http_handler", Rank: 1, Costly: true},
 }

@@ -33,6 +33,7 @@ type hop struct {
 	service  string
 	local    string // how the address of the back end begins, as the agent prints it
 	paths    []string
+	noMarker bool // nothing tells when it calls the application
 
 	// logged reads the server's own log.
 	logged func(t *testing.T) []logged
@@ -100,6 +101,8 @@ func (h hop) wrong(r harness.Record) string {
 		return "error does not agree with status"
 	case r.Method != "GET" || r.Duration == nil:
 		return "no method or not measured"
+	case (r.Boundary == "marker") == h.noMarker:
+		return "boundary"
 	case len(r.Flags) > 0 && !r.Has("streamed"):
 		return "flags"
 	}

@@ -171,6 +171,7 @@ var (
 // apache is a row of Apache: the parts of its configuration, and files.
 func apache(s server, parts ...string) server {
 	s.service, s.workers, s.waits, s.threads, s.logs = "apache2", 4, inBacklog, sameThread, append(s.logs, apacheTime)
+	s.marked = true
 	s.files = append(s.files, wsgiFile, file{"apache.conf", apacheFrame + strings.Join(parts, "")})
 	s.command = func(at place) *exec.Cmd {
 		return exec.Command(sbin("apache2"), "-D", "FOREGROUND", "-f", at.file("apache.conf"))

@@ -103,6 +103,7 @@ func (c comparison) facts() {
 	problems := newProblems(c.t)
 	for _, r := range c.records {
 		problems.check(r.Service == c.service, "service is %q, want %q: %s", r.Service, c.service, r.Line)
+		problems.check((r.Boundary == "marker") == c.marked, "boundary is %s: %s", r.Boundary, r.Line)
 		problems.check((r.Error != "") == (r.Status >= 500), "failed, or not: %s", r.Line)
 		problems.check(len(r.Flags) == 0 || len(r.Flags) == 1 && r.Has("streamed"), "flags of an ordinary request: %s", r.Line)
 		problems.check(r.Has("streamed") == (sum(r.Produce) >= time.Millisecond), "streamed, or not: %s", r.Line)

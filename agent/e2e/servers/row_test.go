@@ -23,6 +23,7 @@ type server struct {
 	waits   waiting // where requests wait that find all workers busy
 	threads threads // who runs the application
 	closes  bool    // the clients ask for a connection per request
+	marked  bool    // the agent sees the call into the application
 	files   []file  // to be written before it starts
 	command func(at place) *exec.Cmd
 	adds    []string // arguments at the end of the command

@@ -39,11 +39,11 @@ var uwsgiPkg = []need{{"/usr/bin/uwsgi-core", "uwsgi-core"}, {"/usr/lib/uwsgi/pl
 func uwsgiServers() []server {
 	return []server{
 		{
-			name: "uWSGI processes", service: "uwsgi", workers: 4, closes: true, waits: inBacklog, threads: sameThread, logs: []*serverLog{uwsgiTime},
+			name: "uWSGI processes", service: "uwsgi", workers: 4, closes: true, marked: true, waits: inBacklog, threads: sameThread, logs: []*serverLog{uwsgiTime},
 			needs: uwsgiPkg, files: []file{wsgiFile}, command: uwsgi("--http-socket", "ADDRESS", "--processes", "4"),
 		},
 		{
-			name: "uWSGI threads", service: "uwsgi", workers: 4, closes: true, waits: inBacklog, threads: sameThread, logs: []*serverLog{uwsgiTime},
+			name: "uWSGI threads", service: "uwsgi", workers: 4, closes: true, marked: true, waits: inBacklog, threads: sameThread, logs: []*serverLog{uwsgiTime},
 			needs: uwsgiPkg, files: []file{wsgiFile}, command: uwsgi("--http-socket", "ADDRESS", "--processes", "2", "--threads", "2"),
 		},
 		{
