@@ -150,6 +150,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	err := a.probe.Run(ctx, stages{a.assembler, a.stitcher})
 	stop()
 	unmarked()
+	a.endPools()
 	a.assembler.Flush()
 	a.stitcher.Flush()
 	a.shutdown()

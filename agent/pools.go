@@ -36,6 +36,13 @@ func (a *Agent) runPools(ctx context.Context) {
 	}
 }
 
+// endPools lets go of the probes, before they are closed.
+func (a *Agent) endPools() {
+	if a.pools != nil {
+		a.pools.Unwatch()
+	}
+}
+
 // serves names the service of a process and says whether it is of interest.
 func (a *Agent) serves(pid uint32, comm string, port uint16) (string, bool) {
 	id := a.services.Lookup(pid, comm)

@@ -33,7 +33,6 @@ func (c *Collector) Watch(source Source) {
 // Run looks around until ctx ends. Without Watch before it, workers are known
 // by their finished requests only.
 func (c *Collector) Run(ctx context.Context) {
-	defer c.finish()
 	newcomers := time.NewTicker(newcomersEvery)
 	defer newcomers.Stop()
 	looked, used := time.Now(), time.Time{}
@@ -62,7 +61,9 @@ func (c *Collector) setSource(s Source) {
 	c.source = s
 }
 
-func (c *Collector) finish() {
+// Unwatch ends the use of the source, and waits for a look in progress. What
+// was seen last stays readable.
+func (c *Collector) Unwatch() {
 	c.setSource(nil)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -94,8 +95,8 @@ func (c *Collector) Refresh() {
 	}
 }
 
-// settle brings the highest numbers up to date. After the end of Run nothing
-// more is to come.
+// settle brings the highest numbers up to date. After Unwatch nothing more is
+// to come.
 func (c *Collector) settle(p *pool, now request.Stamp) {
 	var live []span
 	for _, w := range p.workers {
