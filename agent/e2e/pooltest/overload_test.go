@@ -23,7 +23,7 @@ type overload struct {
 
 const (
 	clients = 40
-	working = 600 * time.Millisecond
+	working = 350 * time.Millisecond
 	// tolerance is for what lies between the server's stamps and the kernel's
 	// on a busy machine; the times that are compared are up to 6 s.
 	tolerance = 150 * time.Millisecond
