@@ -79,6 +79,8 @@ func TestScripts(t *testing.T) {
 				assert.Less(t, s.Before, s.Left, "the kernel's stamp is behind the client's")
 				assert.Less(t, s.Left, s.Done)
 			}
+			o.mu.Lock()
+			defer o.mu.Unlock()
 			assert.ElementsMatch(t, o.ids, ids)
 			if name == "upload" {
 				assert.EqualValues(t, 6000, o.bytes)

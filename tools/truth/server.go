@@ -105,10 +105,11 @@ func (o options) start(ctx context.Context, dir string, needs set, arch, listen 
 	var s server
 	var err error
 	s.proc, err = start(child.Options{Args: args, Ready: serverReady})
-	if err != nil {
+	if s.proc == nil {
 		return nil, fmt.Errorf("%w: run make build", err)
 	}
-	line, err := s.proc.AwaitReady(ctx, startServer)
+	line, notReady := s.proc.AwaitReady(ctx, startServer)
+	err = errors.Join(err, notReady)
 	if err != nil {
 		return nil, errors.Join(err, s.stop())
 	}
