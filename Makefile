@@ -102,6 +102,10 @@ kernel: need-root ## the probes, on the running kernel
 e2e: need-root ## the agent beside real and scripted servers
 	$(GO) test -p 1 -count=1 -timeout $(E2E_TIMEOUT) $(E2E_PACKAGES)
 
+.PHONY: stitch
+stitch: need-root ## joins of hops into traces, 10,000 requests per chain of servers; docs/stitch.md
+	LAPWING_STITCH_REQUESTS=10000 $(GO) test -count=1 -timeout 30m -v ./agent/e2e/stitch | grep -E '[|]|FAIL|ok'
+
 -include tools/kernels/kernels.mk
 
 .PHONY: kernels

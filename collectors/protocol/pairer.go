@@ -64,6 +64,7 @@ func (o *Options) Shared() request.Request {
 		Stamps: request.Stamps{Established: b.Established, Accepted: b.Accepted},
 		Conn:   b.Conn, AcceptorTID: b.AcceptorTID,
 		Local: b.Local, Peer: b.Peer, Service: b.Service,
+		Links: request.Links{Caller: b.Links.Caller},
 	}
 	return *shared.Clone()
 }

@@ -51,7 +51,27 @@ func chains() []chain {
 			back := startUWSGI(t, harness.FreeAddress(t), "--http-socket", "--processes", "4")
 			return numbered(startNginx(t, proxy("http://"+back, false)), back)
 		}},
+		{"nginx, uWSGI by uwsgi", gateway("uwsgi", "--socket", false)},
+		{"nginx, uWSGI by uwsgi on a unix socket", gateway("uwsgi", "--socket", true)},
+		{"nginx, uWSGI by FastCGI", gateway("fastcgi", "--fastcgi-socket", false)},
+		{"nginx, uWSGI by SCGI on a unix socket", gateway("scgi", "--scgi-socket", true)},
 		{"uWSGI router, uWSGI", startUWSGIRouter},
+		{"nginx, php-fpm, kept connections", func(t *testing.T) hops {
+			back := harness.FreeAddress(t)
+			script := startPHP(t, back, 110) // a kept connection holds a process
+			return numbered(startNginx(t, fmt.Sprintf(`upstream back { server %s; keepalive 64; }
+				server { listen LISTEN backlog=1024; location / { include /etc/nginx/fastcgi_params;
+				fastcgi_keep_conn on; fastcgi_param SCRIPT_FILENAME %s; fastcgi_pass back; } }`, back, script)), back)
+		}},
+		{"Apache worker, php-fpm on a unix socket", func(t *testing.T) hops {
+			back := "unix:" + filepath.Join(openDir(t), "php.sock")
+			script := startPHP(t, back, 4)
+			return numbered(startApache(t, fmt.Sprintf(`ProxyPass / "%s|fcgi://localhost%s/"`, back, script)), back)
+		}},
+		{"nginx, Apache worker, mod_wsgi daemon", func(t *testing.T) hops {
+			front, back := startDaemon(t)
+			return numbered(startNginx(t, proxy("http://"+front, true)), front, back)
+		}},
 		{"lighttpd, gunicorn sync", func(t *testing.T) hops {
 			back := startGunicorn(t, harness.FreeAddress(t), "--workers", "4")
 			return numbered(startLighttpd(t, back), back)
@@ -177,6 +197,69 @@ func startUWSGI(t *testing.T, address string, args ...string) string {
 	return address
 }
 
+// gateway is nginx before uWSGI by one of the protocols that both speak.
+func gateway(protocol, option string, onUnix bool) func(t *testing.T) hops {
+	return func(t *testing.T) hops {
+		back := harness.FreeAddress(t)
+		if onUnix {
+			back = filepath.Join(openDir(t), "u.sock")
+		}
+		startUWSGI(t, back, option, "--processes", "4", "--chmod-socket=666")
+		if onUnix {
+			back = "unix:" + back
+		}
+		block := fmt.Sprintf(`server { listen LISTEN backlog=1024; location / { include /etc/nginx/%s_params; %s_pass %s; } }`,
+			protocol, protocol, back)
+		return numbered(startNginx(t, block), back)
+	}
+}
+
+// startPHP starts php-fpm and returns its only script.
+func startPHP(t *testing.T, listen string, children int) string {
+	t.Helper()
+	dir := openDir(t)
+	script, conf := filepath.Join(dir, "work.php"), filepath.Join(dir, "fpm.conf")
+	write(t, script, `<?php usleep(2000); header("Content-Type: text/plain"); echo "ok\n";`)
+	write(t, conf, fmt.Sprintf(`[global]
+error_log = %[1]s/error.log
+daemonize = no
+[www]
+user = www-data
+group = www-data
+listen = %[2]s
+listen.mode = 0666
+pm = static
+pm.max_children = %[3]d
+`, dir, strings.TrimPrefix(listen, "unix:"), children))
+	p := harness.Start(t, exec.Command(harness.Installed(t, "php-fpm8.2"), "--nodaemonize", "--fpm-config", conf))
+	await(t, p, listen)
+	return script
+}
+
+// startDaemon starts Apache with an application in a mod_wsgi daemon and
+// returns the addresses of both.
+func startDaemon(t *testing.T) (front, back string) {
+	t.Helper()
+	dir := openDir(t)
+	write(t, filepath.Join(dir, "app.wsgi"), application)
+	front = startApache(t, fmt.Sprintf(`WSGISocketPrefix %[1]s/wsgi
+WSGIDaemonProcess work processes=2 threads=8 user=www-data group=www-data
+WSGIProcessGroup work
+WSGIApplicationGroup %%{GLOBAL}
+WSGIScriptAlias / %[1]s/app.wsgi
+<Directory %[1]s>
+Require all granted
+</Directory>`, dir))
+	harness.Eventually(t, wait, "the daemon's socket", func() bool {
+		found, err := filepath.Glob(filepath.Join(dir, "wsgi.*.sock"))
+		if err == nil && len(found) == 1 {
+			back = "unix:" + found[0]
+		}
+		return back != ""
+	})
+	return front, back
+}
+
 func startUWSGIRouter(t *testing.T) hops {
 	front, back := harness.FreeAddress(t), harness.FreeAddress(t)
 	startUWSGI(t, back, "--socket", "--http", front, "--http-to", back, "--processes", "4")
@@ -187,6 +270,10 @@ const apacheFrame = `
 ServerName localhost
 ServerRoot %[1]s
 PidFile %[1]s/apache.pid
+DefaultRuntimeDir %[1]s
+Mutex file:%[1]s
+User www-data
+Group www-data
 Listen %[2]s
 ErrorLog %[1]s/error.log
 LogLevel warn
@@ -234,7 +321,8 @@ proxy.server = ("" => (("host" => "127.0.0.1", "port" => %s)))
 
 func await(t *testing.T, p *harness.Process, address string) {
 	t.Helper()
-	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+	path, ok := strings.CutPrefix(address, "unix:")
+	if ok || strings.HasPrefix(address, "/") {
 		harness.Eventually(t, wait, path, func() bool { _, err := os.Stat(path); return err == nil })
 		return
 	}
