@@ -15,6 +15,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -343,3 +344,27 @@ func TestDocumentation(t *testing.T) {
 		assert.True(t, strings.Contains(string(raw), row), "no row %s", row)
 	}
 }
+
+// BenchmarkScrape is one scrape of 500 label sets as text.
+func BenchmarkScrape(b *testing.B) {
+	a := metrics.New(metrics.DefaultConfig())
+	for i := range 500 {
+		r := finished(fmt.Sprint("service ", i%20), fmt.Sprint("/", i), 200)
+		r.Detail = heads{5, 5}
+		a.Export(r)
+	}
+	handler, err := Config{Listen: "127.0.0.1:9464"}.handler(a.Read, request.NewClock())
+	require.NoError(b, err)
+	b.ReportAllocs()
+	for b.Loop() {
+		r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+		handler.ServeHTTP(nowhere{http.Header{}}, r)
+	}
+}
+
+// nowhere is an answer that nobody reads.
+type nowhere struct{ header http.Header }
+
+func (n nowhere) Header() http.Header         { return n.header }
+func (n nowhere) Write(b []byte) (int, error) { return len(b), nil }
+func (n nowhere) WriteHeader(int)             {}
