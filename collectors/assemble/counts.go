@@ -5,7 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"lapwing/collectors/protocol/http1"
+	"lapwing/collectors/protocol/detect"
 	"lapwing/probes/socket"
 )
 
@@ -66,6 +66,5 @@ func reasonOf(r socket.Record) string {
 	case socket.ReasonNoBytes:
 		return "bytes_not_visible"
 	}
-	var head http1.RequestHead
-	return http1.ParseRequest(r.RequestHead(), &head).String()
+	return detect.Reason(r.RequestHead())
 }

@@ -42,7 +42,7 @@ func (a *Assembler) open(r socket.Record) {
 	opts := protocol.Options{Base: *a.req.Clone(), Done: a.paired, Unknown: a.counts.unknownAdd}
 	p := &pairing{last: request.Now()}
 	a.pairers[r.Conn] = p
-	if held == nil && a.fresh(r) {
+	if held == nil && fresh(r) {
 		p.pairer = detect.New(opts)
 		if inProgress {
 			a.progress(r)
@@ -65,12 +65,8 @@ func (a *Assembler) open(r socket.Record) {
 // fresh reports whether nothing was handed out of a connection and the kernel
 // does not hold its first bytes for HTTP/1, the only protocol that it measures
 // by itself: then the bytes tell the protocol.
-func (a *Assembler) fresh(r socket.Record) bool {
-	if r.RequestBytes == 0 {
-		return r.Seq == 0
-	}
-	head := r.RequestHead()
-	return r.Seq == 1 && len(head) > 0 && !http1.ParseRequest(head, &a.reqHead).IsHead()
+func fresh(r socket.Record) bool {
+	return r.Marks&socket.MarkGuess != 0 || r.RequestBytes == 0 && r.Seq == 0
 }
 
 // readSoFar is what was read before the connection reported each read.

@@ -33,7 +33,7 @@ func opened(t *testing.T, got *sink, head string) *script {
 	f := fields()
 	f.Seq, f.RequestBytes = 0, uint64(len(head))
 	if head != "" {
-		f.Seq = 1
+		f.Seq, f.Marks = 1, socket.MarkGuess
 	}
 	s.HandleRecord(socket.Opened, record(f, head, ""))
 	return s

@@ -167,6 +167,7 @@ static __always_inline void gateway_wait(struct conn *c, const struct in *in, __
 		c->mode = MODE_GUESS;
 		r->seq++;
 		r->request_bytes = 0;
+		r->marks = MARK_GUESS;
 		r->arrived = in->arrived;
 		r->read_first = in->now;
 		note_worker(r);

@@ -66,6 +66,7 @@ const (
 	MarkResponding = uint16(socketPlanMarkMARK_RESPONDING)
 	MarkUpgraded   = uint16(socketPlanMarkMARK_UPGRADED)
 	MarkCaller     = uint16(socketPlanMarkMARK_CALLER)
+	MarkGuess      = uint16(socketPlanMarkMARK_GUESS)
 )
 
 // What speaks for the request that a call is said to belong to.

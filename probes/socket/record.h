@@ -26,6 +26,7 @@ enum mark {
 	MARK_RESPONDING = 8, /* the response had begun when this was written */
 	MARK_UPGRADED = 16,   /* the connection is a tunnel from here on */
 	MARK_CALLER = 32,     /* the server makes calls itself */
+	MARK_GUESS = 64,      /* of KIND_OPEN: begun with too few bytes to know the protocol */
 };
 
 /* Why a connection is ignored, in `error` of a KIND_UNKNOWN record. */

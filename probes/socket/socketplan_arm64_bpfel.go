@@ -163,6 +163,7 @@ const (
 	socketPlanMarkMARK_RESPONDING socketPlanMark = 8
 	socketPlanMarkMARK_UPGRADED   socketPlanMark = 16
 	socketPlanMarkMARK_CALLER     socketPlanMark = 32
+	socketPlanMarkMARK_GUESS      socketPlanMark = 64
 )
 
 type socketPlanMessage struct {

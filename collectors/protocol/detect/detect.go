@@ -1,6 +1,8 @@
 package detect
 
 import (
+	"bytes"
+
 	"lapwing/collectors/protocol"
 	"lapwing/collectors/protocol/fastcgi"
 	"lapwing/collectors/protocol/http1"
@@ -36,10 +38,13 @@ func Of(b []byte) (protocol.Protocol, protocol.Match) {
 	return protocol.Protocol{}, match
 }
 
-// Reason names what bytes of no known protocol are.
+// Reason names what the first bytes of a connection of no known protocol are.
 func Reason(b []byte) string {
 	var head http1.RequestHead
-	if verdict := http1.ParseRequest(b, &head); !verdict.IsHead() {
+	switch verdict := http1.ParseRequest(b, &head); {
+	case bytes.HasPrefix(b, []byte("PRI ")):
+		return http1.HTTP2.String()
+	case !verdict.IsHead():
 		return verdict.String()
 	}
 	return http1.NotHTTP.String()

@@ -1,0 +1,118 @@
+package gateways
+
+import (
+	"io"
+	"maps"
+	"net"
+	"regexp"
+	"strconv"
+	"testing"
+	"time"
+
+	"lapwing/agent/e2e/harness"
+	"lapwing/collectors/protocol/protocoltest"
+	"lapwing/probes/socket"
+)
+
+// hostile are bytes that are no request, by what they are counted as.
+func hostile() map[string][]string {
+	vars := protocoltest.Get("/invented")
+	fastcgi, uwsgi, scgi := vars.FastCGI(1, false, ""), vars.UWSGI(), vars.SCGI()
+	return map[string][]string{
+		// The answer is no record, which is what counts for those that are cut.
+		"fastcgi_malformed":   {fastcgi[:60], fastcgi[:8], fastcgi[:16] + "\x02" + fastcgi[17:], fastcgi[:16] + "\x01\x04\x00\x01\x00\x04\x00\x00\x7f\x00xx\x01\x04\x00\x01\x00\x00\x00\x00"},
+		"uwsgi_truncated":     {uwsgi[:60], "\x00\xff\xff\x00" + uwsgi[4:]},
+		"uwsgi_malformed":     {"\x00\x14\x00\x00\x0c\x00QUERY_STRING\x77\x00xxxx", protocoltest.Vars{"HTTP_HOST", "h"}.UWSGI()},
+		"scgi_truncated":      {scgi[:60], "9" + scgi},
+		"scgi_malformed":      {"42" + scgi[3:], scgi[:len(scgi)-1] + "x"},
+		"passenger_truncated": {vars.Passenger()[:80]},
+		"tls":                 {"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03" + string(make([]byte, 160))},
+		"http2":               {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"},
+		"not_http": {"\x00\xff\x17\x80noise\x01\x02\x03", "\x00\x00\x01\x2e\x00\x12\x00\x03\x00\x00\x00\x01kafka", "220 mail.test\r\n",
+			"\x40\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00noise", "\x00\x10\x00"},
+	}
+}
+
+// TestHostileBytes sends what is no request to a server that reads it in whole
+// and one that reads a few bytes first. Nothing may be reported but what is a
+// request, and each connection is counted by its reason, once.
+func TestHostileBytes(t *testing.T) {
+	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = l.Close() }()
+		address := l.Addr().String()
+		trace := harness.StartTrace(t, plan, "--port", harness.Port(t, address))
+		want := make(map[string]int)
+		for _, first := range []int{8192, 4, 8} {
+			for reason, all := range hostile() {
+				for _, bytes := range all {
+					exchange(t, l, first, bytes)
+					want[reason]++
+				}
+			}
+			exchange(t, l, first, protocoltest.Get("/real").UWSGI())
+			if first >= 8 { // in fewer bytes the number is not seen for one
+				exchange(t, l, first, protocoltest.Get("/invented").ModWSGI()[:80])
+				want["mod_wsgi_truncated"]++
+			}
+		}
+		records := trace.AwaitRecords(address, 3, waitForLast)
+		trace.Finish()
+		for _, r := range records {
+			if r.Path != "/real" || r.Protocol != "uwsgi" || r.Status != 200 {
+				t.Errorf("an invented request: %s", r.Line)
+			}
+		}
+		if got := unknown(trace.Stderr()); len(records) != 3 || !maps.Equal(got, want) {
+			t.Errorf("%d requests, want 3; counted %v, want %v", len(records), got, want)
+		}
+	})
+}
+
+// exchange lets a client send bytes and end, and a server read the first ones
+// by themselves, then the rest, answer and close.
+func exchange(t *testing.T, l net.Listener, first int, bytes string) {
+	t.Helper()
+	client, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = client.Close() }()
+	if _, err := io.WriteString(client, bytes); err != nil {
+		t.Fatal(err)
+	}
+	_ = client.(*net.TCPConn).CloseWrite()
+	server, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = server.SetDeadline(time.Now().Add(harness.Slow(5 * time.Second)))
+	n, _ := server.Read(make([]byte, first))
+	for buf := make([]byte, 8192); n < len(bytes); {
+		more, err := server.Read(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += more
+	}
+	_, _ = io.WriteString(server, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	_ = server.Close()
+	_, _ = io.Copy(io.Discard, client)
+}
+
+// unknown are the counts of connections of no known protocol in the agent's
+// last word about itself.
+func unknown(log string) map[string]int {
+	counts := make(map[string]int)
+	group := regexp.MustCompile(`\(([^()]*)\) connections of unknown protocol`).FindStringSubmatch(log)
+	if group == nil {
+		return counts
+	}
+	for _, m := range regexp.MustCompile(`(\w+) (\d+)`).FindAllStringSubmatch(group[1], -1) {
+		counts[m[1]], _ = strconv.Atoi(m[2])
+	}
+	return counts
+}
