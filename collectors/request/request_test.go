@@ -133,3 +133,10 @@ func TestEndpointOfMappedAddress(t *testing.T) {
 	assert.Equal(t, "127.0.0.1:80", e.String())
 	assert.Equal(t, "[::1]:80", Endpoint{Addr: netip.MustParseAddrPort("[::1]:80")}.String())
 }
+
+func TestMarkerOfAnEarlyResponse(t *testing.T) {
+	r := whole()
+	r.Flags, r.Boundary, r.Marker = EarlyResponse, BoundaryMarker, 600
+	p, _ := r.Phases()
+	assert.Equal(t, Phases{200, 300, 300, 100}, p, "the application was called before it answered")
+}
