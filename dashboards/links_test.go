@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
-	"lapwing/dashboards/fill"
+	"lapwing/dashboards/interpolate"
 )
 
 // linksOf are all links of a panel.
@@ -51,7 +51,7 @@ func deadLink(all []*Dashboard, from *Dashboard, l Link) string {
 			return fmt.Sprintf("%s: %s has no variable %s", l.Title, all[i].UID, set)
 		}
 	}
-	for _, name := range append(fill.Names(l.URL), fill.Names(l.Title)...) {
+	for _, name := range append(interpolate.Names(l.URL), interpolate.Names(l.Title)...) {
 		if !strings.HasPrefix(name, "__") && !from.hasVariable(name) {
 			return fmt.Sprintf("%s: %s has no variable %s", l.Title, from.UID, name)
 		}

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
 
-	"lapwing/dashboards/fill"
+	"lapwing/dashboards/interpolate"
 	"lapwing/exporters/metrics"
 	"lapwing/exporters/prometheus"
 )
@@ -74,10 +74,10 @@ func wrong(query string) (out []string) {
 }
 
 // chosenIn is a choice for every variable of a dashboard.
-func chosenIn(d *Dashboard) fill.Choice {
-	c := fill.Choice{Range: time.Hour, Scrape: 15 * time.Second, Width: 1000, Variables: map[string]fill.Variable{}}
+func chosenIn(d *Dashboard) interpolate.Choice {
+	c := interpolate.Choice{Range: time.Hour, Scrape: 15 * time.Second, Width: 1000, Variables: map[string]interpolate.Variable{}}
 	for _, v := range d.Templating.List {
-		c.Variables[v.Name] = fill.Variable{Values: []string{"some.value"}, Multi: v.Multi}
+		c.Variables[v.Name] = interpolate.Variable{Values: []string{"some.value"}, Multi: v.Multi}
 	}
 	return c
 }
@@ -104,7 +104,7 @@ func TestVariables(t *testing.T) {
 	for _, d := range All() {
 		used := map[string]bool{}
 		note := func(text string) {
-			for _, name := range fill.Names(text) {
+			for _, name := range interpolate.Names(text) {
 				used[name] = true
 			}
 		}

@@ -2,7 +2,7 @@ package dashboards
 
 // oneRequest shows a single trace, and what surrounded it.
 func oneRequest() *Dashboard {
-	trace := textVariable("trace", "Trace", "The identifier of a trace, 32 hexadecimal digits", "")
+	trace := textVariable("trace", "Trace", "The identifier of a trace as Tempo lists it, which is without leading zeros", "")
 	condition := textVariable("condition", "Condition", `Which traces are listed: a condition in TraceQL, for instance span.http.route = "/orders/{id}"`, "true")
 	return newDashboard(uidRequest, "Lapwing / 4 One request",
 		"One request: its trace, how long each of its phases was, and what its server was doing at that moment.",

@@ -28,7 +28,7 @@ func poolNumbers() []*Panel {
 func scoreboard() *Panel {
 	p := timeline("What was each worker doing?",
 		"One row per worker, by process and thread. Green: available. Orange: busy with a request. Red: held by a connection that has no request. All rows orange is a full pool. At most 256 workers of a service have a row.",
-		"none", graph(workerState+chosen, "{{process_pid}}/{{thread_id}}"))
+		"none", graph("max by (instance, process_pid, thread_id) ("+workerState+chosen+")", "{{instance}} {{process_pid}}/{{thread_id}}"))
 	state := func(number, text, color string, index int) object {
 		return object{"type": "value", "options": object{number: object{"text": text, "color": color, "index": index}}}
 	}
@@ -78,10 +78,10 @@ func busyOnCPU() *Panel {
 
 func workerMemory() *Panel {
 	return lines("How much memory does each worker hold?", "Resident memory per worker process. A line that only rises until the worker is replaced is a leak.",
-		"bytes", graph(sum(processMemory+chosen, "instance", "process_pid"), "{{process_pid}}")).onward(toService)
+		"bytes", graph(sum(processMemory+chosen, "instance", "process_pid"), "{{instance}} {{process_pid}}")).onward(toService)
 }
 
 func workerProcessor() *Panel {
 	return lines("How much CPU does each worker use?", "Processors in use per worker process: 1 is one processor all the time.",
-		"none", graph(sum(rate(processCPU, chosen), "instance", "process_pid"), "{{process_pid}}")).onward(toService)
+		"none", graph(sum(rate(processCPU, chosen), "instance", "process_pid"), "{{instance}} {{process_pid}}")).onward(toService)
 }

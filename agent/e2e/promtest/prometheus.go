@@ -1,6 +1,7 @@
 package promtest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -34,19 +35,22 @@ type Prometheus struct {
 
 // frame scrapes one target, and often.
 const frame = `global:
-  scrape_interval: 200ms
-  scrape_timeout: 200ms
-rule_files: [%s]
+  scrape_interval: %[1]s
+  scrape_timeout: %[1]s
+rule_files: [%[2]s]
 scrape_configs:
   - job_name: lapwing
     static_configs:
-      - targets: [%q]
+      - targets: [%[3]s]
 `
 
 // Options say how Prometheus is run.
 type Options struct {
 	Features []string
 	Rules    []string // files of rules
+	Targets  []string // more hosts and ports to scrape
+
+	Every time.Duration // between scrapes; 200 ms where it is 0
 }
 
 // Start runs a Prometheus that scrapes a target, a host and a port, until the
@@ -55,7 +59,7 @@ func Start(t testing.TB, target string, o Options) *Prometheus {
 	t.Helper()
 	dir, address := t.TempDir(), harness.FreeAddress(t)
 	file := filepath.Join(dir, "prometheus.yml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, frame, strings.Join(o.Rules, ", "), target), 0o600); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, frame, cmp.Or(o.Every, 200*time.Millisecond), strings.Join(o.Rules, ", "), strings.Join(append(o.Targets, target), ", ")), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	p := harness.Start(t, exec.Command(harness.Installed(t, "prometheus"),
@@ -96,6 +100,33 @@ func (p *Prometheus) Query(t testing.TB, expression string) model.Vector {
 		t.Fatalf("query %s gives a %s, want a vector", expression, result.Type())
 	}
 	return vector
+}
+
+// At evaluates an expression at a moment. What it finds is series of one value.
+func (p *Prometheus) At(t testing.TB, expression string, at time.Time) (series model.Matrix) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), harness.Slow(queryTimeout))
+	defer cancel()
+	result, warnings, _, err := p.api.Query(ctx, expression, at)
+	if err != nil || len(warnings) > 0 {
+		t.Fatalf("query %s: %v %v", expression, err, warnings)
+	}
+	for _, s := range result.(model.Vector) {
+		series = append(series, &model.SampleStream{Metric: s.Metric, Values: []model.SamplePair{{Timestamp: s.Timestamp, Value: s.Value}}})
+	}
+	return series
+}
+
+// Range evaluates an expression over a time range, as a graph does.
+func (p *Prometheus) Range(t testing.TB, expression string, from, to time.Time, step time.Duration) model.Matrix {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), harness.Slow(queryTimeout))
+	defer cancel()
+	result, warnings, _, err := p.api.QueryRange(ctx, expression, v1.Range{Start: from, End: to, Step: step})
+	if err != nil || len(warnings) > 0 {
+		t.Fatalf("query %s: %v %v", expression, err, warnings)
+	}
+	return result.(model.Matrix)
 }
 
 // Value is the value of an expression that has exactly one; ok is false when

@@ -1,4 +1,4 @@
-package fill
+package interpolate
 
 import (
 	"fmt"

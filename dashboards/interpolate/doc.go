@@ -1,4 +1,4 @@
-// Package fill puts values in the place of variables in queries and links, the
+// Package interpolate puts values in the place of variables in queries and links, the
 // way Grafana does before it sends a query: for tests, which send the queries
 // of the dashboards themselves.
-package fill
+package interpolate
