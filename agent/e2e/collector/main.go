@@ -5,11 +5,17 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/open-telemetry/opentelemetry-collector-contrib/processor/tailsamplingprocessor"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/confmap"
+	"go.opentelemetry.io/collector/confmap/provider/envprovider"
 	"go.opentelemetry.io/collector/confmap/provider/fileprovider"
 	"go.opentelemetry.io/collector/exporter"
+	"go.opentelemetry.io/collector/exporter/otlpexporter"
+	"go.opentelemetry.io/collector/exporter/otlphttpexporter"
 	"go.opentelemetry.io/collector/otelcol"
+	"go.opentelemetry.io/collector/processor"
+	"go.opentelemetry.io/collector/processor/memorylimiterprocessor"
 	"go.opentelemetry.io/collector/receiver"
 	"go.opentelemetry.io/collector/receiver/otlpreceiver"
 	"go.opentelemetry.io/collector/service/telemetry"
@@ -35,7 +41,7 @@ func settings() otelcol.CollectorSettings {
 		Factories: factories,
 		ConfigProviderSettings: otelcol.ConfigProviderSettings{
 			ResolverSettings: confmap.ResolverSettings{
-				ProviderFactories: []confmap.ProviderFactory{fileprovider.NewFactory()},
+				ProviderFactories: []confmap.ProviderFactory{fileprovider.NewFactory(), envprovider.NewFactory()},
 				DefaultScheme:     "file",
 			},
 		},
@@ -47,11 +53,15 @@ func factories() (otelcol.Factories, error) {
 	if err != nil {
 		return otelcol.Factories{}, fmt.Errorf("collecting receivers: %w", err)
 	}
-	exporters, err := otelcol.MakeFactoryMap[exporter.Factory](jsonfile.NewFactory())
+	processors, err := otelcol.MakeFactoryMap[processor.Factory](memorylimiterprocessor.NewFactory(), tailsamplingprocessor.NewFactory())
+	if err != nil {
+		return otelcol.Factories{}, fmt.Errorf("collecting processors: %w", err)
+	}
+	exporters, err := otelcol.MakeFactoryMap[exporter.Factory](jsonfile.NewFactory(), otlpexporter.NewFactory(), otlphttpexporter.NewFactory())
 	if err != nil {
 		return otelcol.Factories{}, fmt.Errorf("collecting exporters: %w", err)
 	}
-	return otelcol.Factories{Receivers: receivers, Exporters: exporters, Telemetry: newTelemetry()}, nil
+	return otelcol.Factories{Receivers: receivers, Processors: processors, Exporters: exporters, Telemetry: newTelemetry()}, nil
 }
 
 // newTelemetry logs to standard error and measures nothing: the upstream

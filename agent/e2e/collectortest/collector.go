@@ -197,3 +197,39 @@ func (o *output) String() string {
 	defer o.mu.Unlock()
 	return o.buf.String()
 }
+
+// Validate lets the Collector check a configuration file, without running it.
+func Validate(t testing.TB, file string, env ...string) error {
+	t.Helper()
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, "validate", "--config", file)
+	cmd.Env = append(os.Environ(), env...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%.2000s", file, err, out)
+	}
+	return nil
+}
+
+// StartFile runs a Collector with a configuration of its own until the test
+// ends. address is where that listens.
+func StartFile(t testing.TB, file, address string, env ...string) *Collector {
+	t.Helper()
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &Collector{GRPC: "http://" + address}
+	cmd := exec.Command(path, "--config", file)
+	cmd.Env = append(os.Environ(), env...)
+	if err := c.run(cmd); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Stop)
+	if err := c.waitReady(address); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
