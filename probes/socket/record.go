@@ -36,7 +36,7 @@ func ComposeEvent(f EventFields, kind Kind, data []byte) Event {
 	if f.Count == 0 {
 		f.Count = uint64(len(data))
 	}
-	raw := make([]byte, eventSize, eventSize+len(data))
+	raw := make([]byte, eventSize, int(unsafe.Sizeof(f))+len(data)) // with the padding that Go adds
 	copy(raw, unsafe.Slice((*byte)(unsafe.Pointer(&f)), eventSize))
 	e, _ := decodeEvent(append(raw, data...))
 	return e
