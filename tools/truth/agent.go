@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -45,8 +47,21 @@ type agent struct {
 
 func watch(ctx context.Context, o options, plan socket.Plan) (*agent, error) {
 	a := &agent{plan: plan, seen: sightings{at: make(map[string][]record)}}
-	args := []string{o.lapwing, "trace", "--format", "json", "--probe-plan", string(plan), "--markers", o.markers}
-	var err error
+	// What other servers of the machine do must not fill the agent's output.
+	server, err := exec.LookPath(o.refserver)
+	if err == nil {
+		server, err = filepath.EvalSymlinks(server)
+	}
+	if err == nil {
+		server, err = filepath.Abs(server)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find the reference server: %w: run make build", err)
+	}
+	args := []string{
+		o.lapwing, "trace", "--format", "json", "--exe", server,
+		"--probe-plan", string(plan), "--markers", o.markers,
+	}
 	if a.proc, err = child.Start(child.Options{Args: args, Ready: agentReady, Stdout: &a.seen}); err != nil {
 		return nil, fmt.Errorf("%w: run make build", err)
 	}
