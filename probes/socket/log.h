@@ -112,7 +112,6 @@ static __always_inline bool log_write(const void *fixed, const __u32 fixed_size,
 {
 	const __u32 lead = sizeof(struct message);
 
-	barrier_var(len);
 	if (len > max)
 		len = max;
 	__u64 position = log_reserve((lead + fixed_size + len + 7) & ~7U);
@@ -123,7 +122,9 @@ static __always_inline bool log_write(const void *fixed, const __u32 fixed_size,
 		return false;
 	m->size = fixed_size + len;
 	__builtin_memcpy((void *)m + lead, fixed, fixed_size);
-	if (len)
+	/* Older verifiers forget what they knew of a number that a call put aside. */
+	barrier_var(len);
+	if (len && len <= max)
 		bpf_probe_read_kernel((void *)m + lead + fixed_size, len, rest);
 	message_seal(m, position);
 	return true;
