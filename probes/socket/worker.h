@@ -110,9 +110,10 @@ __noinline int uncount(struct conn *c)
 {
 	if (!c || !c->counted)
 		return 0;
-	__u64 id = (__u64)c->rec.pid << 32 | c->rec.tid;
+	__u32 tgid = c->rec.pid;
+	__u64 id = (__u64)tgid << 32 | c->rec.tid;
 	struct worker *w = bpf_map_lookup_elem(&workers, &id);
-	struct process *p = bpf_map_lookup_elem(&processes, &c->rec.pid);
+	struct process *p = bpf_map_lookup_elem(&processes, &tgid);
 
 	c->counted = 0;
 	if (w && w->open)
