@@ -14,7 +14,7 @@ const (
 	// learning is when it becomes part of what is known of its service.
 	learning = settle - 150*time.Millisecond
 	// patience is how long a back end's request waits for its front end's.
-	patience = 10 * time.Second
+	patience = 5 * time.Second
 	// retain is how long what was decided is remembered for what comes late.
 	retain = 2 * time.Second
 	// DefaultLimit is how many requests and calls are held at most.

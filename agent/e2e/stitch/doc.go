@@ -4,6 +4,6 @@
 // of its own in its path, which the agent's joins do not look at. Whether a
 // hop's parent is the right one is told by that number.
 //
-//	LAPWING_STITCH_REQUESTS   requests per chain and plan, default 500
+//	LAPWING_STITCH_REQUESTS   requests per chain and plan, default 300
 //	LAPWING_STITCH_CONNECTIONS   clients at a time, default 50
 package stitch

@@ -1,0 +1,38 @@
+package request
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestCallsInJSON(t *testing.T) {
+	r := &Request{Calls: []*Call{
+		{SpanID: [8]byte{1}, Start: 1000, Connected: 1200, GotLast: 3000, Protocol: "http/1.1", Method: "GET",
+			Path: []byte("/a\"b"), Status: 200, RequestBytes: 5, ResponseBytes: 6, Peer: Endpoint{IsUn: true, Unix: []byte("/s")}},
+		{SpanID: [8]byte{2}, Start: 4000, Closed: 4500, Error: ErrorNoConnection},
+	}}
+	var got struct{ Calls []map[string]any }
+	require.NoError(t, json.Unmarshal(r.AppendJSON(nil, NewClock()), &got))
+	require.Len(t, got.Calls, 2)
+	for _, c := range got.Calls {
+		assert.NotEmpty(t, c["start"])
+		delete(c, "start")
+	}
+	assert.Equal(t, map[string]any{
+		"span_id": "0100000000000000", "duration_ns": 2000.0, "connect_ns": 200.0, "peer": "unix:/s", "protocol": "http/1.1",
+		"method": "GET", "path": "/a\"b", "status": 200.0, "request_bytes": 5.0, "response_bytes": 6.0,
+	}, got.Calls[0])
+	assert.Equal(t, map[string]any{
+		"span_id": "0200000000000000", "duration_ns": 500.0, "request_bytes": 0.0, "response_bytes": 0.0, "error": "connection_refused",
+	}, got.Calls[1])
+}
+
+func TestEndOfACall(t *testing.T) {
+	assert.Equal(t, Stamp(9), (&Call{Start: 1, SentLast: 5, GotLast: 9, Closed: 20}).End(), "the answer, not the close")
+	assert.Equal(t, Stamp(20), (&Call{Start: 1, SentLast: 5, Closed: 20}).End())
+	assert.True(t, (&Call{Status: 404}).Failed())
+	assert.False(t, (&Call{Status: 302}).Failed())
+}

@@ -1,0 +1,71 @@
+package otlp
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+
+	"lapwing/collectors/request"
+)
+
+// sampleCall is a call during the app phase of r, unless it is shifted.
+func sampleCall(r *request.Request, shift time.Duration) *request.Call {
+	start := r.ReadLast + request.Stamp(time.Millisecond) + request.Stamp(shift)
+	return &request.Call{
+		SpanID: [8]byte{7}, Start: start, Connected: start + 500_000, SentFirst: start + 600_000, GotLast: start + 2_000_000,
+		Peer:     request.Endpoint{Addr: netip.MustParseAddrPort("127.0.0.1:9000")},
+		Protocol: "http/1.1", Method: "GET", Path: []byte("/item"), Host: []byte("back.example:81"), Status: 404,
+		RequestBytes: 10, ResponseBytes: 20, PID: 100, TID: 101,
+	}
+}
+
+func TestCallIsAClientSpanBelowApp(t *testing.T) {
+	r := sample()
+	r.Calls = []*request.Call{sampleCall(r, 0), sampleCall(r, 6*time.Millisecond)}
+	spans := spansOf(t, newTestBuilder(t, false), r)
+	if len(spans) != 7 {
+		t.Fatalf("%d spans, want the request, four phases and two calls", len(spans))
+	}
+	app, during, after := spans[3], spans[5], spans[6]
+	if app.Name != "app" || string(during.ParentSpanId) != string(app.SpanId) {
+		t.Errorf("the call lies below %x, want %s %x", during.ParentSpanId, app.Name, app.SpanId)
+	}
+	if string(after.ParentSpanId) != string(spans[0].SpanId) {
+		t.Error("a call that began after app lies below the request")
+	}
+	if during.Kind != tracepb.Span_SPAN_KIND_CLIENT || during.Name != "GET" || during.Status.GetCode() != tracepb.Status_STATUS_CODE_ERROR {
+		t.Errorf("kind %s, name %s, status %s", during.Kind, during.Name, during.Status)
+	}
+	if took := during.EndTimeUnixNano - during.StartTimeUnixNano; took != 2_000_000 {
+		t.Errorf("the call took %d ns, want 2000000", took)
+	}
+	wantAttributes(t, "call", during.Attributes, map[string]any{
+		"http.request.method": "GET", "http.response.status_code": int64(404), "error.type": "404",
+		"url.full": "http://back.example:81/item", "url.scheme": "http",
+		"network.protocol.name": "http", "network.protocol.version": "1.1", "network.transport": "tcp",
+		"server.address": "back.example", "server.port": int64(81),
+		"network.peer.address": "127.0.0.1", "network.peer.port": int64(9000),
+		"http.request.size": int64(10), "http.response.size": int64(20),
+		"lapwing.call.connect": 0.0005, "process.pid": int64(100), "thread.id": int64(101),
+	})
+}
+
+func TestCallOfUnknownProtocolIsTimed(t *testing.T) {
+	r := sample()
+	c := sampleCall(r, 0)
+	*c = request.Call{
+		SpanID: c.SpanID, Start: c.Start, GotLast: c.GotLast, PID: 1, TID: 1,
+		Peer: request.Endpoint{IsUn: true, Unix: []byte("/run/db.sock")},
+	}
+	r.Calls = []*request.Call{c}
+	span := spansOf(t, newTestBuilder(t, false), r)[5]
+	if span.Name != "call" || span.Status != nil {
+		t.Errorf("name %s, status %s", span.Name, span.Status)
+	}
+	wantAttributes(t, "call", span.Attributes, map[string]any{
+		"network.transport": "unix", "server.address": "/run/db.sock", "network.peer.address": "/run/db.sock",
+		"http.request.size": int64(0), "http.response.size": int64(0), "process.pid": int64(1), "thread.id": int64(1),
+	})
+}
