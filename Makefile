@@ -65,6 +65,10 @@ truth: build ## the agent's figures against the servers' own stamps; ARCH=prefor
 	@CGO_ENABLED=0 $(GO) build -trimpath -o bin/truth ./tools/truth
 	@bin/truth -arch '$(ARCH)' -scenario '$(SCENARIO)' -load '$(LOAD)' -plan '$(PLAN)' -markers '$(MARKERS)' -format $(FORMAT)
 
+.PHONY: scaling
+scaling: ## spans, series and bytes of many hosts, from measured ones; see docs/scaling.md
+	@$(GO) run ./tools/scaling
+
 ##@ Test
 
 .PHONY: test
