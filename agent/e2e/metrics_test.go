@@ -109,7 +109,7 @@ func TestMetricsInPrometheus(t *testing.T) {
 func awaitValue(t *testing.T, p *promtest.Prometheus, expression string, want float64) {
 	t.Helper()
 	var got float64
-	if !harness.Within(20*time.Second, func() bool { got, _ = p.Value(t, expression); return got == want }) {
+	if !harness.Within(60*time.Second, func() bool { got, _ = p.Value(t, expression); return got == want }) {
 		t.Fatalf("%s is %v, want %v; there are %v", expression, got, want,
 			p.Query(t, "sum by (service_name) (http_server_request_duration_seconds_count)"))
 	}

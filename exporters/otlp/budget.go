@@ -10,7 +10,8 @@ import (
 )
 
 const (
-	// spansPerRequest is what a request costs: its own span and its phases.
+	// spansPerRequest is what a request costs, its own span and its phases,
+	// beside one for each call that its server made.
 	spansPerRequest = 5
 	// minBudget lets a request through every second or so.
 	minBudget = 2 * spansPerRequest
@@ -49,20 +50,23 @@ func newBudget(rate float64) *budget {
 	return b
 }
 
+// costOf is how many spans a request becomes.
+func costOf(r *request.Request) float64 { return float64(spansPerRequest + len(r.Calls)) }
+
 // share counts a request that would be kept with a probability, and returns
 // the share of such requests that there is room for.
-func (b *budget) share(reason reason, odds float64, end request.Stamp) float64 {
+func (b *budget) share(reason reason, odds, cost float64, end request.Stamp) float64 {
 	b.advance(end)
-	b.asked[reason] += odds * spansPerRequest
+	b.asked[reason] += odds * cost
 	return b.shares[reason]
 }
 
 // spend takes the cost of a request, if it is there.
-func (b *budget) spend() bool {
-	if b.tokens < spansPerRequest {
+func (b *budget) spend(cost float64) bool {
+	if b.tokens < cost {
 		return false
 	}
-	b.tokens -= spansPerRequest
+	b.tokens -= cost
 	return true
 }
 

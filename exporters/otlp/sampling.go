@@ -113,14 +113,14 @@ func (s *sampler) decide(r *request.Request) verdict {
 	if v.reason == sampledOut {
 		return verdict{}
 	}
-	share := 1.0
+	share, cost := 1.0, costOf(r)
 	if s.budget != nil {
-		share = s.budget.share(v.reason, v.odds(), r.End())
+		share = s.budget.share(v.reason, v.odds(), cost, r.End())
 	}
 	if !v.luck(r, share) {
 		return verdict{}
 	}
-	if s.budget != nil && !s.budget.spend() {
+	if s.budget != nil && !s.budget.spend(cost) {
 		return verdict{over: true}
 	}
 	v.chance *= share
