@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 func TestShort(t *testing.T) {
 	o := options{
 		lapwing: harness.Lapwing(t), refserver: harness.RefServer(t),
-		workers: 2, requests: 60, tries: 3, realtime: os.Geteuid() == 0, markers: "auto",
+		workers: 2, requests: 60, tries: 3, markers: "auto",
 		pick: selection{
 			archs: []string{"prefork", "threaded", "evented", archDaemon}, scenarios: []string{"sleep", "pipelining", "http-unix"},
 			loads: []string{"4x"}, plans: harness.Plans(t),
