@@ -95,19 +95,19 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tea.WindowSizeMsg:
 		m.resize(msg.Width, msg.Height)
 	case tea.KeyMsg:
-		return m, m.keys(msg)
+		return m, eachKey(msg, m.key)
 	}
 	return m, nil
 }
 
-// keys handles the keys of one message: letters that arrive together, from a
-// key held down on a slow line, come as one.
-func (m *model) keys(msg tea.KeyMsg) tea.Cmd {
+// eachKey passes the keys of one message on, one by one: letters that arrive
+// together, from a key held down on a slow line, come as one.
+func eachKey(msg tea.KeyMsg, key func(string) tea.Cmd) tea.Cmd {
 	if msg.Type != tea.KeyRunes {
-		return m.key(msg.String())
+		return key(msg.String())
 	}
 	for _, r := range msg.Runes {
-		if cmd := m.key(string(r)); cmd != nil {
+		if cmd := key(string(r)); cmd != nil {
 			return cmd
 		}
 	}

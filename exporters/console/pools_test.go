@@ -18,7 +18,9 @@ import (
 // requests, one of them is busy half of the time.
 type staged struct{ looks int }
 
-func (s *staged) Host() (worker.Host, error) { return worker.Host{ListenDrops: 3, ListenOverflows: 2}, nil }
+func (s *staged) Host() (worker.Host, error) {
+	return worker.Host{ListenDrops: 3, ListenOverflows: 2}, nil
+}
 
 func (s *staged) Snapshot() []worker.Snapshot {
 	s.looks++

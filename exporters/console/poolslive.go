@@ -74,7 +74,7 @@ func (m *poolsModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tea.WindowSizeMsg:
 		m.width, m.height = max(msg.Width, 1), max(msg.Height, 1)
 	case tea.KeyMsg:
-		return m, m.key(msg.String())
+		return m, eachKey(msg, m.key)
 	}
 	return m, nil
 }

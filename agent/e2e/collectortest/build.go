@@ -5,15 +5,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
+
+	"lapwing/agent/e2e/harness"
 )
 
 // binary builds the Collector, once per process, and returns its path. The
 // first build on a machine takes a minute; later ones find it in Go's cache.
 var binary = sync.OnceValues(func() (string, error) {
-	root, err := moduleRoot()
+	root, err := harness.FindModuleRoot()
 	if err != nil {
 		return "", err
 	}
@@ -33,15 +34,6 @@ var binary = sync.OnceValues(func() (string, error) {
 	}
 	return path, nil
 })
-
-// moduleRoot is the directory of the module that the test belongs to.
-func moduleRoot() (string, error) {
-	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
-	if err != nil {
-		return "", fmt.Errorf("finding the module's directory: %w", err)
-	}
-	return strings.TrimSpace(string(out)), nil
-}
 
 // lock keeps the test processes of several packages from building at once.
 func lock(path string) (unlock func(), err error) {

@@ -56,7 +56,7 @@ func Main(m *testing.M) int {
 // ModuleRoot is the directory of this module.
 func ModuleRoot(t testing.TB) string {
 	t.Helper()
-	root, err := moduleRoot()
+	root, err := FindModuleRoot()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func build(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	root, err := moduleRoot()
+	root, err := FindModuleRoot()
 	if err != nil {
 		return "", err
 	}
@@ -99,9 +99,9 @@ func build(name string) (string, error) {
 	return path, nil
 }
 
-// moduleRoot is the directory of this module, found upwards from where the
+// FindModuleRoot is the directory of this module, found upwards from where the
 // test runs.
-func moduleRoot() (string, error) {
+func FindModuleRoot() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
 		return "", err

@@ -21,7 +21,7 @@ import (
 
 // binary builds Tempo, once per process, and returns its path.
 var binary = sync.OnceValues(func() (string, error) {
-	root, err := moduleRoot()
+	root, err := harness.FindModuleRoot()
 	if err != nil {
 		return "", err
 	}
@@ -33,15 +33,6 @@ var binary = sync.OnceValues(func() (string, error) {
 	}
 	return path, nil
 })
-
-// moduleRoot is the directory of the module that the test belongs to.
-func moduleRoot() (string, error) {
-	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
-	if err != nil {
-		return "", fmt.Errorf("finding the module's directory: %w", err)
-	}
-	return strings.TrimSpace(string(out)), nil
-}
 
 // Tempo is a running Tempo.
 type Tempo struct {
@@ -92,7 +83,7 @@ func Start(t testing.TB) *Tempo {
 // configure writes the delivered configuration with other ports and folders.
 func configure(t testing.TB) (file string, addresses []string) {
 	t.Helper()
-	root, err := moduleRoot()
+	root, err := harness.FindModuleRoot()
 	if err != nil {
 		t.Fatal(err)
 	}
