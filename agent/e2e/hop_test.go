@@ -81,10 +81,13 @@ func visit(t *testing.T, url string) {
 	require.Equal(t, http.StatusOK, resp.StatusCode)
 }
 
+// joined is how long a request of a hop may wait for its place in a trace.
+const joined = 6 * time.Second
+
 // only is the one request that the agent saw at an address.
 func only(t *testing.T, trace *harness.Trace, address string) harness.Record {
 	t.Helper()
-	records := slices.Clone(trace.AwaitRecords(address, 1, handOut()))
+	records := slices.Clone(trace.AwaitRecords(address, 1, handOut()+joined))
 	require.Len(t, records, 1, "requests at %s", address)
 	return records[0]
 }
