@@ -17,11 +17,26 @@ GUEST_SECONDS   ?= 300
 GUEST_BIN := build/kernels/bin
 GUEST_RUN  = tools/kernels/run --timeout $$(($(GUEST_SECONDS) + 30)) --env LAPWING_TEST_PLANS=$(PLANS_ON_$*)
 
+# A guest has one processor, so two of them run side by side; what each of them
+# says is shown at its end.
 .PHONY: test-kernels
-test-kernels: kernel-guests $(KERNELS:%=test-kernel-%) ## probe tests and hard cases on the kernels of KERNELS
+test-kernels: kernel-guests guest-binaries ## probe tests and hard cases on the kernels of KERNELS
+	@mkdir -p build/kernels/logs; status=0; declare -A guests; \
+	for kernel in $(KERNELS); do \
+		$(MAKE) --no-print-directory run-kernel-$$kernel >build/kernels/logs/$$kernel 2>&1 & \
+		guests[$$kernel]=$$!; \
+	done; \
+	for kernel in $(KERNELS); do \
+		wait $${guests[$$kernel]} || status=1; \
+		cat build/kernels/logs/$$kernel; \
+	done; \
+	exit $$status
 
 .PHONY: $(KERNELS:%=test-kernel-%)
-$(KERNELS:%=test-kernel-%): test-kernel-%: guest-binaries
+$(KERNELS:%=test-kernel-%): test-kernel-%: guest-binaries run-kernel-%
+
+.PHONY: $(KERNELS:%=run-kernel-%)
+$(KERNELS:%=run-kernel-%): run-kernel-%:
 	@echo "== $*: $(GUEST_PROBES), plans $(PLANS_ON_$*)"
 	@for test in $(notdir $(GUEST_PROBES)); do \
 		$(GUEST_RUN) --kernel $* --bin $(GUEST_BIN)/$$test.test \

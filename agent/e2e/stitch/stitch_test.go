@@ -66,7 +66,7 @@ func TestChains(t *testing.T) {
 	})
 }
 
-func requests(t *testing.T) int { return setting(t, "LAPWING_STITCH_REQUESTS", 300) }
+func requests(t *testing.T) int { return setting(t, "LAPWING_STITCH_REQUESTS", 150) }
 
 func (c chain) test(t *testing.T, plan socket.Plan, trace *harness.Trace) {
 	n := requests(t)
