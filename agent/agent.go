@@ -67,22 +67,22 @@ type namedExporter struct {
 // New prepares an agent. The probes are loaded by Run. The clock turns stamps
 // into wall time; the agent keeps it in step.
 func New(cfg config.Config, clock *request.Clock, log *slog.Logger) (*Agent, error) {
-	services, err := service.New(service.Options{Rules: cfg.Services})
-	if err != nil {
-		return nil, fmt.Errorf("name services: %w", err)
-	}
 	routes, err := route.New(cfg.Routes)
 	if err != nil {
 		return nil, err
 	}
-	a := &Agent{cfg: cfg, log: log, clock: clock, services: services, routes: routes}
+	a := &Agent{cfg: cfg, log: log, clock: clock, routes: routes}
+	a.services, err = service.New(service.Options{Rules: cfg.Services, Parent: a.parent})
+	if err != nil {
+		return nil, fmt.Errorf("name services: %w", err)
+	}
 	var filter *service.Filter
 	if !cfg.Filter.Empty() {
 		filter = &cfg.Filter
 	}
 	a.stitcher = stitch.New(stitch.Options{Export: a.exportTraced})
 	a.assembler = assemble.New(assemble.Options{
-		Services: services, Filter: filter,
+		Services: a.services, Filter: filter,
 		Export: a.export, Call: a.stitcher.Call, Hide: a.stitcher.Hide,
 	})
 	return a, nil
@@ -189,6 +189,16 @@ func (a *Agent) attach() error {
 		a.OnAttached(probe.Plan())
 	}
 	return nil
+}
+
+// parent asks the probes whom a process that ended was forked from.
+func (a *Agent) parent(pid uint32) uint32 {
+	a.statsMu.Lock()
+	defer a.statsMu.Unlock()
+	if a.probe == nil {
+		return 0
+	}
+	return a.probe.Parent(pid)
 }
 
 // ports are those that the probes are limited to. What the filter leaves out

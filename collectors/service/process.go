@@ -12,6 +12,7 @@ import (
 type process struct {
 	pid   int
 	ppid  int
+	ended bool   // all that is left is its exit status
 	start uint64 // clock ticks since boot; with pid, unique until the next boot
 	exe   string // empty for kernel threads and where reading it is not permitted
 	args  []string
@@ -34,6 +35,7 @@ func readProcess(fs procfs.FS, pid int) (process, error) {
 		return process{}, fmt.Errorf("read the state of process %d: %w", pid, err)
 	}
 	p := process{pid: pid, ppid: stat.PPID, start: stat.Starttime, comm: stat.Comm}
+	p.ended = stat.State == "Z" || stat.State == "X"
 	exe, _ := proc.Executable()
 	// An upgrade replaces the file under a running server.
 	p.exe = strings.TrimSuffix(exe, " (deleted)")

@@ -32,6 +32,10 @@ type Options struct {
 	// ContainerName names a container by its id, or returns the empty string.
 	// Docker's records are asked when it is nil.
 	ContainerName func(id string) string
+	// Parent names the process that another was forked from and whose program
+	// it runs, 0 when it is not known. It is asked about processes that are
+	// gone: a worker can end before the agent reads of what it served.
+	Parent func(pid uint32) uint32
 }
 
 // Resolver turns process ids into identities. It is safe for concurrent use.
@@ -41,6 +45,7 @@ type Resolver struct {
 	rules         []compiled
 	host          string
 	containerName func(id string) string
+	parentOf      func(pid uint32) uint32
 
 	mu    sync.Mutex
 	known *simplelru.LRU[uint32, *entry]
@@ -63,6 +68,10 @@ func New(o Options) (*Resolver, error) {
 		root:          cmp.Or(o.Proc, DefaultProc),
 		host:          o.Host,
 		containerName: o.ContainerName,
+		parentOf:      o.Parent,
+	}
+	if r.parentOf == nil {
+		r.parentOf = func(uint32) uint32 { return 0 }
 	}
 	var err error
 	if r.proc, err = procfs.NewFS(r.root); err != nil {
@@ -181,12 +190,16 @@ func (r *Resolver) current(pid uint32) (start uint64, exe string, running bool) 
 // resolve reads /proc and applies the rules of the package documentation.
 func (r *Resolver) resolve(pid uint32, comm string) *entry {
 	p, err := readProcess(r.proc, int(pid))
-	if err != nil {
-		name := cmp.Or(titleProgram(strings.Clone(comm)), unknown)
-		return &entry{id: &Identity{Name: name, Instance: r.instance(name), Source: FromComm}}
+	if err == nil && !p.ended {
+		return &entry{id: r.identify(p), start: p.start, exe: p.exe}
 	}
-	id := r.identify(p)
-	return &entry{id: id, start: p.start, exe: p.exe}
+	if parent := r.parentOf(pid); parent != 0 && parent != pid {
+		if id := r.Lookup(parent, ""); id.Source != FromComm {
+			return &entry{id: id}
+		}
+	}
+	name := cmp.Or(titleProgram(strings.Clone(comm)), unknown)
+	return &entry{id: &Identity{Name: name, Instance: r.instance(name), Source: FromComm}}
 }
 
 func (r *Resolver) identify(p process) *Identity {

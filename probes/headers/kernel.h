@@ -191,9 +191,17 @@ struct files_struct {
 	struct fdtable *fdt;
 };
 
+struct mm_struct {
+	struct file *exe_file;
+};
+
 struct task_struct {
 	int pid;
 	int tgid;
+	struct task_struct *real_parent;
+	struct task_struct *group_leader;
+	__u64 start_time;
+	struct mm_struct *mm;
 	unsigned long nvcsw;
 	struct files_struct *files;
 	struct bpf_local_storage *bpf_storage;

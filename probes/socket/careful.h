@@ -6,6 +6,7 @@
 #define LAPWING_CAREFUL_H
 
 #include "handout.h"
+#include "lock.h"
 #include "marker.h"
 
 /* careful_begin switches a connection over. open tells that a request is in
@@ -132,7 +133,7 @@ __noinline int careful_write(struct conn *c, const struct vec *v, const struct o
 
 __noinline int careful_close(struct conn *c, __u64 now, __u16 error)
 {
-	if (!c)
+	if (!c || c->mode != MODE_CAREFUL)
 		return 0;
 	struct scratch *s = event_begin(c, KIND_CLOSE, now);
 	if (s) {
@@ -147,13 +148,10 @@ __noinline int careful_close(struct conn *c, __u64 now, __u16 error)
  * over. */
 static __always_inline void careful_end(struct conn *c, __u64 now, __u16 error)
 {
-	if (!c->write_enter) {
-		careful_close(c, now, error);
-		return;
-	}
-	c->gone = 1;
 	c->rec.closed = now;
 	c->rec.error = error;
+	if (!left_to_writer(c))
+		careful_close(c, now, error);
 }
 
 #endif

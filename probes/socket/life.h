@@ -37,10 +37,8 @@ static __always_inline void on_close(struct conn *c, __u64 now, bool final, __u1
 	c->shut = 1;
 	if (!final)
 		return;
-	if (c->write_enter) {
-		c->gone = 1;
+	if (left_to_writer(c))
 		return;
-	}
 	hand_out(c, KIND_FINAL);
 	c->mode = MODE_IGNORED;
 }

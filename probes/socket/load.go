@@ -81,6 +81,7 @@ type Probe struct {
 	log    *logReader
 	markBy MarkBy
 	stats  *ebpf.Map
+	served *ebpf.Map // the processes that served
 	snaps  snapshots
 
 	malformed uint64 // messages that were cut
@@ -106,7 +107,7 @@ func Open(opts Options) (*Probe, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load the probes: %w", explain(err))
 	}
-	p := &Probe{plan: plan, coll: coll, markBy: by, stats: coll.Maps["stats"]}
+	p := &Probe{plan: plan, coll: coll, markBy: by, stats: coll.Maps["stats"], served: coll.Maps["processes"]}
 	if err := p.start(sizeOfLog(opts.RingBytes), secret); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
@@ -135,6 +136,16 @@ func (p *Probe) start(size logSize, secret uint64) error {
 		return err
 	}
 	return errors.Join(p.adopt(), p.prepareSnapshots())
+}
+
+// Parent is the process that a process which served was forked from, 0 when it
+// is not known or when one of them has executed another program since.
+func (p *Probe) Parent(pid uint32) uint32 {
+	var found socketPlanProcess
+	if err := p.served.Lookup(pid, &found); err != nil {
+		return 0
+	}
+	return found.Parent
 }
 
 // Plan is the plan that was chosen, with the hooks it uses.

@@ -70,13 +70,14 @@ __noinline __u64 log_reserve(__u32 size)
 		return LOG_FULL;
 	for (int i = 0; i < 64; i++) {
 		__u64 at = *(volatile __u64 *)&s->head;
-		__u64 used = at + size - *(volatile __u64 *)&s->tail;
+		/* Less than nothing when others wrote, and the agent read, since. */
+		__s64 used = at + size - *(volatile __u64 *)&s->tail;
 
-		if (used > (__u64)log_segments << log_shift)
+		if (used > (__s64)((__u64)log_segments << log_shift))
 			return LOG_FULL;
 		if (__sync_val_compare_and_swap(&s->head, at, at + size) != at)
 			continue;
-		if (unlikely(used > wake_bytes && !s->pinged)) {
+		if (unlikely(used > (__s64)wake_bytes && !s->pinged)) {
 			s->pinged = 1;
 			bpf_ringbuf_output(&wakeups, &zero, sizeof(zero), BPF_RB_FORCE_WAKEUP);
 		}

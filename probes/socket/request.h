@@ -116,31 +116,6 @@ static __always_inline bool next_begins(struct conn *c, const struct vec *v, __u
 	return is_request(first_word(v, n), n);
 }
 
-/* The lock keeps a thread that reads the next request apart from one that is
- * just leaving the write of the response: on two CPUs they can be that close.
- * Tracing programs may not use the kernel's spin locks. The holder runs with
- * preemption off for less than a microsecond, so the wait is short and bounded. */
-__noinline int await_lock(struct conn *c)
-{
-	if (!c)
-		return 0;
-	for (int i = 0; i < 2048; i++)
-		if (!__sync_lock_test_and_set(&c->lock, 1))
-			break;
-	return 0;
-}
-
-static __always_inline void lock_conn(struct conn *c)
-{
-	if (unlikely(__sync_lock_test_and_set(&c->lock, 1)))
-		await_lock(c);
-}
-
-static __always_inline void unlock_conn(struct conn *c)
-{
-	*(volatile __u32 *)&c->lock = 0;
-}
-
 /* park sets the current request aside for the write that answers it. */
 static __always_inline bool park(struct conn *c)
 {

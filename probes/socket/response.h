@@ -149,8 +149,6 @@ static __always_inline int write_to(struct conn *c, const struct out *out)
 	user_vec(&v);
 	if (unlikely(c->mode == MODE_CAREFUL)) {
 		careful_write(c, &v, out);
-		if (unlikely(c->gone))
-			careful_close(c, c->rec.closed, c->rec.error);
 		return 0;
 	}
 	if (unlikely(c->mode == MODE_FRESH && out->n))
@@ -171,7 +169,21 @@ static __always_inline int write_to(struct conn *c, const struct out *out)
 	c->short_write = out->error == EAGAIN || (!out->error && v.want > out->n);
 	c->write_exit = out->now;
 	c->told = 0;
-	if (unlikely(c->gone || c->rec.marks & MARK_UPGRADED)) {
+	if (unlikely(c->rec.marks & MARK_UPGRADED)) {
+		hand_out(c, KIND_FINAL);
+		c->mode = MODE_IGNORED;
+	}
+	return 0;
+}
+
+/* closed_meanwhile: the connection was closed while a write was in progress. */
+static __noinline int closed_meanwhile(struct conn *c)
+{
+	if (!c)
+		return 0;
+	if (c->mode == MODE_CAREFUL) {
+		careful_close(c, c->rec.closed, c->rec.error);
+	} else if (c->mode == MODE_HTTP) {
 		hand_out(c, KIND_FINAL);
 		c->mode = MODE_IGNORED;
 	}
@@ -193,8 +205,10 @@ static __always_inline void on_write(struct conn *c, const struct out *out)
 			to = c; /* evicted: it shows as a response to nothing */
 	}
 	write_to(to, out);
-	c->write_enter = 0;
+	*(volatile __u64 *)&c->write_enter = 0;
 	unlock_conn(c);
+	if (unlikely(*(volatile __u8 *)&c->gone))
+		closed_meanwhile(c);
 	if (to == c)
 		return;
 	hand_out(to, KIND_FINAL);

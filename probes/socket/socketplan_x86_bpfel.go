@@ -194,10 +194,13 @@ const (
 )
 
 type socketPlanProcess struct {
-	_     structs.HostLayout
-	Since uint64
-	Calls uint32
-	Open  uint32
+	_      structs.HostLayout
+	Born   uint64
+	Since  uint64
+	Parent uint32
+	Calls  uint32
+	Open   uint32
+	_      [4]byte
 }
 
 type socketPlanProgress struct {

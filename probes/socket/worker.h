@@ -19,7 +19,9 @@
 __u32 callers;
 
 struct process {
+	__u64 born; /* tells it from an earlier one of the same id */
 	__u64 since; /* it makes calls, and its requests are counted */
+	__u32 parent; /* that runs the same program; 0 if it runs another */
 	__u32 calls;
 	__u32 open; /* requests that it began to read and nobody has answered yet */
 };
@@ -65,14 +67,30 @@ static __always_inline struct worker *worker_of(__u64 id)
 	return bpf_map_lookup_elem(&workers, &id);
 }
 
-/* process_serves notes that the calling process serves requests. */
+/* parent_of is the process that the caller was forked from, unless one of them
+ * has executed another program since. */
+static __always_inline __u32 parent_of(struct task_struct *t)
+{
+	struct task_struct *up = BPF_CORE_READ(t, real_parent);
+
+	if (!up || BPF_CORE_READ(up, mm, exe_file) != BPF_CORE_READ(t, mm, exe_file))
+		return 0;
+	return BPF_CORE_READ(up, tgid);
+}
+
+/* process_serves notes that the calling process serves requests. When user
+ * space reads of them it can be over already: then its parent speaks for it. */
 __noinline int process_serves(void)
 {
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
-	struct process fresh = {};
+	struct task_struct *t = bpf_get_current_task_btf();
+	struct process *known = bpf_map_lookup_elem(&processes, &tgid);
+	__u64 born = t->group_leader->start_time;
 
-	if (!bpf_map_lookup_elem(&processes, &tgid))
-		bpf_map_update_elem(&processes, &tgid, &fresh, BPF_NOEXIST);
+	if (known && known->born == born)
+		return 0;
+	struct process fresh = { .born = born, .parent = parent_of(t) };
+	bpf_map_update_elem(&processes, &tgid, &fresh, BPF_ANY);
 	return 0;
 }
 

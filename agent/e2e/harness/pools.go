@@ -88,7 +88,8 @@ func (p *Pools) Await(limit time.Duration, what string, is func(Pool) bool) (fou
 		return false
 	}) {
 		found.PerWorker = nil
-		p.t.Fatalf("not seen within %v: %s; last seen: [%s] %+v", limit, what, last, found.Snapshot)
+		_ = p.Stop() // it tells of losses at its end
+		p.t.Fatalf("not seen within %v: %s; last seen: [%s] %+v\n%s", limit, what, last, found.Snapshot, p.Stderr())
 	}
 	return found
 }
