@@ -8,5 +8,6 @@
 //  2. the container,
 //  3. the systemd unit,
 //  4. the program: the executable, or what an interpreter was told to run,
-//  5. the command name that the kernel recorded, when the process is gone.
+//  5. when the process is gone: its parent, if it ran the same program, else the
+//     command name that the kernel recorded.
 package service

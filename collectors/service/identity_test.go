@@ -77,6 +77,26 @@ func TestGoneProcessIsNamedByItsCommand(t *testing.T) {
 	require.Equal(t, "unknown", r.Lookup(99998, "").Name)
 }
 
+// A worker that is gone when its requests are read belongs to the service of
+// the process that it was forked from.
+func TestGoneWorkerIsNamedByItsParent(t *testing.T) {
+	parents := map[uint32]uint32{99990: 200, 99991: 99992, 99993: 99993}
+	r := fixture(t, func(o *Options) { o.Parent = func(pid uint32) uint32 { return parents[pid] } })
+	require.Equal(t, *r.Lookup(200, ""), *r.Lookup(99990, "nginx"))
+	require.Equal(t, FromComm, r.Lookup(99991, "nginx").Source, "the parent is gone too")
+	require.Equal(t, FromComm, r.Lookup(99993, "nginx").Source)
+}
+
+// A process that ended and waits for its parent to notice has no command line
+// and no executable any more.
+func TestEndedProcessIsNamedByItsParent(t *testing.T) {
+	root, dir := copyProcess(t, "203")
+	require.NoError(t, os.CopyFS(filepath.Join(root, "200"), os.DirFS("testdata/proc/200")))
+	rewrite(t, filepath.Join(dir, "stat"), ") S ", ") Z ")
+	r := fixture(t, func(o *Options) { o.Proc, o.Parent = root, func(uint32) uint32 { return 200 } })
+	require.Equal(t, "nginx", r.Lookup(203, "python3").Name)
+}
+
 func TestDockerNames(t *testing.T) {
 	r := fixture(t, func(o *Options) { o.ContainerName = DockerNames("testdata/docker") })
 	require.Equal(t, "shop-cart", r.Lookup(311, "").Name, "replicas share the Compose service")
