@@ -92,6 +92,25 @@ func TestTentativeRecordOfUnfinishedResponseWaits(t *testing.T) {
 	assert.Empty(t, got)
 }
 
+// A server that writes its head line by line can lose its processor in between.
+func TestPauseWithinTheResponseHeadIsNotItsEnd(t *testing.T) {
+	var got sink
+	a := newAssembler(t, got.take)
+	begun := record(fields(), getHead, "HTTP/1.1 200 OK\r\n")
+	a.HandleRecord(socket.Tentative, begun)
+	assert.Empty(t, got)
+	assert.False(t, Ended(begun))
+	a.HandleRecord(socket.Final, record(fields(), getHead, plainOK))
+	require.Len(t, got, 1)
+	assert.Empty(t, got[0].Flags)
+
+	// A head of which only the begin is kept does not tell.
+	cut := fields()
+	cut.Seq, cut.ResponseBytes = 2, 3000
+	a.HandleRecord(socket.Tentative, record(cut, getHead, "HTTP/1.1 200 OK\r\n"))
+	assert.Len(t, got, 2)
+}
+
 func TestCutResponseFailsOnceTheConnectionIsClosed(t *testing.T) {
 	var got sink
 	a := newAssembler(t, got.take)

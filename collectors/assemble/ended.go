@@ -12,5 +12,5 @@ func Ended(r socket.Record) bool {
 	if !http1.ParseRequest(r.RequestHead(), &a.reqHead).IsHead() || len(r.ResponseHead()) == 0 || !a.parseResponse(r.ResponseHead()) {
 		return true
 	}
-	return http1.Complete(&a.reqHead, &a.resHead, a.reqHead.Method, r.ResponseBytes, r.ResponseTail(), r.Closed != 0) != http1.No
+	return a.completeness(r) != http1.No
 }

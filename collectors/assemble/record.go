@@ -36,8 +36,17 @@ func (a *Assembler) fill(r socket.Record) (complete http1.Completeness, ok bool)
 	if response == nil {
 		return http1.Unknown, true
 	}
-	complete = http1.Complete(&a.reqHead, response, a.req.Method, r.ResponseBytes, r.ResponseTail(), r.Closed != 0)
-	return complete, true
+	return a.completeness(r), true
+}
+
+// completeness says whether the response of a record, whose heads were parsed,
+// is complete. If all that was written is at hand and is no whole head, it is
+// not, however long the server pauses in the middle of it.
+func (a *Assembler) completeness(r socket.Record) http1.Completeness {
+	if a.resHead.HeadLen == 0 && uint64(len(r.ResponseHead())) == r.ResponseBytes {
+		return http1.No
+	}
+	return http1.Complete(&a.reqHead, &a.resHead, a.reqHead.Method, r.ResponseBytes, r.ResponseTail(), r.Closed != 0)
 }
 
 // parseResponse parses the head of the final response, behind interim ones

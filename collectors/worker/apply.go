@@ -31,9 +31,9 @@ func (c *Collector) apply() {
 // over now is never handed out: its time is added here.
 func (c *Collector) reset() {
 	for _, w := range c.workers {
-		if w.now.earlier && w.now.inFlight > 0 && c.connsAt > max(w.now.from, w.until) {
-			w.busy += time.Duration(c.connsAt - max(w.now.from, w.until))
-			w.until = c.connsAt
+		if w.now.earlier && w.now.inFlight > 0 && c.seen > max(w.now.from, w.until) {
+			w.busy += time.Duration(c.seen - max(w.now.from, w.until))
+			w.until = c.seen
 		}
 		w.now = doing{}
 	}

@@ -91,7 +91,7 @@ func (c *Collector) Refresh() {
 	now := c.opts.Now()
 	for _, p := range c.pools {
 		c.settle(p, now)
-		p.remember(now)
+		p.remember(now, c.seen)
 	}
 }
 
@@ -101,7 +101,7 @@ func (c *Collector) settle(p *pool, now request.Stamp) {
 	var live []span
 	for _, w := range p.workers {
 		if from := max(w.now.from, w.until); w.now.inFlight > 0 && !w.loop() {
-			live = append(live, span{from, now, uint64(w.tid)})
+			live = append(live, span{from, max(from, c.seen), uint64(w.tid)})
 		}
 	}
 	until := now
@@ -241,6 +241,7 @@ func (c *Collector) lookAround() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.apply()
+	c.seen = c.connsAt
 }
 
 // lookAtFiles walks the descriptors of all processes. On a host with very many

@@ -25,7 +25,7 @@ type Snapshot struct {
 	// Unconfirmed says that no request of a known protocol was seen yet, only
 	// connections that the server has not answered since the agent's start.
 	Unconfirmed bool      `json:"unconfirmed,omitempty"`
-	Time        time.Time `json:"time"`
+	Time        time.Time `json:"time"` // of the look at it
 
 	Workers   int `json:"workers"`   // how many there are now
 	Busy      int `json:"busy"`      // of which work on a request

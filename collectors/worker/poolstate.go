@@ -108,17 +108,18 @@ func (p *pool) isOther(tid uint32) bool {
 	return true
 }
 
-// sums adds up the workers that are and those that were.
-func (p *pool) sums(now request.Stamp) totals {
+// sums adds up the workers that are and those that were. What was in progress
+// at the last look, at the moment seen, counts up to then.
+func (p *pool) sums(now, seen request.Stamp) totals {
 	t := p.gone
 	for _, w := range p.workers {
-		t.busy += w.busyAt(now)
+		t.busy += w.busyAt(seen)
 		t.alive += w.age(now)
 		t.cpu += w.cpu
 	}
 	for _, s := range p.strays {
-		if now > s.from {
-			t.busy += time.Duration(now - s.from)
+		if seen > s.from {
+			t.busy += time.Duration(seen - s.from)
 		}
 	}
 	p.shown = p.shown.atLeast(t)
@@ -126,18 +127,19 @@ func (p *pool) sums(now request.Stamp) totals {
 }
 
 // remember keeps totals for the utilisation.
-func (p *pool) remember(now request.Stamp) {
-	p.past = append(p.past, moment{now, p.sums(now)})
+func (p *pool) remember(now, seen request.Stamp) {
+	p.past = append(p.past, moment{now, p.sums(now, seen)})
 	for len(p.past) > 2 && now-p.past[1].at >= utilisationSpan {
 		p.past = slices.Delete(p.past, 0, 1)
 	}
 }
 
-func (p *pool) utilisation(now request.Stamp) float64 {
+// utilisation is that of the last seconds, up to the totals t.
+func (p *pool) utilisation(t totals) float64 {
 	if len(p.past) == 0 {
 		return 0
 	}
-	t, before := p.sums(now), p.past[0].totals
+	before := p.past[0].totals
 	if t.alive <= before.alive {
 		return 0
 	}

@@ -16,8 +16,11 @@ func (c *Collector) Snapshot() []Snapshot {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now, at := c.opts.Now(), time.Now()
-	// What was seen in the last look has that age, however old the look is.
-	seen := min(now, c.connsAt+leastBetween)
+	// The pools are as the last look saw them, and so is the time.
+	seen := c.seen
+	if seen.Seen() && seen < now {
+		at = at.Add(-time.Duration(now - seen))
+	}
 	all := make([]Snapshot, 0, len(c.pools))
 	for _, p := range c.pools {
 		c.settle(p, now)
@@ -41,11 +44,11 @@ func (c *Collector) Losses() map[string]uint64 {
 }
 
 func (p *pool) snapshot(now, seen request.Stamp) Snapshot {
-	sums := p.sums(now)
+	sums := p.sums(now, seen)
 	s := Snapshot{
 		Service: p.name, Unconfirmed: !p.confirmed,
 		InFlight: p.inFlight, Dispatch: p.dispatch,
-		Utilisation: p.utilisation(now), BusyTime: sums.busy, WorkerTime: sums.alive, CPUTime: sums.cpu,
+		Utilisation: p.utilisation(sums), BusyTime: sums.busy, WorkerTime: sums.alive, CPUTime: sums.cpu,
 		Served: p.served, Longest: p.longest, Untracked: p.untracked,
 		Starts: p.starts, Exits: p.exits, Recycled: p.recycled,
 		PerWorker: []Worker{}, Listeners: []Listener{},
@@ -84,7 +87,7 @@ func (p *pool) showWorkers(s *Snapshot, now, seen request.Stamp) {
 func (w *worker) show(now, seen request.Stamp) Worker {
 	out := Worker{
 		PID: w.pid, TID: w.tid, Comm: w.comm, State: w.state(), Loop: w.loop(),
-		Served: w.served, BusyTime: w.busyAt(now), CPUTime: w.cpu, Longest: w.longest,
+		Served: w.served, BusyTime: w.busyAt(seen), CPUTime: w.cpu, Longest: w.longest,
 		Since: time.Now().Add(-w.age(now)), Process: w.usage,
 	}
 	out.does(w.now, seen)

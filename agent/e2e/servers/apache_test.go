@@ -41,7 +41,7 @@ MaxKeepAliveRequests 10
 `
 	workerMPM = `LoadModule mpm_worker_module ` + apacheModules + `mpm_worker.so
 StartServers 1
-ServerLimit 1
+ServerLimit 4
 ThreadsPerChild 4
 MaxRequestWorkers 4
 MinSpareThreads 1
@@ -50,7 +50,7 @@ MaxKeepAliveRequests 10
 `
 	eventMPM = `LoadModule mpm_event_module ` + apacheModules + `mpm_event.so
 StartServers 1
-ServerLimit 1
+ServerLimit 4
 ThreadsPerChild 4
 MaxRequestWorkers 4
 MinSpareThreads 1

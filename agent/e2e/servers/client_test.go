@@ -44,7 +44,7 @@ func (s server) askAll(t *testing.T, address, run string) []asked {
 			cl := &client{address: address, closes: s.closes, patience: time.Minute}
 			defer cl.hangUp()
 			for i := c; i < requests; i += 2 * s.workers {
-				a, err := cl.retry(s.asks(run, i), halting(i))
+				a, _, err := cl.retry(s.asks(run, i), halting(i))
 				if err != nil {
 					t.Errorf("request %d: %v", i, err)
 					return
@@ -59,14 +59,14 @@ func (s server) askAll(t *testing.T, address, run string) []asked {
 
 // retry asks again on a new connection when the server gave up the kept one
 // meanwhile, as it may at any time; clients of all kinds do that.
-func (c *client) retry(path string, halts bool) (asked, error) {
+func (c *client) retry(path string, halts bool) (a asked, again bool, err error) {
 	kept := c.conn != nil
-	a, err := c.ask(path, halts)
-	if kept && errors.Is(err, errUnanswered) {
+	a, err = c.ask(path, halts)
+	if again = kept && errors.Is(err, errUnanswered); again {
 		c.hangUp()
 		a, err = c.ask(path, halts)
 	}
-	return a, err
+	return a, again, err
 }
 
 // errUnanswered says that no byte of a response came.

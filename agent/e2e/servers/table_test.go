@@ -114,12 +114,20 @@ func (tb table) document(t *testing.T, page string) {
 
 func (tb table) markdown() string {
 	var b strings.Builder
-	b.WriteString("| server | plan | asked / seen | queue | parse | app | write_back | to app | from app | end | own clock |\n")
+	b.WriteString("| server | plan | asked / seen | queue | parse | app | write_back | to app | from app | end | own clock: difference |\n")
 	b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, r := range tb {
 		fmt.Fprintf(&b, "| %s | %s | %d / %d | %s | %s | %s | %s | %s | %s | %s | %s |\n", r.Server, r.Plan, r.Asked, r.Requests,
 			millis(r.Queue), millis(r.Parse), millis(r.App), millis(r.WriteBack),
 			known(r.Threads != noApp, r.Entry), known(r.Threads != noApp, r.Leave), millis(r.End), owns(r.Own))
+	}
+	b.WriteString("\nWhat cannot be told apart from outside:\n\n")
+	said := make(map[string]bool)
+	for _, r := range tb {
+		if r.Limits != "" && !said[r.Server] {
+			said[r.Server] = true
+			fmt.Fprintf(&b, "- %s: %s.\n", r.Server, r.Limits)
+		}
 	}
 	return b.String()
 }

@@ -8,9 +8,6 @@ import (
 	"lapwing/collectors/request"
 )
 
-// maxPrefix is the longest that may stand in front of the variables.
-const maxPrefix = 16
-
 // Format says how a protocol that carries one request at a time on a connection
 // sends it: a prefix that tells how long the variables are, the variables,
 // perhaps a suffix, and the body.
@@ -30,17 +27,6 @@ type Format struct {
 	// Reuse says that another request may follow on the connection.
 	Reuse bool
 }
-
-// part is the part of a request that comes next.
-type part uint8
-
-const (
-	inPrefix part = iota
-	inVars
-	inSuffix
-	inBody
-	atEnd
-)
 
 // Single pairs the request of a connection with its response.
 type Single struct {
@@ -165,92 +151,6 @@ func (p *Single) read(ev *protocol.Event) {
 		p.take(&s)
 		p.x.AddRead(ev, before-s.N)
 		p.x.Read = p.part == atEnd
-	}
-}
-
-// take takes what belongs to the part that comes next off s.
-func (p *Single) take(s *protocol.Stretch) {
-	switch p.part {
-	case inPrefix:
-		p.takePrefix(s)
-	case inVars:
-		part := s.Cut(p.left)
-		p.left -= part.N
-		p.decoder.Take(part, &p.x.Vars)
-		p.endVars()
-	case inSuffix:
-		p.takeSuffix(s)
-	case inBody:
-		p.takeBody(s)
-	case atEnd:
-		s.Skip(s.N)
-	}
-}
-
-func (p *Single) takePrefix(s *protocol.Stretch) {
-	had := len(p.prefix)
-	p.prefix = append(p.prefix, s.Data[:min(len(s.Data), maxPrefix-had)]...)
-	used, size, match := p.format.Prefix(p.prefix)
-	switch {
-	case match == protocol.Yes:
-		s.Skip(uint64(used - had))
-		p.part, p.left = inVars, size
-		p.endVars()
-	case match == protocol.No || s.Missing() > 0 || len(p.prefix) == maxPrefix:
-		p.reject("malformed")
-	default:
-		s.Skip(s.N)
-	}
-}
-
-// endVars goes on behind the variables, once all are there.
-func (p *Single) endVars() {
-	if p.left > 0 {
-		return
-	}
-	if !p.decoder.End(&p.x.Vars) || !p.x.Describe() {
-		p.reject("malformed")
-		return
-	}
-	p.part = inSuffix
-	if p.format.Suffix == 0 {
-		p.beginBody()
-	}
-}
-
-func (p *Single) takeSuffix(s *protocol.Stretch) {
-	if len(s.Data) > 0 && s.Data[0] != p.format.Suffix {
-		p.reject("malformed")
-		return
-	}
-	s.Skip(1)
-	p.beginBody()
-}
-
-func (p *Single) beginBody() {
-	p.part = inBody
-	p.left, p.known = p.x.Vars.Length()
-	if p.known && p.left == 0 {
-		p.part = atEnd
-	}
-}
-
-// takeBody follows the body. Where its length is not known, the request ends
-// where the response begins.
-func (p *Single) takeBody(s *protocol.Stretch) {
-	switch {
-	case p.format.Chunked:
-		done, ok := p.chunks.Take(s)
-		if done || !ok || p.known && p.chunks.Content >= p.left {
-			p.part = atEnd
-		}
-		s.Skip(s.N)
-	case p.known:
-		if p.left -= s.Skip(p.left); p.left == 0 {
-			p.part = atEnd
-		}
-	default:
-		s.Skip(s.N)
 	}
 }
 
