@@ -9,6 +9,10 @@
 #include "lock.h"
 #include "marker.h"
 
+/* So many segments of a vector are copied. Where several responses go out in
+ * one call each has a few: Apache writes up to 16 at once. */
+#define EVENT_SEGMENTS 16
+
 /* careful_begin switches a connection over. open tells that a request is in
  * progress, whose state goes along. */
 static __noinline int careful_begin(struct conn *c, bool open)
@@ -58,7 +62,7 @@ static __always_inline void event_data(struct scratch *s, const struct vec *v, _
 	struct iovec seg = { (void *)v->base, v->len };
 	__u32 done = 0;
 
-	for (int i = 0; i < VEC_SEGMENTS; i++) {
+	for (int i = 0; i < EVENT_SEGMENTS; i++) {
 		if (v->iov && (i >= v->segments || bpf_probe_read_user(&seg, sizeof(seg), &v->iov[i])))
 			break;
 		__u64 take = n < seg.iov_len ? n : seg.iov_len;

@@ -102,7 +102,9 @@ static __always_inline int read_returned(long fd, long ret)
 	return 0;
 }
 
-static __always_inline int write_returned(long fd, long ret)
+/* asked is how much sendfile was to send, 0 for the other calls: how much they
+ * were told by their buffers. */
+static __always_inline int write_returned(long fd, long ret, long asked)
 {
 	struct out out = {};
 	struct found f;
@@ -125,6 +127,8 @@ static __always_inline int write_returned(long fd, long ret)
 	if (unlikely(f.conn->mode == MODE_CLIENT))
 		return call_written(f.conn, &out);
 	on_write(f.conn, &out);
+	if (unlikely(ret > 0 && ret < asked))
+		f.conn->short_write = 1;
 	if (tcp && f.conn->gone)
 		tcp_forget((__u64)tcp);
 	return 0;
@@ -194,7 +198,8 @@ int write_exit(struct trace_event_raw_sys_exit *ctx)
 
 	if (nr == NR_sendmmsg && bytes > 0)
 		bytes = messages_bytes(regs, bytes);
-	return write_returned((__s32)(nr == NR_splice ? SYSCALL_ARG2(regs) : SYSCALL_ARG0(regs)), bytes);
+	return write_returned((__s32)(nr == NR_splice ? SYSCALL_ARG2(regs) : SYSCALL_ARG0(regs)), bytes,
+			      nr == NR_sendfile ? SYSCALL_ARG3(regs) : 0);
 }
 
 /* Arrivals on unix sockets: the tracepoint since 6.3, before that the function
