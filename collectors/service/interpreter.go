@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"path"
 	"slices"
 	"strings"
@@ -70,12 +71,14 @@ func interpreterOf(base string) *interpreter {
 // input or not to be seen.
 func (in *interpreter) program(p process) string {
 	if title := p.title(); title != "" {
-		return titleProgram(title)
+		return cmp.Or(titleApplication(title), titleProgram(title))
 	}
 	target := in.target(p.args)
 	switch {
 	case target == "":
 		return ""
+	case isLoader(target) && path.IsAbs(p.cwd):
+		return scriptName(p.cwd)
 	case in.dotted && !strings.HasSuffix(target, ".jar"):
 		return className(target)
 	case path.IsAbs(target) || p.cwd == "":
@@ -143,9 +146,15 @@ func className(class string) string { return specific(strings.Split(class, "."))
 // specific is the last of names that is not generic, or else the last one.
 func specific(names []string) string {
 	for _, name := range slices.Backward(names) {
-		if name != "." && !slices.Contains(generic, strings.ToLower(name)) {
+		if !isGeneric(name) {
 			return name
 		}
 	}
 	return names[len(names)-1]
+}
+
+// isGeneric reports whether a name says nothing about a service. The number of
+// a release (/srv/shop/releases/20240131120000) does not.
+func isGeneric(name string) bool {
+	return strings.Trim(name, ".0123456789") == "" || slices.Contains(generic, strings.ToLower(name))
 }

@@ -173,6 +173,6 @@ func (s *site) behindPassenger(t *testing.T) []hop {
 	front := harness.FreeAddress(t)
 	s.write(t, "passenger.conf", fmt.Sprintf(apacheFrame, "passenger", front)+fmt.Sprintf(apachePassenger, workers))
 	s.start(t, front, harness.Installed(t, "apache2"), "-D", "FOREGROUND", "-f", "DIR/passenger.conf")
-	return []hop{{name: "passenger", front: front, protocol: "passenger", service: "wsgi-loader", local: "unix:", noMarker: true,
+	return []hop{{name: "passenger", front: front, protocol: "passenger", service: "passenger", local: "unix:", noMarker: true,
 		logged: logReader(s.path("passenger.log"), time.Microsecond), judge: within}}
 }
