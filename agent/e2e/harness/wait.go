@@ -1,7 +1,10 @@
 package harness
 
 import (
+	"fmt"
 	"net"
+	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -28,15 +31,27 @@ func Within(limit time.Duration, cond func() bool) bool {
 	}
 }
 
-// FreeAddress is a loopback address with a port that nobody listens on.
+// Ports from which addresses are handed out. They are below those that the
+// kernel gives to sockets that ask for any: a server that opens such a socket
+// (uWSGI's router does) would take the address of one that is yet to start.
+const firstPort, portsInAll = 20_000, 10_000
+
+var nextPort atomic.Uint32
+
+// FreeAddress is a loopback address with a port that nobody listens on, and
+// that was not handed out lately.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatalf("find a free port: %v", err)
+	nextPort.CompareAndSwap(0, uint32(os.Getpid()*97))
+	for range portsInAll {
+		address := fmt.Sprintf("127.0.0.1:%d", firstPort+nextPort.Add(1)%portsInAll)
+		if l, err := net.Listen("tcp", address); err == nil {
+			_ = l.Close()
+			return address
+		}
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 // Port is the port of an address.
