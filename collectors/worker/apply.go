@@ -32,7 +32,7 @@ func (c *Collector) apply() {
 func (c *Collector) reset() {
 	for _, w := range c.workers {
 		if w.now.earlier && w.now.inFlight > 0 && c.seen > max(w.now.from, w.until) {
-			w.busy += time.Duration(c.seen - max(w.now.from, w.until))
+			w.busy += w.counted.add(max(w.now.from, w.until), c.seen)
 			w.until = c.seen
 		}
 		w.now = doing{}

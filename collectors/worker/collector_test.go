@@ -212,6 +212,33 @@ func TestEventLoop(t *testing.T) {
 	assert.Equal(t, 300*time.Millisecond, s.CPUTime)
 }
 
+// TestRequestsThatComeLate hands the requests of one thread out in the order in
+// which their connections went quiet, which is not that in which it served them.
+func TestRequestsThatComeLate(t *testing.T) {
+	const took = 10 * time.Millisecond
+	w := newWorld(t, nil)
+	w.runs(10, 10)
+	var all []*request.Request
+	for range 60 {
+		w.pass(took)
+		all = append(all, w.served(10, took))
+	}
+	for i := range all { // 7, 6, … 0, 15, 14, …; of the last ones, some are long past
+		if j := i ^ 7; j < 40 {
+			w.Export(all[j])
+		}
+	}
+	for j := 59; j >= 40; j-- {
+		w.Export(all[j])
+	}
+	s := w.the(t)
+	assert.False(t, s.PerWorker[0].Loop)
+	assert.Equal(t, 60*took, s.BusyTime)
+	assert.Equal(t, uint64(60), s.Served)
+	w.pass(3 * time.Second)
+	assert.Equal(t, 1, w.the(t).MaxNeeded)
+}
+
 // TestReaderIsNoWorker serves with a thread that accepts and reads, and others
 // that answer.
 func TestReaderIsNoWorker(t *testing.T) {

@@ -22,7 +22,8 @@ type worker struct {
 	longest  time.Duration
 	busy     time.Duration // in finished requests
 	until    request.Stamp // the end of the last of them
-	overlaps int           // requests that began before the previous one ended
+	counted  covered       // what busy is made of
+	overlaps int           // requests that it worked on while it did on another
 
 	cpuBase time.Duration // of the thread when it was first looked at
 	cpu     time.Duration
@@ -59,26 +60,39 @@ func (w *worker) loop() bool { return w.overlaps >= maxOverlaps }
 // finish takes a finished request into account. handed tells that another
 // thread read it.
 func (w *worker) finish(r *request.Request, handed bool) {
-	start, end := r.ReadFirst, r.End()
-	if handed {
-		// It began when the worker was free, or later.
-		start = max(r.ReadLast, r.Marker, w.until)
-	} else if start < w.until && r.WriteLast.Seen() && r.Flags&request.Pipelined == 0 {
-		w.overlaps++
-	}
 	w.served++
-	if start.Seen() && end > start {
-		w.longest = max(w.longest, time.Duration(end-start))
+	start, end := r.ReadFirst, r.End()
+	alone := !handed && r.Flags&request.Pipelined == 0
+	if !alone {
+		// It began when the worker was free, or later.
+		start = w.counted.free(max(start, handedAt(r, handed)))
 	}
-	start = max(start, w.until)
 	if !start.Seen() || end <= start {
 		return
 	}
-	w.busy += time.Duration(end - start)
-	w.until = end
-	if !w.loop() {
+	w.longest = max(w.longest, time.Duration(end-start))
+	w.until = max(w.until, end)
+	if alone && w.counted.forgot(end) {
+		w.busy += time.Duration(end - start) // nothing else is known to have been done then
+		return
+	}
+	fresh := w.counted.add(start, end)
+	w.busy += fresh
+	whole := fresh == time.Duration(end-start)
+	if alone && !whole && r.WriteLast.Seen() {
+		w.overlaps++
+	}
+	if whole && !w.loop() {
 		w.pool.needed.add(span{start, end, uint64(w.tid)})
 	}
+}
+
+// handedAt is when the worker may have got a request at the earliest.
+func handedAt(r *request.Request, handed bool) request.Stamp {
+	if !handed {
+		return 0
+	}
+	return max(r.ReadLast, r.Marker)
 }
 
 // busyAt is how long the worker has been busy until now, the request in

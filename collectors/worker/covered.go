@@ -1,0 +1,64 @@
+package worker
+
+import (
+	"slices"
+	"time"
+
+	"lapwing/collectors/request"
+)
+
+// maxCovered bounds what a worker remembers of the times that were counted.
+const maxCovered = 8
+
+// stretch is a time from one moment to another.
+type stretch struct{ from, to request.Stamp }
+
+// covered are the latest times that were counted for a worker, in order, none
+// touching another. Requests become known when their connections are done or
+// quiet, so one that a worker served earlier may come later.
+type covered struct {
+	times []stretch
+	floor request.Stamp // the end of what is forgotten
+}
+
+// forgot reports whether all that was counted around a moment is forgotten.
+func (c *covered) forgot(at request.Stamp) bool { return at <= c.floor }
+
+// free is the first moment from at on that was not counted.
+func (c *covered) free(at request.Stamp) request.Stamp {
+	at = max(at, c.floor)
+	for _, t := range c.times {
+		if t.from <= at && at < t.to {
+			return t.to
+		}
+	}
+	return at
+}
+
+// add counts the time between two moments and returns how much of it is new.
+func (c *covered) add(from, to request.Stamp) time.Duration {
+	from = max(from, c.floor)
+	if to <= from {
+		return 0
+	}
+	first := len(c.times)
+	for first > 0 && c.times[first-1].to >= from {
+		first--
+	}
+	fresh, last, whole := to-from, first, stretch{from, to}
+	for ; last < len(c.times) && c.times[last].from <= to; last++ {
+		t := c.times[last]
+		fresh -= min(to, t.to) - max(from, t.from)
+		whole = stretch{min(whole.from, t.from), max(whole.to, t.to)}
+	}
+	c.times = slices.Replace(c.times, first, last, whole)
+	c.forget()
+	return time.Duration(fresh)
+}
+
+func (c *covered) forget() {
+	if len(c.times) > maxCovered {
+		c.floor = c.times[0].to
+		c.times = slices.Delete(c.times, 0, 1)
+	}
+}
