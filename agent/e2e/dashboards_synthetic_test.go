@@ -73,7 +73,7 @@ func (s *beset) health() exporters.Health {
 
 func (s *beset) pools() []worker.Snapshot {
 	return []worker.Snapshot{{
-		Service: besetService, Workers: 4, Busy: 3, Held: 1, InFlight: 3, Dispatch: 5, MaxNeeded: 4,
+		Service: besetService, Workers: 4, Busy: 3, Held: 1, InFlight: 3, Active: map[string]int{"GET": 3}, HTTP: true, Dispatch: 5, MaxNeeded: 4,
 		Listeners: []worker.Listener{{Address: "127.0.0.1:80", Len: 128, Limit: 128, Overflows: s.requests.Load()}},
 	}}
 }

@@ -150,6 +150,8 @@ func checkWorkers(t *testing.T, p *promtest.Prometheus, s *twoTier, requests int
 	slept := float64(requests) / 3 * .005
 	assert.True(t, ok && busy > slept*.8 && busy < slept+10, "busy for %v s, of which %v s asleep", busy, slept)
 	awaitValue(t, p, `lapwing_backlog_length{service_name="back",address="`+s.back.address+`"}`, 0)
+	active := `(http_server_active_requests{service_name="back",http_request_method="GET",url_scheme="http"})`
+	awaitValue(t, p, "count"+active+" - sum"+active, 1) // it is there, and is 0
 	limit, ok := p.Value(t, `lapwing_backlog_limit{service_name="back",address="`+s.back.address+`"}`)
 	assert.True(t, ok && limit >= 128, "gunicorn's backlog is %v", limit)
 }

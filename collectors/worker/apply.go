@@ -39,6 +39,7 @@ func (c *Collector) reset() {
 	}
 	for _, p := range c.pools {
 		p.inFlight, p.dispatch, p.ahead, p.strays = 0, 0, 0, p.strays[:0]
+		p.active.reset()
 	}
 }
 
@@ -71,6 +72,7 @@ func (c *Collector) inProgress(s *socket.ConnSight, work socket.Work) {
 	p.confirmed = true
 	p.serves(r.LocalPort, path(r))
 	p.inFlight++
+	p.active.began(work, r.RequestHead())
 	tid := cmp.Or(r.WriterTid, r.Tid)
 	if r.AcceptorTid != tid {
 		c.other(p, r.AcceptorTid)
@@ -128,6 +130,7 @@ func (c *Collector) earlier(s *socket.ConnSight, found *finder) {
 	}
 	p.serves(r.LocalPort, path(r))
 	p.inFlight++
+	p.active.began(socket.WorkEarlier, nil)
 	now := doing{from: c.started, earlier: true, since: c.hz.ago(s)}
 	now.from = max(now.from, now.since)
 	if w := c.onlyWorker(p, pid); w != nil {

@@ -141,6 +141,7 @@ func (c *Collector) Shutdown(context.Context) error { return nil }
 func (p *pool) count(r *request.Request) {
 	p.served++
 	p.confirmed = true
+	p.active.ended(r)
 	p.serves(r.Local.Addr.Port(), r.Local.Unix)
 	if end := r.End(); r.ReadFirst.Seen() && end > r.ReadFirst {
 		p.longest = max(p.longest, time.Duration(end-r.ReadFirst))

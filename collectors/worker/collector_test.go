@@ -77,7 +77,7 @@ func (w *world) served(tid uint32, took time.Duration) *request.Request {
 			Arrived: w.now - request.Stamp(took) - 5, ReadFirst: w.now - request.Stamp(took), ReadLast: w.now - request.Stamp(took),
 			WriteFirst: w.now - 1, WriteLast: w.now,
 		},
-		Seq: 2, PID: tid, TID: tid, WriterTID: tid, AcceptorTID: tid, Service: "shop",
+		Protocol: "http/1.1", Method: "PUT", Seq: 2, PID: tid, TID: tid, WriterTID: tid, AcceptorTID: tid, Service: "shop",
 		Local: request.Endpoint{Addr: netip.MustParseAddrPort("127.0.0.1:8080")},
 	}
 }
@@ -156,6 +156,8 @@ func TestStatesOfWorkers(t *testing.T) {
 	assert.Equal(t, []int{6, 3, 1, 2}, []int{s.Workers, s.Busy, s.Held, s.Available})
 	assert.Equal(t, 2, s.Dispatch)
 	assert.Equal(t, 3, s.InFlight)
+	assert.Equal(t, map[string]int{"GET": 3, "PUT": 0}, s.Active)
+	assert.True(t, s.HTTP)
 	assert.Equal(t, 3, s.MaxNeeded)
 	var states []string
 	for _, worker := range s.PerWorker {

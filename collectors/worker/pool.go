@@ -34,6 +34,10 @@ type Snapshot struct {
 	// InFlight is how many requests are being worked on. It is above Busy for
 	// event loops, and where a server reads requests ahead of its workers.
 	InFlight int `json:"in_flight"`
+	// Active is InFlight by method, a well-known one or protocol.MethodOther,
+	// which also stands for a method that is not known yet.
+	Active map[string]int `json:"active"`
+	HTTP   bool           `json:"-"` // the service speaks HTTP
 	// Dispatch is how many requests wait behind accept: they are in the
 	// receive queue of an accepted connection and nobody has read them.
 	Dispatch int `json:"dispatch"`

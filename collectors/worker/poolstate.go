@@ -38,6 +38,7 @@ type pool struct {
 
 	// As of the last look.
 	inFlight int
+	active   active
 	dispatch int
 	ahead    int     // requests that another thread has read for a worker
 	strays   []stray // requests in progress whose thread is not known
@@ -73,7 +74,8 @@ const (
 
 func newPool(name string) *pool {
 	return &pool{name: name, workers: map[uint32]*worker{}, others: map[uint32]bool{},
-		ports: map[uint16]bool{}, paths: map[string]bool{}, listeners: map[uint64]*listener{}}
+		ports: map[uint16]bool{}, paths: map[string]bool{}, listeners: map[uint64]*listener{},
+		active: active{methods: map[string]int{}}}
 }
 
 // serves notes an address at which the service answers.

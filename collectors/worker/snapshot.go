@@ -2,6 +2,7 @@ package worker
 
 import (
 	"cmp"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -47,7 +48,7 @@ func (p *pool) snapshot(now, seen request.Stamp) Snapshot {
 	sums := p.sums(now, seen)
 	s := Snapshot{
 		Service: p.name, Unconfirmed: !p.confirmed,
-		InFlight: p.inFlight, Dispatch: p.dispatch,
+		InFlight: p.inFlight, Active: maps.Clone(p.active.methods), HTTP: p.active.http, Dispatch: p.dispatch,
 		Utilisation: p.utilisation(sums), BusyTime: sums.busy, WorkerTime: sums.alive, CPUTime: sums.cpu,
 		Served: p.served, Longest: p.longest, Untracked: p.untracked,
 		Starts: p.starts, Exits: p.exits, Recycled: p.recycled,

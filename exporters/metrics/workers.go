@@ -3,6 +3,7 @@ package metrics
 import (
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
 	"lapwing/collectors/worker"
@@ -31,7 +32,7 @@ func (s *Snapshot) addPool(p *worker.Snapshot) {
 		s.addGauge(Workers, p.Service, n, KeyState.String(string(state)))
 	}
 	s.addGauge(WorkersMaxBusy, p.Service, p.MaxNeeded)
-	s.addGauge(ActiveRequests, p.Service, p.InFlight)
+	s.addActive(p)
 	s.addGauge(DispatchLength, p.Service, p.Dispatch)
 	for f, d := range map[*Family]time.Duration{WorkerTime: p.WorkerTime, WorkerBusy: p.BusyTime, WorkerCPU: p.CPUTime} {
 		s.Add(f, p.Service, began, d.Seconds())
@@ -40,6 +41,18 @@ func (s *Snapshot) addPool(p *worker.Snapshot) {
 		WorkerRequests: p.Served, WorkerStarted: p.Starts, WorkerEnded: p.Exits, WorkerRecycled: p.Recycled,
 	} {
 		s.Add(f, p.Service, began, float64(n))
+	}
+}
+
+// addActive adds the requests in progress with the attributes that the
+// conventions want. A scheme is known of HTTP only.
+func (s *Snapshot) addActive(p *worker.Snapshot) {
+	for method, n := range p.Active {
+		attrs := []attribute.KeyValue{semconv.HTTPRequestMethodKey.String(method)}
+		if p.HTTP {
+			attrs = append(attrs, semconv.URLScheme("http"))
+		}
+		s.addGauge(ActiveRequests, p.Service, n, attrs...)
 	}
 }
 

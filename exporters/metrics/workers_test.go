@@ -9,12 +9,15 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/semconv/v1.43.0/httpconv"
+
 	"lapwing/collectors/worker"
 )
 
 func TestWorkerPools(t *testing.T) {
 	pool := worker.Snapshot{
-		Service: "shop", Workers: 4, Busy: 2, Held: 1, Available: 1, InFlight: 3, Dispatch: 5, MaxNeeded: 4,
+		Service: "shop", Workers: 4, Busy: 2, Held: 1, Available: 1, InFlight: 3, Active: map[string]int{"GET": 3}, HTTP: true, Dispatch: 5, MaxNeeded: 4,
 		BusyTime: time.Second, WorkerTime: 4 * time.Second, CPUTime: time.Millisecond, Served: 7, Starts: 3, Exits: 2, Recycled: 1,
 		Listeners: []worker.Listener{{Address: "127.0.0.1:80", Len: 6, Limit: 128, Overflows: 9}},
 		PerWorker: []worker.Worker{
@@ -40,6 +43,9 @@ func TestWorkerPools(t *testing.T) {
 	} {
 		assert.InDelta(t, want, value(f), 1e-12, f.Name)
 	}
+	// These are the attributes that the conventions require.
+	var required httpconv.ServerActiveRequestsObservable
+	assert.Equal(t, attribute.NewSet(required.AttrRequestMethod(httpconv.RequestMethodGet), required.AttrURLScheme("http")), s.of(ActiveRequests)[0].Attrs)
 	states := map[string]float64{}
 	for _, p := range s.of(Workers) {
 		states[attrs(p)["state"]] = p.Value
