@@ -13,6 +13,8 @@ import (
 type PoolSource interface {
 	Snapshot() []worker.Snapshot
 	Host() (worker.Host, error)
+	// Losses counts what the pools leave out, per cause, since the start.
+	Losses() map[string]uint64
 }
 
 // RunPools shows the worker pools every interval until ctx ends, the user
@@ -70,6 +72,7 @@ type poolTable struct {
 	Final   bool
 	Pools   []poolView
 	Host    worker.Host
+	LeftOut map[string]uint64 // what the pools do not show, per cause, since the start
 }
 
 // poolView is a pool and its figures in a span of time.
@@ -128,6 +131,7 @@ func (w *poolWindow) next() poolTable {
 	w.earlier = now
 	// What cannot be read was logged at the start and stays zero.
 	t.Host, _ = w.from.Host()
+	t.LeftOut = w.from.Losses()
 	return t
 }
 

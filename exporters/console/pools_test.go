@@ -22,6 +22,10 @@ func (s *staged) Host() (worker.Host, error) {
 	return worker.Host{ListenDrops: 3, ListenOverflows: 2}, nil
 }
 
+func (s *staged) Losses() map[string]uint64 {
+	return map[string]uint64{"too_many_services": 5, "too_many_connections": 0}
+}
+
 func (s *staged) Snapshot() []worker.Snapshot {
 	s.looks++
 	at := time.Date(2026, 1, 2, 3, 4, s.looks, 0, time.UTC)
@@ -68,6 +72,8 @@ func TestPoolsText(t *testing.T) {
 	assert.Contains(t, out, "    25M   3.00s")
 	assert.Contains(t, out, "       15       - busy                  -")
 	assert.Contains(t, out, "host: 3 connection attempts dropped by listeners (2 overflows)")
+	assert.Contains(t, out, "left out too_many_services 5")
+	assert.NotContains(t, out, "too_many_connections")
 	assert.Contains(t, out, "since the start")
 	for line := range strings.Lines(out) {
 		assert.LessOrEqual(t, len(strings.TrimRight(line, "\n")), 95, "a line is too long")
@@ -82,6 +88,7 @@ func TestPoolsJSON(t *testing.T) {
 		require.NoError(t, json.Unmarshal([]byte(line), &o))
 		require.Equal(t, i == len(lines)-1, o.Final)
 		require.Len(t, o.Pools, 1)
+		assert.Equal(t, map[string]uint64{"too_many_services": 5}, o.LeftOut)
 		p := o.Pools[0]
 		assert.Equal(t, "WRK_W", p.Scoreboard)
 		assert.InDelta(t, .2, p.Utilisation, 1e-9)
@@ -101,6 +108,7 @@ func TestPoolsLive(t *testing.T) {
 	}
 	m.width, m.height = 100, 24
 	assert.Contains(t, m.View(), "> shop")
+	assert.Contains(t, m.View(), "left out too_many_services 5")
 	m.key("p")
 	assert.Contains(t, m.View(), "PAUSED")
 	m.key("?")

@@ -17,13 +17,15 @@ type poolsJSON struct {
 
 // jsonPools is an object of `lapwing workers --format json`. The pools' counts
 // are since the start; requests, drops and utilisation are of the interval,
-// which for the final object is everything since the start.
+// which for the final object is everything since the start. LeftOut counts,
+// per cause and since the start, what the pools do not show.
 type jsonPools struct {
 	Time     time.Time         `json:"time"`
 	Interval float64           `json:"interval_s"`
 	Pools    []jsonPool        `json:"pools"`
 	Host     worker.Host       `json:"host"`
 	Lost     map[string]uint64 `json:"lost"`
+	LeftOut  map[string]uint64 `json:"left_out"`
 	Final    bool              `json:"final"`
 }
 
@@ -39,7 +41,8 @@ type jsonPool struct {
 func (r *poolsJSON) write(t poolTable, health exporters.Health) error {
 	out := jsonPools{
 		Time: t.At.UTC(), Interval: t.Elapsed.Seconds(), Pools: []jsonPool{}, Host: t.Host, Final: t.Final,
-		Lost: difference(health.Lost, r.earlier.Lost),
+		LeftOut: difference(t.LeftOut, nil),
+		Lost:    difference(health.Lost, r.earlier.Lost),
 	}
 	if t.Final {
 		out.Lost = difference(health.Lost, nil)

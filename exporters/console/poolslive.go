@@ -133,7 +133,7 @@ func (m *poolsModel) View() string {
 		title = "PAUSED  " + title
 	}
 	lines := []string{m.style(title, styleBold), m.style(poolsLegend, styleDim)}
-	facts := wrap(append(hostFacts(m.table.Host), healthFacts(m.state)...), m.width)
+	facts := wrap(poolFacts(m.table, m.state), m.width)
 	foot := []string{facts[0], m.style(poolKeys, styleDim)}
 	lines = append(lines, m.body(m.height-len(lines)-len(foot))...)
 	for len(lines) < m.height-len(foot) {

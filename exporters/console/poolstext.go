@@ -41,7 +41,7 @@ func (r *poolsText) write(t poolTable, health exporters.Health) error {
 		lines = append(append(lines, poolHead), poolLines(&t.Pools[i], t.Elapsed, r.width)...)
 		lines = append(lines, workerLines(&t.Pools[i], mostRows)...)
 	}
-	lines = append(lines, wrap(append(hostFacts(t.Host), healthFacts(health)...), r.width)...)
+	lines = append(lines, wrap(poolFacts(t, health), r.width)...)
 	var b []byte
 	for _, line := range append(lines, "") {
 		b = append(append(b, fit(line, r.width)...), '\n')
@@ -160,6 +160,12 @@ func rssText(p *worker.Process) string {
 
 func percentText(share float64) string {
 	return strconv.FormatFloat(100*share, 'f', 0, 64)
+}
+
+// poolFacts is what stands below the pools: what they leave out comes first.
+func poolFacts(t poolTable, health exporters.Health) []string {
+	facts := append(causes("left out", t.LeftOut), hostFacts(t.Host)...)
+	return append(facts, healthFacts(health)...)
 }
 
 // hostFacts tells what listeners of the whole host dropped, if they did.

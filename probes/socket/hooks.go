@@ -56,7 +56,7 @@ func commonHooks() []hook {
 		syscallHook("shutdown_enter", "sys_enter_shutdown", "end of a unix connection"),
 		btfHook("tcp_state", "inet_sock_set_state", "established, end of a TCP connection"),
 		iterHook("idle_elem", "bpf_map_elem", "hands out requests of quiet connections"),
-		optional(iterHook("tcp_listening", "tcp", "finds TCP connections older than the agent"), noExisting),
+		optional(iterHook("tcp_listening", "tcp", "finds sockets that listen: their connections are a server's"), noExisting),
 		optional(iterHook("tcp_existing", "tcp", "finds TCP connections older than the agent"), noExisting),
 		optional(iterHook("unix_existing", "unix", "finds unix connections older than the agent"), noExisting),
 		optional(iterHook("see_elem", "bpf_map_elem", "worker pools"), noPools),

@@ -58,7 +58,11 @@ func TestSurveyAgreesWithTheKernel(t *testing.T) {
 
 func TestEachHookIsUsedOrSaysWhyNot(t *testing.T) {
 	for _, p := range TakeSurvey().Plans {
+		rows := map[[2]string]bool{}
 		for _, h := range p.Hooks {
+			row := [2]string{h.Name, h.Purpose}
+			assert.False(t, rows[row], "%v stands twice in plan %s", row, p.Plan)
+			rows[row] = true
 			if !h.Used {
 				assert.NotEmpty(t, h.Why, "%s of plan %s", h.Name, p.Plan)
 			}
