@@ -2,6 +2,7 @@ package gateways
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -46,6 +47,8 @@ type hop struct {
 func TestGateways(t *testing.T) {
 	s := openSite(t)
 	hops := append(append(s.behindNginx(t), s.behindApache(t)...), s.behindPassenger(t)...)
+	fastcgi := slices.IndexFunc(hops, func(h hop) bool { return h.name == "fastcgi-tcp" })
+	hops = append(hops, s.behindLighttpd(t, hops[fastcgi])...)
 	for _, h := range hops {
 		h.warmUp(t)
 	}
@@ -56,6 +59,7 @@ func TestGateways(t *testing.T) {
 		}
 		trace.Finish()
 	})
+	results.write(t)
 }
 
 // ours keeps the records of the hop in this run.
@@ -69,6 +73,7 @@ func (h hop) test(t *testing.T, trace *harness.Trace, run string) {
 	records := trace.Records(h.ours(run))
 	own := ofRun(h.logged(t), h.name, run)
 	sameRequests(t, records, own)
+	results.saw(t, len(records))
 	wrong, late := 0, 0
 	for _, r := range records {
 		// A server may read what a client just queued on a unix socket before

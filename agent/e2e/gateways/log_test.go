@@ -111,6 +111,7 @@ func spread(t *testing.T, what string, off []time.Duration, least, most time.Dur
 	slices.Sort(off)
 	at := func(percent int) time.Duration { return off[(len(off)-1)*percent/100] }
 	t.Logf("%s: agent − server: median %s, 5 %% %s, 95 %% %s", what, at(50), at(5), at(95))
+	results.add(t, what, at(50), at(5), at(95))
 	if m := at(50); m < harness.Slow(least) || m > harness.Slow(most) {
 		t.Errorf("%s differs by %s at the median, want %s to %s", what, m, least, most)
 	}

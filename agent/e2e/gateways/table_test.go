@@ -1,0 +1,101 @@
+package gateways
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"lapwing/agent/e2e/harness"
+	"lapwing/probes/socket"
+)
+
+var update = flag.Bool("update", false, "write the table of docs/protocols.md anew")
+
+// measured is how much longer something took by the agent than by the server.
+type measured struct {
+	plan, hop, what string
+	median, p5, p95 time.Duration
+}
+
+// table is what TestGateways measured. Its subtests run one after the other.
+type table struct {
+	rows []measured
+	seen map[string]int // requests, by plan and hop
+}
+
+var results = table{seen: map[string]int{}}
+
+// placeOf tells plan and hop from the name of a subtest. Other tests have no
+// place in the table.
+func placeOf(t *testing.T) (plan, hop string, ok bool) {
+	parts := strings.Split(t.Name(), "/")
+	if parts[0] != "TestGateways" || len(parts) != 3 {
+		return "", "", false
+	}
+	return parts[1], parts[2], true
+}
+
+func (tb *table) saw(t *testing.T, n int) {
+	if plan, hop, ok := placeOf(t); ok {
+		tb.seen[plan+"/"+hop] = n
+	}
+}
+
+func (tb *table) add(t *testing.T, what string, median, p5, p95 time.Duration) {
+	if plan, hop, ok := placeOf(t); ok {
+		tb.rows = append(tb.rows, measured{plan, hop, what, median, p5, p95})
+	}
+}
+
+// The marks in the documentation between which the table stands.
+const (
+	tableBegin = "<!-- table: begin -->\n"
+	tableEnd   = "<!-- table: end -->\n"
+)
+
+// write renews the documentation when asked to. A run that failed does not.
+func (tb *table) write(t *testing.T) {
+	t.Helper()
+	if !*update {
+		return
+	}
+	if t.Failed() {
+		t.Fatal("the documentation is not renewed: not every hop was played with success")
+	}
+	page := filepath.Join(harness.ModuleRoot(t), "docs", "protocols.md")
+	b, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, rest, begins := strings.Cut(string(b), tableBegin)
+	_, tail, ends := strings.Cut(rest, tableEnd)
+	if !begins || !ends {
+		t.Fatalf("%s has no marks for the table", page)
+	}
+	if err := os.WriteFile(page, []byte(head+tableBegin+tb.markdown(harness.Plans(t))+tableEnd+tail), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (tb *table) markdown(plans []socket.Plan) string {
+	var b strings.Builder
+	b.WriteString("| hop | against | plan | asked / seen | median | 5 % | 95 % |\n|---|---|---|---|---|---|---|\n")
+	rows := slices.Clone(tb.rows)
+	slices.SortStableFunc(rows, func(x, y measured) int {
+		return slices.Index(plans, socket.Plan(x.plan)) - slices.Index(plans, socket.Plan(y.plan))
+	})
+	for _, r := range rows {
+		fmt.Fprintf(&b, "| %s | %s | %s | %d / %d | %s | %s | %s |\n", r.hop, r.what, r.plan,
+			requests, tb.seen[r.plan+"/"+r.hop], micros(r.median), micros(r.p5), micros(r.p95))
+	}
+	return b.String()
+}
+
+func micros(d time.Duration) string {
+	return fmt.Sprintf("%d µs", d.Round(time.Microsecond).Microseconds())
+}
