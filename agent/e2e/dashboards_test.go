@@ -120,6 +120,7 @@ func TestDashboards(t *testing.T) {
 			t.Run(d.UID+"/"+p.Title, func(t *testing.T) { o.panel(t, c, p) })
 		}
 	}
+	t.Run("choices", o.choices)
 	t.Run("phases add up", o.phasesAddUp)
 	t.Run("requests are those of the log", o.requestsOfTheLog)
 	t.Run("quantiles are in order", o.quantilesInOrder)

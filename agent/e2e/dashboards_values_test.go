@@ -3,6 +3,7 @@ package e2e
 import (
 	"math"
 	"os"
+	"regexp"
 	"testing"
 	"time"
 
@@ -23,6 +24,32 @@ func (o *watched) results(t *testing.T, uid, title string) []model.Matrix {
 		out = append(out, o.run(t, o.choice(d), target))
 	}
 	return out
+}
+
+// labelValues is what Grafana understands as a query for a variable's values.
+var labelValues = regexp.MustCompile(`^label_values\((.+), (\w+)\)$`)
+
+// choices asks for what can be chosen at the head of each dashboard, as Grafana
+// does: the agents that are scraped, and the services of the one that is real.
+func (o *watched) choices(t *testing.T) {
+	asked := 0
+	for _, d := range dashboards.All() {
+		c := o.choice(d)
+		for _, v := range d.Templating.List {
+			query, ok := v.Query.(map[string]any)
+			if !ok {
+				continue
+			}
+			asked++
+			parts := labelValues.FindStringSubmatch(query["query"].(string))
+			require.Len(t, parts, 3, query)
+			selector, err := c.PromQL(parts[1])
+			require.NoError(t, err)
+			want := map[string][]string{"host": {o.metrics, o.beset.address}, "service": {"back", "front"}}[v.Name]
+			assert.Subset(t, o.prometheus.LabelValues(t, parts[2], selector, o.from, o.to), want, "%s: %s", d.UID, v.Name)
+		}
+	}
+	assert.GreaterOrEqual(t, asked, 2*len(dashboards.All())-1, "a host each, and a service but for the agents")
 }
 
 // phasesAddUp holds the stack of the phases against the mean duration, at each
@@ -164,6 +191,7 @@ func (o *watched) alerts(t *testing.T) {
 		"LapwingAgentLosesRecords": {"cause": "ring_full"},
 		"LapwingExportDrops":       {"exporter": "otlp", "cause": "queue_full"},
 	}
+	require.Len(t, rules.Groups, 1)
 	for _, rule := range rules.Groups[0].Rules {
 		require.Contains(t, want, rule.Alert)
 		found := false

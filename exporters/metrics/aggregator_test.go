@@ -3,6 +3,7 @@ package metrics
 import (
 	"fmt"
 	"math"
+	"runtime"
 	"testing"
 	"time"
 
@@ -159,7 +160,30 @@ func TestUnknownMethodsAndStatuses(t *testing.T) {
 	assert.Equal(t, "_OTHER", attrs(points[0])["http.request.method"])
 }
 
+// heap is the memory in use, in bytes, garbage left out.
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// TestPathsAreNoLabels sends paths that no template of the configuration takes.
+func TestPathsAreNoLabels(t *testing.T) {
+	a := aggregator(50)
+	const requests = 100_000
+	for i := range requests {
+		r := finished("shop")
+		r.Path = fmt.Appendf(nil, "/orders/%d", i)
+		a.Export(r)
+	}
+	points := read(a).of(RequestDuration)
+	require.Len(t, points, 1)
+	assert.EqualValues(t, requests, points[0].Count)
+}
+
 func TestLabelExplosionIsBoundedAndCounted(t *testing.T) {
+	before := heap()
 	a := aggregator(50)
 	const requests = 100_000
 	for i := range requests {
@@ -167,6 +191,7 @@ func TestLabelExplosionIsBoundedAndCounted(t *testing.T) {
 		r.Route = fmt.Sprintf("/%d", i)
 		a.Export(r)
 	}
+	assert.Less(t, heap(), before+16<<20, "bytes for 307 of 100,000 sets")
 	s := read(a)
 	assert.LessOrEqual(t, len(s.of(RequestDuration)), 50+maxOverflows+1)
 	var all, overflow uint64

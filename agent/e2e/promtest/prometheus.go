@@ -129,6 +129,21 @@ func (p *Prometheus) Range(t testing.TB, expression string, from, to time.Time, 
 	return result.(model.Matrix)
 }
 
+// LabelValues are the values that a label has in a selector's series.
+func (p *Prometheus) LabelValues(t testing.TB, label, selector string, from, to time.Time) (values []string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), harness.Slow(queryTimeout))
+	defer cancel()
+	found, warnings, _, err := p.api.LabelValues(ctx, label, []string{selector}, from, to)
+	if err != nil || len(warnings) > 0 {
+		t.Fatalf("values of %s in %s: %v %v", label, selector, err, warnings)
+	}
+	for _, v := range found {
+		values = append(values, string(v))
+	}
+	return values
+}
+
 // Value is the value of an expression that has exactly one; ok is false when
 // it has none.
 func (p *Prometheus) Value(t testing.TB, expression string) (value float64, ok bool) {
