@@ -47,6 +47,7 @@ func TestBadInput(t *testing.T) {
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
 		return path
 	}
+	junk := file("junk.pem", "this is no certificate\n")
 	for _, tt := range []struct {
 		args   []string
 		status int
@@ -74,6 +75,8 @@ func TestBadInput(t *testing.T) {
 		{[]string{"trace", "--otlp-endpoint", "collector"}, 2, `--otlp-endpoint: export.otlp.endpoint: "collector": want a URL`},
 		{[]string{"run", "--prometheus-listen", "here"}, 2, `--prometheus-listen: export.prometheus.listen: "here" is not an address with a port: use one like 127.0.0.1:9464`},
 		{[]string{"run", "--config", file("tls.yaml", "export:\n  prometheus: {tls: {cert: a.pem}}\n")}, 1, "tls.yaml:2: export.prometheus.tls: wants both cert and key, or neither"},
+		{[]string{"run", "--config", file("serve.yaml", "export: {prometheus: {listen: '127.0.0.1:9464', tls: {cert: "+junk+", key: "+junk+"}}}\n")}, 1, "export.prometheus.tls.cert, tls.key: reading the server's certificate: "},
+		{[]string{"run", "--config", file("ca.yaml", "export: {otlp: {endpoint: 'https://127.0.0.1:4317', tls: {ca: "+junk+"}}}\n")}, 1, "export.otlp: tls.ca: " + junk + " holds no PEM certificate"},
 		{[]string{"run", "--config", file("sets.yaml", "metrics: {max_label_sets: 0}\n")}, 1, "sets.yaml:1: metrics.max_label_sets: 0 is out of range: use 1 to 100000"},
 		{[]string{"run", "--config", file("routes.yaml", "routes:\n  - template: orders\n")}, 1, `routes.yaml:2: routes[0].template: "orders" does not begin with a slash`},
 		{[]string{"run", "--config", file("sampling.yaml", "export: {otlp: {sampling: {slowest: 2}}}\n")}, 1, "sampling.yaml:1: export.otlp.sampling.slowest: 2: want a number from 0 to 0.5"},

@@ -154,7 +154,7 @@ func metricsOf(h host) (s size, err error) {
 
 func (h host) pools() (pools []worker.Snapshot) {
 	for i := range h.services {
-		p := worker.Snapshot{Service: fmt.Sprint("service", i), Workers: h.workers, Available: h.workers,
+		p := worker.Snapshot{Service: fmt.Sprint("service", i), Workers: h.workers, Available: h.workers, Active: map[string]int{"GET": 0}, HTTP: true,
 			Listeners: []worker.Listener{{Address: fmt.Sprintf("0.0.0.0:%d", 8000+i), Limit: 511}}}
 		for w := range h.workers {
 			p.PerWorker = append(p.PerWorker, worker.Worker{PID: uint32(4000 + w), TID: uint32(4000 + w), State: worker.Available,
