@@ -141,6 +141,7 @@ export:
     batch_delay: 50ms
     retry: {initial_interval: 50ms, max_interval: 200ms, max_elapsed: 500ms}
     metrics: {interval: 200ms}
+    sampling: {max_spans_per_second: 0}
 `, harness.Port(t, server.address), address, batchSize))
 	agent := startDaemon(t, "--config", config)
 	total := 0
