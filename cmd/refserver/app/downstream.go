@@ -46,7 +46,7 @@ func call(target *url.URL, id []byte) (status int, size int64, err error) {
 	}
 	var buf [16 << 10]byte
 	for {
-		n, err := sock.Read(fd, buf[:])
+		n, _, err := sock.Read(fd, buf[:])
 		if err != nil {
 			return 0, size, fmt.Errorf("read the response of %s: %w", target.Host, err)
 		}

@@ -148,8 +148,8 @@ func (c *conn) read(patience time.Duration) error {
 	case cap(c.in):
 		c.grow()
 	}
-	n, err := sock.Read(c.src.FD, c.in[len(c.in):cap(c.in)])
-	c.readAt = c.now()
+	n, returned, err := sock.Read(c.src.FD, c.in[len(c.in):cap(c.in)])
+	c.readAt = returned
 	if err != nil {
 		return err
 	}

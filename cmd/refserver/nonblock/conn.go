@@ -9,6 +9,7 @@ import (
 	"lapwing/cmd/refserver/clock"
 	"lapwing/cmd/refserver/httpio"
 	"lapwing/cmd/refserver/sock"
+	"lapwing/cmd/refserver/stamped"
 	"lapwing/cmd/refserver/truth"
 )
 
@@ -129,7 +130,7 @@ func (c *Conn) read() bool {
 	}
 	c.makeRoom()
 	room := c.in[len(c.in):cap(c.in)]
-	n, err := unix.Read(c.FD, room)
+	n, returned, err := stamped.Read(c.FD, room)
 	switch {
 	case errors.Is(err, unix.EINTR):
 		return true
@@ -140,7 +141,7 @@ func (c *Conn) read() bool {
 		c.abandon("client_gone")
 		return false
 	}
-	c.readAt = clock.Now()
+	c.readAt = returned
 	c.in = c.in[:len(c.in)+n]
 	// A short read has emptied the socket: new bytes will be a new event. The
 	// end of the stream is not announced twice.

@@ -8,6 +8,7 @@ import (
 
 	"lapwing/cmd/refserver/clock"
 	"lapwing/cmd/refserver/httpio"
+	"lapwing/cmd/refserver/stamped"
 )
 
 // Outbox writes to a non-blocking socket. What the kernel does not take at
@@ -54,14 +55,14 @@ func (o *Outbox) Send(head, body []byte) error {
 
 // sendNow writes what the kernel takes and returns the rest.
 func (o *Outbox) sendNow(head, body []byte) (restHead, restBody []byte) {
-	n := o.stamp(func() (int, error) {
+	n := o.stamp(func() (int, int64, error) {
 		switch {
 		case len(body) == 0:
-			return unix.Write(o.FD, head)
+			return stamped.Write(o.FD, head)
 		case len(head) == 0:
-			return unix.Write(o.FD, body)
+			return stamped.Write(o.FD, body)
 		}
-		return unix.Writev(o.FD, [][]byte{head, body})
+		return stamped.Writev(o.FD, head, body)
 	})
 	k := min(n, len(head))
 	return head[k:], body[n-k:]
@@ -94,26 +95,26 @@ func (o *Outbox) Flush() error {
 
 func (o *Outbox) flushOne(p *piece) (done, progress bool) {
 	if p.bytes != nil {
-		n := o.stamp(func() (int, error) { return unix.Write(o.FD, p.bytes) })
+		n := o.stamp(func() (int, int64, error) { return stamped.Write(o.FD, p.bytes) })
 		p.bytes = p.bytes[n:]
 		return len(p.bytes) == 0, n > 0
 	}
-	n := o.stamp(func() (int, error) {
-		n, err := unix.Sendfile(o.FD, p.file, &p.offset, int(p.end-p.offset))
+	n := o.stamp(func() (int, int64, error) {
+		n, returned, err := stamped.Sendfile(o.FD, p.file, &p.offset, int(p.end-p.offset))
 		if n == 0 && err == nil {
 			err = io.ErrUnexpectedEOF // the file is shorter
 		}
-		return n, err
+		return n, returned, err
 	})
 	return p.offset == p.end, n > 0
 }
 
 // stamp makes one write call, repeats it after a signal, and returns how much
 // it took. A full socket is no error.
-func (o *Outbox) stamp(write func() (int, error)) int {
+func (o *Outbox) stamp(write func() (int, int64, error)) int {
 	for {
 		entered := clock.Now()
-		n, err := write()
+		n, returned, err := write()
 		if o.Entered == 0 {
 			o.Entered = entered
 		}
@@ -126,7 +127,7 @@ func (o *Outbox) stamp(write func() (int, error)) int {
 			o.err = err
 			return 0
 		}
-		o.Left = clock.Now()
+		o.Left = returned
 		o.Sent += int64(n)
 		return n
 	}

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"lapwing/cmd/refserver/clock"
+	"lapwing/cmd/refserver/stamped"
 )
 
 // Conn is an accepted connection.
@@ -55,13 +55,11 @@ func accept(listener, flags int) (Conn, error) {
 // connection, to tell the kinds of addresses apart.
 func accept4(listener, flags int) (Conn, unix.Errno) {
 	var sa unix.RawSockaddrAny
-	size := uint32(unix.SizeofSockaddrAny)
-	fd, _, errno := unix.Syscall6(unix.SYS_ACCEPT4, uintptr(listener),
-		uintptr(unsafe.Pointer(&sa)), uintptr(unsafe.Pointer(&size)), uintptr(flags), 0, 0)
+	fd, returned, errno := stamped.Accept(listener, &sa, flags)
 	if errno != 0 {
 		return Conn{}, errno
 	}
-	return Conn{FD: int(fd), Accepted: clock.Now(), Peer: rawAddrPort(&sa)}, 0
+	return Conn{FD: fd, Accepted: returned, Peer: rawAddrPort(&sa)}, 0
 }
 
 func rawAddrPort(sa *unix.RawSockaddrAny) netip.AddrPort {

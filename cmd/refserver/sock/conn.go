@@ -8,24 +8,25 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lapwing/cmd/refserver/clock"
+	"lapwing/cmd/refserver/stamped"
 )
 
 // ErrTimeout says that the peer was silent for longer than the socket waits.
 var ErrTimeout = errors.New("the peer was silent for too long")
 
-// Read reads once. It returns 0 at the end of the stream and ErrTimeout when
+// Read reads once, and says when that was. It returns 0 at the end of the stream and ErrTimeout when
 // the receive timeout has passed.
-func Read(fd int, p []byte) (int, error) {
+func Read(fd int, p []byte) (n int, returned int64, err error) {
 	for {
-		n, err := unix.Read(fd, p)
+		n, returned, err := stamped.Read(fd, p)
 		switch {
 		case err == nil:
-			return n, nil
+			return n, returned, nil
 		case errors.Is(err, unix.EINTR):
 		case errors.Is(err, unix.EAGAIN):
-			return 0, ErrTimeout
+			return 0, returned, ErrTimeout
 		default:
-			return 0, err
+			return 0, returned, err
 		}
 	}
 }
@@ -105,7 +106,7 @@ func CloseLingering(fd int, patience time.Duration) {
 	}
 	var scratch [16 << 10]byte
 	for end := clock.Now() + int64(patience); clock.Now() < end; {
-		if n, err := Read(fd, scratch[:]); n == 0 || err != nil {
+		if n, _, err := Read(fd, scratch[:]); n == 0 || err != nil {
 			return
 		}
 	}

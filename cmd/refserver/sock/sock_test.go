@@ -95,7 +95,7 @@ func TestReadTimeout(t *testing.T) {
 	if err := SetReadTimeout(server.FD, 20*time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Read(server.FD, make([]byte, 1)); !errors.Is(err, ErrTimeout) {
+	if _, _, err := Read(server.FD, make([]byte, 1)); !errors.Is(err, ErrTimeout) {
 		t.Errorf("reading from a silent client: %v", err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lapwing/cmd/refserver/clock"
+	"lapwing/cmd/refserver/stamped"
 )
 
 // Stream writes to a socket on a thread that may block, and stamps the writes.
@@ -26,7 +27,7 @@ type Stream struct {
 // it all.
 func (s *Stream) Send(head, body []byte) error {
 	for len(head) > 0 && len(body) > 0 {
-		n, err := s.stamp(func() (int, error) { return unix.Writev(s.FD, [][]byte{head, body}) })
+		n, err := s.stamp(func() (int, int64, error) { return stamped.Writev(s.FD, head, body) })
 		if err != nil {
 			return err
 		}
@@ -41,7 +42,7 @@ func (s *Stream) Send(head, body []byte) error {
 
 func (s *Stream) write(p []byte) error {
 	for len(p) > 0 {
-		n, err := s.stamp(func() (int, error) { return unix.Write(s.FD, p) })
+		n, err := s.stamp(func() (int, int64, error) { return stamped.Write(s.FD, p) })
 		if err != nil {
 			return err
 		}
@@ -55,8 +56,8 @@ func (s *Stream) SendFile(file int, offset, n int64) error {
 	// sendfile moves at most about 2 GiB at once.
 	const atOnce = 1 << 30
 	for end := offset + n; offset < end; {
-		sent, err := s.stamp(func() (int, error) {
-			return unix.Sendfile(s.FD, file, &offset, int(min(end-offset, atOnce)))
+		sent, err := s.stamp(func() (int, int64, error) {
+			return stamped.Sendfile(s.FD, file, &offset, int(min(end-offset, atOnce)))
 		})
 		if err != nil {
 			return err
@@ -69,11 +70,11 @@ func (s *Stream) SendFile(file int, offset, n int64) error {
 }
 
 // stamp makes one write call and repeats it when a signal came first.
-func (s *Stream) stamp(write func() (int, error)) (int, error) {
+func (s *Stream) stamp(write func() (int, int64, error)) (int, error) {
 	for {
 		entered := clock.Now()
-		n, err := write()
-		s.Left = clock.Now()
+		n, returned, err := write()
+		s.Left = returned
 		if s.Entered == 0 {
 			s.Entered = entered
 		}
