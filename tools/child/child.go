@@ -22,6 +22,9 @@ type Options struct {
 	// *os.File is handed to the program itself, so that it can see a terminal,
 	// and is not searched for the ready line.
 	Stdout, Stderr io.Writer
+	// Session gives the program a session of its own. The kernel may share the
+	// CPU out between sessions first (sched_autogroup).
+	Session bool
 }
 
 // Child is a running program.
@@ -38,7 +41,8 @@ type Child struct {
 // Should the caller die first, the kernel terminates the program.
 func Start(opts Options) (*Child, error) {
 	cmd := exec.Command(opts.Args[0], opts.Args[1:]...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	// A new session is a new process group, too.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: opts.Session, Setpgid: !opts.Session, Pdeathsig: syscall.SIGTERM}
 	// A grandchild that keeps the pipes open must not keep Wait from returning.
 	cmd.WaitDelay = time.Second
 	c := &Child{cmd: cmd, name: opts.Args[0], watch: newWatch(opts.Ready), done: make(chan struct{})}

@@ -50,6 +50,12 @@ func (c cell) exact() bool {
 		c.Missing == 0 && c.Doubled == 0 && c.Misattributed == 0 && c.Contradicted == 0 && c.Invented == 0 && c.Untold == 0
 }
 
+// lateOnly reports whether the cell is off by nothing but a p99.
+func (c cell) lateOnly() bool {
+	return c.exact() && !c.Within &&
+		!slices.ContainsFunc(append(c.accuracies(), c.parts()...), func(a accuracy) bool { return !a.Within && !a.late })
+}
+
 func (c cell) accuracies() (list []accuracy) {
 	for _, name := range phaseOrder {
 		list = append(list, c.Phases[name])

@@ -109,6 +109,28 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
+// TestOnlyLateCellsRunAgain: a cell whose counts or whose medians are wrong is
+// not tried again.
+func TestOnlyLateCellsRunAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil func(*evidence)
+		want  bool
+	}{
+		"within":       {func(*evidence) {}, false},
+		"p99":          {func(e *evidence) { e.late(1, 300_000) }, true},
+		"median":       {func(e *evidence) { e.shift(20, 21_000) }, false},
+		"both":         {func(e *evidence) { e.late(1, 300_000); e.shift(20, 21_000) }, false},
+		"p99, missing": {func(e *evidence) { e.late(2, 300_000); e.records = e.records[1:] }, false},
+		"p99, doubled": {func(e *evidence) { e.late(1, 300_000); e.records = append(e.records, e.records[0]) }, false},
+		"p99, wrong":   {func(e *evidence) { e.late(1, 300_000); e.records[0].PID = 1 }, false},
+		"left out":     {func(e *evidence) { e.late(1, 300_000); e.records[1].App = nil }, false},
+	} {
+		e := exactly(20)
+		c.spoil(&e)
+		assert.Equal(t, c.want, e.judge().lateOnly(), name)
+	}
+}
+
 // mark lets a marker, which the agent saw too early by so much, end parse. The
 // application was called 10 µs after the last read.
 func (e *evidence) mark(early int64) {

@@ -32,6 +32,11 @@ func run(ctx context.Context, args []string) error {
 	if len(todo) == 0 {
 		return errors.New("nothing is left to run: choose other architectures or scenarios")
 	}
+	if opts.priority {
+		if err := stepBack(); err != nil {
+			return err
+		}
+	}
 	cells, err := measure(ctx, opts, todo)
 	return errors.Join(err, report(opts, cells))
 }

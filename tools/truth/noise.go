@@ -59,11 +59,19 @@ func (n *noise) add(pid int) {
 		_, after, _ := strings.Cut(string(b), "nonvoluntary_ctxt_switches:")
 		count, _ := strconv.Atoi(strings.TrimSpace(after))
 		n.preempted += count
-		b, _ = os.ReadFile(task + "/children")
-		for field := range strings.FieldsSeq(string(b)) {
-			if child, err := strconv.Atoi(field); err == nil {
-				n.add(child)
-			}
+		for _, child := range children(task) {
+			n.add(child)
 		}
 	}
+}
+
+// children lists the processes that a thread, /proc/PID/task/TID, has started.
+func children(task string) (pids []int) {
+	b, _ := os.ReadFile(task + "/children")
+	for field := range strings.FieldsSeq(string(b)) {
+		if pid, err := strconv.Atoi(field); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
 }

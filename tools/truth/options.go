@@ -23,7 +23,7 @@ type options struct {
 	workers            int
 	requests           int // of a cell, at least
 	tries              int // of a cell whose times are off
-	realtime           bool
+	priority           bool
 	markers            string // as the agent takes it
 	format             string
 	out                string
@@ -50,7 +50,7 @@ func parseOptions(args []string) (options, error) {
 	flags.IntVar(&o.workers, "workers", 2, "`workers` of a server that has several")
 	flags.IntVar(&o.requests, "requests", 100, "`requests` of a cell, at least")
 	flags.IntVar(&o.tries, "tries", 3, "how many `times` a cell runs at most, until its times are within the bounds")
-	flags.BoolVar(&o.realtime, "realtime", true, "give the measured server real-time priority, so that nothing puts off its stamps")
+	flags.BoolVar(&o.priority, "priority", true, "give the measured server a nice value of -20, so that little puts off its stamps")
 	flags.StringVar(&o.markers, "markers", "auto", "the agent's --markers: `auto` or off")
 	flags.StringVar(&o.format, "format", formatTable, "what is printed: `table` or json")
 	flags.StringVar(&o.out, "out", "build/truth.json", "`file` for the JSON report")

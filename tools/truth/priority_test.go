@@ -14,34 +14,73 @@ import (
 	"lapwing/agent/e2e/harness"
 )
 
-// TestRealtimeIsInherited: every thread of a measured server has real-time
-// priority, and nobody else has it afterwards.
-func TestRealtimeIsInherited(t *testing.T) {
+// schedule is how a thread is scheduled.
+type schedule struct {
+	policy uint32
+	nice   int32
+}
+
+// TestPriorityIsInherited: every thread of a measured server and of its workers
+// has priority, none of them a real-time one, and nobody else has it
+// afterwards.
+func TestPriorityIsInherited(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("only root may give real-time priority")
+		t.Skip("only root may give priority")
 	}
-	o := options{refserver: harness.RefServer(t), workers: 2, realtime: true}
-	for range 5 {
-		stage, err := raise(context.Background(), o, t.TempDir(), set{measured: "threaded"})
+	o := options{refserver: harness.RefServer(t), workers: 2, priority: true}
+	before := schedules(own(t))
+	for _, arch := range []string{"threaded", "prefork"} {
+		stage, err := raise(context.Background(), o, t.TempDir(), set{measured: arch})
 		require.NoError(t, err)
-		assert.Equal(t, map[uint32]bool{unix.SCHED_RR: true}, policies(t, stage.entry.proc.PID()))
-		assert.Equal(t, map[uint32]bool{unix.SCHED_NORMAL: true}, policies(t, os.Getpid()))
+		got := schedules(family(t, stage.entry.proc.PID()))
+		assert.Equal(t, before, schedules(own(t)))
 		require.NoError(t, stage.stop())
+		assert.Equal(t, map[schedule]bool{{unix.SCHED_NORMAL, -20}: true}, got, arch)
 	}
 }
 
-// policies lists how the threads of a process are scheduled.
-func policies(t *testing.T, pid int) map[uint32]bool {
-	t.Helper()
-	tasks, err := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*")
-	require.NoError(t, err)
-	found := make(map[uint32]bool)
-	for _, task := range tasks {
-		tid, err := strconv.Atoi(filepath.Base(task))
-		require.NoError(t, err)
+// schedules lists how threads are scheduled.
+func schedules(tids []int) map[schedule]bool {
+	found := make(map[schedule]bool)
+	for _, tid := range tids {
 		if attr, err := unix.SchedGetAttr(tid, 0); err == nil {
-			found[attr.Policy] = true
+			found[schedule{attr.Policy, attr.Nice}] = true
 		}
 	}
 	return found
+}
+
+// family lists the threads of a process and those of its children.
+func family(t *testing.T, pid int) (tids []int) {
+	t.Helper()
+	for _, task := range tasks(t, pid) {
+		tids = append(tids, number(t, task))
+		for _, child := range children(task) {
+			tids = append(tids, family(t, child)...)
+		}
+	}
+	return tids
+}
+
+// own lists the threads of this process.
+func own(t *testing.T) (tids []int) {
+	t.Helper()
+	for _, task := range tasks(t, os.Getpid()) {
+		tids = append(tids, number(t, task))
+	}
+	return tids
+}
+
+func tasks(t *testing.T, pid int) []string {
+	t.Helper()
+	found, err := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*")
+	require.NoError(t, err)
+	return found
+}
+
+func number(t *testing.T, task string) int {
+	t.Helper()
+	tid, err := strconv.Atoi(filepath.Base(task))
+	require.NoError(t, err)
+	return tid
 }

@@ -58,7 +58,38 @@ func writeTable(w io.Writer, cells []cell) error {
 		"Phases: median/p99/maximum of the absolute error in µs.\n")
 	writeQueues(&b, cells)
 	_, err := io.WriteString(w, b.String())
+	return cmp.Or(err, writeSummary(w, cells))
+}
+
+// writeSummary counts the cells within the bounds, and says of the others what
+// is wrong.
+func writeSummary(w io.Writer, cells []cell) error {
+	var b strings.Builder
+	within, late, repeats := 0, 0, 0
+	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for _, c := range cells {
+		repeats += c.Tries - 1
+		if !c.Within {
+			fmt.Fprintf(table, "  %s\t%s\t%s\t%s\t%s%s\n", c.Plan, c.Arch, c.Scenario, c.Load, c.problems(), c.effort())
+			continue
+		}
+		within++
+		if c.Tries > 1 {
+			late++
+		}
+	}
+	_ = table.Flush() // into memory
+	_, err := fmt.Fprintf(w, "\n%d of %d cells are within the bounds, %d of them after a repeat; %d repeats in all.\n%s",
+		within, len(cells), late, repeats, b.String())
 	return err
+}
+
+// effort says how often a cell ran, when that was more than once.
+func (c cell) effort() string {
+	if c.Tries < 2 {
+		return ""
+	}
+	return fmt.Sprintf(", after %d tries", c.Tries)
 }
 
 func (c cell) verdict() string {

@@ -88,7 +88,7 @@ func (c combination) atOnce(workers int) int {
 	case c.scenario.serial || c.arch.blocking:
 		return 1
 	case c.scenario.computes:
-		return min(workers, max(runtime.NumCPU()-1, 1)) // see realtime
+		return min(workers, max(runtime.NumCPU()-1, 1)) // see favoured
 	}
 	return workers
 }

@@ -91,7 +91,7 @@ func (s *stage) stop() error {
 	return err
 }
 
-// start starts a server. The one that is measured runs with real-time priority.
+// start starts a server. The one that is measured has priority.
 func (o options) start(ctx context.Context, dir string, needs set, arch, listen string, more ...string) (*server, error) {
 	file := filepath.Join(dir, arch+".truth.jsonl")
 	args := append([]string{
@@ -99,8 +99,8 @@ func (o options) start(ctx context.Context, dir string, needs set, arch, listen 
 		"--workers", strconv.Itoa(o.workers), "--truth", file,
 	}, more...)
 	start := child.Start
-	if o.realtime && arch == needs.measured {
-		start = func(opts child.Options) (*child.Child, error) { return realtime(opts, needs.computes) }
+	if o.priority && arch == needs.measured {
+		start = func(opts child.Options) (*child.Child, error) { return favoured(opts, needs.computes) }
 	}
 	var s server
 	var err error

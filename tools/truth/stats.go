@@ -69,6 +69,7 @@ type accuracy struct {
 	Over   int     `json:"over"`  // requests whose error is above what p99 may be
 	Absent int     `json:"absent,omitempty"`
 	Within bool    `json:"within_bounds"`
+	late   bool    // off by its p99 and nothing else
 }
 
 func (s *series) accuracy() accuracy {
@@ -76,7 +77,9 @@ func (s *series) accuracy() accuracy {
 		spread: over(s.errs), Truth: over(s.truth).P50, Agent: over(s.agent).P50,
 		Worst: s.worst, Over: s.over, Absent: s.absent,
 	}
-	a.Within = s.absent == 0 && len(s.errs) > 0 && rank(s.errs, 50) <= boundMedian && s.over <= len(s.errs)/100
+	usual := s.absent == 0 && len(s.errs) > 0 && rank(s.errs, 50) <= boundMedian
+	seldom := s.over <= len(s.errs)/100
+	a.Within, a.late = usual && seldom, usual && !seldom
 	return a
 }
 
