@@ -35,7 +35,7 @@ func TestPriorityIsInherited(t *testing.T) {
 		got := schedules(family(t, stage.entry.proc.PID()))
 		assert.Equal(t, before, schedules(own(t)))
 		require.NoError(t, stage.stop())
-		assert.Equal(t, map[schedule]bool{{unix.SCHED_NORMAL, -20}: true}, got, arch)
+		assert.Equal(t, map[schedule]bool{{unix.SCHED_BATCH, -20}: true}, got, arch)
 	}
 }
 
