@@ -207,7 +207,6 @@ struct task_struct {
 	struct bpf_local_storage *bpf_storage;
 };
 
-struct msghdr;
 struct bpf_map;
 
 struct trace_entry {
@@ -274,6 +273,23 @@ struct pt_regs {
 	int syscallno;
 };
 #endif
+
+struct iovec;
+
+/* As in Linux >= 6.4; iov_iter holds more in unions. */
+struct iov_iter {
+	__u8 iter_type;
+	const struct iovec *__iov;
+	void *ubuf;
+	unsigned long count;
+	unsigned long nr_segs;
+};
+
+enum { ITER_UBUF, ITER_IOVEC }; /* of Linux >= 6.16: the only ones that ask */
+
+struct msghdr {
+	struct iov_iter msg_iter;
+};
 
 #pragma clang attribute pop
 

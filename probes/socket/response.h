@@ -3,6 +3,7 @@
 #ifndef LAPWING_RESPONSE_H
 #define LAPWING_RESPONSE_H
 
+#include "noted.h"
 #include "request.h"
 
 static __always_inline void on_write_enter(struct conn *c, __u64 now)
@@ -38,7 +39,7 @@ static __always_inline bool is_connect(struct record *r)
 
 /* response_begin looks at the first write after a request was read. It returns
  * false when this is not the response. */
-static __always_inline bool response_begin(struct conn *c, const struct vec *v, const struct out *out)
+static __always_inline bool response_begin(struct conn *c, struct vec *v, const struct out *out)
 {
 	struct record *r = &c->rec;
 	__u64 n = out->n;
@@ -55,6 +56,7 @@ static __always_inline bool response_begin(struct conn *c, const struct vec *v, 
 		/* The response before this one goes on, although the next request
 		 * was read already. */
 		careful_begin(c, true);
+		user_vec(v);
 		careful_write(c, v, out);
 		return false;
 	}
@@ -79,13 +81,14 @@ static __always_inline bool response_begin(struct conn *c, const struct vec *v, 
 
 /* response_more looks at a further write. It returns false when user space has
  * to tell whose response it is. */
-static __always_inline bool response_more(struct conn *c, const struct vec *v, const struct out *out)
+static __always_inline bool response_more(struct conn *c, struct vec *v, const struct out *out)
 {
 	struct record *r = &c->rec;
 	__u64 n = out->n;
 
 	if (c->expect == NEVER_ENDS && v->base && n >= 8 && is_response(first_word(v, n), n)) {
 		careful_begin(c, true);
+		user_vec(v);
 		careful_write(c, v, out);
 		return false;
 	}
@@ -146,8 +149,9 @@ static __always_inline int write_to(struct conn *c, const struct out *out)
 		existing_write(c);
 		return 0;
 	}
-	user_vec(&v);
+	write_vec(c, &v);
 	if (unlikely(c->mode == MODE_CAREFUL)) {
+		user_vec(&v);
 		careful_write(c, &v, out);
 		return 0;
 	}
@@ -205,6 +209,7 @@ static __always_inline void on_write(struct conn *c, const struct out *out)
 			to = c; /* evicted: it shows as a response to nothing */
 	}
 	write_to(to, out);
+	c->out_want = 0;
 	*(volatile __u64 *)&c->write_enter = 0;
 	unlock_conn(c);
 	if (unlikely(*(volatile __u8 *)&c->gone))

@@ -128,27 +128,57 @@ int BPF_PROG(recv_exit, struct sock *sk, int ret, int flags)
 	return 0;
 }
 
-static __always_inline int sending(struct sock *sk)
+/* note_buffer keeps where the bytes of a write come from, as the kernel took it
+ * over from the call: so its end need not read that from user memory. */
+static __always_inline void note_buffer(struct conn *c, const struct msghdr *msg)
+{
+	__u64 want = msg->msg_iter.count, segments = msg->msg_iter.nr_segs;
+
+	c->out_want = 0;
+	if (msg->msg_iter.iter_type == ITER_UBUF) {
+		c->out_base = (__u64)msg->msg_iter.ubuf;
+		c->out_len = want;
+		c->out_end = c->out_base + want;
+		c->out_want = want;
+		return;
+	}
+	if (msg->msg_iter.iter_type != ITER_IOVEC || !segments || segments > VEC_SEGMENTS)
+		return;
+	const struct iovec *first = msg->msg_iter.__iov;
+	const struct iovec *last = bpf_rdonly_cast(first + segments - 1, bpf_core_type_id_kernel(struct iovec));
+	__u64 len = last->iov_len;
+	if (!len) /* the end is in another one */
+		return;
+	c->out_base = (__u64)first->iov_base;
+	c->out_len = first->iov_len;
+	c->out_end = (__u64)last->iov_base + len;
+	c->out_want = want;
+}
+
+static __always_inline int sending(struct sock *sk, const struct msghdr *msg)
 {
 	struct conn *c = tcp_find(sk);
 
 	/* It fires for each buffer that the call fills: the first is the entry. */
-	if (c && c->mode != MODE_IGNORED && !c->write_enter)
-		on_write_enter(c, bpf_ktime_get_ns());
+	if (!c || c->mode == MODE_IGNORED || c->write_enter)
+		return 0;
+	if (msg)
+		note_buffer(c, msg);
+	on_write_enter(c, bpf_ktime_get_ns());
 	return 0;
 }
 
 SEC("tp_btf/tcp_sendmsg_locked")
-int BPF_PROG(send_enter, struct sock *sk)
+int BPF_PROG(send_enter, struct sock *sk, const struct msghdr *msg)
 {
-	return sending(sk);
+	return sending(sk, msg);
 }
 
 /* The function of that name, for kernels without the tracepoint. */
 SEC("fentry/tcp_sendmsg_locked")
 int BPF_PROG(send_function, struct sock *sk)
 {
-	return sending(sk);
+	return sending(sk, NULL);
 }
 
 /* Attached to the entry of each system call that can write to a socket. */

@@ -54,6 +54,10 @@ type socketPlanConn struct {
 	WriteExit    uint64
 	LastEnter    uint64
 	SleepsBefore uint64
+	OutBase      uint64
+	OutLen       uint64
+	OutEnd       uint64
+	OutWant      uint64
 	Acked        uint64
 	Expect       uint64
 	HeadEnd      uint64

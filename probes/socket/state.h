@@ -73,6 +73,10 @@ struct conn {
 	__u64 write_exit;    /* the last write returned */
 	__u64 last_enter;    /* the last write was entered */
 	__u64 sleeps_before; /* of the writing thread, at write_enter */
+	__u64 out_base; /* the buffer of that write: its first segment, */
+	__u64 out_len;
+	__u64 out_end;  /* the end of its last, */
+	__u64 out_want; /* and all its bytes; 0 if the buffer was not noted */
 	__u64 acked;         /* the response was acknowledged; 0 if not seen */
 	__u64 expect;   /* bytes of the whole request; NEVER_ENDS if not known */
 	__u64 head_end; /* bytes of its head; 0 if the end was not seen yet */
