@@ -125,7 +125,7 @@ func (r Record) ResponseHead() []byte {
 }
 
 // ResponseTail are the last bytes of the response, at most eight; none when
-// they were not visible.
+// they were not visible, or when the head alone tells where the response ends.
 func (r Record) ResponseTail() []byte {
 	if uint64(r.RespLen) == r.ResponseBytes {
 		head := r.ResponseHead()

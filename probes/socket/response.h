@@ -5,6 +5,7 @@
 
 #include "noted.h"
 #include "request.h"
+#include "tail.h"
 
 static __always_inline void on_write_enter(struct conn *c, __u64 now)
 {
@@ -104,19 +105,6 @@ static __always_inline bool response_more(struct conn *c, struct vec *v, const s
 	return true;
 }
 
-/* note_tail keeps the last bytes of a write, which end a chunked response,
- * unless the captured head has them. */
-static __always_inline void note_tail(struct record *r, const struct vec *v, __u64 n)
-{
-	__u32 len = n > 8 ? 8 : n;
-
-	r->tail_len = 0;
-	if (r->resp_len == r->response_bytes || !v->end || v->want != n)
-		return;
-	if (!bpf_probe_read_user(r->tail, len, v->end - len))
-		r->tail_len = len;
-}
-
 /* existing_write: the first write on a connection that is older than the agent
  * answers a request that was in flight when the agent started. */
 static __always_inline void existing_write(struct conn *c)
@@ -134,7 +122,7 @@ static __always_inline void response_written(struct conn *c, const struct vec *v
 	r->response_bytes += out->n;
 	r->write_last = out->now;
 	r->blocked += slept(c, out->enter, out->now);
-	note_tail(r, v, out->n);
+	note_tail(c, v, out->n);
 	c->last_enter = out->enter;
 	c->end_seq = out->end_seq;
 	c->await_ack = out->tcp && !out->acked;

@@ -76,7 +76,7 @@ type socketPlanConn struct {
 	AwaitAck     uint8
 	Counted      uint8
 	SpeaksHttp   uint8
-	Pad2         uint8
+	LengthAt     uint8
 	Callers      uint32
 	InTotal      uint64
 	ReadTotal    uint64

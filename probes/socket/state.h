@@ -95,7 +95,7 @@ struct conn {
 	__u8 await_ack;
 	__u8 counted;     /* the request is one of its reader's open ones, see worker.h */
 	__u8 speaks_http; /* calls: the request looks like HTTP */
-	__u8 pad2;
+	__u8 length_at;   /* see tail.h */
 	__u32 callers;    /* what `callers` was at the last look, see worker.h */
 	__u64 in_total;   /* unix: bytes that arrived, which number them */
 	__u64 read_total; /* unix: bytes that were read */
