@@ -8,6 +8,7 @@
 
 #include "handout.h"
 
+#define METHOD_HEAD 0x44414548 /* "HEAD" */
 #define LENGTH_NOWHERE 1 /* in conn.length_at: there was none */
 
 static __always_inline bool is_length(const __u8 *p)
@@ -18,18 +19,25 @@ static __always_inline bool is_length(const __u8 *p)
 	       (*(__u64 *)(p + 8) | fold) == 0x3a6874676e656c2dULL;
 }
 
+static __always_inline bool is_head(struct record *r)
+{
+	__u32 name = r->name_len;
+
+	barrier_var(name);
+	return name <= NAME_MAX && *(__u32 *)&r->bytes[name] == METHOD_HEAD;
+}
+
 /* has_length tells that the response is a 200, to something else than HEAD,
  * with a Content-Length where the connection's second response had one. */
 static __always_inline bool has_length(struct conn *c)
 {
 	struct record *r = &c->rec;
-	__u32 name = r->name_len, at = name + r->req_len, where = c->length_at;
+	__u32 at = r->name_len + r->req_len, where = c->length_at;
 
-	if (r->seq < 2 || where == LENGTH_NOWHERE || r->resp_len < 12)
+	if (r->seq < 2 || where == LENGTH_NOWHERE || r->resp_len < 12 || is_head(r))
 		return false;
-	barrier_var(name);
 	barrier_var(at);
-	if (name > NAME_MAX || at > NAME_MAX + head_bytes || r->bytes[name] == 'H')
+	if (at > NAME_MAX + head_bytes)
 		return false;
 	const __u8 *head = &r->bytes[at];
 	if (*(__u32 *)(head + 8) != 0x30303220) /* " 200" */
@@ -38,8 +46,11 @@ static __always_inline bool has_length(struct conn *c)
 		where = length_header((struct block *)head, r->resp_len);
 		c->length_at = where ? where : LENGTH_NOWHERE;
 	}
+	if (where > r->resp_len)
+		return false;
+	where -= 16;
 	barrier_var(where);
-	return where >= 16 && where < SCAN_BLOCK && where <= r->resp_len && is_length(head + where - 16);
+	return where < SCAN_BLOCK - 16 && is_length(head + where);
 }
 
 /* note_tail keeps the last bytes of a write, which end a chunked response,
