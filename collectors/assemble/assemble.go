@@ -42,6 +42,7 @@ type Assembler struct {
 	// told holds, per connection, the number of a request that was handed out
 	// on a tentative record: its final record is to be dropped.
 	told    map[uint64]uint32
+	closing closings
 	held    map[uint64]*heldResponse
 	pairers map[uint64]*pairing
 	lastAge time.Time
@@ -61,6 +62,7 @@ func New(opts Options) *Assembler {
 		opts:    opts,
 		comms:   make(comms),
 		told:    make(map[uint64]uint32),
+		closing: newClosings(),
 		held:    make(map[uint64]*heldResponse),
 		pairers: make(map[uint64]*pairing),
 	}
@@ -87,6 +89,11 @@ func (a *Assembler) final(r socket.Record) {
 	if a.wasTold(r) {
 		return
 	}
+	a.closing.over(r)
+	a.ended(r)
+}
+
+func (a *Assembler) ended(r socket.Record) {
 	a.release(r.Conn)
 	complete, ok := a.fill(r)
 	if !ok {
@@ -118,6 +125,10 @@ func (a *Assembler) wasTold(r socket.Record) bool {
 // is used again, which may be in minutes.
 func (a *Assembler) tentative(r socket.Record) {
 	if seq, ok := a.told[r.Conn]; (ok && seq == r.Seq) || len(a.told) >= maxTold {
+		return
+	}
+	if r.Closed != 0 {
+		a.closing.add(r)
 		return
 	}
 	complete, ok := a.fill(r)
@@ -174,6 +185,7 @@ func (a *Assembler) HandleEvent(e socket.Event) { a.event(e) }
 
 // Tick implements socket.Handler: it lets go of what will not be decided.
 func (a *Assembler) Tick(now time.Time) {
+	a.giveUpClosing(request.Now() - closingTime)
 	if now.Sub(a.lastAge) < time.Second {
 		return
 	}
@@ -183,6 +195,7 @@ func (a *Assembler) Tick(now time.Time) {
 
 // Flush hands out what is still held. It is called after the last record.
 func (a *Assembler) Flush() {
+	a.giveUpClosing(request.Now())
 	for conn := range a.held {
 		a.release(conn)
 	}

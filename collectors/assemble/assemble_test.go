@@ -3,6 +3,7 @@ package assemble
 import (
 	"os"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -83,6 +84,55 @@ func TestTentativeRecordCountsOnce(t *testing.T) {
 	a.HandleRecord(socket.Final, record(next, getHead, plainOK))
 	assert.Len(t, got, 2)
 	assert.Empty(t, a.told)
+}
+
+// The server closed the connection and nobody saw its end.
+func TestClosedConnectionWhoseEndIsNotSeen(t *testing.T) {
+	var got sink
+	a := newAssembler(t, got.take)
+	f := fields()
+	f.Closed = uint64(request.Now())
+	r := record(f, getHead, plainOK)
+	a.HandleRecord(socket.Tentative, r)
+	a.Tick(time.Now())
+	assert.Empty(t, got, "the end has its time")
+	assert.Eventually(t, func() bool { a.Tick(time.Now()); return len(got) > 0 }, 5*time.Second, 10*time.Millisecond)
+	assert.GreaterOrEqual(t, request.Now(), request.Stamp(f.Closed)+closingTime)
+	a.HandleRecord(socket.Final, r)
+	require.Len(t, got, 1, "an end that is seen late changes nothing")
+	assert.Equal(t, "/shop/cart", string(got[0].Path))
+	assert.Empty(t, a.closing.byConn)
+	assert.Empty(t, a.told)
+}
+
+func TestClosedConnectionWhoseEndIsSeen(t *testing.T) {
+	var got sink
+	a := newAssembler(t, got.take)
+	for range 3 {
+		f := fields()
+		f.Closed = uint64(request.Now())
+		a.HandleRecord(socket.Tentative, record(f, getHead, plainOK))
+		f.Acked = f.Closed + 1
+		a.HandleRecord(socket.Final, record(f, getHead, plainOK))
+	}
+	a.Flush()
+	require.Len(t, got, 3)
+	assert.True(t, got[0].Acked.Seen())
+	assert.Len(t, a.closing.free, 1, "room is used again")
+}
+
+func TestClosingsAreBounded(t *testing.T) {
+	var got sink
+	a := newAssembler(t, got.take)
+	for i := range uint64(maxClosing + 100) {
+		f := fields()
+		f.Conn, f.Closed = i+1, 1
+		a.HandleRecord(socket.Tentative, record(f, getHead, plainOK))
+	}
+	assert.Len(t, a.closing.byConn, maxClosing)
+	a.Flush()
+	assert.Len(t, got, maxClosing)
+	assert.Empty(t, a.closing.byConn)
 }
 
 func TestTentativeRecordOfUnfinishedResponseWaits(t *testing.T) {

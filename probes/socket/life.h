@@ -27,7 +27,9 @@ static __always_inline void on_close(struct conn *c, __u64 now, bool final, __u1
 		gateway_give_up(c);
 	if (c->mode != MODE_HTTP || !c->pending)
 		return;
-	if (!c->rec.closed)
+	bool first = !c->rec.closed;
+
+	if (first)
 		c->rec.closed = now;
 	if (final)
 		uncount(c);
@@ -35,8 +37,15 @@ static __always_inline void on_close(struct conn *c, __u64 now, bool final, __u1
 		c->rec.error = error;
 	c->told = 0;
 	c->shut = 1;
-	if (!final)
+	if (!final) {
+		/* The end of the connection is the network's, in whose interrupts a
+		 * program can be passed over, and the state goes with the socket. */
+		if (first && !c->write_enter) {
+			c->told = 1;
+			hand_out(c, KIND_TENTATIVE);
+		}
 		return;
+	}
 	if (left_to_writer(c))
 		return;
 	hand_out(c, KIND_FINAL);

@@ -134,6 +134,15 @@ func (r Record) ResponseTail() []byte {
 	return r.record.Tail[:min(int(r.TailLen), len(r.record.Tail))]
 }
 
+// Clone copies the record into buf, which grows as needed, and returns both.
+// The copy is valid as long as buf is not used for anything else.
+func (r Record) Clone(buf []byte) (Record, []byte) {
+	n := recordSize + int(r.NameLen) + int(r.ReqLen) + int(r.RespLen)
+	buf = append(buf[:0], unsafe.Slice((*byte)(unsafe.Pointer(r.record)), n)...)
+	clone, _ := decodeRecord(buf)
+	return clone, buf
+}
+
 // IsUnix reports whether the connection is on a unix socket.
 func (r Record) IsUnix() bool { return r.Family == unix.AF_UNIX }
 
