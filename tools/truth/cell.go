@@ -109,7 +109,10 @@ func (c cell) problems() string {
 	}
 	for _, of := range []map[string]accuracy{c.Phases, c.Parts} {
 		for _, name := range sortedKeys(of) {
-			if a := of[name]; !a.Within {
+			switch a := of[name]; {
+			case a.Absent > 0:
+				list = append(list, fmt.Sprintf("%s left out %d times", name, a.Absent))
+			case !a.Within:
 				list = append(list, fmt.Sprintf("%s off by %.0f/%.0f/%.0f µs", name, a.P50, a.P99, a.Max))
 			}
 		}

@@ -89,7 +89,7 @@ func TestVerdicts(t *testing.T) {
 		"without truth":    {func(e *evidence) { delete(e.account, "b") }, "1 without truth"},
 		"nothing sent":     {func(e *evidence) { *e = evidence{combination: e.combination, workers: 2} }, "nothing was sent"},
 		"client's error":   {func(e *evidence) { e.result.Errs = []error{os.ErrDeadlineExceeded} }, "timeout"},
-		"phase left out":   {func(e *evidence) { e.records[0].App = nil }, "app off by"},
+		"phase left out":   {func(e *evidence) { e.records[0].App = nil }, "app left out 1 times"},
 		"one is far off":   {func(e *evidence) { e.late(1, 300_000) }, "queue off by"},
 		"median is off":    {func(e *evidence) { e.shift(20, 21_000) }, "parse off by 21/21/21 µs"},
 		"less than half":   {func(e *evidence) { e.shift(9, 21_000) }, ""},
