@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"strconv"
 	"strings"
@@ -106,8 +107,10 @@ func TestIdleConnections(t *testing.T) {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
 	}
-	want = min(want, int(limit.Cur)/2)
-	for _, arch := range []string{"evented", "reader"} {
+	if int(limit.Cur)/2 < want {
+		t.Fatalf("this test needs a limit of %d open files, it is %d", 2*want, limit.Cur)
+	}
+	for _, arch := range []string{"evented", "reader", "front/http"} {
 		t.Run(arch, func(t *testing.T) {
 			s := start(t, arch, "--workers", "1", "--keepalive", "60s", "--backlog", "4096")
 			idle := openIdle(t, s, want)
@@ -121,18 +124,41 @@ func TestIdleConnections(t *testing.T) {
 	}
 	// Where an idle connection holds a worker, the others wait in queues until
 	// these are full; once they are gone, the server goes on.
-	for _, arch := range []string{"serial", "prefork", "threaded"} {
+	for _, arch := range []string{"serial", "prefork", "threaded", "daemon"} {
 		t.Run(arch, func(t *testing.T) {
-			s := start(t, arch, "--workers", "2")
-			idle := openIdle(t, s, 400)
-			for _, c := range idle {
-				c.Close()
+			args := []string{"--workers", "2", "--backlog", "4096"}
+			if arch == "daemon" {
+				args = append(args, "--protocol", "http")
+			}
+			s := start(t, arch, args...)
+			for _, c := range beginIdle(t, s, want) {
+				syscall.Close(c)
 			}
 			if resp, _ := s.get("/fast"); resp.StatusCode != 200 {
 				t.Errorf("after idle connections: status %d", resp.StatusCode)
 			}
 		})
 	}
+}
+
+// beginIdle begins connections, more than the server's backlog takes, and does
+// not wait for any of them.
+func beginIdle(t *testing.T, s *server, n int) []int {
+	t.Helper()
+	to := netip.MustParseAddrPort(s.addr)
+	conns := make([]int, 0, n)
+	for range n {
+		fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = syscall.Connect(fd, &syscall.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()})
+		if err != nil && err != syscall.EINPROGRESS {
+			t.Fatalf("connection %d: %v", len(conns)+1, err)
+		}
+		conns = append(conns, fd)
+	}
+	return conns
 }
 
 func openIdle(t *testing.T, s *server, n int) []net.Conn {

@@ -24,6 +24,10 @@ type Exchange struct {
 	message Message
 	writes  protocol.Writes
 	body    uint64 // bytes of the response behind its head
+
+	// The last read while a response was being written, which may yet turn
+	// out to be an interim one.
+	during struct{ arrived, exit request.Stamp }
 }
 
 // Begin starts an exchange with the read that returned its first byte.
@@ -44,7 +48,11 @@ func (x *Exchange) Begin(shared request.Request, seq uint32, ev *protocol.Event)
 // first bytes that are taken in of it.
 func (x *Exchange) AddRead(ev *protocol.Event, n uint64) {
 	x.R.RequestBytes += n
-	if x.Read || x.Responding() {
+	if x.Read {
+		return
+	}
+	if x.Responding() {
+		x.during.arrived, x.during.exit = ev.ArrivedLast, ev.Exit
 		return
 	}
 	if ev.Exit != x.R.ReadLast && x.R.ReadLast.Seen() {
@@ -97,6 +105,9 @@ func (x *Exchange) dropInterim() {
 		x.R.Flags |= request.Continued
 	}
 	x.R.Flags &^= request.EarlyResponse
+	if x.during.exit.Seen() {
+		x.R.ArrivedLast, x.R.ReadLast = x.during.arrived, x.during.exit
+	}
 	x.writes = protocol.Writes{}
 	x.Head.Reset()
 }

@@ -140,6 +140,9 @@ func (p *Single) begin(ev *protocol.Event) {
 }
 
 func (p *Single) read(ev *protocol.Event) {
+	if ev.Bytes == 0 {
+		return
+	}
 	if p.format.Reuse && p.answered() {
 		p.finish("", 0)
 	}

@@ -117,7 +117,7 @@ func Sane(t testing.TB, r *request.Request) {
 	require.NotEmpty(t, r.Method, "what has no method is no request")
 	bounds := r.Bounds()
 	phases, all := r.Phases()
-	require.True(t, all || r.Error != "", "a request is measured or failed")
+	require.True(t, all || r.Error != "", "a request is measured or failed: %+v", r.Stamps)
 	if bounds.Known(request.Parse) {
 		require.LessOrEqual(t, r.ClientWait, phases[request.Parse])
 	}
