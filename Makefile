@@ -110,6 +110,10 @@ e2e: need-root ## the agent beside real and scripted servers
 stitch: need-root ## joins of hops into traces, 10,000 requests per chain of servers; docs/stitch.md
 	LAPWING_STITCH_REQUESTS=10000 $(GO) test -count=1 -timeout 30m -v ./agent/e2e/stitch | grep -E '[|]|FAIL|ok'
 
+.PHONY: outage
+outage: need-root ## a receiver that is away for two minutes, then slow, refusing, answering garbage
+	LAPWING_OUTAGE=2m $(GO) test -count=1 -v -run TestReceiverOutage ./agent/e2e
+
 -include tools/kernels/kernels.mk
 
 .PHONY: kernels

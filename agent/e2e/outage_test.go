@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -146,15 +147,15 @@ export:
 	agent := startDaemon(t, "--config", config)
 	total := 0
 	var ill []time.Duration
-	during := func() (took []time.Duration) {
-		for until := time.Now().Add(2 * time.Second); time.Now().Before(until); total++ {
+	during := func(long time.Duration) (took []time.Duration) {
+		for until := time.Now().Add(long); time.Now().Before(until); total++ {
 			begin := time.Now()
 			askOnce(t, server.address+"/fast/"+strconv.Itoa(total), "")
 			took = append(took, time.Since(begin))
 		}
 		return took
 	}
-	ill = append(ill, during()...)
+	ill = append(ill, during(downTime(t))...)
 	r := &receiver{requests: map[string]uint64{}, traced: map[string]bool{}}
 	outage := outages()
 	r.set(outage[0])
@@ -166,10 +167,10 @@ export:
 	before := resident(t, agent.PID())
 	for _, answer := range outage {
 		r.set(answer)
-		ill = append(ill, during()...)
+		ill = append(ill, during(badTime)...)
 	}
 	r.set(nil)
-	well := during()
+	well := during(badTime)
 	harness.Eventually(t, 20*time.Second, "every request in the metrics", func() bool {
 		n, _ := r.seen("back")
 		return n == uint64(total)
@@ -183,6 +184,21 @@ export:
 	assert.Greater(t, got, uint64(len(well)/2), "traces come again")
 	assert.GreaterOrEqual(t, got+dropped, uint64(total), "a trace is neither there nor counted")
 	assert.LessOrEqual(t, got+dropped, uint64(total+batchSize), "only a batch whose answer came too late is both")
+}
+
+// badTime is how long each kind of bad answer lasts.
+const badTime = 2 * time.Second
+
+// downTime is how long nobody listens: LAPWING_OUTAGE=2m makes it long.
+func downTime(t *testing.T) time.Duration {
+	t.Helper()
+	long := os.Getenv("LAPWING_OUTAGE")
+	if long == "" {
+		return badTime
+	}
+	d, err := time.ParseDuration(long)
+	require.NoError(t, err)
+	return d
 }
 
 func median(of []time.Duration) time.Duration {
