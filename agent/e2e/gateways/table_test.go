@@ -3,7 +3,6 @@ package gateways
 import (
 	"flag"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -52,12 +51,6 @@ func (tb *table) add(t *testing.T, what string, median, p5, p95 time.Duration) {
 	}
 }
 
-// The marks in the documentation between which the table stands.
-const (
-	tableBegin = "<!-- table: begin -->\n"
-	tableEnd   = "<!-- table: end -->\n"
-)
-
 // write renews the documentation when asked to. A run that failed does not.
 func (tb *table) write(t *testing.T) {
 	t.Helper()
@@ -68,18 +61,7 @@ func (tb *table) write(t *testing.T) {
 		t.Fatal("the documentation is not renewed: not every hop was played with success")
 	}
 	page := filepath.Join(harness.ModuleRoot(t), "docs", "protocols.md")
-	b, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	head, rest, begins := strings.Cut(string(b), tableBegin)
-	_, tail, ends := strings.Cut(rest, tableEnd)
-	if !begins || !ends {
-		t.Fatalf("%s has no marks for the table", page)
-	}
-	if err := os.WriteFile(page, []byte(head+tableBegin+tb.markdown(harness.Plans(t))+tableEnd+tail), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	harness.WriteTable(t, page, tb.markdown(harness.Plans(t)))
 }
 
 func (tb *table) markdown(plans []socket.Plan) string {

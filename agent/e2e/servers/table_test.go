@@ -87,29 +87,7 @@ func (tb table) write(t *testing.T) {
 	if t.Failed() || len(tb) != len(allServers())*len(harness.Plans(t)) {
 		t.Fatal("the documentation is not renewed: not every row was played with success")
 	}
-	tb.document(t, filepath.Join(root, "docs", "servers.md"))
-}
-
-// The marks in the documentation between which the table stands.
-const (
-	tableBegin = "<!-- table: begin -->\n"
-	tableEnd   = "<!-- table: end -->\n"
-)
-
-func (tb table) document(t *testing.T, page string) {
-	t.Helper()
-	b, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	head, rest, begins := strings.Cut(string(b), tableBegin)
-	_, tail, ends := strings.Cut(rest, tableEnd)
-	if !begins || !ends {
-		t.Fatalf("%s has no marks for the table", page)
-	}
-	if err := os.WriteFile(page, []byte(head+tableBegin+tb.markdown()+tableEnd+tail), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	harness.WriteTable(t, filepath.Join(root, "docs", "servers.md"), tb.markdown())
 }
 
 func (tb table) markdown() string {
