@@ -201,10 +201,14 @@ func (c *Collector) poolOf(pid uint32, comm string, port uint16, create bool) *p
 	return c.pool(name)
 }
 
-// worker finds a worker or makes it known.
+// worker finds a worker that a look showed or makes it known; nil when it has
+// ended since the look, or there are too many.
 func (c *Collector) worker(p *pool, pid, tid uint32, comm string) *worker {
 	if w := c.workers[tid]; w != nil && w.pool == p {
 		return w
+	}
+	if c.formers.at(p, tid, c.connsAt) != nil {
+		return nil
 	}
 	return c.admit(p, pid, tid, comm)
 }

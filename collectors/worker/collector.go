@@ -84,6 +84,7 @@ type Collector struct {
 	workers   map[uint32]*worker
 	newcomers []*worker       // whose start is not known yet
 	before    map[uint32]bool // threads that waited for connections at the start
+	formers   formers
 	full      uint64          // requests of services beyond the limit
 	seen      request.Stamp   // when the last look began
 	ended     bool            // Unwatch was called
@@ -121,6 +122,11 @@ func (c *Collector) Export(r *request.Request) {
 		p := c.pool(r.Service)
 		if p == nil {
 			c.full++
+			return
+		}
+		if gone := c.formers.at(p, tid, r.End()); gone != nil {
+			p.count(r)
+			p.late(gone, r, tid != r.TID)
 			return
 		}
 		w = c.admit(p, r.PID, tid, r.Comm)
@@ -189,4 +195,5 @@ func (c *Collector) admit(p *pool, pid, tid uint32, comm string) *worker {
 func (c *Collector) bury(w *worker, now request.Stamp) {
 	w.pool.bury(w, now)
 	delete(c.workers, w.tid)
+	c.formers.put(w, now)
 }

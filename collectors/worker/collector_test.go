@@ -337,6 +337,40 @@ func TestAnIDIsUsedAgain(t *testing.T) {
 	assert.Equal(t, uint64(1), s.PerWorker[0].Served)
 }
 
+// TestRequestsOfWorkersThatEnded hands out requests, and shows sights, of a
+// worker after its end was noticed.
+func TestRequestsOfWorkersThatEnded(t *testing.T) {
+	w := newWorld(t, nil)
+	w.runs(10, 10)
+	w.runs(11, 11)
+	w.Export(w.served(10, 10*time.Millisecond))
+	w.Export(w.served(11, 10*time.Millisecond))
+	w.Refresh()
+	w.pass(time.Second)
+	another := w.served(12, 10*time.Millisecond)
+	w.pass(100 * time.Millisecond)
+	last, unknown := w.served(10, 20*time.Millisecond), w.served(12, 30*time.Millisecond)
+	delete(w.threads, 10)
+	w.pass(100 * time.Millisecond)
+	w.Refresh()
+	w.Export(last)
+	w.Export(unknown) // of a worker that came and went between two looks
+	w.meet()
+	w.Export(another)
+	w.meet()
+	s := w.the(t)
+	assert.Equal(t, []uint64{1, 2, 1, 5}, []uint64{s.Starts, s.Exits, s.Recycled, s.Served})
+	assert.Equal(t, 80*time.Millisecond, s.BusyTime)
+	assert.Zero(t, s.Untracked)
+	require.Len(t, s.PerWorker, 1)
+	assert.Equal(t, uint32(11), s.PerWorker[0].PID)
+
+	w.found.Waiters = []socket.Waiter{{PID: 10, TID: 10, Socket: 5}}
+	w.found.Listeners = []socket.Listener{{Socket: 5, PID: 11, Address: netip.MustParseAddrPort("127.0.0.1:8080")}}
+	w.pass(time.Second)
+	assert.Equal(t, 2, w.the(t).Workers, "a thread with that id waits again, after the end")
+}
+
 // TestRecycledWorkersAreForgotten lets 100,000 workers come and go.
 func TestRecycledWorkersAreForgotten(t *testing.T) {
 	const generations, together, requests = 25_000, 4, 10
