@@ -85,10 +85,10 @@ type Collector struct {
 	newcomers []*worker       // whose start is not known yet
 	before    map[uint32]bool // threads that waited for connections at the start
 	formers   formers
-	full      uint64          // requests of services beyond the limit
-	seen      request.Stamp   // when the last look began
-	ended     bool            // Unwatch was called
-	cut       uint64          // connections that did not fit a snapshot
+	full      uint64        // requests of services beyond the limit
+	seen      request.Stamp // when the last look began
+	ended     bool          // Unwatch was called
+	cut       uint64        // connections that did not fit a snapshot
 }
 
 // New returns a collector.
