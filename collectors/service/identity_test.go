@@ -97,6 +97,17 @@ func TestEndedProcessIsNamedByItsParent(t *testing.T) {
 	require.Equal(t, "nginx", r.Lookup(203, "python3").Name)
 }
 
+// A process on its way out still runs, for the kernel, but has no executable.
+func TestEndingProcessIsNamedByItsParent(t *testing.T) {
+	root, dir := copyProcess(t, "203")
+	require.NoError(t, os.CopyFS(filepath.Join(root, "200"), os.DirFS("testdata/proc/200")))
+	r := fixture(t, func(o *Options) { o.Proc, o.Parent = root, func(uint32) uint32 { return 200 } })
+	require.Equal(t, "http.server", r.Lookup(203, "python3").Name)
+	r.Forget(203)
+	require.NoError(t, os.Remove(filepath.Join(dir, "exe")))
+	require.Equal(t, "nginx", r.Lookup(203, "python3").Name)
+}
+
 func TestDockerNames(t *testing.T) {
 	r := fixture(t, func(o *Options) { o.ContainerName = DockerNames("testdata/docker") })
 	require.Equal(t, "shop-cart", r.Lookup(311, "").Name, "replicas share the Compose service")

@@ -12,7 +12,7 @@ import (
 type process struct {
 	pid   int
 	ppid  int
-	ended bool   // all that is left is its exit status
+	ended bool   // on its way out, or all that is left is its exit status; kernel threads too
 	start uint64 // clock ticks since boot; with pid, unique until the next boot
 	exe   string // empty for kernel threads and where reading it is not permitted
 	args  []string
@@ -35,13 +35,15 @@ func readProcess(fs procfs.FS, pid int) (process, error) {
 		return process{}, fmt.Errorf("read the state of process %d: %w", pid, err)
 	}
 	p := process{pid: pid, ppid: stat.PPID, start: stat.Starttime, comm: stat.Comm}
-	p.ended = stat.State == "Z" || stat.State == "X"
-	exe, _ := proc.Executable()
-	// An upgrade replaces the file under a running server.
-	p.exe = strings.TrimSuffix(exe, " (deleted)")
 	p.args, _ = proc.CmdLine()
 	p.cwd, _ = proc.Cwd()
 	p.cgroups = cgroupPaths(proc)
+	// A process on its way out lets go of its executable first, and of all
+	// this later: with the executable still there, what was read is whole.
+	exe, err := proc.Executable()
+	p.ended = stat.State == "Z" || stat.State == "X" || exe == "" && err == nil
+	// An upgrade replaces the file under a running server.
+	p.exe = strings.TrimSuffix(exe, " (deleted)")
 	return p, nil
 }
 
