@@ -76,8 +76,13 @@ int idle_elem(struct bpf_iter__bpf_map_elem *ctx)
 {
 	struct conn *c = ctx->value;
 
-	if (c)
-		on_quiet(c, bpf_ktime_get_ns());
+	if (!c || c->phase != PHASE_RESPONDING)
+		return 0;
+	if (c->rec.family == AF_UNIX)
+		unix_used = 1;
+	else
+		tcp_used = 1;
+	on_quiet(c, bpf_ktime_get_ns());
 	return 0;
 }
 

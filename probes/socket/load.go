@@ -77,7 +77,7 @@ type Probe struct {
 	plan   PlanSurvey
 	coll   *ebpf.Collection
 	links  []link.Link
-	sweeps []*link.Iter
+	sweeps []*sweep
 	log    *logReader
 	markBy MarkBy
 	stats  *ebpf.Map
@@ -166,8 +166,8 @@ func (p *Probe) Detach() error {
 // was opened in part.
 func (p *Probe) Close() error {
 	errs := []error{p.Detach()}
-	for _, it := range p.sweeps {
-		errs = append(errs, it.Close())
+	for _, s := range p.sweeps {
+		errs = append(errs, s.Close())
 	}
 	p.sweeps = nil
 	errs = append(errs, p.snaps.close())

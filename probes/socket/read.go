@@ -23,7 +23,7 @@ type Handler interface {
 // The kernel does not wake the reader for a record, only when the log
 // fills: the reader looks by itself.
 const (
-	pollEvery  = 50 * time.Millisecond
+	pollEvery  = 100 * time.Millisecond
 	sweepEvery = 250 * time.Millisecond
 	// burst is how many messages are read before other duties get their turn.
 	burst = 1 << 16

@@ -76,15 +76,13 @@ func (p *Probe) Snapshots() bool { return len(p.snaps.conns) > 0 }
 
 // prepareSnapshots attaches the iterators, where they were loaded.
 func (p *Probe) prepareSnapshots() error {
-	for program, maps := range map[string][]string{"see_tcp": {"tcp_conns"}, "see_elem": p.hashes()} {
-		for _, name := range maps {
-			it, err := p.iterator(program, name)
-			if err != nil {
-				return err
-			}
-			if it != nil {
-				p.snaps.conns = append(p.snaps.conns, it)
-			}
+	for _, t := range p.tables() {
+		it, err := p.iterator("see_"+t.walk, t.name)
+		if err != nil {
+			return err
+		}
+		if it != nil {
+			p.snaps.conns = append(p.snaps.conns, it)
 		}
 	}
 	var err error

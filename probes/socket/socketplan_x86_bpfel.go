@@ -460,6 +460,8 @@ const (
 	socketPlanVarOnlyPortsLen         = "only_ports_len"
 	socketPlanVarSightsCut            = "sights_cut"
 	socketPlanVarSightsLeft           = "sights_left"
+	socketPlanVarTcpUsed              = "tcp_used"
+	socketPlanVarUnixUsed             = "unix_used"
 	socketPlanVarWakeBytes            = "wake_bytes"
 	socketPlanVarWantHolders          = "want_holders"
 )
@@ -585,6 +587,8 @@ type socketPlanVariableSpecs struct {
 	OnlyPortsLen         *ebpf.VariableSpec `ebpf:"only_ports_len"`
 	SightsCut            *ebpf.VariableSpec `ebpf:"sights_cut"`
 	SightsLeft           *ebpf.VariableSpec `ebpf:"sights_left"`
+	TcpUsed              *ebpf.VariableSpec `ebpf:"tcp_used"`
+	UnixUsed             *ebpf.VariableSpec `ebpf:"unix_used"`
 	WakeBytes            *ebpf.VariableSpec `ebpf:"wake_bytes"`
 	WantHolders          *ebpf.VariableSpec `ebpf:"want_holders"`
 }
@@ -685,6 +689,8 @@ type socketPlanVariables struct {
 	OnlyPortsLen         *ebpf.Variable `ebpf:"only_ports_len"`
 	SightsCut            *ebpf.Variable `ebpf:"sights_cut"`
 	SightsLeft           *ebpf.Variable `ebpf:"sights_left"`
+	TcpUsed              *ebpf.Variable `ebpf:"tcp_used"`
+	UnixUsed             *ebpf.Variable `ebpf:"unix_used"`
 	WakeBytes            *ebpf.Variable `ebpf:"wake_bytes"`
 	WantHolders          *ebpf.Variable `ebpf:"want_holders"`
 }

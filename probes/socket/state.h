@@ -21,6 +21,11 @@ const volatile __u16 only_ports[16] = {};
 /* A response is handed out when it was quiet for so long. Changed at the end. */
 __u64 idle_ns = 200000000;
 
+/* A connection of these maps was in use, or a sweep found one whose response
+ * may be complete. While none was, there is nothing to sweep for. */
+__u32 unix_used;
+__u32 tcp_used; /* where they are in a hash map */
+
 #define METHOD_CONNECT 0x4e4e4f43 /* "CONN" */
 
 enum mode {

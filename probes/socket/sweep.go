@@ -17,35 +17,69 @@ func (p *Probe) adopt() error {
 			return err
 		}
 	}
-	for program, m := range map[string][]string{"idle_tcp": {"tcp_conns"}, "idle_elem": p.hashes()} {
-		for _, name := range m {
-			if err := p.addSweep(program, name); err != nil {
-				return err
-			}
+	for _, t := range p.tables() {
+		if err := p.addSweep(t); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// hashes are the maps of connections that iter/bpf_map_elem can walk.
-func (p *Probe) hashes() []string {
-	if p.coll.Maps["tcp_conns"].Type() == ebpf.SkStorage {
-		return []string{"unix_conns"}
-	}
-	return []string{"unix_conns", "tcp_conns"}
+// table is a map of connections.
+type table struct {
+	name string
+	walk string // what the names of the programs end in that walk it
+	used string // the variable that tells of use, if there is one
 }
 
-func (p *Probe) addSweep(program, m string) error {
-	prog := p.coll.Programs[program]
+func (p *Probe) tables() []table {
+	tcp := table{"tcp_conns", "elem", "tcp_used"}
+	if p.coll.Maps[tcp.name].Type() == ebpf.SkStorage {
+		tcp.walk, tcp.used = "tcp", ""
+	}
+	return []table{{"unix_conns", "elem", "unix_used"}, tcp}
+}
+
+// sweep goes over the connections in a map. To walk a hash map takes time even
+// if it is empty: used tells whether there is something to find; nil where
+// that is not kept.
+type sweep struct {
+	*link.Iter
+	used *ebpf.Variable
+	// again: it was in use the last time. The use may have been so near then
+	// that the walk came before its effect.
+	again bool
+}
+
+func (p *Probe) addSweep(t table) error {
+	prog := p.coll.Programs["idle_"+t.walk]
 	if prog == nil {
 		return nil
 	}
-	it, err := link.AttachIter(link.IterOptions{Program: prog, Map: p.coll.Maps[m]})
+	it, err := link.AttachIter(link.IterOptions{Program: prog, Map: p.coll.Maps[t.name]})
 	if err != nil {
-		return fmt.Errorf("attach the sweep over %s: %w", m, err)
+		return fmt.Errorf("attach the sweep over %s: %w", t.name, err)
 	}
-	p.sweeps = append(p.sweeps, it)
+	p.sweeps = append(p.sweeps, &sweep{Iter: it, used: p.coll.Variables[t.used]})
 	return nil
+}
+
+// due tells whether to walk, and begins anew to watch for use: what happens
+// from here on counts for the next time.
+func (s *sweep) due() (bool, error) {
+	if s.used == nil {
+		return true, nil
+	}
+	var used uint32
+	if err := s.used.Get(&used); err != nil {
+		return false, fmt.Errorf("read whether connections were in use: %w", err)
+	}
+	due := used != 0 || s.again
+	s.again = used != 0
+	if !s.again {
+		return due, nil
+	}
+	return due, s.used.Set(uint32(0))
 }
 
 func (p *Probe) runOnce(program string) error {
@@ -73,8 +107,12 @@ func walk(it *link.Iter) error {
 // sweep makes the kernel hand out the finished requests of quiet connections.
 func (p *Probe) sweep() error {
 	var errs []error
-	for _, it := range p.sweeps {
-		errs = append(errs, walk(it))
+	for _, s := range p.sweeps {
+		due, err := s.due()
+		if due {
+			err = errors.Join(err, walk(s.Iter))
+		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

@@ -21,8 +21,11 @@ static __always_inline const struct tcp_sock *tcp_of(struct sock *sk)
 static __always_inline struct conn *tcp_find(struct sock *sk)
 {
 	__u64 key = (__u64)sk;
+	struct conn *c = bpf_map_lookup_elem(&tcp_conns, &key);
 
-	return bpf_map_lookup_elem(&tcp_conns, &key);
+	if (c && !tcp_used)
+		tcp_used = 1;
+	return c;
 }
 
 static __always_inline struct conn *tcp_create(struct sock *sk)

@@ -77,6 +77,8 @@ const (
 	syscallPlanVarOnlyPortsLen         = "only_ports_len"
 	syscallPlanVarSightsCut            = "sights_cut"
 	syscallPlanVarSightsLeft           = "sights_left"
+	syscallPlanVarTcpUsed              = "tcp_used"
+	syscallPlanVarUnixUsed             = "unix_used"
 	syscallPlanVarWakeBytes            = "wake_bytes"
 	syscallPlanVarWantHolders          = "want_holders"
 )
@@ -196,6 +198,8 @@ type syscallPlanVariableSpecs struct {
 	OnlyPortsLen         *ebpf.VariableSpec `ebpf:"only_ports_len"`
 	SightsCut            *ebpf.VariableSpec `ebpf:"sights_cut"`
 	SightsLeft           *ebpf.VariableSpec `ebpf:"sights_left"`
+	TcpUsed              *ebpf.VariableSpec `ebpf:"tcp_used"`
+	UnixUsed             *ebpf.VariableSpec `ebpf:"unix_used"`
 	WakeBytes            *ebpf.VariableSpec `ebpf:"wake_bytes"`
 	WantHolders          *ebpf.VariableSpec `ebpf:"want_holders"`
 }
@@ -291,6 +295,8 @@ type syscallPlanVariables struct {
 	OnlyPortsLen         *ebpf.Variable `ebpf:"only_ports_len"`
 	SightsCut            *ebpf.Variable `ebpf:"sights_cut"`
 	SightsLeft           *ebpf.Variable `ebpf:"sights_left"`
+	TcpUsed              *ebpf.Variable `ebpf:"tcp_used"`
+	UnixUsed             *ebpf.Variable `ebpf:"unix_used"`
 	WakeBytes            *ebpf.Variable `ebpf:"wake_bytes"`
 	WantHolders          *ebpf.Variable `ebpf:"want_holders"`
 }

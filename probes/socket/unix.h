@@ -16,7 +16,11 @@ static __always_inline struct conn *unix_find(struct sock *sk)
 
 	if (!callers && !BPF_CORE_READ((struct unix_sock *)sk, addr))
 		return NULL;
-	return bpf_map_lookup_elem(&unix_conns, &key);
+	struct conn *c = bpf_map_lookup_elem(&unix_conns, &key);
+
+	if (c && !unix_used)
+		unix_used = 1;
+	return c;
 }
 
 static __always_inline struct conn *unix_blank(__u64 key)
