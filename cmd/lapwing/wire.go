@@ -49,6 +49,9 @@ var runAgent runFunc = func(ctx context.Context, cfg config.Config, s session) e
 	if s.Pools != nil {
 		s.Pools(a.WatchPools())
 	}
+	if err := relaxTimers(); err != nil {
+		s.Log.Debug("the agent takes more CPU time than it could", "error", err)
+	}
 	a.OnAttached = func(plan socket.PlanSurvey) { s.Attached(plan.Plan, a.Health) }
 	return a.Run(ctx)
 }
