@@ -12,12 +12,13 @@ import (
 type hop struct {
 	req    *request.Request
 	ref    request.Ref
-	called uint64      // connection of the call that it came on; 0 if of no local one
-	cause  request.Ref // the call that its response followed on
-	since  request.Stamp
-	hidden bool // not to be exported
-	done   bool // exported, or hidden
-	learnt bool // part of its service's habits
+	called uint64        // connection of the call that it came on; 0 if of no local one
+	cause  request.Ref   // the call that its response followed on
+	since  request.Stamp // when it was handed in
+	over   request.Stamp // its end, or since if that was not seen
+	hidden bool          // not to be exported
+	done   bool          // exported, or hidden
+	learnt bool          // part of its service's habits
 	calls  []*call
 }
 

@@ -8,11 +8,13 @@ import (
 
 // The limits of what a Stitcher holds.
 const (
-	// settle is how long a request that can have calls is held. Calls on
-	// connections that are kept are known up to half a second after their end.
+	// settle is how long after its end a request that can have calls is decided
+	// on. Calls on connections that are kept are known up to half a second
+	// after theirs.
 	settle = 750 * time.Millisecond
-	// learning is when it becomes part of what is known of its service.
-	learning = settle - 150*time.Millisecond
+	// learning is how long before that it becomes part of what is known of its
+	// service, if it is there by then.
+	learning = 150 * time.Millisecond
 	// patience is how long a back end's request waits for its front end's.
 	patience = 5 * time.Second
 	// retain is how long what was decided is remembered for what comes late.
@@ -98,7 +100,10 @@ func (s *Stitcher) Hide(r *request.Request) {
 func refOf(r *request.Request) request.Ref { return request.Ref{Conn: r.Conn, Seq: r.Seq} }
 
 func (s *Stitcher) hold(h *hop) {
-	h.since = s.now
+	h.since, h.over = s.now, s.now
+	if h.req != nil && h.req.End().Seen() {
+		h.over = min(h.over, h.req.End())
+	}
 	s.hops[h.ref] = h
 	s.heldHops = append(s.heldHops, h)
 }
@@ -180,7 +185,7 @@ func (s *Stitcher) Flush() {
 // learnAll learns from the requests that are about to be decided on.
 func (s *Stitcher) learnAll() {
 	for _, h := range s.heldHops {
-		if !h.learnt && !h.hidden && h.req.Links.Calls && (s.age(h.since) >= learning || s.flushing) {
+		if !h.learnt && !h.hidden && h.req.Links.Calls && (s.age(h.over) >= settle-learning || s.flushing) {
 			s.learn(h)
 		}
 	}
@@ -188,7 +193,8 @@ func (s *Stitcher) learnAll() {
 
 // settled tells whether all calls that a hop made must be known by now.
 func (s *Stitcher) settled(h *hop) bool {
-	return !h.req.Links.Calls || s.age(h.since) >= settle || s.flushing
+	known := s.age(h.over) >= settle && s.age(h.since) >= learning
+	return !h.req.Links.Calls || known || s.flushing
 }
 
 func (s *Stitcher) age(since request.Stamp) time.Duration {

@@ -152,6 +152,27 @@ func TestOrderOfRecordsDoesNotMatter(t *testing.T) {
 	b.child(t, 9, 1)
 }
 
+// TestTheWaitIsFromTheEnd hands in requests long after they ended, as those of
+// quiet connections are.
+func TestTheWaitIsFromTheEnd(t *testing.T) {
+	b := newBench(0).used(orderly)
+	b.pass(600 * time.Millisecond)
+	b.Request(b.back(9, 5))
+	b.Call(b.call(5, 1, 0))
+	b.Request(b.front(1, id(5)))
+	b.pass(140 * time.Millisecond)
+	assert.Empty(t, b.out)
+	b.pass(30 * time.Millisecond)
+	b.child(t, 9, 1)
+
+	late := b.front(2, request.Ref{}) // its service learns from it before it is decided on
+	b.Request(late)
+	b.pass(learning - time.Millisecond)
+	assert.NotContains(t, b.out, uint64(2))
+	b.pass(time.Millisecond)
+	assert.Contains(t, b.out, uint64(2))
+}
+
 func TestThreeHops(t *testing.T) {
 	b := newBench(0).used(orderly)
 	middle := b.back(2, 5)

@@ -42,9 +42,10 @@ func (p *Probe) Run(ctx context.Context, h Handler) error {
 			if err := p.sweep(); err != nil {
 				return err
 			}
+			n += p.readSome(h)
 		}
 		h.Tick(now)
-		if n == burst {
+		if n >= burst {
 			continue
 		}
 		if err := p.log.await(now.Add(pollEvery)); err != nil {
