@@ -137,7 +137,7 @@ export:
   otlp:
     endpoint: http://%s
     timeout: 300ms
-    queue_size: 64
+    queue_size: 512
     batch_size: %d
     batch_delay: 50ms
     retry: {initial_interval: 50ms, max_interval: 200ms, max_elapsed: 500ms}

@@ -42,7 +42,7 @@ type Config struct {
 	Timeout time.Duration `koanf:"timeout"`
 
 	// QueueSize is how many requests may wait for upload; what comes on top
-	// is dropped and counted.
+	// is dropped and counted. They come ten times a second.
 	QueueSize int `koanf:"queue_size"`
 	// BatchSize is how many requests, of up to five spans each, one upload
 	// carries at most.
