@@ -4,6 +4,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -47,18 +48,23 @@ func handOut() time.Duration { return time.Second + harness.Slow(300*time.Millis
 
 // TestHardCases plays each row on each probe plan and address family. One
 // agent watches all rows of a plan, as it would on a host; what it prints is
-// told apart by the listening address, of which each row has its own.
+// told apart by the listening address, of which each row has its own. The
+// families of a row play side by side: most of their time is known delays.
 func TestHardCases(t *testing.T) {
 	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
 		trace := harness.StartTrace(t, plan, "--exe", executable(t))
 		wanted := make(map[string]int)
+		var mu sync.Mutex
 		for _, c := range hardCases() {
 			t.Run(c.name, func(t *testing.T) {
 				for _, family := range c.on() {
 					t.Run(string(family), func(t *testing.T) {
+						t.Parallel()
 						replay(t, func(t *testing.T) []string {
 							listener := peer.Listen(t, family, c.server.Backlog)
+							mu.Lock()
 							wanted[listener.Address.String()] = len(c.want)
+							mu.Unlock()
 							return c.play(t, trace, listener)
 						})
 					})
