@@ -22,7 +22,7 @@ UNIT_PACKAGES    = $(shell $(GO) list ./... | grep -v -e '^lapwing/probes' -e '^
 # Packages in which goroutines meet, tested under the race detector as well.
 RACE_PACKAGES   ?= ./exporters/... ./collectors/service/...
 
-FUZZTIME ?= 5s
+FUZZTIME ?= 3s
 E2E_TIMEOUT ?= 20m
 
 # Options of make bench, see docs/benchmark.md.
@@ -104,7 +104,7 @@ kernel: need-root ## the probes, on the running kernel
 
 .PHONY: e2e
 e2e: need-root ## the agent beside real and scripted servers
-	$(GO) test -p 1 -count=1 -timeout $(E2E_TIMEOUT) $(E2E_PACKAGES)
+	$(GO) test -p 1 -parallel 3 -count=1 -timeout $(E2E_TIMEOUT) $(E2E_PACKAGES)
 
 .PHONY: stitch
 stitch: need-root ## joins of hops into traces, 10,000 requests per chain of servers; docs/stitch.md
