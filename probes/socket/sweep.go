@@ -45,7 +45,8 @@ func (p *Probe) tables() []table {
 // that is not kept.
 type sweep struct {
 	*link.Iter
-	used *ebpf.Variable
+	table string
+	used  *ebpf.Variable
 	// again: it was in use the last time. The use may have been so near then
 	// that the walk came before its effect.
 	again bool
@@ -60,7 +61,7 @@ func (p *Probe) addSweep(t table) error {
 	if err != nil {
 		return fmt.Errorf("attach the sweep over %s: %w", t.name, err)
 	}
-	p.sweeps = append(p.sweeps, &sweep{Iter: it, used: p.coll.Variables[t.used]})
+	p.sweeps = append(p.sweeps, &sweep{Iter: it, table: t.name, used: p.coll.Variables[t.used]})
 	return nil
 }
 

@@ -1,0 +1,57 @@
+package socket
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestQuietTablesAreNotWalked asks over a unix socket, and looks at what there
+// is to sweep before that, after it, and when the connection is gone.
+func TestQuietTablesAreNotWalked(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", path)
+	require.NoError(t, err)
+	web := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })}
+	go func() { _ = web.Serve(l) }() // ends with Close
+	t.Cleanup(func() { _ = web.Close() })
+
+	forEachPlan(t, func(t *testing.T, plan Plan) {
+		p, err := Open(Options{Plan: plan})
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, p.Close()) })
+		due := func() bool {
+			all := true
+			for _, s := range p.sweeps {
+				is, err := s.due()
+				require.NoError(t, err)
+				if is {
+					require.NoError(t, walk(s.Iter))
+				}
+				all = all && (is || s.used == nil || !strings.HasPrefix(s.table, "unix"))
+			}
+			return all
+		}
+		quiet := func() bool { return !due() }
+		require.Eventually(t, quiet, 5*time.Second, 10*time.Millisecond, "there was no connection yet")
+
+		conn, err := net.Dial("unix", path)
+		require.NoError(t, err)
+		_, err = conn.Write([]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
+		require.NoError(t, err)
+		_, err = conn.Read(make([]byte, 1000))
+		require.NoError(t, err)
+		for range 5 {
+			assert.True(t, due(), "its response may be complete at any time")
+		}
+		require.NoError(t, conn.Close())
+		require.Eventually(t, quiet, 5*time.Second, 10*time.Millisecond, "it is gone")
+	})
+}
