@@ -27,6 +27,9 @@ const (
 	sweepEvery = 250 * time.Millisecond
 	// burst is how many messages are read before other duties get their turn.
 	burst = 1 << 16
+	// turn is how many messages are read before who waits for the CPU gets it:
+	// a server that the agent's thread is in the way of, as a rule.
+	turn = 256
 )
 
 // Run hands everything to h until ctx ends. It then detaches the probes, hands
@@ -73,6 +76,9 @@ func (p *Probe) readSome(h Handler) int {
 			break
 		}
 		p.dispatch(raw, h)
+		if n%turn == turn-1 {
+			p.log.yield()
+		}
 	}
 	p.log.release()
 	return n
