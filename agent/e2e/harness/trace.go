@@ -40,14 +40,14 @@ func startAgent(t testing.TB, command string, plan socket.Plan, args []string) (
 	args = append([]string{command, "--format", "json", "--probe-plan", string(plan)}, args...)
 	cmd := exec.Command(Lapwing(t), args...)
 	// Not a StdoutPipe: Wait would close it before the last lines were read.
-	r, w := io.Pipe()
-	cmd.Stdout = w
+	out := newSpill()
+	cmd.Stdout = out
 	p := Start(t, cmd)
 	go func() {
 		<-p.exited
-		_ = w.Close()
+		_ = out.Close()
 	}()
-	return p, r
+	return p, out
 }
 
 // awaitAttached waits for the agent's word that its probes are in place.
