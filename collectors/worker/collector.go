@@ -106,6 +106,7 @@ func New(o Options) *Collector {
 		pools:   map[string]*pool{},
 		workers: map[uint32]*worker{},
 		before:  map[uint32]bool{},
+		formers: newFormers(),
 	}
 }
 

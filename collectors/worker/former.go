@@ -1,6 +1,10 @@
 package worker
 
-import "lapwing/collectors/request"
+import (
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"lapwing/collectors/request"
+)
 
 // maxFormer bounds how many workers that have ended are remembered.
 const maxFormer = 1024
@@ -9,8 +13,7 @@ const maxFormer = 1024
 // known when its connection is done or quiet, which may be after its worker
 // has ended: it must not bring the worker back, to start and to end again.
 type formers struct {
-	byTID map[uint32]former
-	order []former // the oldest first
+	last *simplelru.LRU[uint32, former]
 }
 
 // former is a worker that has ended, and when that was noticed.
@@ -19,24 +22,17 @@ type former struct {
 	at request.Stamp
 }
 
-func (f *formers) put(w *worker, at request.Stamp) {
-	if f.byTID == nil {
-		f.byTID = map[uint32]former{}
-	}
-	if len(f.order) >= maxFormer {
-		if oldest := f.order[0]; f.byTID[oldest.tid] == oldest {
-			delete(f.byTID, oldest.tid)
-		}
-		f.order = append(f.order[:0], f.order[1:]...)
-	}
-	one := former{w, at}
-	f.order, f.byTID[w.tid] = append(f.order, one), one
+func newFormers() formers {
+	last, _ := simplelru.NewLRU[uint32, former](maxFormer, nil) // fails for sizes below one only
+	return formers{last}
 }
+
+func (f formers) put(w *worker, at request.Stamp) { f.last.Add(w.tid, former{w, at}) }
 
 // at finds the worker of a pool that had the thread id at a moment and has
 // ended since; nil when there is none.
-func (f *formers) at(p *pool, tid uint32, then request.Stamp) *worker {
-	if w, ok := f.byTID[tid]; ok && w.pool == p && then <= w.at {
+func (f formers) at(p *pool, tid uint32, then request.Stamp) *worker {
+	if w, ok := f.last.Peek(tid); ok && w.pool == p && then <= w.at {
 		return w.worker
 	}
 	return nil
