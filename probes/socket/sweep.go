@@ -45,24 +45,18 @@ func (p *Probe) tables() []table {
 // that is not kept.
 type sweep struct {
 	*link.Iter
-	table string
-	used  *ebpf.Variable
+	used *ebpf.Variable
 	// again: it was in use the last time. The use may have been so near then
 	// that the walk came before its effect.
 	again bool
 }
 
 func (p *Probe) addSweep(t table) error {
-	prog := p.coll.Programs["idle_"+t.walk]
-	if prog == nil {
-		return nil
+	it, err := p.iterator("idle_"+t.walk, t.name)
+	if it != nil {
+		p.sweeps = append(p.sweeps, &sweep{Iter: it, used: p.coll.Variables[t.used]})
 	}
-	it, err := link.AttachIter(link.IterOptions{Program: prog, Map: p.coll.Maps[t.name]})
-	if err != nil {
-		return fmt.Errorf("attach the sweep over %s: %w", t.name, err)
-	}
-	p.sweeps = append(p.sweeps, &sweep{Iter: it, table: t.name, used: p.coll.Variables[t.used]})
-	return nil
+	return err
 }
 
 // due tells whether to walk, and begins anew to watch for use: what happens
@@ -83,14 +77,18 @@ func (s *sweep) due() (bool, error) {
 	return due, s.used.Set(uint32(0))
 }
 
-func (p *Probe) runOnce(program string) error {
-	prog := p.coll.Programs[program]
-	if prog == nil {
-		return nil
+// run walks if that is due, and tells whether it was.
+func (s *sweep) run() (due bool, err error) {
+	if due, err = s.due(); due {
+		err = errors.Join(err, walk(s.Iter))
 	}
-	it, err := link.AttachIter(link.IterOptions{Program: prog})
-	if err != nil {
-		return fmt.Errorf("attach the iterator %s: %w", program, err)
+	return due, err
+}
+
+func (p *Probe) runOnce(program string) error {
+	it, err := p.iterator(program, "")
+	if it == nil {
+		return err
 	}
 	return errors.Join(walk(it), it.Close())
 }
@@ -109,10 +107,7 @@ func walk(it *link.Iter) error {
 func (p *Probe) sweep() error {
 	var errs []error
 	for _, s := range p.sweeps {
-		due, err := s.due()
-		if due {
-			err = errors.Join(err, walk(s.Iter))
-		}
+		_, err := s.run()
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
