@@ -18,7 +18,7 @@ var notes = map[string]note{
 	"export.otlp.tls.server_name":               {"Name to expect in the receiver's certificate, if not that of the endpoint.", "collector.internal"},
 	"export.otlp.tls.insecure_skip_verify":      {"Accept any certificate. For tests only: the receiver is not authenticated.", ""},
 	"export.otlp.timeout":                       {"Limit for one attempt to upload a batch. 0 leaves it to OTEL_EXPORTER_OTLP_TIMEOUT, and without it to 10s.", "5s"},
-	"export.otlp.queue_size":                    {"How many requests may wait for upload; what comes on top is dropped and counted.", "4096"},
+	"export.otlp.queue_size":                    {"How many requests may wait for upload; what comes on top is dropped and counted. They come ten times a second.", "4096"},
 	"export.otlp.batch_size":                    {"How many requests one upload carries at most, each with up to five spans.", "256"},
 	"export.otlp.batch_delay":                   {"How long a request waits at most for its batch to fill.", "1s"},
 	"export.otlp.retry":                         {"What happens after a failure that may pass.", ""},
