@@ -122,6 +122,9 @@ int BPF_PROG(tcp_state, struct sock *sk, int before, int after)
 	return 0;
 }
 
+/* More than a receive queue can hold, less than half of the numbers. */
+#define BEHIND_HOLE (1U << 30)
+
 /* tcp_probe runs for each segment that reaches an established socket, before
  * it is queued. */
 SEC("tp_btf/tcp_probe")
@@ -141,17 +144,23 @@ int BPF_PROG(tcp_segment, struct sock *sk, const struct sk_buff *skb)
 		on_ack(c, now, s.ack_seq);
 		return 0;
 	}
-	__u32 next = tp->rcv_nxt;
+	struct arrival a = { .seq = tp->rcv_nxt, .end = s.seq + s.payload, .unread = tp->copied_seq };
 	/* Old bytes again, or bytes behind a hole: nothing the server could read. */
-	if ((__s32)(s.end_seq - next) <= 0 || (__s32)(s.seq - next) > 0)
+	if ((__s32)(a.end - a.seq) <= 0 || (__s32)(s.seq - a.seq) > 0)
 		return 0;
-	bool empty = next == tp->copied_seq;
+	/* It may fill a hole: those behind it become readable with it. Without
+	 * prediction only, else there is none. */
+	if (unlikely(!tp->pred_flags && tp->out_of_order_queue.rb_node))
+		a.end += BEHIND_HOLE;
+	a.empty = a.seq == a.unread;
 	/* Bytes that no segment after the handshake brought came with its end. */
-	if (!empty && !c->in_first) {
+	if (!a.empty && !c->in_first) {
 		c->in_first = c->rec.established;
-		c->in_seq = tp->copied_seq;
+		c->in_seq = a.unread;
+		c->in_end = a.seq;
 	}
-	on_arrival(c, now, empty, next, tp->copied_seq);
+	on_arrival(c, now, &a);
+	c->in_end = a.end;
 	return 0;
 }
 
@@ -163,6 +172,7 @@ static __always_inline void tcp_arrivals(struct conn *c, struct in *in, __u32 co
 		/* See tcp_segment: they came with the end of the handshake. */
 		c->in_first = c->in_last = c->rec.established;
 		c->in_seq = copied_seq - in->n;
+		c->in_end = copied_seq;
 	}
 	arrivals(c, in, copied_seq);
 }

@@ -91,7 +91,6 @@ static __always_inline bool existing_read(struct conn *c, const struct vec *v, _
 		if (http || gateway) {
 			c->mode = http ? MODE_HTTP : MODE_FRESH;
 			process_serves();
-			c->in_total = c->read_total; /* older bytes were not counted */
 			return true;
 		}
 		if (c->existing == EXISTING_ANSWERED)

@@ -49,7 +49,9 @@ type socketPlanConn struct {
 	AckSeq       uint32
 	Mode         uint8
 	Marks        uint8
-	Pad          [14]uint8
+	_            [2]byte
+	InEnd        uint32
+	Pad          [8]uint8
 	WriteEnter   uint64
 	WriteExit    uint64
 	LastEnter    uint64
@@ -77,7 +79,13 @@ type socketPlanConn struct {
 	Counted      uint8
 	SpeaksHttp   uint8
 	LengthAt     uint8
+	Unnoticed    uint8
+	Pad2         [3]uint8
+	NoticedSeq   uint32
+	_            [4]byte
+	NoticedAt    uint64
 	Callers      uint32
+	_            [4]byte
 	InTotal      uint64
 	ReadTotal    uint64
 	MarksIn      [6]struct {

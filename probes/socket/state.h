@@ -54,7 +54,7 @@ enum existing {
 
 /* One arrival behind bytes that were not read yet. */
 struct mark_in {
-	__u64 at;
+	__u64 at; /* 0: it was not seen */
 	__u32 seq;
 	__u32 pad;
 };
@@ -72,7 +72,8 @@ struct conn {
 	__u32 ack_seq;   /* what that segment acknowledged */
 	__u8 mode;
 	__u8 marks; /* used of marks_in; more than MARKS_IN: some were not kept */
-	__u8 pad[14]; /* a socket's storage begins 8 bytes into its line */
+	__u32 in_end; /* number of the byte after those of the last arrival */
+	__u8 pad[8]; /* a socket's storage begins 8 bytes into its line */
 	/* What only the server's calls touch. */
 	__u64 write_enter;   /* a write is in progress since; 0 if none */
 	__u64 write_exit;    /* the last write returned */
@@ -101,6 +102,10 @@ struct conn {
 	__u8 counted;     /* the request is one of its reader's open ones, see worker.h */
 	__u8 speaks_http; /* calls: the request looks like HTTP */
 	__u8 length_at;   /* see tail.h */
+	__u8 unnoticed;   /* unix: bytes were read whose arrival was not noticed yet */
+	__u8 pad2[3];
+	__u32 noticed_seq; /* and the other way round: number and time of bytes whose */
+	__u64 noticed_at;  /* arrival was noticed when the reader had taken them */
 	__u32 callers;    /* what `callers` was at the last look, see worker.h */
 	__u64 in_total;   /* unix: bytes that arrived, which number them */
 	__u64 read_total; /* unix: bytes that were read */

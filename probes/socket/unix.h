@@ -65,10 +65,83 @@ static __noinline int unix_call_writes(struct conn *c, __u64 now)
 	return 0;
 }
 
+/* unix_recount: the numbers of what arrived and of what was read differ. If
+ * less was read and nothing is left, the count is wrong. If more was, the reader
+ * took bytes before their arrival was noticed: it was meanwhile, or it will be. */
+static __noinline int unix_recount(struct conn *c, struct in *in)
+{
+	if (!c || !in)
+		return 0;
+	const struct sock *sk = (const struct sock *)c->rec.sk;
+
+	if ((__s64)(c->read_total - c->in_total) < 0) {
+		if (!BPF_CORE_READ(sk, sk_receive_queue.qlen))
+			c->in_total = c->read_total;
+		return 0;
+	}
+	if (c->noticed_at && c->noticed_seq == (__u32)c->in_total) {
+		in->arrived_last = c->noticed_at;
+		if (c->read_total - in->n == c->in_total)
+			in->arrived = c->noticed_at;
+	} else {
+		c->unnoticed = 1;
+	}
+	c->in_total = c->read_total;
+	return 0;
+}
+
 static __always_inline void unix_arrivals(struct conn *c, struct in *in)
 {
 	c->read_total += in->n;
+	c->unnoticed = 0;
 	arrivals(c, in, c->read_total);
+	if (unlikely(c->read_total != c->in_total))
+		unix_recount(c, in);
+}
+
+/* unix_noticed_late: the reader has taken the bytes already. They were there
+ * when its call returned at the latest; if it has not, how many they are is
+ * known once it does. */
+static __noinline int unix_noticed_late(struct conn *c, __u64 now, __u32 seq)
+{
+	if (!c)
+		return 0;
+	struct record *r = &c->rec;
+
+	if (!c->unnoticed) {
+		c->noticed_at = now;
+		__sync_lock_test_and_set(&c->noticed_seq, seq);
+		return 0;
+	}
+	c->unnoticed = 0;
+	if (c->mode != MODE_HTTP || c->phase == PHASE_IDLE)
+		return 0;
+	if (!r->arrived)
+		r->arrived = r->read_first;
+	if (!r->arrived_last)
+		r->arrived_last = r->read_last;
+	return 0;
+}
+
+/* unix_arrived: bytes were queued on a server's end. */
+static __always_inline void unix_arrived(struct conn *c, struct sock *sk, __u64 now)
+{
+	__u64 before = c->in_total;
+	struct arrival a = { .seq = before, .unread = c->read_total };
+	struct sk_buff *last = BPF_CORE_READ(sk, sk_receive_queue.prev);
+	__u32 len = BPF_CORE_READ(last, len);
+	__u32 queued = sk->sk_receive_queue.qlen;
+
+	if (!queued || BPF_CORE_READ(sk, sk_receive_queue.prev) != last) {
+		unix_noticed_late(c, now, a.seq);
+		return;
+	}
+	a.end = a.seq + len;
+	a.empty = queued == 1;
+	c->in_total = before + len;
+	on_arrival(c, now, &a);
+	/* The reader may be at it already: all of the above or nothing. */
+	__sync_lock_test_and_set(&c->in_end, a.end);
 }
 
 /* unix_connected: a client's connect queued its peer, the socket that accept
@@ -146,11 +219,7 @@ static __always_inline void unix_data_ready(struct sock *sk)
 	if (!c && addr && (!sk->sk_socket || BPF_CORE_READ(addr, refcnt.refs.counter) > 1))
 		c = unix_create((__u64)sk, addr);
 	if (c && c->mode != MODE_CLIENT) {
-		struct sk_buff *last = BPF_CORE_READ(sk, sk_receive_queue.prev);
-		__u32 seq = c->in_total;
-
-		c->in_total += BPF_CORE_READ(last, len);
-		on_arrival(c, now, sk->sk_receive_queue.qlen <= 1, seq, c->read_total);
+		unix_arrived(c, sk, now);
 		if (unlikely(c->rec.caller))
 			unix_call_writes(c, now);
 		return;
