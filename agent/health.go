@@ -51,6 +51,7 @@ func (a *Agent) Health() exporters.Health {
 			"framing_lost":     counts.Desynced,
 			"too_many_open":    counts.Overflowed,
 		}),
+		SkippedRuns: stats.Skipped,
 		MissedStart: nonZero(map[string]uint64{
 			"queued":      stats.MissedQueued,
 			"in_progress": stats.MissedProgress,
@@ -108,6 +109,7 @@ func nonZero(counts map[string]uint64) map[string]uint64 {
 func (a *Agent) logHealth(message string) {
 	h := a.Health()
 	attrs := []any{"requests", h.Requests, "incomplete", h.Incomplete, "tunnels", h.Tunnels,
+		"probe_runs_skipped", h.SkippedRuns,
 		"joined", h.Joined, "calls_joined", h.CallsJoined}
 	groups := map[string]map[string]uint64{
 		"lost": h.Lost, "missed_start": h.MissedStart, "unknown": h.Unknown,

@@ -10,6 +10,10 @@ type Health struct {
 	Incomplete uint64
 	// Lost counts, per cause, finished requests that never reached an exporter.
 	Lost map[string]uint64
+	// SkippedRuns counts the runs of the agent's programs that the kernel
+	// skipped because it had interrupted one of the same program. What such a
+	// run would have seen is absent.
+	SkippedRuns uint64
 	// MissedStart counts, per cause, requests that were in flight when the
 	// agent started and are therefore not measured.
 	MissedStart map[string]uint64

@@ -209,7 +209,7 @@ func TestLiveHealth(t *testing.T) {
 	}
 	b.health = sampleHealth()
 	b.tick()
-	for _, want := range []string{"1041 requests", "1 incomplete", "lost ring_buffer_full 3", "missed_start in_flight 2", "unknown tls 7"} {
+	for _, want := range []string{"1041 requests", "1 incomplete", "lost ring_buffer_full 3", "4 skipped probe runs", "missed_start in_flight 2", "unknown tls 7"} {
 		if !b.shows(want) {
 			t.Errorf("no %q in\n%s", want, b.View())
 		}

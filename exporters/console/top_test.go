@@ -41,6 +41,7 @@ func sampleHealth() exporters.Health {
 		Requests:    1041,
 		Incomplete:  1,
 		Lost:        map[string]uint64{"ring_buffer_full": 3, "never": 0},
+		SkippedRuns: 4,
 		MissedStart: map[string]uint64{"in_flight": 2},
 		Unknown:     map[string]uint64{"tls": 7},
 		Tunnels:     1,

@@ -95,6 +95,9 @@ func healthFacts(h exporters.Health) []string {
 		lost = []string{"none lost"}
 	}
 	facts = append(facts, lost...)
+	if h.SkippedRuns > 0 {
+		facts = append(facts, plural(h.SkippedRuns, "skipped probe run"))
+	}
 	facts = append(facts, causes("missed_start", h.MissedStart)...)
 	facts = append(facts, causes("unknown", h.Unknown)...)
 	if h.Tunnels > 0 {

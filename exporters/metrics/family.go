@@ -112,6 +112,8 @@ var (
 		Description: "Requests that ended without a complete response."}
 	AgentLost = &Family{Name: "lapwing.agent.requests.lost", Unit: "{request}", Kind: KindCounter,
 		Description: "Finished requests that never reached an exporter."}
+	AgentSkipped = &Family{Name: "lapwing.agent.probes.skipped", Unit: "{run}", Kind: KindCounter,
+		Description: "Runs of the agent's programs that the kernel skipped, because it had interrupted one of the same program."}
 	AgentMissed = &Family{Name: "lapwing.agent.requests.missed_start", Unit: "{request}", Kind: KindCounter,
 		Description: "Requests in flight when the agent started, therefore not measured."}
 	AgentUntimed = &Family{Name: "lapwing.agent.requests.untimed", Unit: "{request}", Kind: KindCounter,
@@ -146,7 +148,7 @@ func Families() []*Family {
 		WorkerStarted, WorkerEnded, WorkerRecycled,
 		DispatchLength, BacklogLength, BacklogLimit, BacklogDropped,
 		ProcessCPU, ProcessMemory, ProcessThreads, ProcessDescriptors,
-		AgentRequests, AgentIncomplete, AgentLost, AgentMissed, AgentUntimed, AgentUnsplit,
+		AgentRequests, AgentIncomplete, AgentLost, AgentSkipped, AgentMissed, AgentUntimed, AgentUnsplit,
 		AgentUnknown, AgentTunnels, AgentJoined, AgentUnjoined, AgentCallsJoined, AgentCallsUnjoined, AgentDropped, AgentLabelSets, AgentOverflow,
 	}
 }

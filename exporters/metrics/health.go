@@ -15,6 +15,7 @@ func Health(health exporters.HealthFunc) Source {
 		h := health()
 		s.Add(AgentRequests, "", began, float64(h.Requests))
 		s.Add(AgentIncomplete, "", began, float64(h.Incomplete))
+		s.Add(AgentSkipped, "", began, float64(h.SkippedRuns))
 		s.Add(AgentTunnels, "", began, float64(h.Tunnels))
 		s.Add(AgentJoined, "", began, float64(h.Joined))
 		s.Add(AgentCallsJoined, "", began, float64(h.CallsJoined))

@@ -116,6 +116,7 @@ type Stats struct {
 	LostTable   uint64 // connections that found the table of connections full
 	Calls       uint64 // exchanges of calls handed out
 	LostCalls   uint64 // exchanges of calls that found the ring buffer full
+	Skipped     uint64 // runs that the kernel skipped: it had interrupted one of the same program
 
 	MissedQueued   uint64 // requests unread when the agent started
 	MissedProgress uint64 // requests in progress when the agent started
@@ -146,5 +147,20 @@ func (p *Probe) Stats() (Stats, error) {
 			*to += n
 		}
 	}
-	return s, nil
+	var err error
+	s.Skipped, err = p.skipped()
+	return s, err
+}
+
+// skipped counts the runs of all programs that the kernel skipped.
+func (p *Probe) skipped() (uint64, error) {
+	var sum uint64
+	for name, prog := range p.coll.Programs {
+		stats, err := prog.Stats()
+		if err != nil {
+			return sum, fmt.Errorf("read how often %s was skipped: %w", name, err)
+		}
+		sum += stats.RecursionMisses
+	}
+	return sum, nil
 }

@@ -29,7 +29,7 @@ func allFamilies(r ...*request.Request) *metrics.Aggregator {
 		}
 	}))
 	fromHealth := map[*metrics.Family]bool{
-		metrics.AgentRequests: true, metrics.AgentIncomplete: true, metrics.AgentLost: true, metrics.AgentMissed: true,
+		metrics.AgentRequests: true, metrics.AgentIncomplete: true, metrics.AgentLost: true, metrics.AgentSkipped: true, metrics.AgentMissed: true,
 		metrics.AgentUnknown: true, metrics.AgentTunnels: true, metrics.AgentDropped: true, metrics.AgentLabelSets: true,
 		metrics.AgentJoined: true, metrics.AgentUnjoined: true, metrics.AgentCallsJoined: true, metrics.AgentCallsUnjoined: true,
 		metrics.AgentOverflow: true, metrics.AgentUntimed: true, metrics.AgentUnsplit: true,
