@@ -47,59 +47,95 @@ struct arrival {
 	bool empty; /* all before it was read */
 };
 
-/* on_arrival: bytes were queued on the socket. The caller sets in_end at the
- * end: what it covers is known then. */
+/* The server's side reads the arrivals while the network's changes them, with
+ * no lock between them. It sees by the version that they changed meanwhile. */
+#ifdef __TARGET_ARCH_x86
+#define change_version(c) do { barrier(); (c)->in_version++; barrier(); } while (0) /* stores keep their order */
+#else
+#define change_version(c) __sync_lock_test_and_set(&(c)->in_version, (c)->in_version + 1)
+#endif
+
+/* on_arrival: bytes were queued on the socket. */
 static __always_inline void on_arrival(struct conn *c, __u64 now, const struct arrival *a)
 {
 	/* The kernel passes a program over that it interrupted in a run. */
 	bool missed = (__s32)(a->seq - c->in_end) > 0;
 	__u32 from = c->in_end;
 
+	change_version(c);
 	c->in_last = now;
+	c->in_end = a->end;
 	if (a->empty || !c->in_first) {
 		c->in_before = missed ? 0 : c->in_first;
 		c->in_first = now;
 		c->in_seq = a->seq;
 		c->marks = 0;
-		return;
+	} else {
+		if (unlikely(missed))
+			mark_arrival(c, 0, from, a->unread);
+		mark_arrival(c, now, a->seq, a->unread);
 	}
-	if (unlikely(missed))
-		mark_arrival(c, 0, from, a->unread);
-	mark_arrival(c, now, a->seq, a->unread);
+	change_version(c);
 }
 
 /* arrival_at returns when the byte with number seq arrived, 0 if not known. */
-static __always_inline __u64 arrival_at(struct conn *c, __u32 seq, __u32 known)
+static __always_inline __u64 arrival_at(const struct inbound *b, __u32 seq)
 {
-	__u64 at = c->in_first;
+	__u64 at = b->in_first;
 
-	if ((__s32)(seq - known) >= 0)
+	if ((__s32)(seq - b->in_end) >= 0)
 		return 0;
 	/* The newest arrival may be of bytes behind those that were read. */
-	if (at && (__s32)(c->in_seq - seq) > 0)
-		return c->in_before;
+	if (at && (__s32)(b->in_seq - seq) > 0)
+		return b->in_before;
 	for (int i = 0; i < MARKS_IN; i++) {
-		if (i >= c->marks || (__s32)(c->marks_in[i].seq - seq) > 0)
+		if (i >= b->marks || (__s32)(b->marks_in[i].seq - seq) > 0)
 			return at;
-		at = c->marks_in[i].at;
+		at = b->marks_in[i].at;
 	}
-	return c->marks > MARKS_IN ? 0 : at;
+	return b->marks > MARKS_IN ? 0 : at;
+}
+
+static __always_inline __u32 version_of(const struct inbound *b)
+{
+	barrier();
+	return *(volatile const __u32 *)&b->in_version;
+}
+
+/* arrivals_apart finds when what was read arrived where that was not all at
+ * once, or where something arrives at this moment. */
+__noinline int arrivals_apart(const struct inbound *b, struct in *in, __u32 end)
+{
+	if (!b || !in)
+		return 0;
+	for (int i = 0; i < 4; i++) {
+		__u32 version = version_of(b);
+
+		barrier();
+		in->arrived = arrival_at(b, end - in->n);
+		in->arrived_last = arrival_at(b, end - 1);
+		if (!(version & 1) && version_of(b) == version)
+			return 0;
+	}
+	in->arrived = in->arrived_last = 0;
+	return 0;
 }
 
 /* arrivals finds when the bytes that were just read arrived: those before
  * number end. */
 static __always_inline void arrivals(struct conn *c, struct in *in, __u32 end)
 {
-	__u32 known = *(volatile __u32 *)&c->in_end;
+	const struct inbound *b = (struct inbound *)c;
+	__u32 version = version_of(b);
 
 	barrier();
-	if (!c->marks && (__s32)(c->in_seq - end) < 0 && (__s32)(end - known) <= 0) {
-		in->arrived = c->in_first;
-		in->arrived_last = c->in_last;
-		return;
+	if (likely(!b->marks && (__s32)(b->in_seq - end) < 0 && (__s32)(end - b->in_end) <= 0)) {
+		in->arrived = b->in_first;
+		in->arrived_last = b->in_last;
+		if (likely(!(version & 1) && version_of(b) == version))
+			return;
 	}
-	in->arrived = arrival_at(c, end - in->n, known);
-	in->arrived_last = arrival_at(c, end - 1, known);
+	arrivals_apart(b, in, end);
 }
 
 /* on_ack: a segment without bytes arrived. Whether it acknowledges a response

@@ -92,8 +92,8 @@ func TestMissedArrivalIsAbsent(t *testing.T) {
 	})
 }
 
-// openLine opens the probes and a connection under their eyes.
-func openLine(t *testing.T, plan Plan, network, address string) (*Probe, *line, *seen) {
+// openListener opens the probes for what a listener accepts.
+func openListener(t *testing.T, plan Plan, network, address string) (net.Listener, *seen, *Probe) {
 	listener, err := net.Listen(network, address)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = listener.Close() })
@@ -105,6 +105,12 @@ func openLine(t *testing.T, plan Plan, network, address string) (*Probe, *line, 
 	p, err := Open(opts)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, p.Close()) })
+	return listener, got, p
+}
+
+// openLine opens the probes and a connection under their eyes.
+func openLine(t *testing.T, plan Plan, network, address string) (*Probe, *line, *seen) {
+	listener, got, p := openListener(t, plan, network, address)
 	return p, newLine(t, listener), got
 }
 

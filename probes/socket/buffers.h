@@ -12,8 +12,8 @@
 struct vec {
 	const struct iovec *iov; /* user memory; NULL for a plain buffer */
 	__u64 segments;
-	const void *base; /* of the first segment; NULL if nothing is visible */
-	__u64 len;        /* of the first segment */
+	const void *base; /* of the first segment that is not empty; NULL if nothing is visible */
+	__u64 len;        /* of that one */
 	const void *end;  /* of the last segment; NULL if not known */
 	__u64 want;       /* bytes the caller asked for; 0 if not known */
 	bool file;        /* the bytes come from a file or pipe, by the kernel */
@@ -29,13 +29,15 @@ static __always_inline void vec_from_iov(struct vec *v, const struct iovec *iov,
 	v->segments = segments;
 	if (!n || bpf_probe_read_user(seg, n * sizeof(seg[0]), iov))
 		return;
-	v->base = seg[0].iov_base;
-	v->len = seg[0].iov_len;
-	if (segments > VEC_SEGMENTS)
-		return;
 	for (int i = 0; i < VEC_SEGMENTS; i++) {
 		if (!seg[i].iov_len)
 			continue;
+		if (!v->base) {
+			v->base = seg[i].iov_base;
+			v->len = seg[i].iov_len;
+		}
+		if (segments > VEC_SEGMENTS)
+			return;
 		v->want += seg[i].iov_len;
 		v->end = seg[i].iov_base + seg[i].iov_len;
 	}

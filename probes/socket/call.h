@@ -80,7 +80,7 @@ static __always_inline void exchange_begin(struct conn *c)
 	r->request_bytes = r->response_bytes = 0;
 	r->req_len = r->resp_len = 0;
 	c->phase = PHASE_IDLE;
-	c->told = 0;
+	c->told = c->sealed = c->rest = 0;
 	worker_calls(c);
 	note_worker(r);
 }
@@ -109,7 +109,7 @@ static __noinline int call_out(struct conn *c, bool last)
  * the body of an HTTP request, sent after an interim response. */
 static __always_inline bool continues(struct conn *c, const struct vec *v, __u64 n)
 {
-	return c->speaks_http && !is_request(first_word(v, n), n);
+	return c->speaks_http && !begins_request(v, n);
 }
 
 static __noinline int call_written(struct conn *c, const struct out *out)
@@ -135,10 +135,10 @@ static __noinline int call_written(struct conn *c, const struct out *out)
 		r->write_first = out->enter;
 		c->phase = PHASE_READING;
 		c->pending = 1;
-		c->speaks_http = v.base && is_request(first_word(&v, n), n);
+		c->speaks_http = v.base && begins_request(&v, n);
 	}
 	if (c->phase == PHASE_READING)
-		r->req_len += capture(r, r->req_len, v.base, n < v.len ? n : v.len);
+		r->req_len += capture(c, SEAL_REQUEST, r->req_len, &v, n);
 	r->request_bytes += n;
 	r->write_last = out->now;
 	c->write_exit = out->now;
@@ -162,7 +162,7 @@ static __noinline int call_read(struct conn *c, __u64 n)
 		r->read_first = r->read_last;
 	}
 	user_vec(&v);
-	r->resp_len += capture(r, r->resp_len, v.base, n < v.len ? n : v.len);
+	r->resp_len += capture(c, SEAL_RESPONSE, r->resp_len, &v, n);
 	r->response_bytes += n;
 	c->write_exit = r->read_last;
 	c->told = 0;

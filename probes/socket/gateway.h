@@ -190,10 +190,10 @@ static __noinline int gateway_read(struct conn *c, const struct vec *v, const st
 	if (first)
 		r->req_len = r->resp_len = 0;
 	__u32 had = r->req_len;
-	__u64 n = in->n < v->len ? in->n : v->len;
+	__u64 n = shown(v, in->n);
 	if (n > GUESS_BYTES - had)
 		n = GUESS_BYTES - had;
-	__u32 took = had < GUESS_BYTES ? capture(r, had, v->base, n) : 0;
+	__u32 took = had < GUESS_BYTES ? capture_at(r, r->name_len + had, had, v->base, n) : 0;
 	opening_of(&o, r, had + took);
 	int guess = took ? gateway_guess(&o) : GUESS_NO;
 

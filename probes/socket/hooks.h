@@ -160,21 +160,26 @@ int BPF_PROG(tcp_segment, struct sock *sk, const struct sk_buff *skb)
 		c->in_end = a.seq;
 	}
 	on_arrival(c, now, &a);
-	c->in_end = a.end;
 	return 0;
 }
 
-/* tcp_arrivals finds when what was just read arrived: copied_seq is the TCP
- * sequence number up to which the receive queue has been read. */
-static __always_inline void tcp_arrivals(struct conn *c, struct in *in, __u32 copied_seq)
+/* find_arrivals finds when what was just read arrived. For TCP copied_seq is
+ * the sequence number up to which the receive queue has been read. */
+static __always_inline void find_arrivals(struct conn *c, struct in *in, bool tcp, __u32 copied_seq)
 {
-	if (!c->in_first && c->mode == MODE_FRESH) {
+	__u32 end = copied_seq;
+
+	if (!tcp) {
+		end = unix_read(c, in->n);
+	} else if (!c->in_first && c->mode == MODE_FRESH) {
 		/* See tcp_segment: they came with the end of the handshake. */
 		c->in_first = c->in_last = c->rec.established;
 		c->in_seq = copied_seq - in->n;
 		c->in_end = copied_seq;
 	}
-	arrivals(c, in, copied_seq);
+	arrivals(c, in, end);
+	if (!tcp)
+		unix_settle(c, in);
 }
 
 static __noinline int accept_returned(long fd)

@@ -146,17 +146,30 @@ static __always_inline __u64 content_length(const struct block *block, __u32 n)
 	return at ? number_at(block, n, at) : NEVER_ENDS;
 }
 
-/* first_word reads the first eight bytes of a buffer of n bytes. */
+/* shown is how many of a call's n bytes are in the first segment. */
+static __always_inline __u64 shown(const struct vec *v, __u64 n)
+{
+	__u64 least = n < v->len ? n : v->len;
+
+	barrier_var(least); /* the verifier need not tell the two cases apart */
+	return least;
+}
+
+/* first_word reads the first eight of a call's n bytes, if so many are shown. */
 static __always_inline __u64 first_word(const struct vec *v, __u64 n)
 {
-	__u64 w = 0;
-	__u32 len = n > 8 ? 8 : n;
+	__u64 w = 0, visible = shown(v, n);
+	__u32 len = visible > 8 ? 8 : visible;
 
-	if (len > v->len)
-		len = v->len > 8 ? 8 : v->len;
 	if (v->base)
 		bpf_probe_read_user(&w, len, v->base);
 	return w;
+}
+
+/* begins_request tells whether a call's n bytes can begin an HTTP/1 request. */
+static __always_inline bool begins_request(const struct vec *v, __u64 n)
+{
+	return is_request(first_word(v, n), shown(v, n));
 }
 
 /* scan_rest looks for the end of a head in n bytes of user memory. It returns

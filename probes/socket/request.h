@@ -22,7 +22,7 @@ static __always_inline void request_begin(struct conn *c)
 	c->expect = NEVER_ENDS;
 	c->head_end = 0;
 	c->last_byte = 0;
-	c->short_write = c->await_ack = c->told = 0;
+	c->short_write = c->await_ack = c->told = c->sealed = c->rest = 0;
 	c->acked = 0;
 	c->phase = PHASE_READING;
 	c->pending = 1;
@@ -39,8 +39,9 @@ static __always_inline void read_request(struct conn *c, const struct vec *v, co
 {
 	struct record *r = &c->rec;
 
-	if (!c->head_end) {
-		__u32 took = capture(r, r->req_len, v->base, in->n < v->len ? in->n : v->len);
+	/* The end of the head is known from its last but one byte. */
+	if (!c->head_end || unlikely(r->request_bytes < c->head_end)) {
+		__u32 took = capture(c, SEAL_REQUEST, r->req_len, v, in->n);
 
 		r->req_len += took;
 		head_progress(c, v, in->n, took);
@@ -71,7 +72,7 @@ static __always_inline void read_request(struct conn *c, const struct vec *v, co
  * of the connection. If not, the connection is not this side's from here on. */
 static __always_inline bool first_request(struct conn *c, const struct vec *v, const struct in *in)
 {
-	if (c->mode == MODE_FRESH && v->base && is_request(first_word(v, in->n), in->n))
+	if (c->mode == MODE_FRESH && v->base && begins_request(v, in->n))
 		return true;
 	gateway_read(c, v, in);
 	return false;
@@ -82,8 +83,8 @@ static __always_inline bool first_request(struct conn *c, const struct vec *v, c
 static __always_inline bool existing_read(struct conn *c, const struct vec *v, __u64 n)
 {
 	__u64 w = first_word(v, n);
-	bool http = v->base && is_request(w, n);
-	bool gateway = v->base && fastcgi_begins(w, n) == GUESS_YES;
+	bool http = v->base && is_request(w, shown(v, n));
+	bool gateway = v->base && fastcgi_begins(w, shown(v, n)) == GUESS_YES;
 
 	switch (c->existing) {
 	case EXISTING_QUIET:
@@ -112,7 +113,7 @@ static __always_inline bool next_begins(struct conn *c, const struct vec *v, __u
 {
 	if (c->expect != NEVER_ENDS)
 		return c->rec.request_bytes >= c->expect;
-	return is_request(first_word(v, n), n);
+	return begins_request(v, n);
 }
 
 /* park sets the current request aside for the write that answers it. */

@@ -45,7 +45,7 @@ static __always_inline bool response_begin(struct conn *c, struct vec *v, const 
 	struct record *r = &c->rec;
 	__u64 n = out->n;
 	__u32 at = r->name_len + r->req_len;
-	__u32 took = capture(r, 0, v->base, n < v->len ? n : v->len);
+	__u32 took = capture(c, SEAL_RESPONSE, 0, v, n);
 
 	barrier_var(at);
 	if (at > NAME_MAX + head_bytes)
@@ -72,6 +72,7 @@ static __always_inline bool response_begin(struct conn *c, struct vec *v, const 
 
 		if (!end || end >= n) {
 			r->marks |= MARK_CONTINUED;
+			c->rest = 0;
 			return false;
 		}
 	}
@@ -87,7 +88,7 @@ static __always_inline bool response_more(struct conn *c, struct vec *v, const s
 	struct record *r = &c->rec;
 	__u64 n = out->n;
 
-	if (c->expect == NEVER_ENDS && v->base && n >= 8 && is_response(first_word(v, n), n)) {
+	if (c->expect == NEVER_ENDS && v->base && shown(v, n) >= 8 && is_response(first_word(v, n), 8)) {
 		careful_begin(c, true);
 		user_vec(v);
 		careful_write(c, v, out);
@@ -101,7 +102,7 @@ static __always_inline bool response_more(struct conn *c, struct vec *v, const s
 		else
 			r->produce += gap;
 	}
-	r->resp_len += capture(r, r->resp_len, v->base, n < v->len ? n : v->len);
+	r->resp_len += capture(c, SEAL_RESPONSE, r->resp_len, v, n);
 	return true;
 }
 

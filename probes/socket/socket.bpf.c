@@ -111,20 +111,21 @@ int BPF_PROG(recv_exit, struct sock *sk, int ret, int flags)
 	struct conn *c = find(sk);
 	if (!c)
 		return 0;
-	if (unlikely(c->mode >= MODE_IGNORED))
-		return call_read(c, ret);
+	if (unlikely(c->mode >= MODE_IGNORED)) {
+		call_read(c, ret);
+		goto rest;
+	}
 	if (unlikely(!ret))
 		return 0;
 	struct in in = { .now = bpf_ktime_get_ns(), .n = ret };
 	const struct tcp_sock *tp = tcp_of(sk);
-	if (tp) {
-		tcp_arrivals(c, &in, tp->copied_seq);
-		if (c->mode == MODE_FRESH || c->mode == MODE_EXISTING)
-			take_accept(c);
-	} else {
-		unix_arrivals(c, &in);
-	}
+	if (tp && (c->mode == MODE_FRESH || c->mode == MODE_EXISTING))
+		take_accept(c);
+	find_arrivals(c, &in, tp, tp ? tp->copied_seq : 0);
 	on_read(c, &in);
+rest:
+	if (unlikely(c->rest))
+		capture_rest(c, ret);
 	return 0;
 }
 
@@ -147,7 +148,7 @@ static __always_inline void note_buffer(struct conn *c, const struct msghdr *msg
 	const struct iovec *first = msg->msg_iter.__iov;
 	const struct iovec *last = bpf_rdonly_cast(first + segments - 1, bpf_core_type_id_kernel(struct iovec));
 	__u64 len = last->iov_len;
-	if (!len) /* the end is in another one */
+	if (!len || !first->iov_len) /* the begin or the end is in another one */
 		return;
 	c->out_base = (__u64)first->iov_base;
 	c->out_len = first->iov_len;
@@ -229,8 +230,11 @@ int BPF_PROG(send_exit, struct sock *sk, int ret, int flags)
 		out.acked = tp->snd_una == out.end_seq;
 	}
 	if (unlikely(c->mode == MODE_CLIENT))
-		return call_written(c, &out);
-	on_write(c, &out);
+		call_written(c, &out);
+	else
+		on_write(c, &out);
+	if (c->rest)
+		capture_rest(c, out.n);
 	/* On unix sockets the entry of a write is seen only once it got past a
 	 * full buffer: what made it full must tell. */
 	if (!tp && sk->sk_wmem_alloc.refs.counter >= sk->sk_sndbuf)

@@ -13,113 +13,6 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-type socketPlanAccept struct {
-	_   structs.HostLayout
-	At  uint64
-	Tid uint32
-	Pad uint32
-}
-
-type socketPlanAppCall struct {
-	_   structs.HostLayout
-	At  uint64
-	Seq uint32
-	Pad uint32
-}
-
-type socketPlanAppThread struct {
-	_        structs.HostLayout
-	At       uint64
-	Before   uint64
-	Sk       uint64
-	Seq      uint32
-	Rank     uint8
-	Calls    uint8
-	Unmarked uint8
-	Doubt    uint8
-}
-
-type socketPlanConn struct {
-	_            structs.HostLayout
-	InFirst      uint64
-	InBefore     uint64
-	InLast       uint64
-	AckOnly      uint64
-	InSeq        uint32
-	AckSeq       uint32
-	Mode         uint8
-	Marks        uint8
-	_            [2]byte
-	InEnd        uint32
-	Pad          [8]uint8
-	WriteEnter   uint64
-	WriteExit    uint64
-	LastEnter    uint64
-	SleepsBefore uint64
-	OutBase      uint64
-	OutLen       uint64
-	OutEnd       uint64
-	OutWant      uint64
-	Acked        uint64
-	Expect       uint64
-	HeadEnd      uint64
-	EndSeq       uint32
-	Pending      uint32
-	Lock         uint32
-	Events       uint32
-	Phase        uint8
-	Existing     uint8
-	ShortWrite   uint8
-	Told         uint8
-	LastByte     uint8
-	Shut         uint8
-	Gone         uint8
-	Parked       uint8
-	AwaitAck     uint8
-	Counted      uint8
-	SpeaksHttp   uint8
-	LengthAt     uint8
-	Unnoticed    uint8
-	Pad2         [3]uint8
-	NoticedSeq   uint32
-	_            [4]byte
-	NoticedAt    uint64
-	Callers      uint32
-	_            [4]byte
-	InTotal      uint64
-	ReadTotal    uint64
-	MarksIn      [6]struct {
-		_   structs.HostLayout
-		At  uint64
-		Seq uint32
-		Pad uint32
-	}
-	Rec socketPlanRecord
-}
-
-type socketPlanEnds struct {
-	_          structs.HostLayout
-	Client     [16]uint8
-	Server     [16]uint8
-	ClientPort uint16
-	ServerPort uint16
-	Netns      uint32
-}
-
-type socketPlanEntry struct {
-	_      structs.HostLayout
-	At     uint64
-	Sleeps uint64
-}
-
-type socketPlanErrand struct {
-	_        structs.HostLayout
-	Call     uint64
-	Cause    uint64
-	CallSeq  uint32
-	CauseSeq uint32
-}
-
 type socketPlanEvent struct {
 	_           structs.HostLayout
 	Kind        uint16
@@ -280,12 +173,6 @@ type socketPlanRecord struct {
 	Bytes         [0]uint8
 }
 
-type socketPlanScratch struct {
-	_     structs.HostLayout
-	Event socketPlanEvent
-	Data  [8200]uint8
-}
-
 type socketPlanSightConn struct {
 	_          structs.HostLayout
 	Kind       uint16
@@ -381,21 +268,6 @@ const (
 	socketPlanWaitHowWAIT_MANY socketPlanWaitHow = 3
 	socketPlanWaitHowWAIT_LOOP socketPlanWaitHow = 4
 )
-
-type socketPlanWorker struct {
-	_       structs.HostLayout
-	Conn    uint64
-	Call    uint64
-	Since   uint64
-	Seq     uint32
-	CallSeq uint32
-	Open    uint32
-	Most    uint32
-	Starts  uint32
-	Clean   uint32
-	Fouls   uint32
-	Sleeps  uint32
-}
 
 // Names of all BPF objects in the ELF.
 //

@@ -59,21 +59,29 @@ struct mark_in {
 	__u32 pad;
 };
 
-#define MARKS_IN 6
+#define MARKS_IN 8 /* they fill two cache lines */
 
-struct conn {
-	/* What the network side writes, often on another CPU than the server's:
-	 * one cache line, which the server's side only reads. */
+/* What the network side writes, often on another CPU than the server's: its
+ * first cache line is all that there is to it, as a rule, and the server's side
+ * only reads it. */
+struct inbound {
 	__u64 in_first;  /* arrival that made the receive queue non-empty */
 	__u64 in_before; /* the same, one time earlier */
 	__u64 in_last;   /* the last arrival */
 	__u64 ack_only;  /* the last segment without bytes arrived */
 	__u32 in_seq;    /* TCP sequence number that in_first belongs to */
 	__u32 ack_seq;   /* what that segment acknowledged */
-	__u8 mode;
+	__u8 mode;       /* of the connection; the only one that others write */
 	__u8 marks; /* used of marks_in; more than MARKS_IN: some were not kept */
-	__u32 in_end; /* number of the byte after those of the last arrival */
-	__u8 pad[8]; /* a socket's storage begins 8 bytes into its line */
+	__u8 pad[2];
+	__u32 in_end;     /* number of the byte after those of the last arrival */
+	__u32 in_version; /* odd while what it says of arrivals is being changed */
+	__u8 pad2[4]; /* a socket's storage begins 8 bytes into its line */
+	struct mark_in marks_in[MARKS_IN];
+};
+
+struct conn {
+	struct inbound; /* its members are the connection's */
 	/* What only the server's calls touch. */
 	__u64 write_enter;   /* a write is in progress since; 0 if none */
 	__u64 write_exit;    /* the last write returned */
@@ -103,13 +111,15 @@ struct conn {
 	__u8 speaks_http; /* calls: the request looks like HTTP */
 	__u8 length_at;   /* see tail.h */
 	__u8 unnoticed;   /* unix: bytes were read whose arrival was not noticed yet */
-	__u8 pad2[3];
+	__u8 sealed;      /* heads that nothing is appended to any more, see head.h */
+	__u8 rest;        /* the head that the call in progress has more for, ... */
+	__u8 pad3;
+	__u32 rest_at;    /* ... behind so many of its bytes */
 	__u32 noticed_seq; /* and the other way round: number and time of bytes whose */
 	__u64 noticed_at;  /* arrival was noticed when the reader had taken them */
 	__u32 callers;    /* what `callers` was at the last look, see worker.h */
 	__u64 in_total;   /* unix: bytes that arrived, which number them */
 	__u64 read_total; /* unix: bytes that were read */
-	struct mark_in marks_in[MARKS_IN];
 	struct record rec;
 };
 

@@ -91,17 +91,18 @@ static __always_inline int read_returned(long fd, long ret)
 	struct tcp_sock *tcp = f.tcp;
 	if (!f.conn)
 		return 0;
-	if (unlikely(f.conn->mode == MODE_CLIENT))
-		return call_read(f.conn, ret);
+	if (unlikely(f.conn->mode == MODE_CLIENT)) {
+		call_read(f.conn, ret);
+		goto rest;
+	}
 	if (!ret)
 		return 0;
 	in.now = bpf_ktime_get_ns();
-	if (tcp) {
-		tcp_arrivals(f.conn, &in, BPF_CORE_READ(tcp, copied_seq));
-	} else {
-		unix_arrivals(f.conn, &in);
-	}
+	find_arrivals(f.conn, &in, tcp, tcp ? BPF_CORE_READ(tcp, copied_seq) : 0);
 	on_read(f.conn, &in);
+rest:
+	if (unlikely(f.conn->rest))
+		capture_rest(f.conn, ret);
 	return 0;
 }
 
@@ -127,9 +128,13 @@ static __always_inline int write_returned(long fd, long ret, long asked)
 		out.end_seq = BPF_CORE_READ(tcp, write_seq);
 		out.acked = BPF_CORE_READ(tcp, snd_una) == out.end_seq;
 	}
-	if (unlikely(f.conn->mode == MODE_CLIENT))
-		return call_written(f.conn, &out);
+	if (unlikely(f.conn->mode == MODE_CLIENT)) {
+		call_written(f.conn, &out);
+		return f.conn->rest ? capture_rest(f.conn, out.n) : 0;
+	}
 	on_write(f.conn, &out);
+	if (f.conn->rest)
+		capture_rest(f.conn, out.n);
 	if (unlikely(ret > 0 && ret < asked))
 		f.conn->short_write = 1;
 	if (tcp && f.conn->gone)

@@ -90,13 +90,25 @@ static __noinline int unix_recount(struct conn *c, struct in *in)
 	return 0;
 }
 
-static __always_inline void unix_arrivals(struct conn *c, struct in *in)
+/* unix_read counts n bytes that were read, and returns the number of the byte
+ * behind them. */
+static __always_inline __u32 unix_read(struct conn *c, __u64 n)
 {
-	c->read_total += in->n;
+	c->read_total += n;
 	c->unnoticed = 0;
-	arrivals(c, in, c->read_total);
+	return c->read_total;
+}
+
+/* unix_settle: an arrival that was noticed while the read returned came before
+ * its return. */
+static __always_inline void unix_settle(struct conn *c, struct in *in)
+{
 	if (unlikely(c->read_total != c->in_total))
 		unix_recount(c, in);
+	if (unlikely(in->arrived > in->now))
+		in->arrived = in->now;
+	if (unlikely(in->arrived_last > in->now))
+		in->arrived_last = in->now;
 }
 
 /* unix_noticed_late: the reader has taken the bytes already. They were there
@@ -140,8 +152,6 @@ static __always_inline void unix_arrived(struct conn *c, struct sock *sk, __u64 
 	a.empty = queued == 1;
 	c->in_total = before + len;
 	on_arrival(c, now, &a);
-	/* The reader may be at it already: all of the above or nothing. */
-	__sync_lock_test_and_set(&c->in_end, a.end);
 }
 
 /* unix_connected: a client's connect queued its peer, the socket that accept
