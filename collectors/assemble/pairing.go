@@ -1,6 +1,7 @@
 package assemble
 
 import (
+	"iter"
 	"time"
 
 	"lapwing/collectors/protocol"
@@ -100,11 +101,45 @@ func (a *Assembler) event(e socket.Event) {
 	}
 	p.number = e.Number
 	p.last = request.Stamp(e.Exit)
-	p.pairer.Handle(a.translate(e))
+	for ev := range pieces(e, a.translate(e)) {
+		p.pairer.Handle(ev)
+	}
 	a.account(p)
 	if e.EventKind() == socket.Close || p.pairer.Tunnel() {
 		delete(a.pairers, e.Conn)
 	}
+}
+
+// pieces takes a read apart whose bytes arrived at different times: several
+// requests may be in it.
+func pieces(e socket.Event, whole *protocol.Event) iter.Seq[*protocol.Event] {
+	return func(yield func(*protocol.Event) bool) {
+		ev, done := *whole, uint64(0)
+		for _, next := range e.Pieces() {
+			if next.Offset <= done || next.Offset >= whole.Bytes {
+				continue
+			}
+			ev.ArrivedLast = ev.Arrived
+			ev.Bytes = next.Offset - done
+			ev.Data = cut(whole.Data, done, next.Offset)
+			if !yield(&ev) {
+				return
+			}
+			ev.Arrived, ev.Wait, done = request.Stamp(next.Arrived), 0, next.Offset
+		}
+		if done > 0 {
+			ev.ArrivedLast = ev.Arrived
+			ev.Bytes = whole.Bytes - done
+			ev.Data = cut(whole.Data, done, whole.Bytes)
+		}
+		yield(&ev)
+	}
+}
+
+// cut is what there is of data from one offset to another.
+func cut(data []byte, from, to uint64) []byte {
+	have := uint64(len(data))
+	return data[min(from, have):min(to, have)]
 }
 
 func (a *Assembler) translate(e socket.Event) *protocol.Event {

@@ -1,6 +1,7 @@
 package assemble
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -113,4 +114,30 @@ func TestTruncatedFrameIsCounted(t *testing.T) {
 	s.play(socket.Close, "")
 	assert.Empty(t, got)
 	assert.Equal(t, map[string]uint64{"uwsgi_truncated": 1}, s.Counts().Unknown)
+}
+
+// A read returned a request and the begin of another, which came later.
+func TestReadIsTakenApartByArrival(t *testing.T) {
+	data := []byte(getHead + getHead)
+	f := socket.EventFields{Number: 2, Arrived: 100, ArrivedLast: 300, Exit: 400, Wait: 7, PiecesLen: 2}
+	f.Pieces[0].Offset, f.Pieces[0].At = uint32(len(getHead)), 200
+	f.Pieces[1].Offset, f.Pieces[1].At = uint32(len(getHead))+4, 300
+	e := socket.ComposeEvent(f, socket.Read, data)
+	var got []string
+	for ev := range pieces(e, newAssembler(t, nil).translate(e)) {
+		got = append(got, fmt.Sprintf("%d-%d %d %q", ev.Arrived, ev.ArrivedLast, ev.Wait, ev.Data))
+		assert.EqualValues(t, len(ev.Data), ev.Bytes)
+		assert.EqualValues(t, 400, ev.Exit)
+	}
+	assert.Equal(t, []string{
+		fmt.Sprintf("100-100 7 %q", getHead), `200-200 0 "GET "`, fmt.Sprintf("300-300 0 %q", getHead[4:]),
+	}, got)
+
+	f.PiecesLen = 255
+	e = socket.ComposeEvent(f, socket.Read, data)
+	got = nil
+	for ev := range pieces(e, newAssembler(t, nil).translate(e)) {
+		got = append(got, fmt.Sprintf("%d-%d %d", ev.Arrived, ev.ArrivedLast, ev.Bytes))
+	}
+	assert.Equal(t, []string{"100-100 1", fmt.Sprintf("0-0 %d", len(data)-1)}, got, "only the first byte's arrival is known")
 }

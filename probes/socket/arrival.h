@@ -16,6 +16,7 @@ static __always_inline void forget_read(struct conn *c, __u32 unread)
 	if ((__s32)(newest->seq - unread) > 0)
 		return;
 	c->in_before = c->in_first;
+	c->before_end = c->marks_in[0].seq;
 	c->in_first = newest->at;
 	c->in_seq = newest->seq;
 	c->marks = 0;
@@ -66,7 +67,8 @@ static __always_inline void on_arrival(struct conn *c, __u64 now, const struct a
 	c->in_last = now;
 	c->in_end = a->end;
 	if (a->empty || !c->in_first) {
-		c->in_before = missed ? 0 : c->in_first;
+		c->in_before = c->in_first;
+		c->before_end = c->marks ? c->marks_in[0].seq : from;
 		c->in_first = now;
 		c->in_seq = a->seq;
 		c->marks = 0;
@@ -87,7 +89,7 @@ static __always_inline __u64 arrival_at(const struct inbound *b, __u32 seq)
 		return 0;
 	/* The newest arrival may be of bytes behind those that were read. */
 	if (at && (__s32)(b->in_seq - seq) > 0)
-		return b->in_before;
+		return (__s32)(b->before_end - seq) > 0 ? b->in_before : 0;
 	for (int i = 0; i < MARKS_IN; i++) {
 		if (i >= b->marks || (__s32)(b->marks_in[i].seq - seq) > 0)
 			return at;
@@ -118,6 +120,47 @@ __noinline int arrivals_apart(const struct inbound *b, struct in *in, __u32 end)
 			return 0;
 	}
 	in->arrived = in->arrived_last = 0;
+	return 0;
+}
+
+/* note_piece notes an arrival of bytes between start and end. */
+static __always_inline void note_piece(struct event *e, __u32 start, __u32 end, __u32 seq, __u64 at)
+{
+	__u32 i = e->pieces_len;
+
+	if ((__s32)(seq - start) <= 0 || (__s32)(seq - end) >= 0)
+		return;
+	barrier_var(i);
+	if (i >= PIECES)
+		return;
+	e->pieces[i].at = at;
+	e->pieces[i].offset = seq - start;
+	e->pieces[i].pad = 0;
+	e->pieces_len = i + 1;
+}
+
+/* arrival_pieces tells the event in the scratch memory which of the bytes from
+ * start to end arrived at other times than the first. */
+__noinline int arrival_pieces(const struct inbound *b, __u32 start, __u32 end)
+{
+	__u32 zero = 0;
+	struct scratch *s = bpf_map_lookup_elem(&scratch, &zero);
+
+	if (!s || !b)
+		return 0;
+	struct event *e = &s->event;
+	__u32 version = version_of(b);
+
+	barrier();
+	e->pieces_len = 0;
+	note_piece(e, start, end, b->before_end, 0);
+	note_piece(e, start, end, b->in_seq, b->in_first);
+	for (int i = 0; i < MARKS_IN; i++)
+		if (i < b->marks)
+			note_piece(e, start, end, b->marks_in[i].seq, b->marks_in[i].at);
+	note_piece(e, start, end, b->in_end, 0);
+	if (b->marks > MARKS_IN || version & 1 || version_of(b) != version)
+		e->pieces_len = PIECES_UNKNOWN;
 	return 0;
 }
 

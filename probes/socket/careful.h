@@ -5,7 +5,7 @@
 #ifndef LAPWING_CAREFUL_H
 #define LAPWING_CAREFUL_H
 
-#include "handout.h"
+#include "arrival.h"
 #include "lock.h"
 #include "marker.h"
 
@@ -32,8 +32,8 @@ static __noinline int careful_begin(struct conn *c, bool open)
 
 static __always_inline struct scratch *event_begin(struct conn *c, __u16 kind, __u64 now)
 {
-	__u32 zero = 0;
-	struct scratch *s = bpf_map_lookup_elem(&scratch, &zero);
+	__u32 which = kind == KIND_CLOSE;
+	struct scratch *s = bpf_map_lookup_elem(&scratch, &which);
 	__u64 id = bpf_get_current_pid_tgid();
 
 	if (!s)
@@ -47,8 +47,7 @@ static __always_inline struct scratch *event_begin(struct conn *c, __u16 kind, _
 	e->exit = now;
 	e->pid = id >> 32;
 	e->tid = (__u32)id;
-	e->data_len = 0;
-	e->pad = 0;
+	e->data_len = e->pieces_len = 0;
 	bpf_get_current_comm(e->comm, sizeof(e->comm));
 	return s;
 }
@@ -104,6 +103,7 @@ __noinline int careful_read(struct conn *c, const struct vec *v, const struct in
 	s->event.arrived_last = in->arrived_last;
 	s->event.wait = empty_since(c->rec.read_last, in);
 	s->event.count = in->n;
+	arrival_pieces((struct inbound *)c, in->end - in->n, in->end);
 	c->rec.read_last = in->now;
 	marker_read(&c->rec, false, false);
 	if (v->base)

@@ -13,6 +13,7 @@ struct in {
 	__u64 arrived;
 	__u64 arrived_last;
 	__u64 n;
+	__u32 end; /* number of the byte behind those that were read */
 };
 
 /* What a hook found out about a write; enter is 0 when its entry was not seen. */

@@ -177,6 +177,7 @@ static __always_inline void find_arrivals(struct conn *c, struct in *in, bool tc
 		c->in_seq = copied_seq - in->n;
 		c->in_end = copied_seq;
 	}
+	in->end = end;
 	arrivals(c, in, end);
 	if (!tcp)
 		unix_settle(c, in);

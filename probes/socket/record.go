@@ -157,6 +157,30 @@ func (e Event) Bytes() []byte {
 	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(e.event), eventSize)), int(e.DataLen))
 }
 
+// Piece says that what a read returned from an offset on arrived at another
+// time than what is before it; zero is a time that was not seen.
+type Piece struct {
+	Offset  uint64
+	Arrived uint64
+}
+
+// Pieces are those of a read, the first bytes' not among them. Where the kernel
+// could not tell them apart, only the first byte's time is known.
+func (e Event) Pieces() []Piece {
+	switch n := int(e.PiecesLen); {
+	case n == 0:
+		return nil
+	case n > len(e.event.Pieces):
+		return []Piece{{Offset: 1}}
+	default:
+		out := make([]Piece, n)
+		for i, p := range e.event.Pieces[:n] {
+			out[i] = Piece{uint64(p.Offset), p.At}
+		}
+		return out
+	}
+}
+
 // Command is the command name of the thread.
 func (e Event) Command() *[16]byte { return (*[16]byte)(unsafe.Pointer(&e.event.Comm)) }
 

@@ -98,6 +98,17 @@ struct record {
 	__u8 bytes[];
 };
 
+/* What a read returned from byte `offset` on arrived at another time than what
+ * is before it. */
+struct piece {
+	__u64 at; /* 0: not seen */
+	__u32 offset;
+	__u32 pad;
+};
+
+#define PIECES 10
+#define PIECES_UNKNOWN 255 /* there are some, and it is not known where */
+
 /* One read, write or close on a connection that user space frames. */
 struct event {
 	__u16 kind;
@@ -116,7 +127,8 @@ struct event {
 	__u32 tid;
 	char comm[16];
 	__u32 data_len;
-	__u32 pad;
+	__u32 pieces_len; /* reads only */
+	struct piece pieces[PIECES];
 	__u8 data[];
 };
 

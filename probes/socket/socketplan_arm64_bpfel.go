@@ -31,8 +31,14 @@ type socketPlanEvent struct {
 	Tid         uint32
 	Comm        [16]int8
 	DataLen     uint32
-	Pad         uint32
-	Data        [0]uint8
+	PiecesLen   uint32
+	Pieces      [10]struct {
+		_      structs.HostLayout
+		At     uint64
+		Offset uint32
+		Pad    uint32
+	}
+	Data [0]uint8
 }
 
 type socketPlanEvidence uint32

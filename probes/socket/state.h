@@ -66,7 +66,7 @@ struct mark_in {
  * only reads it. */
 struct inbound {
 	__u64 in_first;  /* arrival that made the receive queue non-empty */
-	__u64 in_before; /* the same, one time earlier */
+	__u64 in_before; /* the same, one time earlier, ... */
 	__u64 in_last;   /* the last arrival */
 	__u64 ack_only;  /* the last segment without bytes arrived */
 	__u32 in_seq;    /* TCP sequence number that in_first belongs to */
@@ -76,7 +76,8 @@ struct inbound {
 	__u8 pad[2];
 	__u32 in_end;     /* number of the byte after those of the last arrival */
 	__u32 in_version; /* odd while what it says of arrivals is being changed */
-	__u8 pad2[4]; /* a socket's storage begins 8 bytes into its line */
+	__u32 before_end; /* ... which is known for the bytes before this number */
+	/* A socket's storage begins 8 bytes into its line: here that is full. */
 	struct mark_in marks_in[MARKS_IN];
 };
 
@@ -170,9 +171,10 @@ struct scratch {
 	__u8 data[EVENT_DATA_MAX + 8];
 };
 
+/* scratch[1] is for closes, which can interrupt what uses scratch[0]. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, 2);
 	__type(key, __u32);
 	__type(value, struct scratch);
 } scratch SEC(".maps");
