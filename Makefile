@@ -22,7 +22,8 @@ UNIT_PACKAGES    = $(shell $(GO) list ./... | grep -v -e '^lapwing/probes' -e '^
 # Packages in which goroutines meet, tested under the race detector as well.
 RACE_PACKAGES   ?= ./exporters/... ./collectors/service/...
 
-FUZZTIME ?= 3s
+# A number of inputs: with a time, go test fails now and then at its end.
+FUZZTIME ?= 50000x
 E2E_TIMEOUT ?= 20m
 
 # Options of make bench, see docs/benchmark.md.

@@ -92,7 +92,7 @@ type stamp struct {
 
 func in(name string, at uint64, s span) stamp { return stamp{name, at, s.before, s.after} }
 
-// request are the stamps of a request: each lies in the time of the call that
+// served are the stamps of a request: each lies in the time of the call that
 // it is of. Bytes have arrived between the begin of the client's call and the
 // end of the server's.
 func (n *own) served(r seenRequest) []stamp {
@@ -132,6 +132,9 @@ func (n *own) check(r seenRequest) (absent int, err error) {
 		case s.at < s.from || s.at > s.to:
 			return absent, fmt.Errorf("%s is %d ns behind the begin of what it is of, which took %d ns", s.name, int64(s.at-s.from), s.to-s.from)
 		}
+	}
+	if r.kind != Call && (r.ClientWait > r.ReadLast-r.ReadFirst || r.Blocked+r.Produce > r.WriteLast-r.WriteFirst) {
+		return absent, errors.New("the parts of parse or of write_back are more than the whole")
 	}
 	if r.RequestBytes != uint64(len(n.request)) || r.ResponseBytes != uint64(len(n.response)) {
 		return absent, fmt.Errorf("%d and %d bytes, not %d and %d", r.RequestBytes, r.ResponseBytes, len(n.request), len(n.response))

@@ -241,6 +241,9 @@ func (c *conversation) check(n int, r *request.Request) (absent int, err error) 
 			return absent, fmt.Errorf("%s is %d ns behind the begin of what it is of, which took %d ns", s.name, s.at-s.from, s.to-s.from)
 		}
 	}
+	if r.ClientWait > time.Duration(r.ReadLast-r.ReadFirst) || r.Blocked+r.Produce > time.Duration(r.WriteLast-r.WriteFirst) {
+		return absent, errors.New("the parts of parse or of write_back are more than the whole")
+	}
 	if r.RequestBytes != uint64(len(c.asks[n])) || r.ResponseBytes != uint64(len(c.answers[n])) {
 		return absent, fmt.Errorf("%d and %d bytes, not %d and %d", r.RequestBytes, r.ResponseBytes, len(c.asks[n]), len(c.answers[n]))
 	}

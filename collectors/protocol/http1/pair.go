@@ -194,7 +194,7 @@ func (p *Pairer) markCut(x *exchange) {
 	}
 }
 
-// emit hands the oldest request out.
+// emit hands the oldest request out, if it is one.
 func (p *Pairer) emit(x *exchange) {
 	if p.in.cur == x {
 		p.describePartial()
@@ -205,7 +205,11 @@ func (p *Pairer) emit(x *exchange) {
 		p.queue[0].markPipelined(p.lastEnter)
 	}
 	x.settle()
-	p.done(&x.r)
+	if x.known() {
+		p.done(&x.r)
+	} else {
+		p.counts.Unpaired++
+	}
 	p.release(x)
 }
 
