@@ -49,11 +49,13 @@ struct arrival {
 };
 
 /* The server's side reads the arrivals while the network's changes them, with
- * no lock between them. It sees by the version that they changed meanwhile. */
+ * no lock between them. It sees by the version that they changed meanwhile.
+ * (On unix sockets several threads may change them at once: the last to end
+ * makes the version even.) */
 #ifdef __TARGET_ARCH_x86
-#define change_version(c) do { barrier(); (c)->in_version++; barrier(); } while (0) /* stores keep their order */
+#define set_version(c, v) do { barrier(); (c)->in_version = (v); barrier(); } while (0) /* stores keep their order */
 #else
-#define change_version(c) __sync_lock_test_and_set(&(c)->in_version, (c)->in_version + 1)
+#define set_version(c, v) __sync_lock_test_and_set(&(c)->in_version, (v))
 #endif
 
 /* on_arrival: bytes were queued on the socket. */
@@ -63,7 +65,7 @@ static __always_inline void on_arrival(struct conn *c, __u64 now, const struct a
 	bool missed = (__s32)(a->seq - c->in_end) > 0;
 	__u32 from = c->in_end;
 
-	change_version(c);
+	set_version(c, c->in_version | 1);
 	c->in_last = now;
 	c->in_end = a->end;
 	if (a->empty || !c->in_first) {
@@ -77,7 +79,7 @@ static __always_inline void on_arrival(struct conn *c, __u64 now, const struct a
 			mark_arrival(c, 0, from, a->unread);
 		mark_arrival(c, now, a->seq, a->unread);
 	}
-	change_version(c);
+	set_version(c, (c->in_version | 1) + 1);
 }
 
 /* arrival_at returns when the byte with number seq arrived, 0 if not known. */

@@ -133,6 +133,9 @@ func (n *own) check(r seenRequest) (absent int, err error) {
 			return absent, fmt.Errorf("%s is %d ns behind the begin of what it is of, which took %d ns", s.name, int64(s.at-s.from), s.to-s.from)
 		}
 	}
+	if r.Acked != 0 && r.Acked < n.writeLast.before {
+		return absent, errors.New("acknowledged before it was written")
+	}
 	if r.kind != Call && (r.ClientWait > r.ReadLast-r.ReadFirst || r.Blocked+r.Produce > r.WriteLast-r.WriteFirst) {
 		return absent, errors.New("the parts of parse or of write_back are more than the whole")
 	}
