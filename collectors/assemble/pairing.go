@@ -114,9 +114,14 @@ func (a *Assembler) event(e socket.Event) {
 // requests may be in it.
 func pieces(e socket.Event, whole *protocol.Event) iter.Seq[*protocol.Event] {
 	return func(yield func(*protocol.Event) bool) {
+		parts := e.Pieces()
+		if len(parts) == 0 {
+			yield(whole)
+			return
+		}
 		ev, done := *whole, uint64(0)
-		for _, next := range e.Pieces() {
-			if next.Offset <= done || next.Offset >= whole.Bytes {
+		for _, next := range append(parts, socket.Piece{Offset: whole.Bytes}) {
+			if next.Offset <= done || next.Offset > whole.Bytes {
 				continue
 			}
 			ev.ArrivedLast = ev.Arrived
@@ -127,12 +132,6 @@ func pieces(e socket.Event, whole *protocol.Event) iter.Seq[*protocol.Event] {
 			}
 			ev.Arrived, ev.Wait, done = request.Stamp(next.Arrived), 0, next.Offset
 		}
-		if done > 0 {
-			ev.ArrivedLast = ev.Arrived
-			ev.Bytes = whole.Bytes - done
-			ev.Data = cut(whole.Data, done, whole.Bytes)
-		}
-		yield(&ev)
 	}
 }
 

@@ -93,7 +93,7 @@ func missArrivals(t *testing.T, p *Probe, network string) missed {
 
 func (m missed) check(t *testing.T, got *seen) {
 	arrived := func(path string) uint64 {
-		r, ok := got.served("/" + m.network + path)
+		r, ok := got.last("/" + m.network + path)
 		require.True(t, ok, path)
 		assert.LessOrEqual(t, r.Arrived, r.ReadFirst, path)
 		assert.Equal(t, m.unread && path == "/behind", r.Marks&MarkPipelined != 0, path)
@@ -106,17 +106,6 @@ func (m missed) check(t *testing.T, got *seen) {
 	}
 	assert.Greater(t, arrived("/behind"), m.behind)
 	assert.Greater(t, arrived("/after"), m.after)
-}
-
-// served is the request for a path, as its server saw it.
-func (s *seen) served(path string) (r seenRequest, ok bool) {
-	at := slices.IndexFunc(s.requests, func(r seenRequest) bool {
-		return r.kind != Call && strings.HasPrefix(r.head, "GET "+path+" ")
-	})
-	if at < 0 {
-		return r, false
-	}
-	return s.requests[at], true
 }
 
 // echo answers whatever it reads, until the end.

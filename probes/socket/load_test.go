@@ -146,10 +146,8 @@ func observe(t *testing.T, opts Options, port uint16, do func()) *seen {
 	// The client has its last answer before the server's last write returns.
 	http.DefaultClient.CloseIdleConnections()
 	awaitQuiet(t, p)
-	ended, cancel := context.WithCancel(t.Context())
-	cancel()
 	s := &seen{port: port}
-	require.NoError(t, p.Run(ended, s))
+	runOut(t, p, s)
 	assert.Zero(t, p.malformed)
 	return s
 }
@@ -208,10 +206,8 @@ func TestClientEndIsNeverReported(t *testing.T) {
 		p, err := Open(Options{Plan: plan, Ports: []uint16{port}})
 		require.NoError(t, err)
 		get(t, s.URL)
-		ended, cancel := context.WithCancel(t.Context())
-		cancel()
 		all := &everything{}
-		require.NoError(t, p.Run(ended, all))
+		runOut(t, p, all)
 		require.NoError(t, p.Close())
 		assert.NotEmpty(t, all.ports)
 		for _, got := range all.ports {
@@ -298,10 +294,8 @@ func TestFullRingIsCounted(t *testing.T) {
 			return err == nil && stats.Final+stats.LostRing >= sent
 		}, 10*time.Second, 10*time.Millisecond, "of %d requests: %+v", sent, &stats)
 		assert.NotZero(t, stats.LostRing)
-		ended, cancel := context.WithCancel(t.Context())
-		cancel()
 		got := &seen{port: port}
-		require.NoError(t, p.Run(ended, got))
+		runOut(t, p, got)
 		require.NoError(t, p.Close())
 		assert.GreaterOrEqual(t, uint64(len(got.finals()))+stats.LostRing, uint64(sent))
 		assert.LessOrEqual(t, uint64(len(got.finals())), stats.Final)

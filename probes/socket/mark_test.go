@@ -1,7 +1,6 @@
 package socket
 
 import (
-	"context"
 	"debug/elf"
 	"io"
 	"net"
@@ -338,10 +337,8 @@ func playMarks(t *testing.T, p *Probe, cases map[string]func(*stage)) {
 	}
 	require.NoError(t, handler.Close())
 	require.NoError(t, gateway.Close())
-	ended, cancel := context.WithCancel(t.Context())
-	cancel()
 	got := &seen{port: uint16(l.Addr().(*net.TCPAddr).Port)}
-	require.NoError(t, p.Run(ended, got))
+	runOut(t, p, got)
 	for name, requests := range want {
 		t.Run(name, func(t *testing.T) { got.checkMarks(t, requests) })
 	}
@@ -366,10 +363,10 @@ func (s *seen) checkMarks(t *testing.T, want map[string]call) {
 	}
 }
 
-// last is the last request for a path.
+// last is the last request for a path, as its server saw it.
 func (s *seen) last(path string) (last seenRequest, ok bool) {
 	for _, r := range s.finals() {
-		if fields := strings.Fields(r.head); len(fields) > 1 && fields[1] == path {
+		if fields := strings.Fields(r.head); r.kind != Call && len(fields) > 1 && fields[1] == path {
 			last, ok = r, true
 		}
 	}

@@ -23,9 +23,7 @@ func TestQuietTablesAreNotWalked(t *testing.T) {
 	t.Cleanup(func() { _ = web.Close() })
 
 	forEachPlan(t, func(t *testing.T, plan Plan) {
-		p, err := Open(Options{Plan: plan})
-		require.NoError(t, err)
-		t.Cleanup(func() { require.NoError(t, p.Close()) })
+		p := open(t, Options{Plan: plan})
 		ofUnix := p.sweeps[0]
 		require.Equal(t, p.coll.Variables["unix_used"], ofUnix.used)
 		due := func() bool {

@@ -132,14 +132,10 @@ func (c *conversation) ask() error {
 		if i < len(c.asks)-1 && c.clientRand.IntN(3) == 0 && underWay < ahead-1 {
 			continue // the next one goes along
 		}
-		for len(stream) > 0 {
-			n := piece(c.clientRand, len(stream))
-			if _, err := c.sent.do(func() (int, error) { return unix.Write(c.client, stream[:n]) }); err != nil {
-				return fmt.Errorf("client: %w", err)
-			}
-			stream = stream[n:]
-			pause(c.clientRand)
+		if err := c.sent.say(c.client, c.clientRand, stream); err != nil {
+			return fmt.Errorf("client: %w", err)
 		}
+		stream = nil
 	}
 	return nil
 }
@@ -193,13 +189,21 @@ func (c *conversation) serve() error {
 }
 
 func (c *conversation) answer(stream []byte) error {
+	if err := c.written.say(c.server, c.serverRand, stream); err != nil {
+		return fmt.Errorf("server: %w", err)
+	}
+	return nil
+}
+
+// say writes bytes in pieces of chance.
+func (j *journal) say(fd int, rng *rand.Rand, stream []byte) error {
 	for len(stream) > 0 {
-		n := piece(c.serverRand, len(stream))
-		if _, err := c.written.do(func() (int, error) { return unix.Write(c.server, stream[:n]) }); err != nil {
-			return fmt.Errorf("server: %w", err)
+		n := piece(rng, len(stream))
+		if _, err := j.do(func() (int, error) { return unix.Write(fd, stream[:n]) }); err != nil {
+			return err
 		}
 		stream = stream[n:]
-		pause(c.serverRand)
+		pause(rng)
 	}
 	return nil
 }

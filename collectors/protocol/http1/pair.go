@@ -239,11 +239,6 @@ func (p *Pairer) close(ev *protocol.Event) {
 		if i > 0 {
 			x.r.Flags |= request.Pipelined // the one before it was never answered
 		}
-		if !x.known() {
-			p.counts.Unpaired++
-			p.queue = slices.Delete(p.queue, 0, 1)
-			continue
-		}
 		x.r.Error, x.r.Closed = ev.Error, max(ev.Exit, ev.Enter)
 		if x.r.Error == "" {
 			x.r.Error = request.ErrorClosed
