@@ -129,8 +129,11 @@ func (r *receiver) header(name string) string {
 	return r.headers[len(r.headers)-1].Get(name)
 }
 
-// next records an upload and returns the script's answer to it.
-func (r *receiver) next(ctx context.Context, header http.Header, state *tls.ConnectionState) answer {
+// next records an upload and returns the script's answer to it, or an error
+// when nobody waits for one any more: the deadline of a call over gRPC is the
+// server's too, and may pass there a moment earlier than at the client, which
+// would take an answer then.
+func (r *receiver) next(ctx context.Context, header http.Header, state *tls.ConnectionState) (answer, error) {
 	r.mu.Lock()
 	r.count++
 	a := r.script(r.count)
@@ -141,9 +144,10 @@ func (r *receiver) next(ctx context.Context, header http.Header, state *tls.Conn
 		select {
 		case <-a.after:
 		case <-ctx.Done():
+			return a, ctx.Err()
 		}
 	}
-	return a
+	return a, nil
 }
 
 func (r *receiver) take(req *coltracepb.ExportTraceServiceRequest) {
@@ -164,7 +168,10 @@ func response(a answer) *coltracepb.ExportTraceServiceResponse {
 func (r *receiver) serveHTTP(t *testing.T, listener net.Listener, conf *tls.Config) {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		body := readBody(t, req)
-		a := r.next(req.Context(), req.Header, req.TLS)
+		a, err := r.next(req.Context(), req.Header, req.TLS)
+		if err != nil {
+			return // the client went away
+		}
 		message := new(coltracepb.ExportTraceServiceRequest)
 		if err := proto.Unmarshal(body, message); err != nil {
 			t.Errorf("the upload does not parse: %v", err)
@@ -239,7 +246,10 @@ func (s grpcService) Export(ctx context.Context, req *coltracepb.ExportTraceServ
 			state = &info.State
 		}
 	}
-	a := s.next(ctx, header, state)
+	a, err := s.next(ctx, header, state)
+	if err != nil {
+		return nil, status.FromContextError(err).Err()
+	}
 	code, failed := map[int]codes.Code{
 		http.StatusServiceUnavailable: codes.Unavailable,
 		http.StatusTooManyRequests:    codes.ResourceExhausted,
