@@ -117,6 +117,12 @@ func TestPreforkRestart(t *testing.T) {
 	if err := syscall.Kill(victim, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
+	// Until its last thread has ended it may accept a connection, and take it
+	// along.
+	eventually(t, "the master has reaped the worker", func() bool {
+		_, err := os.Stat("/proc/" + strconv.Itoa(victim))
+		return err != nil
+	})
 	eventually(t, "the master has replaced the worker", func() bool {
 		w := s.workers().Workers[0]
 		return w.PID != victim && w.State != "starting"

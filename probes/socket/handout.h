@@ -22,9 +22,8 @@ struct out {
 	__u64 now;
 	__u64 n;
 	__u32 error;   /* errno, 0 when n bytes were written */
-	__u32 end_seq; /* TCP sequence number after what was written */
-	bool tcp;
-	bool acked;    /* TCP: the peer has acknowledged all of it */
+	__u32 end_seq;   /* TCP sequence number after what was written */
+	__u32 acked_seq; /* TCP: the peer has acknowledged all before this one */
 };
 
 /* settle_ack finds out when the response was acknowledged: by the segment

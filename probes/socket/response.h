@@ -126,8 +126,8 @@ static __always_inline void response_written(struct conn *c, const struct vec *v
 	note_tail(c, v, out->n);
 	c->last_enter = out->enter;
 	c->end_seq = out->end_seq;
-	c->await_ack = out->tcp && !out->acked;
-	c->acked = out->acked ? out->now : 0;
+	c->await_ack = out->acked_seq != out->end_seq;
+	c->acked = !c->await_ack && r->family != AF_UNIX ? out->now : 0;
 }
 
 static __always_inline int write_to(struct conn *c, const struct out *out)

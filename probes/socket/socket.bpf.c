@@ -225,9 +225,8 @@ int BPF_PROG(send_exit, struct sock *sk, int ret, int flags)
 		out.error = -ret;
 	const struct tcp_sock *tp = tcp_of(sk);
 	if (tp) {
-		out.tcp = true;
 		out.end_seq = tp->write_seq;
-		out.acked = tp->snd_una == out.end_seq;
+		out.acked_seq = tp->snd_una;
 	}
 	if (unlikely(c->mode == MODE_CLIENT))
 		call_written(c, &out);

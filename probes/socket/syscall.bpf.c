@@ -108,7 +108,7 @@ rest:
 
 /* asked is how much sendfile was to send, 0 for the other calls: how much they
  * were told by their buffers. */
-static __always_inline int write_returned(long fd, long ret, long asked)
+static __always_inline int write_returned(long fd, long ret, __u64 asked)
 {
 	struct out out = {};
 	struct found f;
@@ -124,9 +124,8 @@ static __always_inline int write_returned(long fd, long ret, long asked)
 	else
 		out.error = -ret;
 	if (tcp) {
-		out.tcp = true;
 		out.end_seq = BPF_CORE_READ(tcp, write_seq);
-		out.acked = BPF_CORE_READ(tcp, snd_una) == out.end_seq;
+		out.acked_seq = BPF_CORE_READ(tcp, snd_una);
 	}
 	if (unlikely(f.conn->mode == MODE_CLIENT)) {
 		call_written(f.conn, &out);
@@ -135,7 +134,7 @@ static __always_inline int write_returned(long fd, long ret, long asked)
 	on_write(f.conn, &out);
 	if (f.conn->rest)
 		capture_rest(f.conn, out.n);
-	if (unlikely(ret > 0 && ret < asked))
+	if (unlikely(out.n && out.n < asked))
 		f.conn->short_write = 1;
 	if (tcp && f.conn->gone)
 		tcp_forget((__u64)tcp);
@@ -147,11 +146,13 @@ static __always_inline struct pt_regs *registers(void)
 	return (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
 }
 
-/* messages_bytes adds up what recvmmsg and sendmmsg say of each message. */
-static __always_inline long messages_bytes(struct pt_regs *regs, long n)
+/* messages_bytes adds up what recvmmsg and sendmmsg say of each message. The
+ * verifier checks it by itself: in its callers, each number of messages would be
+ * another state to follow everything from. */
+__noinline __u64 messages_bytes(long n)
 {
-	struct mmsghdr *msgs = (void *)SYSCALL_ARG1(regs);
-	long sum = 0;
+	struct mmsghdr *msgs = (void *)SYSCALL_ARG1(registers());
+	__u64 sum = 0;
 
 	for (int i = 0; i < 8 && i < n; i++) {
 		__u32 len = 0;
@@ -181,7 +182,7 @@ int read_exit(struct trace_event_raw_sys_exit *ctx)
 	if (flags & MSG_PEEK)
 		return 0;
 	if (nr == NR_recvmmsg)
-		bytes = messages_bytes(regs, bytes);
+		bytes = messages_bytes(bytes);
 	return read_returned((__s32)SYSCALL_ARG0(regs), bytes);
 }
 
@@ -205,7 +206,7 @@ int write_exit(struct trace_event_raw_sys_exit *ctx)
 	long nr = SYSCALL_NR(regs), bytes = ctx->ret;
 
 	if (nr == NR_sendmmsg && bytes > 0)
-		bytes = messages_bytes(regs, bytes);
+		bytes = messages_bytes(bytes);
 	return write_returned((__s32)(nr == NR_splice ? SYSCALL_ARG2(regs) : SYSCALL_ARG0(regs)), bytes,
 			      nr == NR_sendfile ? SYSCALL_ARG3(regs) : 0);
 }
