@@ -18,8 +18,9 @@ static __always_inline __u32 capture_at(struct record *r, __u32 at, __u32 have, 
 {
 	if (have >= head_bytes || !from)
 		return 0;
-	__u32 room = head_bytes - have;
-	__u32 take = n > room ? room : n;
+	__u64 room = head_bytes - have;
+	__u64 take = n > room ? room : n; /* 6.1 must see all 64 bits compared */
+
 	barrier_var(take);
 	barrier_var(at);
 	if (take > head_bytes || at > NAME_MAX + 2 * head_bytes)
@@ -99,7 +100,7 @@ static __noinline int capture_rest(struct conn *c, __u64 n)
 	struct scratch *s = bpf_map_lookup_elem(&scratch, &zero);
 	if (!s)
 		return 0;
-	__u32 take = gather(n, took, head_bytes - *len);
+	__u64 take = gather(n, took, head_bytes - *len);
 	barrier_var(take);
 	barrier_var(at);
 	if (take > head_bytes || at > NAME_MAX + 2 * head_bytes || bpf_probe_read_kernel(&r->bytes[at], take, s->data))
