@@ -56,9 +56,9 @@ func (l *line) answer(path string) {
 	require.NoError(l.t, err)
 }
 
-// descriptor is another one of a connection, on which calls block. The caller
-// closes it.
-func descriptor(t *testing.T, c net.Conn) int {
+// descriptor is another one of a connection or listener, on which calls block.
+// The caller closes it.
+func descriptor(t *testing.T, c any) int {
 	raw, err := c.(syscall.Conn).SyscallConn()
 	require.NoError(t, err)
 	fd := -1

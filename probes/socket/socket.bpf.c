@@ -227,6 +227,8 @@ int BPF_PROG(send_exit, struct sock *sk, int ret, int flags)
 	if (tp) {
 		out.end_seq = tp->write_seq;
 		out.acked_seq = tp->snd_una;
+	} else if (unlikely(!out.enter)) {
+		out.enter = unix_entered(c);
 	}
 	if (unlikely(c->mode == MODE_CLIENT))
 		call_written(c, &out);

@@ -286,6 +286,7 @@ const (
 	socketPlanMapBroken               = "broken"
 	socketPlanMapClients              = "clients"
 	socketPlanMapEntries              = "entries"
+	socketPlanMapLateWrites           = "late_writes"
 	socketPlanMapListening            = "listening"
 	socketPlanMapLogProgress          = "log_progress"
 	socketPlanMapMessages             = "messages"
@@ -428,6 +429,7 @@ type socketPlanMapSpecs struct {
 	Broken      *ebpf.MapSpec `ebpf:"broken"`
 	Clients     *ebpf.MapSpec `ebpf:"clients"`
 	Entries     *ebpf.MapSpec `ebpf:"entries"`
+	LateWrites  *ebpf.MapSpec `ebpf:"late_writes"`
 	Listening   *ebpf.MapSpec `ebpf:"listening"`
 	LogProgress *ebpf.MapSpec `ebpf:"log_progress"`
 	Messages    *ebpf.MapSpec `ebpf:"messages"`
@@ -506,6 +508,7 @@ type socketPlanMaps struct {
 	Broken      *ebpf.Map `ebpf:"broken"`
 	Clients     *ebpf.Map `ebpf:"clients"`
 	Entries     *ebpf.Map `ebpf:"entries"`
+	LateWrites  *ebpf.Map `ebpf:"late_writes"`
 	Listening   *ebpf.Map `ebpf:"listening"`
 	LogProgress *ebpf.Map `ebpf:"log_progress"`
 	Messages    *ebpf.Map `ebpf:"messages"`
@@ -529,6 +532,7 @@ func (m *socketPlanMaps) Close() error {
 		m.Broken,
 		m.Clients,
 		m.Entries,
+		m.LateWrites,
 		m.Listening,
 		m.LogProgress,
 		m.Messages,

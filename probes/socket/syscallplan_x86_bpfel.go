@@ -21,6 +21,7 @@ const (
 	syscallPlanMapBlank                = "blank"
 	syscallPlanMapBroken               = "broken"
 	syscallPlanMapClients              = "clients"
+	syscallPlanMapLateWrites           = "late_writes"
 	syscallPlanMapListening            = "listening"
 	syscallPlanMapLogProgress          = "log_progress"
 	syscallPlanMapMessages             = "messages"
@@ -154,6 +155,7 @@ type syscallPlanMapSpecs struct {
 	Blank       *ebpf.MapSpec `ebpf:"blank"`
 	Broken      *ebpf.MapSpec `ebpf:"broken"`
 	Clients     *ebpf.MapSpec `ebpf:"clients"`
+	LateWrites  *ebpf.MapSpec `ebpf:"late_writes"`
 	Listening   *ebpf.MapSpec `ebpf:"listening"`
 	LogProgress *ebpf.MapSpec `ebpf:"log_progress"`
 	Messages    *ebpf.MapSpec `ebpf:"messages"`
@@ -229,6 +231,7 @@ type syscallPlanMaps struct {
 	Blank       *ebpf.Map `ebpf:"blank"`
 	Broken      *ebpf.Map `ebpf:"broken"`
 	Clients     *ebpf.Map `ebpf:"clients"`
+	LateWrites  *ebpf.Map `ebpf:"late_writes"`
 	Listening   *ebpf.Map `ebpf:"listening"`
 	LogProgress *ebpf.Map `ebpf:"log_progress"`
 	Messages    *ebpf.Map `ebpf:"messages"`
@@ -250,6 +253,7 @@ func (m *syscallPlanMaps) Close() error {
 		m.Blank,
 		m.Broken,
 		m.Clients,
+		m.LateWrites,
 		m.Listening,
 		m.LogProgress,
 		m.Messages,

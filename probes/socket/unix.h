@@ -211,6 +211,49 @@ static __noinline int unix_call(void)
 	return 0;
 }
 
+/* A write reached an end that its owner had closed by then: with the bytes, which
+ * was faster than this look. The end no longer leads to the writer's. */
+struct late {
+	__u64 at;
+	__u64 sk;
+	__u64 sleeps;
+};
+
+/* late_writes: thread → such a write, until it returns. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u64);
+	__type(value, struct late);
+} late_writes SEC(".maps");
+
+static __noinline int unix_wrote_late(const struct sock *sk, __u64 now)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+	struct late late = { now, (__u64)sk, bpf_get_current_task_btf()->nvcsw };
+
+	bpf_map_update_elem(&late_writes, &thread, &late, BPF_ANY);
+	return 0;
+}
+
+/* unix_entered returns when the write that now returns was entered, where its
+ * connection was not told: 0 if that is not known. */
+__noinline __u64 unix_entered(struct conn *c)
+{
+	__u64 thread = bpf_get_current_pid_tgid(), at = 0;
+	struct late *late = bpf_map_lookup_elem(&late_writes, &thread);
+
+	if (!c || !late)
+		return 0;
+	/* It may be of another write, whose end was not seen. */
+	if (late->sk == c->rec.peer_sk && late->at > c->write_exit && late->at > c->rec.read_last) {
+		at = late->at;
+		c->sleeps_before = late->sleeps;
+	}
+	bpf_map_delete_elem(&late_writes, &thread);
+	return at;
+}
+
 /* unix_data_ready: bytes or a connection were queued on a unix socket by the
  * calling thread, which is about to wake the reader. */
 static __always_inline void unix_data_ready(struct sock *sk)
@@ -223,12 +266,22 @@ static __always_inline void unix_data_ready(struct sock *sk)
 	__u64 now = bpf_ktime_get_ns();
 	struct conn *c = unix_find(sk);
 	struct unix_address *addr = BPF_CORE_READ((struct unix_sock *)sk, addr);
+	__u8 mode = c ? c->mode : MODE_FRESH;
+
+	/* The owner of that end may be closing it: then its element in the map may
+	 * be another connection's by now, and so may the mode. */
+	barrier();
+	if (c && unlikely(c->rec.sk != (__u64)sk)) {
+		c = NULL;
+		mode = MODE_FRESH;
+	}
 	/* A socket that accept has not given to anybody yet is a server's end,
 	 * also where accept was faster than the look at the listener's queue. So is
 	 * one that has just been given away: it shares its name with the listener. */
 	if (!c && addr && (!sk->sk_socket || BPF_CORE_READ(addr, refcnt.refs.counter) > 1))
 		c = unix_create((__u64)sk, addr);
-	if (c && c->mode != MODE_CLIENT) {
+	/* A call that is being closed is ignored already. */
+	if (c && mode < MODE_IGNORED) {
 		unix_arrived(c, sk, now);
 		if (unlikely(c->rec.caller))
 			unix_call_writes(c, now);
@@ -236,6 +289,8 @@ static __always_inline void unix_data_ready(struct sock *sk)
 	}
 	/* On the client's end: the server is in the middle of its write. */
 	struct sock *peer = BPF_CORE_READ((struct unix_sock *)sk, peer);
+	if (unlikely(!peer))
+		unix_wrote_late(sk, now);
 	c = peer ? unix_find(peer) : NULL;
 	if (c && !c->write_enter)
 		on_write_enter(c, now);

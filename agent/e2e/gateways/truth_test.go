@@ -115,11 +115,14 @@ func (d *daemon) compare(t *testing.T, records []harness.Record, own []truth) {
 		return
 	}
 	slices.SortFunc(own, func(a, b truth) int { return cmp.Or(a.PID-b.PID, cmp.Compare(a.ReadFirst, b.ReadFirst)) })
-	slices.SortFunc(records, func(a, b harness.Record) int { return cmp.Or(a.PID-b.PID, readAt(a).Compare(readAt(b))) })
 	var parse, app, writeBack []time.Duration
 	wrong := 0
-	for i, r := range records {
+	for i, r := range inOrder(records) {
 		l := own[i]
+		if r.RequestBytes == nil || r.ResponseBytes == nil {
+			t.Errorf("without a count of bytes: %s", r.Line)
+			return
+		}
 		got := truth{PID: r.PID, TID: r.TID, Method: r.Method, Status: r.Status,
 			RequestBytes: *r.RequestBytes, ResponseBytes: *r.ResponseBytes}
 		want := truth{PID: l.PID, TID: l.TID, Method: l.Method, Status: l.Status,
@@ -139,10 +142,27 @@ func (d *daemon) compare(t *testing.T, records []harness.Record, own []truth) {
 	spread(t, "write_back", writeBack, -most, most)
 }
 
-// readAt is when a request was picked up.
-func readAt(r harness.Record) time.Time {
-	at, _ := r.Arrived()
-	return at.Add(time.Duration(value(r.Queue)))
+// inOrder sorts records by worker and by when they were picked up. One whose
+// arrival was not seen stays behind the one that its worker had before it.
+func inOrder(records []harness.Record) []harness.Record {
+	type placed struct {
+		harness.Record
+		at time.Time
+	}
+	var all []placed
+	last := map[int]time.Time{}
+	for _, r := range records {
+		if start, err := r.Arrived(); err == nil {
+			last[r.PID] = start.Add(time.Duration(value(r.Queue)))
+		}
+		all = append(all, placed{r, last[r.PID]})
+	}
+	slices.SortStableFunc(all, func(a, b placed) int { return cmp.Or(a.PID-b.PID, a.at.Compare(b.at)) })
+	sorted := records[:0:0]
+	for _, r := range all {
+		sorted = append(sorted, r.Record)
+	}
+	return sorted
 }
 
 func readTruth(t *testing.T, file string) (all []truth) {
