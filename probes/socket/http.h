@@ -181,16 +181,18 @@ __noinline __u32 scan_rest(__u64 base, __u64 n, __u8 before)
 
 	if (!s)
 		return 0;
-	for (__u32 b = 0; b < SCAN_BLOCKS && n; b++) {
-		__u64 len = n > SCAN_BLOCK ? SCAN_BLOCK : n;
+	for (__u32 at = 0; at < SCAN_BLOCKS * SCAN_BLOCK && at < n; at += SCAN_BLOCK) {
+		__u64 len = n - at;
 
-		if (bpf_probe_read_user(s->data, len, (void *)base + b * SCAN_BLOCK))
+		barrier_var(len);
+		if (len > SCAN_BLOCK)
+			len = SCAN_BLOCK;
+		if (bpf_probe_read_user(s->data, len, (void *)base + at))
 			return 0;
 		__u32 end = blank_line((struct block *)s->data, len, before);
 		if (end)
-			return b * SCAN_BLOCK + end;
+			return at + end;
 		before = s->data[SCAN_BLOCK - 1];
-		n -= len;
 	}
 	return 0;
 }

@@ -13,9 +13,12 @@ __noinline int await_lock(struct conn *c)
 {
 	if (!c)
 		return 0;
-	for (int i = 0; i < 2048; i++)
-		if (!__sync_lock_test_and_set(&c->lock, 1))
-			break;
+	for (int i = 0; i < 2048 / 8; i++) {
+#pragma unroll
+		for (int k = 0; k < 8; k++)
+			if (!__sync_lock_test_and_set(&c->lock, 1))
+				return 0;
+	}
 	return 0;
 }
 

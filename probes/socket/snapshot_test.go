@@ -177,8 +177,11 @@ func followRequest(t *testing.T, s *blockingServer, p *Probe) {
 
 	const response = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
 	s.steps <- func() { s.write(response) }
-	c = s.awaitWork(p, WorkResponding)
-	assert.Equal(t, response, string(c.Record.ResponseHead()))
+	c = s.awaitWork(p, WorkResponding) // from the entry of the write on
+	s.eventually("the response's head is known", func() bool {
+		conns := s.conns(p)
+		return len(conns) == 1 && string(conns[0].Record.ResponseHead()) == response
+	})
 
 	s.steps <- func() { s.write("ok") }
 	s.steps <- s.poll // kept alive

@@ -2,7 +2,7 @@
 # other kernels. Included by the Makefile; the page is docs/kernels.md.
 
 # The series, and the probe plans that each of them can carry.
-KERNELS      ?= 6.1 6.12
+KERNELS      ?= 6.12 6.1
 PLANS_ON_6.1  = syscall
 PLANS_ON_6.12 = socket,syscall
 
@@ -18,30 +18,34 @@ GUEST_BIN := build/kernels/bin
 GUEST_RUN  = tools/kernels/run --timeout $$(($(GUEST_SECONDS) + 30)) --env LAPWING_TEST_PLANS=$(PLANS_ON_$*)
 
 # A guest has one processor, so two of them run side by side; what each of them
-# says is shown at its end.
+# says is shown at its end. The longest parts come first.
+GUEST_JOBS ?= 2
+GUEST_PARTS = $(foreach part,probes e2e,$(foreach kernel,$(KERNELS),$(part)-on-$(kernel)))
+
 .PHONY: test-kernels
 test-kernels: kernel-guests guest-binaries ## probe tests and hard cases on the kernels of KERNELS
-	@mkdir -p build/kernels/logs; status=0; declare -A guests; \
-	for kernel in $(KERNELS); do \
-		$(MAKE) --no-print-directory run-kernel-$$kernel >build/kernels/logs/$$kernel 2>&1 & \
-		guests[$$kernel]=$$!; \
+	@mkdir -p build/kernels/logs; status=0 running=0; \
+	for part in $(GUEST_PARTS); do \
+		if ((running == $(GUEST_JOBS))); then wait -n || status=1; else running=$$((running + 1)); fi; \
+		$(MAKE) --no-print-directory $$part >build/kernels/logs/$$part 2>&1 & \
 	done; \
-	for kernel in $(KERNELS); do \
-		wait $${guests[$$kernel]} || status=1; \
-		cat build/kernels/logs/$$kernel; \
-	done; \
+	for ((; running > 0; running--)); do wait -n || status=1; done; \
+	cd build/kernels/logs; cat $(GUEST_PARTS); \
 	exit $$status
 
 .PHONY: $(KERNELS:%=test-kernel-%)
-$(KERNELS:%=test-kernel-%): test-kernel-%: guest-binaries run-kernel-%
+$(KERNELS:%=test-kernel-%): test-kernel-%: guest-binaries probes-on-% e2e-on-%
 
-.PHONY: $(KERNELS:%=run-kernel-%)
-$(KERNELS:%=run-kernel-%): run-kernel-%:
+.PHONY: $(KERNELS:%=probes-on-%)
+$(KERNELS:%=probes-on-%): probes-on-%:
 	@echo "== $*: $(GUEST_PROBES), plans $(PLANS_ON_$*)"
 	@for test in $(notdir $(GUEST_PROBES)); do \
 		$(GUEST_RUN) --kernel $* --bin $(GUEST_BIN)/$$test.test \
 			-- $$test.test -test.v -test.timeout $(GUEST_SECONDS)s; \
 	done
+
+.PHONY: $(KERNELS:%=e2e-on-%)
+$(KERNELS:%=e2e-on-%): e2e-on-%:
 	@echo "== $*: $(GUEST_E2E) $(GUEST_E2E_TESTS), plans $(PLANS_ON_$*)"
 	@$(GUEST_RUN) --kernel $* --env LAPWING_BIN=/bin/lapwing --bin bin/lapwing --bin $(GUEST_BIN)/e2e.test \
 		-- e2e.test -test.v -test.run '$(GUEST_E2E_TESTS)' -test.timeout $(GUEST_SECONDS)s
