@@ -32,7 +32,7 @@ func TestSpans(t *testing.T) {
 		})
 		t.Run("refserver prefork, downstream", func(t *testing.T) {
 			back := startGunicorn(t, harness.FreeAddress(t), "--workers", "4")
-			h := numbered(startRefServer(t, "--arch", "prefork", "--workers", "16"), back)
+			h := numbered(startRefServer(t, "--arch", "prefork", "--workers", "16", "--keepalive", "50ms"), back)
 			h.path = "/downstream?id=%[1]d&url=http://" + back + "/same%%3Fid%%3D%[1]d"
 			testSpans(t, plan, h)
 		})
