@@ -94,13 +94,7 @@ func TestChange(t *testing.T) {
 	servers := startAll(t, all)
 	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
 		trace := harness.StartTrace(t, plan, portsOf(t, servers)...)
-		outcomes := make([][]outcome, len(rows))
-		for i, s := range servers {
-			if s.leftOut == "" {
-				outcomes[i] = s.askThroughout(string(plan), rows[i])
-				trace.AwaitRecords(s.at.address, requests, time.Second)
-			}
-		}
+		outcomes := askAllThroughout(trace, string(plan), servers, rows)
 		records := trace.Finish()
 		for i, s := range servers {
 			t.Run(s.name, func(t *testing.T) {
@@ -112,6 +106,26 @@ func TestChange(t *testing.T) {
 			})
 		}
 	})
+}
+
+// askAllThroughout has three servers change at a time.
+func askAllThroughout(trace *harness.Trace, run string, servers []*standing, rows []change) [][]outcome {
+	outcomes := make([][]outcome, len(rows))
+	slots := make(chan struct{}, 3)
+	var all sync.WaitGroup
+	for i, s := range servers {
+		if s.leftOut != "" {
+			continue
+		}
+		slots <- struct{}{}
+		all.Go(func() {
+			outcomes[i] = s.askThroughout(run, rows[i])
+			trace.AwaitRecords(s.at.address, requests, time.Second)
+			<-slots
+		})
+	}
+	all.Wait()
+	return outcomes
 }
 
 // askThroughout lets the clients ask for all requests while the server
