@@ -21,7 +21,7 @@ struct out {
 	__u64 enter;
 	__u64 now;
 	__u64 n;
-	__u32 error;   /* errno, 0 when n bytes were written */
+	__u32 error;     /* errno, 0 when n bytes were written */
 	__u32 end_seq;   /* TCP sequence number after what was written */
 	__u32 acked_seq; /* TCP: the peer has acknowledged all before this one */
 };
