@@ -20,7 +20,7 @@ KERNEL_PACKAGES := ./probes/... ./tools/bench
 E2E_PACKAGES    := ./agent/e2e/... ./tools/truth
 UNIT_PACKAGES    = $(shell $(GO) list ./... | grep -v -e '^lapwing/probes' -e '^lapwing/agent/e2e' -e '^lapwing/tools/bench' -e '^lapwing/tools/truth')
 # Packages in which goroutines meet, tested under the race detector as well.
-RACE_PACKAGES   ?= ./exporters/... ./collectors/service/...
+RACE_PACKAGES   ?= ./exporters/... ./collectors/patience/... ./collectors/service/...
 
 # A number of inputs: with a time, go test fails now and then at its end.
 FUZZTIME ?= 50000x
@@ -38,6 +38,14 @@ ARCH     ?= all
 SCENARIO ?= all
 LOAD     ?= all
 MARKERS  ?= auto
+
+# The part of make bench-instructions that runs; KERNELS, PLAN and FORMAT as above.
+LAPWING  ?= bin/lapwing
+BASELINE ?= tools/instructions/baseline.json
+INSTRUCTIONS = -kernels '$(subst $(space),$(comma),$(strip $(KERNELS)))' -plans '$(PLAN)' -jobs $(GUEST_JOBS) \
+	-lapwing '$(LAPWING)' -baseline '$(BASELINE)' -format $(FORMAT)
+comma := ,
+space := $(subst ,, )
 
 ##@ Use
 
@@ -61,6 +69,18 @@ bench-export: ## what exporting costs the agent: metrics at 10,000 requests/s, 2
 	@CGO_ENABLED=0 $(GO) build -trimpath -o bin/exportbench ./tools/exportbench
 	@bin/exportbench -time $(TIME) -format $(FORMAT)
 
+.PHONY: bench-instructions
+bench-instructions: instructions ## what the agent costs in instructions per request, in guests; KERNELS=6.12 PLAN=socket LAPWING=bin/lapwing BASELINE=FILE
+	@bin/instructions $(INSTRUCTIONS)
+
+.PHONY: bench-instructions-baseline
+bench-instructions-baseline: instructions ## measure them and write the baseline that make test compares with
+	@bin/instructions $(INSTRUCTIONS) -update
+
+.PHONY: instructions
+instructions: build
+	@CGO_ENABLED=0 $(GO) build -trimpath -o bin/instructions ./tools/instructions
+
 .PHONY: truth
 truth: build ## the agent's figures against the servers' own stamps; ARCH=prefork,threaded SCENARIO=sleep LOAD=4x PLAN=socket runs a part
 	@CGO_ENABLED=0 $(GO) build -trimpath -o bin/truth ./tools/truth
@@ -73,7 +93,7 @@ scaling: ## spans, series and bytes of many hosts, from measured ones; see docs/
 ##@ Test
 
 .PHONY: test
-test: deps build vet generated unit race fuzz kernel e2e kernels ## everything, with what it needs installed first (Debian, Ubuntu)
+test: deps build format vet generated unit race fuzz kernel e2e kernels cost ## everything, with what it needs installed first (Debian, Ubuntu)
 
 .PHONY: deps
 deps: ## install what the tests need and this machine lacks
@@ -111,9 +131,23 @@ e2e: need-root ## the agent beside real and scripted servers
 stitch: need-root ## joins of hops into traces, 10,000 requests per chain of servers; docs/stitch.md
 	LAPWING_STITCH_REQUESTS=10000 $(GO) test -count=1 -timeout 30m -v ./agent/e2e/stitch | grep -E '[|]|FAIL|ok'
 
+.PHONY: churn
+churn: need-root ## connections opened and closed as fast as the machine can, 30 s: everybody counts the same
+	LAPWING_SOAK=1 $(GO) test -count=1 -v -run TestConnectionsComeAndGo ./agent/e2e/many
+
 .PHONY: outage
 outage: need-root ## a receiver that is away for two minutes, then slow, refusing, answering garbage
 	LAPWING_OUTAGE=2m $(GO) test -count=1 -v -run TestReceiverOutage ./agent/e2e
+
+.PHONY: alerts
+alerts: need-root ## idle, busy and overloaded servers beside Prometheus, two minutes: exactly the right alerts fire
+	LAPWING_ALERTS=2m $(GO) test -count=1 -v -timeout 20m -run TestAlerts ./agent/e2e/pooltest
+
+SEED ?=
+.PHONY: soak
+soak: TIME = 30m
+soak: need-root ## a hostile user beside nginx and gunicorn under load, half of the time on each plan; TIME=30m SEED=n
+	LAPWING_SOAK_TIME=$(TIME) LAPWING_SOAK_SEED=$(SEED) $(GO) test -count=1 -v -timeout 24h ./agent/e2e/soak
 
 -include tools/kernels/kernels.mk
 
@@ -125,6 +159,18 @@ kernels: ## test-kernels, where qemu and a Debian archive can be had
 		echo "kernels: left out, there is no archive to have other kernels from"; \
 	else \
 		$(MAKE) --no-print-directory test-kernels; \
+	fi
+
+.PHONY: cost
+cost: ## the short form of bench-instructions, against its baseline, where it can be had
+	@if ! command -v qemu-system-x86_64 >/dev/null; then \
+		echo "cost: left out, this machine has no qemu-system-x86_64 and no package of it"; \
+	elif ! tools/kernels/fetch --mirror >/dev/null; then \
+		echo "cost: left out, there is no archive to have other kernels from"; \
+	elif ! gcc -print-file-name=libc.a 2>/dev/null | grep -q /; then \
+		echo "cost: left out, a static C program needs gcc and libc6-dev"; \
+	else \
+		$(MAKE) --no-print-directory instructions; bin/instructions $(INSTRUCTIONS) -short; \
 	fi
 
 .PHONY: need-root
@@ -144,7 +190,7 @@ dashboards: ## write the Grafana dashboards of package dashboards as JSON
 	$(GO) run ./tools/dashboards dashboards/grafana
 
 .PHONY: dashboard-schema
-dashboard-schema: ## derive the schema that checks them from Grafana's published types; needs npm
+dashboard-schema: ## take the schema and the grammar that check them from Grafana's npm packages; needs npm
 	cd dashboards/schema && npm ci --no-audit --no-fund && npm run generate
 
 .PHONY: check-generate
@@ -155,6 +201,10 @@ check-generate: generate ## the committed eBPF objects are what their sources gi
 		git --no-pager diff --stat -- probes; \
 		echo "check-generate: generated files differ from the committed ones: commit what make generate wrote" >&2; exit 1; \
 	fi
+
+.PHONY: licences
+licences: ## what build and tests use, and under which licence; fails on one that is not allowed
+	@$(GO) run ./tools/licences
 
 # Another release of clang may give other, equally good objects: only the one
 # that made the committed ones can be held against them.
@@ -194,4 +244,4 @@ clean: ## remove what was built
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } \
 		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+		/^[a-z0-9-]+:.*## / { printf "  %-28s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

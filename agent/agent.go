@@ -5,12 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"lapwing/agent/config"
 	"lapwing/agent/privilege"
+	"lapwing/agent/privilege/sandbox"
 	"lapwing/collectors/assemble"
+	"lapwing/collectors/patience"
 	"lapwing/collectors/request"
 	"lapwing/collectors/route"
 	"lapwing/collectors/service"
@@ -18,6 +22,7 @@ import (
 	"lapwing/collectors/worker"
 	"lapwing/exporters"
 	"lapwing/exporters/metrics"
+	"lapwing/exporters/otlp"
 	"lapwing/probes/marker"
 	"lapwing/probes/socket"
 )
@@ -33,8 +38,12 @@ type Agent struct {
 	log   *slog.Logger
 	clock *request.Clock
 
+	patience  *patience.Pool // asks processes who they are
+	asks      *patience.Pool // asks them what they use: somebody waits for that, and not for names
 	services  *service.Resolver
-	routes    *route.Table
+	routes    atomic.Pointer[route.Table]
+	logEvery  atomic.Int64  // nanoseconds
+	reloaded  config.Config // the values in force
 	assembler *assemble.Assembler
 	stitcher  *stitch.Stitcher
 	markers   *marker.Watcher // nil: none are used
@@ -42,6 +51,11 @@ type Agent struct {
 	closers   []func(context.Context) error
 	pools     *worker.Collector   // nil unless somebody asks for worker pools
 	metrics   *metrics.Aggregator // nil when nobody gets metrics
+	pusher    atomic.Pointer[otlp.Metrics]
+	turns     atomic.Uint64
+
+	identity *privilege.Identity            // whom root becomes, nil: nobody else
+	helper   atomic.Pointer[sandbox.Helper] // nil: there is none
 
 	statsMu   sync.Mutex // guards what follows
 	probe     *socket.Probe
@@ -71,10 +85,15 @@ func New(cfg config.Config, clock *request.Clock, log *slog.Logger) (*Agent, err
 	if err != nil {
 		return nil, err
 	}
-	a := &Agent{cfg: cfg, log: log, clock: clock, routes: routes}
-	a.services, err = service.New(service.Options{Rules: cfg.Services, Parent: a.parent})
+	a := &Agent{cfg: cfg, reloaded: cfg, log: log, clock: clock, patience: patience.New(patience.Options{Log: log}), asks: patience.New(patience.Options{Log: log})}
+	a.routes.Store(routes)
+	a.logEvery.Store(int64(cfg.Health.LogInterval))
+	a.services, err = service.New(service.Options{Rules: cfg.Services, Parent: a.parent, Pool: a.patience})
 	if err != nil {
 		return nil, fmt.Errorf("name services: %w", err)
+	}
+	if a.identity, err = privilege.FindIdentity(cfg.User); err != nil {
+		return nil, fmt.Errorf("user: %w", err)
 	}
 	var filter *service.Filter
 	if !cfg.Filter.Empty() {
@@ -95,10 +114,12 @@ func (a *Agent) Add(name string, e exporters.Exporter) {
 }
 
 // export is the one place where a request fans out. Figures do not wait for
-// its place in a trace.
+// its place in a trace. It runs where the kernel's records are read, and so do all
+// exporters: none of them makes a system call there but to read a clock, waits
+// for anybody, or holds a lock that somebody holds who does.
 func (a *Agent) export(r *request.Request) {
 	a.markers.Served(r.PID)
-	r.Route = a.routes.Match(r.Service, r.Path)
+	r.Route = a.routes.Load().Match(r.Service, r.Path)
 	a.exportTo(r, false)
 	a.stitcher.Request(r)
 }
@@ -124,10 +145,16 @@ func (a *Agent) exportTo(r *request.Request, traced bool) {
 type stages struct {
 	*assemble.Assembler
 	stitcher *stitch.Stitcher
+	turns    *atomic.Uint64
 }
+
+// Turns grows, ten times a second or so, as long as the reader of the probes'
+// records gets on with its work.
+func (a *Agent) Turns() uint64 { return a.turns.Load() }
 
 // Tick implements socket.Handler.
 func (s stages) Tick(now time.Time) {
+	s.turns.Add(1)
 	s.Assembler.Tick(now)
 	s.stitcher.Tick(request.Now())
 }
@@ -136,23 +163,29 @@ func (s stages) Tick(now time.Time) {
 // error means that nothing could be measured.
 func (a *Agent) Run(ctx context.Context) error {
 	if err := a.openExporters(); err != nil {
-		return err
+		return privilege.Explain(err)
 	}
 	if err := a.attach(); err != nil {
 		a.shutdown()
-		return err
+		return privilege.ExplainLoad(err)
 	}
+	if err := a.lockIn(); err != nil {
+		a.shutdown()
+		return errors.Join(err, a.closeProbe())
+	}
+	defer func() { _ = a.helper.Load().Close() }()
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	go a.keepUp(background)
-	a.runPools(background)
-	unmarked := a.watchMarkers(background)
+	a.runPools(ctx)
+	unmarked := a.watchMarkers(ctx)
 
-	err := a.probe.Run(ctx, stages{a.assembler, a.stitcher})
+	err := a.probe.Run(ctx, stages{a.assembler, a.stitcher, &a.turns})
 	stop()
 	unmarked()
-	a.endPools()
+	a.unwatchPools()
 	a.assembler.Flush()
 	a.stitcher.Flush()
+	a.endPools()
 	a.shutdown()
 	a.logHealth("stopped")
 	return errors.Join(err, a.closeProbe())
@@ -164,7 +197,35 @@ func (a *Agent) attach() error {
 	if err := privilege.Prepare(); err != nil {
 		return err
 	}
-	probe, err := socket.Open(socket.Options{
+	probe, err := a.openProbe()
+	if err != nil {
+		return err
+	}
+	a.statsMu.Lock()
+	a.probe = probe
+	a.statsMu.Unlock()
+	if err := a.drop(probe); err != nil {
+		return errors.Join(err, probe.Close())
+	}
+	a.prepareMarkers(probe)
+	a.beginPools(probe)
+	if a.OnAttached != nil {
+		a.OnAttached(probe.Plan())
+	}
+	return nil
+}
+
+// openProbe keeps the heap small meanwhile: while the kernel verifies the programs
+// it takes as much memory again as it takes for the maps, and what is read of the
+// kernel's types leaves garbage.
+func (a *Agent) openProbe() (*socket.Probe, error) {
+	const garbage = 20 // percent
+	usual := debug.SetGCPercent(garbage)
+	defer func() {
+		debug.SetGCPercent(usual)
+		debug.FreeOSMemory()
+	}()
+	return socket.Open(socket.Options{
 		Plan:      a.cfg.Probes.Plan,
 		HeadBytes: a.cfg.Probes.HeadBytes,
 		RingBytes: int(a.cfg.Probes.RingBytes),
@@ -172,23 +233,6 @@ func (a *Agent) attach() error {
 		Snapshots: a.pools != nil,
 		NoMarks:   a.cfg.Probes.Markers == marker.Off,
 	})
-	if err != nil {
-		return err
-	}
-	a.statsMu.Lock()
-	a.probe = probe
-	a.statsMu.Unlock()
-	a.findMarkers(probe)
-	if a.cfg.DropPrivileges {
-		if err := privilege.Drop(a.standing(probe)...); err != nil {
-			return errors.Join(fmt.Errorf("drop privileges: %w", err), probe.Close())
-		}
-	}
-	a.beginPools(probe)
-	if a.OnAttached != nil {
-		a.OnAttached(probe.Plan())
-	}
-	return nil
 }
 
 // parent asks the probes whom a process that ended was forked from.

@@ -12,6 +12,7 @@ import (
 	"lapwing/agent/config"
 	"lapwing/collectors/request"
 	"lapwing/collectors/service"
+	"lapwing/exporters/health"
 )
 
 func newAgent(t *testing.T, cfg config.Config) *Agent {
@@ -39,9 +40,9 @@ func TestBadRuleIsAnError(t *testing.T) {
 
 func TestHealthBeforeTheProbesAreAttached(t *testing.T) {
 	h := newAgent(t, config.Default()).Health()
-	assert.Zero(t, h.Requests)
-	assert.Empty(t, h.Lost)
-	assert.Empty(t, h.MissedStart)
+	for _, c := range health.Table {
+		assert.Zero(t, h.Total(c), c.Key)
+	}
 }
 
 type counting struct{ n int }

@@ -57,6 +57,7 @@ func (a *Agent) openMetrics() error {
 		if err != nil {
 			return fmt.Errorf("export.otlp.metrics: %w", err)
 		}
+		a.pusher.Store(p)
 		a.closers = append(a.closers, p.Shutdown)
 	}
 	return nil

@@ -3,9 +3,11 @@ package agent
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
-	"lapwing/exporters"
+	"lapwing/exporters/health"
 	"lapwing/probes/socket"
 )
 
@@ -18,6 +20,7 @@ func (a *Agent) keepUp(ctx context.Context) {
 	tick := time.NewTicker(keepUpEvery)
 	defer tick.Stop()
 	logged := time.Now()
+	var told refusals
 	for {
 		select {
 		case <-ctx.Done():
@@ -25,7 +28,8 @@ func (a *Agent) keepUp(ctx context.Context) {
 		case now := <-tick.C:
 			a.clock.Sync()
 			a.services.Refresh()
-			if every := a.cfg.Health.LogInterval; every > 0 && now.Sub(logged) >= every {
+			a.tellRefusals(&told)
+			if every := a.logInterval(); every > 0 && now.Sub(logged) >= every {
 				logged = now
 				a.logHealth("running")
 			}
@@ -34,40 +38,28 @@ func (a *Agent) keepUp(ctx context.Context) {
 }
 
 // Health is the agent's account of itself. It is safe for concurrent use.
-func (a *Agent) Health() exporters.Health {
-	counts := a.assembler.Counts()
-	stats := a.stats()
-	joins := a.stitcher.Counts()
-	joins.Calls.Unjoined["ring_full"] = stats.LostCalls
-	h := exporters.Health{
-		Requests:   counts.Requests,
-		Incomplete: counts.Incomplete,
-		Tunnels:    counts.Tunnels,
-		Unknown:    counts.Unknown,
-		Lost: nonZero(map[string]uint64{
-			"ring_full":        stats.LostRing,
-			"ring_full_events": max(stats.LostEvents, counts.LostEvents),
-			"table_full":       stats.LostTable,
-			"framing_lost":     counts.Desynced,
-			"too_many_open":    counts.Overflowed,
-		}),
-		SkippedRuns: stats.Skipped,
-		MissedStart: nonZero(map[string]uint64{
-			"queued":      stats.MissedQueued,
-			"in_progress": stats.MissedProgress,
-		}),
-		Joined:        joins.Requests.Joined,
-		Unjoined:      joins.Requests.Unjoined,
-		CallsJoined:   joins.Calls.Joined,
-		CallsUnjoined: nonZero(joins.Calls.Unjoined),
-		Dropped:       map[string]map[string]uint64{},
+func (a *Agent) Health() health.Health {
+	s := health.Sources{
+		Kernel:    a.stats(),
+		Assembled: a.assembler.Counts(),
+		Joins:     a.stitcher.Counts(),
+		Asked:     a.patience.Counts().Plus(a.asks.Counts()),
+		Markers:   a.markersRefused(),
+		Calls:     a.helper.Load().Refused(),
+		Dropped:   map[string]map[string]uint64{},
+	}
+	if a.pools != nil {
+		s.Pools = a.pools.Losses()
 	}
 	for _, e := range a.exporters {
 		if d, ok := e.Exporter.(interface{ Dropped() map[string]uint64 }); ok {
-			h.Dropped[e.name] = nonZero(d.Dropped())
+			s.Dropped[e.name] = d.Dropped()
 		}
 	}
-	return h
+	if p := a.pusher.Load(); p != nil {
+		s.Dropped["otlp_metrics"] = p.Dropped()
+	}
+	return health.Read(&s)
 }
 
 // stats are the kernel side's counts: all zero before the probes are attached,
@@ -97,31 +89,24 @@ func (a *Agent) closeProbe() error {
 	return err
 }
 
-func nonZero(counts map[string]uint64) map[string]uint64 {
-	for cause, n := range counts {
-		if n == 0 {
-			delete(counts, cause)
-		}
-	}
-	return counts
-}
-
+// logHealth logs the account: plain numbers first, then those by cause.
 func (a *Agent) logHealth(message string) {
 	h := a.Health()
-	attrs := []any{"requests", h.Requests, "incomplete", h.Incomplete, "tunnels", h.Tunnels,
-		"probe_runs_skipped", h.SkippedRuns,
-		"joined", h.Joined, "calls_joined", h.CallsJoined}
-	groups := map[string]map[string]uint64{
-		"lost": h.Lost, "missed_start": h.MissedStart, "unknown": h.Unknown,
-		"unjoined": h.Unjoined, "calls_unjoined": h.CallsUnjoined,
+	var numbers, groups []any
+	for _, c := range health.Table {
+		switch {
+		case len(c.By) == 0:
+			numbers = append(numbers, c.Key, h.Total(c))
+		case c.Apart:
+			scopes := h.Scopes(c)
+			for _, scope := range slices.Sorted(maps.Keys(scopes)) {
+				groups = append(groups, countGroup(c.Key+"_"+scope, scopes[scope]))
+			}
+		default:
+			groups = append(groups, countGroup(c.Key, h.Causes(c)))
+		}
 	}
-	for _, name := range []string{"lost", "missed_start", "unknown", "unjoined", "calls_unjoined"} {
-		attrs = append(attrs, countGroup(name, groups[name]))
-	}
-	for name, causes := range h.Dropped {
-		attrs = append(attrs, countGroup("dropped_"+name, causes))
-	}
-	a.log.Info(message, attrs...)
+	a.log.Info(message, append(numbers, groups...)...)
 }
 
 // countGroup is a group of counts, or a plain zero: an empty group would not
@@ -131,8 +116,8 @@ func countGroup(name string, counts map[string]uint64) any {
 		return slog.Uint64(name, 0)
 	}
 	var attrs []any
-	for cause, n := range counts {
-		attrs = append(attrs, slog.Uint64(cause, n))
+	for _, cause := range slices.Sorted(maps.Keys(counts)) {
+		attrs = append(attrs, slog.Uint64(cause, counts[cause]))
 	}
 	return slog.Group(name, attrs...)
 }

@@ -20,17 +20,27 @@ func (a *Agent) standing(probe *socket.Probe) []cap.Value {
 	return keep
 }
 
-// findMarkers marks the calls into the applications of the servers that run.
-func (a *Agent) findMarkers(probe *socket.Probe) {
+// prepareMarkers makes what marks the calls into the applications of servers.
+// It looks at no process yet: attaching waits for none.
+func (a *Agent) prepareMarkers(probe *socket.Probe) {
 	if a.cfg.Probes.Markers == marker.Off || probe.MarkBy() == socket.MarkByNothing {
 		return
 	}
+	a.statsMu.Lock()
+	defer a.statsMu.Unlock()
 	a.markers = marker.NewWatcher(probe, a.cfg.Probes.Markers, a.log)
-	a.markers.Scan()
 }
 
-// watchMarkers does the same for servers that appear later, until ctx ends.
-// The function it returns waits until the markers are removed.
+// markersRefused counts what the search for markers left alone.
+func (a *Agent) markersRefused() map[string]uint64 {
+	a.statsMu.Lock()
+	defer a.statsMu.Unlock()
+	return a.markers.Refused()
+}
+
+// watchMarkers marks servers that run and that appear later, until ctx ends.
+// The function it returns waits until the markers are removed, or will be with
+// the process.
 func (a *Agent) watchMarkers(ctx context.Context) (wait func()) {
 	if a.markers == nil {
 		return func() {}

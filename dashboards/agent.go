@@ -1,6 +1,11 @@
 package dashboards
 
-import "lapwing/exporters/metrics"
+import (
+	"strings"
+
+	"lapwing/exporters/health"
+	"lapwing/exporters/metrics"
+)
 
 // agentHealth shows what the agent costs and what it does not see.
 func agentHealth() *Dashboard {
@@ -33,7 +38,7 @@ func losses() []*Panel {
 	return []*Panel{
 		number("What share of the requests was lost?", "Finished requests that never reached an exporter, of all, over the time range. Anything above 0 means that rates and sums are too low by that share.",
 			"percentunit", column(orZero(sum(growth(agentLost, hosts)))+" / ("+sum(growth(agentRequests, hosts))+" + "+orZero(sum(growth(agentLost, hosts)))+")")).steps([]float64{0.000001, 0.01}).onward(toWhere),
-		stacked("Why are requests lost?", "Lost requests per second by cause. ring_full: the agent was too slow for a moment, raise probes.ring_bytes. table_full: more open connections than the kernel side keeps. Empty while nothing is lost.",
+		stacked("Why are requests lost?", "Lost requests per second by cause. "+causesOf(health.Lost)+" Empty while nothing is lost.",
 			"reqps", graph(sum(rate(agentLost, hosts), "instance", "cause"), "{{instance}} {{cause}}")).follow(toAgentOf()),
 		stacked("What did the receivers not get?", "Requests per second that a destination did not get, by exporter and cause. Metrics are cumulative and lose nothing. Empty while nothing is dropped.",
 			"reqps", graph(sum(rate(agentDropped, hosts), "instance", "exporter", "cause"), "{{instance}} {{exporter}} {{cause}}")).follow(toAgentOf()),
@@ -69,4 +74,13 @@ func agents() *Panel {
 // toAgentOf is a link from a line of one host to that host's agent alone.
 func toAgentOf() Link {
 	return to(uidAgent, "Agent of ${__field.labels.instance}", "var-host=${__field.labels.instance}")
+}
+
+// causesOf tells what the causes of a counter mean.
+func causesOf(c *health.Counter) string {
+	var all []string
+	for _, cause := range c.Causes {
+		all = append(all, cause.Name+": "+cause.Plain())
+	}
+	return strings.Join(all, " ")
 }

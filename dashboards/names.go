@@ -1,6 +1,7 @@
 package dashboards
 
 import (
+	"lapwing/exporters/health"
 	"lapwing/exporters/metrics"
 	"lapwing/exporters/prometheus"
 )
@@ -34,15 +35,15 @@ var (
 	processCPU    = prometheus.Name(metrics.ProcessCPU)
 	processMemory = prometheus.Name(metrics.ProcessMemory)
 
-	agentRequests   = prometheus.Name(metrics.AgentRequests)
-	agentIncomplete = prometheus.Name(metrics.AgentIncomplete)
-	agentLost       = prometheus.Name(metrics.AgentLost)
-	agentMissed     = prometheus.Name(metrics.AgentMissed)
+	agentRequests   = prometheus.Name(metrics.Of(health.Requests))
+	agentIncomplete = prometheus.Name(metrics.Of(health.Incomplete))
+	agentLost       = prometheus.Name(metrics.Of(health.Lost))
+	agentMissed     = prometheus.Name(metrics.Of(health.MissedStart))
 	agentUntimed    = prometheus.Name(metrics.AgentUntimed)
 	agentUnsplit    = prometheus.Name(metrics.AgentUnsplit)
-	agentUnknown    = prometheus.Name(metrics.AgentUnknown)
-	agentTunnels    = prometheus.Name(metrics.AgentTunnels)
-	agentDropped    = prometheus.Name(metrics.AgentDropped)
+	agentUnknown    = prometheus.Name(metrics.Of(health.Unknown))
+	agentTunnels    = prometheus.Name(metrics.Of(health.Tunnels))
+	agentDropped    = prometheus.Name(metrics.Of(health.Dropped))
 	agentLabelSets  = prometheus.Name(metrics.AgentLabelSets)
 	agentOverflow   = prometheus.Name(metrics.AgentOverflow)
 )

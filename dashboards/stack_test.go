@@ -55,6 +55,9 @@ func TestStackFitsTogether(t *testing.T) {
 		{"127.0.0.1:9464", "stack/lapwing.yaml", "stack/prometheus/prometheus.yaml"},
 		{"127.0.0.1:4317", "stack/lapwing.yaml", "stack/collector/collector.yaml"},
 		{"127.0.0.1:14317", "stack/collector/collector.yaml", "stack/tempo/tempo.yaml"},
+		{"127.0.0.1:14317", "stack/collector/collector.yaml", "stack/jaeger/jaeger.yaml"},
+		{"127.0.0.1:16686", "stack/jaeger/jaeger.yaml", "stack/grafana/provisioning/datasources/lapwing.yaml"},
+		{"  tempo:\n", "stack/compose.yaml", "stack/compose.jaeger.yaml"},
 		{"127.0.0.1:9090", "stack/compose.yaml", "stack/grafana/provisioning/datasources/lapwing.yaml"},
 		{"/etc/lapwing/dashboards", "stack/compose.yaml", "stack/grafana/provisioning/dashboards/lapwing.yaml"},
 		{"rules.yaml", "stack/prometheus/prometheus.yaml", "stack/prometheus/rules_test.yaml"},
@@ -70,12 +73,23 @@ func TestStackFitsTogether(t *testing.T) {
 			assert.Contains(t, text, pair[0], path)
 		}
 	}
-	for _, source := range []string{"prometheus", "tempo", "grafana-pyroscope-datasource"} {
+	for _, source := range []string{"prometheus", "tempo", "jaeger", "grafana-pyroscope-datasource"} {
 		assert.Contains(t, files["stack/grafana/provisioning/datasources/lapwing.yaml"], "type: "+source+"\n")
 	}
 	for path, text := range files {
 		for _, image := range regexp.MustCompile(`image: (\S+)`).FindAllStringSubmatch(text, -1) {
 			assert.Regexp(t, `:v?\d+\.\d+\.\d+$`, image[1], "%s: images are pinned", path)
 		}
+	}
+}
+
+// TestDataSourcesKnowEachOther checks that a link from one data source to
+// another leads to one that is there.
+func TestDataSourcesKnowEachOther(t *testing.T) {
+	text := stackFiles(t)["stack/grafana/provisioning/datasources/lapwing.yaml"]
+	linked := regexp.MustCompile(`datasourceUid: ([\w-]+)`).FindAllStringSubmatch(text, -1)
+	assert.Len(t, linked, 6)
+	for _, link := range linked {
+		assert.Contains(t, text, "    uid: "+link[1]+"\n")
 	}
 }

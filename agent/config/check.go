@@ -200,3 +200,15 @@ func IgnoredVariables(environ []string) []string {
 	}
 	return slices.Sorted(maps.Keys(ignored))
 }
+
+// NearVariable guesses which variable was meant by one that sets nothing; it
+// is empty where none is spelt alike.
+func NearVariable(name string) string {
+	best, distance := "", 5
+	for _, known := range slices.Sorted(maps.Keys(variables())) {
+		if d := levenshtein.ComputeDistance(name, known); d < distance {
+			best, distance = known, d
+		}
+	}
+	return best
+}

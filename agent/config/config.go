@@ -3,6 +3,8 @@ package config
 import (
 	"time"
 
+	"lapwing/agent/privilege"
+	"lapwing/agent/privilege/sandbox"
 	"lapwing/collectors/route"
 	"lapwing/collectors/service"
 	"lapwing/exporters/metrics"
@@ -23,6 +25,8 @@ type Config struct {
 	Log            Log            `koanf:"log" doc:"The agent's own log, on standard error."`
 	Health         Health         `koanf:"health" doc:"The agent's account of itself."`
 	DropPrivileges bool           `koanf:"drop_privileges" doc:"Give up every capability that is not needed any more once the probes are attached."`
+	User           string         `koanf:"user" doc:"Whom root becomes once the probes are attached: the name or number of a user. Where nobody is called lapwing, the default leaves root as it is, and so does an empty name." example:"nobody"`
+	Sandbox        sandbox.Mode   `koanf:"sandbox" doc:"What becomes of system calls that measuring does not take, once the probes are attached: refuse counts them, kill ends the agent, off allows them. Needs drop_privileges." example:"refuse"`
 }
 
 // Probes configure the kernel side.
@@ -68,5 +72,7 @@ func Default() Config {
 		Log:            Log{Level: "info", Format: "text"},
 		Health:         Health{LogInterval: 5 * time.Minute},
 		DropPrivileges: true,
+		User:           privilege.OwnUser,
+		Sandbox:        sandbox.Refuse,
 	}
 }

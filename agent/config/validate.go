@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strings"
 
+	"lapwing/agent/privilege/sandbox"
 	"lapwing/collectors/service"
 	"lapwing/probes/marker"
 	"lapwing/probes/socket"
@@ -40,6 +41,8 @@ func Validate(c Config) Problems {
 	all = append(all, relative("metrics", " ", c.Metrics.Validate())...)
 	all = append(all, relative("export.prometheus", " ", c.Export.Prometheus.Validate())...)
 	all = append(all, relative("export.otlp", " ", c.Export.OTLP.Validate())...)
+	_, err = sandbox.ParseMode(string(c.Sandbox))
+	add("sandbox", err)
 	add("log.level", checkLevel(c.Log.Level))
 	add("log.format", oneOf(c.Log.Format, "text", "json"))
 	if c.Health.LogInterval < 0 {

@@ -11,7 +11,7 @@ import (
 	"lapwing/agent/e2e/harness"
 	"lapwing/collectors/request"
 	"lapwing/collectors/worker"
-	"lapwing/exporters"
+	"lapwing/exporters/health"
 	"lapwing/exporters/metrics"
 	"lapwing/exporters/prometheus"
 )
@@ -62,18 +62,18 @@ func waited(i int) *request.Request {
 	}
 }
 
-func (s *beset) health() exporters.Health {
+func (s *beset) health() health.Health {
 	lost := s.requests.Load() / 3
-	return exporters.Health{
-		Requests: s.requests.Load() - lost, Lost: map[string]uint64{"ring_full": lost},
-		MissedStart: map[string]uint64{"queued": 2}, Unknown: map[string]uint64{"tls": lost}, Tunnels: 1,
-		Dropped: map[string]map[string]uint64{"otlp": {"queue_full": lost}},
+	return health.Health{
+		health.Requests: health.Of(s.requests.Load() - lost), health.Lost: health.By(map[string]uint64{"ring_full": lost}),
+		health.MissedStart: health.By(map[string]uint64{"queued": 2}), health.Unknown: health.By(map[string]uint64{"tls": lost}), health.Tunnels: health.Of(1),
+		health.Dropped: health.ByBoth(map[string]map[string]uint64{"otlp": {"queue_full": lost}}),
 	}
 }
 
 func (s *beset) pools() []worker.Snapshot {
 	return []worker.Snapshot{{
-		Service: besetService, Workers: 4, Busy: 3, Held: 1, InFlight: 3, Active: map[string]int{"GET": 3}, HTTP: true, Dispatch: 5, MaxNeeded: 4,
+		Service: besetService, Workers: 4, Busy: 3, Held: 1, InFlight: 3, Active: map[string]int{"GET": 3}, HTTP: true, Dispatch: 5, MaxBusy: 4,
 		Listeners: []worker.Listener{{Address: "127.0.0.1:80", Len: 128, Limit: 128, Overflows: s.requests.Load()}},
 	}}
 }

@@ -14,10 +14,11 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"lapwing/agent/e2e/jaegertest"
 	"lapwing/agent/e2e/promtest"
-	"lapwing/agent/e2e/tempotest"
 	"lapwing/dashboards"
 	"lapwing/dashboards/interpolate"
+	"lapwing/dashboards/traceql"
 )
 
 // watched is what the dashboards look at: servers under load with an agent
@@ -26,12 +27,14 @@ type watched struct {
 	*twoTier
 	beset      *beset
 	prometheus *promtest.Prometheus
-	tempo      *tempotest.Tempo
+	jaeger     *jaegertest.Jaeger
 
-	from, to time.Time // of the load
-	example  string    // a trace
-	before   int       // requests that nginx answered before from
-	logged   []logged  // by nginx, all of them
+	began    time.Time       // before the first request
+	from, to time.Time       // of the load
+	held     []*traceql.Span // by Jaeger, all of both servers
+	example  string          // a trace
+	before   int             // requests that nginx answered before from
+	logged   []logged        // by nginx, all of them
 }
 
 const rulesFile = "../../dashboards/stack/prometheus/rules.yaml"
@@ -48,8 +51,8 @@ const pause = 3 * time.Second
 
 func observe(t *testing.T) *watched {
 	t.Helper()
-	o := &watched{tempo: tempotest.Start(t), beset: startBeset(t)}
-	o.twoTier = startTwoTier(t, o.tempo.OTLP)
+	o := &watched{jaeger: jaegertest.Start(t), beset: startBeset(t), began: time.Now()}
+	o.twoTier = startTwoTier(t, o.jaeger.OTLP)
 	rules, err := filepath.Abs(rulesFile)
 	require.NoError(t, err)
 	o.prometheus = promtest.Start(t, o.metrics, promtest.Options{
@@ -110,8 +113,9 @@ func (o *watched) choice(d *dashboards.Dashboard) interpolate.Choice {
 	return c
 }
 
-// TestDashboards runs every query of every panel and of every alert against a
-// Prometheus and a Tempo that have watched an agent beside nginx and gunicorn.
+// TestDashboards runs every PromQL query of every panel and of every alert
+// against a Prometheus that has watched an agent beside nginx and gunicorn, and
+// every TraceQL query over the spans that a Jaeger has of it.
 func TestDashboards(t *testing.T) {
 	o := observe(t)
 	for _, d := range dashboards.All() {
@@ -126,6 +130,8 @@ func TestDashboards(t *testing.T) {
 	t.Run("quantiles are in order", o.quantilesInOrder)
 	t.Run("shares", o.shares)
 	t.Run("from a dot to its trace", o.exemplars)
+	t.Run("traces are those of the log", o.tracesOfTheLog)
+	t.Run("searches in Jaeger", o.searches)
 	t.Run("alerts", o.alerts)
 }
 

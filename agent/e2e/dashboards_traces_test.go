@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -9,94 +10,130 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"lapwing/agent/e2e/collectortest"
 	"lapwing/agent/e2e/harness"
-	"lapwing/agent/e2e/tempotest"
+	"lapwing/agent/e2e/jaegertest"
 	"lapwing/dashboards"
 	"lapwing/dashboards/interpolate"
+	"lapwing/dashboards/traceql"
 )
 
 func withValues(values ...string) interpolate.Variable {
 	return interpolate.Variable{Values: values, Multi: true}
 }
 
-// traceQuery wants traces from a TraceQL query, spans in each, and the
-// attributes that it selects.
+// traceQuery wants traces from a TraceQL query over the spans that Jaeger has,
+// spans in each, and every attribute that the query names on them.
 func (o *watched) traceQuery(t *testing.T, c interpolate.Choice, p *dashboards.Panel, target dashboards.Target) {
 	t.Helper()
 	c.Variables["trace"] = interpolate.Variable{Values: []string{o.anyTrace(t)}}
-	query, err := c.TraceQL(target.Query)
+	text, err := c.TraceQL(target.Query)
 	require.NoError(t, err)
 	if target.Query == "${trace}" {
-		assert.GreaterOrEqual(t, o.tempo.Spans(t, query), 10, "two requests with four phases each")
+		assert.GreaterOrEqual(t, len(o.jaeger.Trace(t, text)), 10, "two requests with four phases each")
 		return
 	}
-	traces := o.search(t, query)
-	require.NotEmpty(t, traces, query)
-	seen := map[string]bool{}
-	for _, trace := range traces {
-		require.NotEmpty(t, trace.SpanSets, query)
-		for _, span := range trace.SpanSets[0].Spans {
-			for _, a := range span.Attributes {
-				seen[a.Key] = true
-			}
-			o.checkSpan(t, p, span)
-		}
+	matches, query := o.search(t, text)
+	require.NotEmpty(t, matches, text)
+	for _, span := range spansOf(matches) {
+		checkSpan(t, p, span)
 	}
-	for _, key := range selected(query) {
-		assert.True(t, seen[key], "%s is in no span: %s", key, query)
+	of := c.Variables["trace"].Values[0]
+	anywhere, _ := o.search(t, strings.Replace(text, `trace:id = "`+of+`"`, "true", 1))
+	for _, a := range query.Attributes() {
+		ok := has(spansOf(matches), a) || isPart(a) && has(spansOf(anywhere), a)
+		assert.True(t, ok, "%s.%s is in no span: %s", a.Scope, a.Name, text)
 	}
 }
+
+func spansOf(matches []traceql.Match) (spans []*traceql.Span) {
+	for _, m := range matches {
+		spans = append(spans, m.Spans...)
+	}
+	return spans
+}
+
+func has(spans []*traceql.Span, a traceql.Attribute) bool {
+	return slices.ContainsFunc(spans, func(s *traceql.Span) bool { return s.Value(a) != nil })
+}
+
+// isPart says of an attribute that it is a part of a phase. No single request
+// has them all: it is enough if the query finds it in another trace.
+func isPart(a traceql.Attribute) bool { return strings.HasPrefix(a.Name, "lapwing.") }
 
 // checkSpan holds a found span against what the panel asks for.
-func (o *watched) checkSpan(t *testing.T, p *dashboards.Panel, span tempotest.Span) {
+func checkSpan(t *testing.T, p *dashboards.Panel, span *traceql.Span) {
 	t.Helper()
-	status := -1
-	for _, a := range span.Attributes {
-		if a.Key == "http.response.status_code" {
-			status = atoi(a.Value["intValue"])
-		}
-	}
 	switch p.Title {
 	case "Which requests failed?":
-		assert.Equal(t, 503, status)
+		assert.EqualValues(t, 503, span.Attributes["http.response.status_code"])
 	case "Which requests took long?", "Which requests waited long for a worker?":
-		assert.Greater(t, span.Duration(), time.Millisecond)
+		assert.Greater(t, span.Duration, time.Millisecond)
 	case "Which other requests are like it?":
-		assert.GreaterOrEqual(t, span.Duration(), 60*time.Millisecond, "the route that sleeps")
+		assert.GreaterOrEqual(t, span.Duration, 60*time.Millisecond, "the route that sleeps")
 	}
 }
 
-func atoi(v any) (n int) {
-	text, _ := v.(string)
-	for _, digit := range text {
-		n = n*10 + int(digit-'0')
-	}
-	return n
+// search runs a TraceQL query over the spans that Jaeger has.
+func (o *watched) search(t *testing.T, text string) ([]traceql.Match, *traceql.Query) {
+	t.Helper()
+	query, err := traceql.Parse(text)
+	require.NoError(t, err)
+	matches, err := query.Run(o.spans(t))
+	require.NoError(t, err)
+	return matches, query
 }
 
-// optional are the parts that a request of this test need not have.
-const optional = "lapwing.queue.backlog lapwing.queue.dispatch lapwing.parse.client_wait lapwing.write_back.blocked lapwing.write_back.produce"
+// spans are those that Jaeger has of both servers, once all requests that nginx
+// logged are there.
+func (o *watched) spans(t *testing.T) []*traceql.Span {
+	t.Helper()
+	if o.held == nil {
+		harness.Within(20*time.Second, func() bool {
+			o.held = o.fetch(t)
+			return len(requestsOf(o.held, "front")) >= len(o.logged)
+		})
+	}
+	return o.held
+}
 
-// selected are the attributes that a query asks for and a span must have.
-func selected(query string) (keys []string) {
-	_, list, _ := strings.Cut(query, "select(")
-	for _, key := range strings.Split(strings.TrimSuffix(list, ")"), ",") {
-		key = strings.TrimPrefix(strings.TrimPrefix(strings.TrimSpace(key), "span."), "resource.")
-		if key != "" && !strings.Contains(optional, key) {
-			keys = append(keys, key)
+func (o *watched) fetch(t *testing.T) (spans []*traceql.Span) {
+	t.Helper()
+	known := map[string]bool{}
+	for _, service := range []string{"front", "back"} {
+		for _, s := range o.jaeger.Find(t, o.whole(service)) {
+			if !known[s.SpanID] {
+				known[s.SpanID] = true
+				spans = append(spans, asTraceQL(s))
+			}
 		}
 	}
-	return keys
+	return spans
 }
 
-// search waits until Tempo has something, which takes it a few seconds.
-func (o *watched) search(t *testing.T, query string) (traces []tempotest.Trace) {
-	t.Helper()
-	harness.Within(20*time.Second, func() bool {
-		traces = o.tempo.Search(t, query, o.from.Add(-10*time.Second), o.to.Add(10*time.Second))
-		return len(traces) > 0
-	})
-	return traces
+// whole looks for all traces of a service.
+func (o *watched) whole(service string) jaegertest.Search {
+	return jaegertest.Search{Service: service, From: o.began, To: o.to.Add(10 * time.Second)}
+}
+
+// asTraceQL is a span in the terms of TraceQL.
+func asTraceQL(s collectortest.Span) *traceql.Span {
+	return &traceql.Span{
+		Trace: s.TraceID, Name: s.Name, Duration: time.Duration(s.End - s.Start),
+		Kind:     []string{"unspecified", "internal", "server", "client", "producer", "consumer"}[s.Kind],
+		Status:   []string{"unset", "ok", "error"}[s.Status],
+		Resource: s.Resource, Attributes: s.Attributes,
+	}
+}
+
+// requestsOf are the requests of a service.
+func requestsOf(spans []*traceql.Span, service string) (requests []*traceql.Span) {
+	for _, s := range spans {
+		if s.Kind == "server" && s.Resource["service.name"] == service {
+			requests = append(requests, s)
+		}
+	}
+	return requests
 }
 
 // anyTrace is a trace that goes through both servers, in the form that Tempo
@@ -104,11 +141,89 @@ func (o *watched) search(t *testing.T, query string) (traces []tempotest.Trace) 
 func (o *watched) anyTrace(t *testing.T) string {
 	t.Helper()
 	if o.example == "" {
-		traces := o.search(t, `{ resource.service.name = "front" && kind = server && span.http.route = "/sleep/{ms}/{n}" } && { resource.service.name = "back" && kind = server }`)
-		require.NotEmpty(t, traces, "a trace through nginx and gunicorn")
-		o.example = traces[0].ID
+		matches, _ := o.search(t, `{ resource.service.name = "front" && kind = server && span.http.route = "/sleep/{ms}/{n}" } && { resource.service.name = "back" && kind = server }`)
+		require.NotEmpty(t, matches, "a trace through nginx and gunicorn")
+		o.example = strings.TrimLeft(matches[len(matches)-1].Trace, "0")
 	}
 	return o.example
+}
+
+// tracesOfTheLog compares what Jaeger has with nginx's own log: one span per
+// request, with its path and status, and of the requests that were joined no
+// two with different paths, which no two requests of the test share.
+func (o *watched) tracesOfTheLog(t *testing.T) {
+	spans := o.spans(t)
+	type answer struct{ path, status any }
+	var logged, held []answer
+	for _, l := range o.logged {
+		logged = append(logged, answer{l.path, int64(l.status)})
+	}
+	for _, s := range requestsOf(spans, "front") {
+		held = append(held, answer{s.Attributes["url.path"], s.Attributes["http.response.status_code"]})
+	}
+	assert.ElementsMatch(t, logged, held)
+
+	paths := map[string]any{}
+	for _, s := range requestsOf(spans, "front") {
+		assert.NotContains(t, paths, s.Trace, "two requests of the front in one trace")
+		paths[s.Trace] = s.Attributes["url.path"]
+	}
+	joined := 0
+	for _, s := range requestsOf(spans, "back") {
+		if path, ok := paths[s.Trace]; ok {
+			joined++
+			assert.Equal(t, path, s.Attributes["url.path"])
+		}
+	}
+	t.Logf("%d of %d requests joined", joined, len(o.logged))
+	assert.Greater(t, joined, len(o.logged)*9/10)
+}
+
+// searches looks for traces as users of Jaeger do: in its own interface or in
+// Grafana with its data source.
+func (o *watched) searches(t *testing.T) {
+	o.spans(t)
+	assert.Subset(t, o.jaeger.Services(t), []string{"front", "back"})
+	var failed, slow []string
+	for _, l := range o.logged {
+		if l.status == 503 {
+			failed = append(failed, l.path)
+		}
+		if strings.HasPrefix(l.path, "/sleep/60/") {
+			slow = append(slow, l.path)
+		}
+	}
+	// Jaeger keeps error=true apart, and of what is in memory it finds nothing.
+	for _, tags := range []map[string]string{{"http.response.status_code": "503"}, {"error.type": "503"}} {
+		search := o.whole("front")
+		search.Tags = tags
+		assert.Len(t, o.jaeger.IDs(t, search), len(failed), tags)
+	}
+	search := o.whole("front")
+	search.Operation, search.Longer = "GET /sleep/{ms}/{n}", 60*time.Millisecond
+	search.Tags = map[string]string{"http.route": "/sleep/{ms}/{n}"}
+	assert.Len(t, o.jaeger.IDs(t, search), len(slow))
+	o.searchQueued(t)
+}
+
+// searchQueued looks for requests that waited long, and wants those of which
+// Jaeger has such a span.
+func (o *watched) searchQueued(t *testing.T) {
+	queued, err := traceql.Parse(`{ resource.service.name = "back" && name = "queue" && duration >= 10ms }`)
+	require.NoError(t, err)
+	want, err := queued.Run(o.spans(t))
+	require.NoError(t, err)
+	require.NotEmpty(t, want, "six clients for two workers")
+	search := o.whole("back")
+	search.Operation, search.Longer = "queue", 10*time.Millisecond
+	found := map[string]bool{}
+	for _, s := range o.jaeger.Find(t, search) {
+		found[s.TraceID] = true
+	}
+	assert.Len(t, found, len(want))
+	for _, m := range want {
+		assert.True(t, found[m.Trace], m.Trace)
+	}
 }
 
 // sendBytes sends what is no request and waits until the server has closed.

@@ -161,7 +161,7 @@ func (o *watched) shares(t *testing.T) {
 	assert.Greater(t, byLabel(columns[2], "service_name")["back"], byLabel(columns[2], "service_name")["front"])
 }
 
-// exemplars follows each dot of the heat map into Tempo.
+// exemplars follows each dot of the heat map into Jaeger.
 func (o *watched) exemplars(t *testing.T) {
 	d, p := find(t, "lapwing-where", "Are some requests slow, or all of them?")
 	query, err := o.choice(d).PromQL(p.Targets[0].Expr)
@@ -169,7 +169,7 @@ func (o *watched) exemplars(t *testing.T) {
 	dots := o.prometheus.Exemplars(t, query)
 	require.NotEmpty(t, dots)
 	for _, dot := range dots[:min(len(dots), 5)] {
-		assert.GreaterOrEqual(t, o.tempo.Spans(t, string(dot.Labels["trace_id"])), 5)
+		assert.GreaterOrEqual(t, len(o.jaeger.Trace(t, string(dot.Labels["trace_id"]))), 5)
 	}
 }
 

@@ -1,9 +1,7 @@
 package e2e
 
 import (
-	"os"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -52,7 +50,7 @@ func handOut() time.Duration { return time.Second + harness.Slow(300*time.Millis
 // families of a row play side by side: most of their time is known delays.
 func TestHardCases(t *testing.T) {
 	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
-		trace := harness.StartTrace(t, plan, "--exe", executable(t))
+		trace := harness.StartTrace(t, plan, "--exe", harness.Executable(t))
 		wanted := make(map[string]int)
 		var mu sync.Mutex
 		for _, c := range hardCases() {
@@ -74,7 +72,7 @@ func TestHardCases(t *testing.T) {
 				t.Fatalf("the agent has printed nothing at all:\n%s", trace.Stderr())
 			}
 		}
-		checkTotals(t, trace.Finish(), wanted)
+		harness.CheckTotals(t, trace.Finish(), wanted)
 	})
 }
 
@@ -110,32 +108,4 @@ func (c hardCase) play(t *testing.T, trace *harness.Trace, l *peer.Listener) (la
 	o.records = trace.AwaitRecords(address, len(c.want), 3*time.Second)
 	o.check(t, c.want)
 	return o.late
-}
-
-// checkTotals compares, per address, how many records there are in all: none
-// may come late, twice or for something that is no request served.
-func checkTotals(t *testing.T, records []harness.Record, wanted map[string]int) {
-	t.Helper()
-	printed := make(map[string][]string)
-	for _, r := range records {
-		printed[r.Local] = append(printed[r.Local], r.Line)
-		if _, known := wanted[r.Local]; !known {
-			t.Errorf("a record for an address where nobody listens: %s", r.Line)
-		}
-	}
-	for address, want := range wanted {
-		if got := printed[address]; len(got) != want {
-			t.Errorf("%d records at %s, want %d:\n%s", len(got), address, want, strings.Join(got, "\n"))
-		}
-	}
-}
-
-// executable is this test binary, which is also the scripted peers'.
-func executable(t testing.TB) string {
-	t.Helper()
-	path, err := os.Executable()
-	if err != nil {
-		t.Fatalf("find the test binary: %v", err)
-	}
-	return path
 }

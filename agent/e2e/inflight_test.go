@@ -44,8 +44,8 @@ type underWayRun struct {
 // agree.
 func playStart(t *testing.T, plan socket.Plan) (late []string) {
 	rows, missed := setUnderWay(t)
-	trace := harness.StartTrace(t, plan, "--exe", executable(t))
-	top := harness.StartTop(t, plan, "--exe", executable(t))
+	trace := harness.StartTrace(t, plan, "--exe", harness.Executable(t))
+	top := harness.StartTop(t, plan, "--exe", harness.Executable(t))
 	wanted := make(map[string]int)
 	for _, c := range rows {
 		wanted[c.listener.Address.String()] = len(c.want)
@@ -59,7 +59,7 @@ func playStart(t *testing.T, plan socket.Plan) (late []string) {
 			}
 		})
 	}
-	checkTotals(t, trace.Finish(), wanted)
+	harness.CheckTotals(t, trace.Finish(), wanted)
 	// Other servers on the machine may have been in mid-request too.
 	if got := harness.Sum(top.Finish().MissedStart); got < uint64(missed) {
 		t.Errorf("%d requests counted as missed at the start, want at least %d:\n%s", got, missed, top.Stderr())

@@ -180,7 +180,7 @@ func TestKilledAgent(t *testing.T) {
 	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
 		server, status := startLoaded(t)
 		before := counted(t, status)
-		wrk := startLoad(t, server.address, 3*time.Second)
+		wrk := startLoad(t, server.address, 6*time.Second) // attaching beside it takes its time
 		trace := harness.StartTop(t, plan, "--port", harness.Port(t, server.address))
 		programs := programsOf(t, trace.PID())
 		if len(programs) == 0 {

@@ -10,5 +10,6 @@ import (
 
 func TestMain(m *testing.M) {
 	peer.Main()
+	hostileMain()
 	os.Exit(harness.Main(m))
 }

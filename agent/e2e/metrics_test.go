@@ -2,10 +2,10 @@ package e2e
 
 import (
 	"fmt"
-	"io"
 	"net/http"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -48,21 +48,8 @@ func startTwoTier(t *testing.T, otlp string) *twoTier {
 	}`)
 	config := filepath.Join(t.TempDir(), "lapwing.yaml")
 	writeFile(t, config, fmt.Sprintf(metricsConfig, harness.Port(t, address), harness.Port(t, s.back.address), otlp))
-	s.agent = startDaemon(t, "--config", config, "--prometheus-listen", s.metrics)
+	s.agent = harness.StartDaemon(t, "--config", config, "--prometheus-listen", s.metrics)
 	return s
-}
-
-// startDaemon starts `lapwing run` and waits until its probes are attached.
-func startDaemon(t *testing.T, args ...string) *harness.Process {
-	t.Helper()
-	agent := harness.Start(t, exec.Command(harness.Lapwing(t), append([]string{"run"}, args...)...))
-	harness.Eventually(t, 20*time.Second, "the probes to be attached", func() bool {
-		if agent.Exited() {
-			t.Fatalf("the agent ended: %s", agent.Stderr())
-		}
-		return strings.Contains(agent.Stderr(), "probes attached")
-	})
-	return agent
 }
 
 // rounds is how often the front is asked for requestsEach requests.
@@ -235,16 +222,12 @@ func checkPushed(t *testing.T, agent *harness.Process, c *collectortest.Collecto
 // TestPrometheusWithoutAnyFile runs the agent with a flag only.
 func TestPrometheusWithoutAnyFile(t *testing.T) {
 	server, address := startGunicorn(t), harness.FreeAddress(t)
-	startDaemon(t, "--prometheus-listen", address)
+	harness.StartDaemon(t, "--prometheus-listen", address)
 	askOnce(t, server.address+"/fast", "")
 	harness.Eventually(t, 10*time.Second, "the request in the metrics", func() bool {
-		res, err := http.Get("http://" + address + "/metrics")
-		if err != nil {
-			return false
-		}
-		defer res.Body.Close()
-		text, _ := io.ReadAll(res.Body)
-		return strings.Contains(string(text), `http_server_request_duration_seconds_count{http_request_method="GET",http_response_status_code="200",network_protocol_version="1.1",service_name="gunicorn",url_scheme="http"} 1`)
+		page, _, _ := harness.Scrape(address)
+		// Beside another gunicorn on the host it says which it is.
+		return regexp.MustCompile(`http_server_request_duration_seconds_count\{http_request_method="GET",http_response_status_code="200",network_protocol_version="1.1",service_name="gunicorn(:\w+)?",url_scheme="http"\} 1`).MatchString(page)
 	})
 }
 

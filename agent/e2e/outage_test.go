@@ -144,7 +144,7 @@ export:
     metrics: {interval: 200ms}
     sampling: {max_spans_per_second: 0}
 `, harness.Port(t, server.address), address, batchSize))
-	agent := startDaemon(t, "--config", config)
+	agent := harness.StartDaemon(t, "--config", config)
 	total := 0
 	var ill []time.Duration
 	during := func(long time.Duration) (took []time.Duration) {

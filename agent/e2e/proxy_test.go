@@ -13,7 +13,7 @@ import (
 // serves, once each.
 func TestHardCasesOfProxies(t *testing.T) {
 	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
-		trace := harness.StartTrace(t, plan, "--exe", executable(t))
+		trace := harness.StartTrace(t, plan, "--exe", harness.Executable(t))
 		wanted := make(map[string]int)
 		for _, front := range peer.Families {
 			for _, back := range peer.Families {
@@ -26,7 +26,7 @@ func TestHardCasesOfProxies(t *testing.T) {
 				})
 			}
 		}
-		checkTotals(t, trace.Finish(), wanted)
+		harness.CheckTotals(t, trace.Finish(), wanted)
 	})
 }
 

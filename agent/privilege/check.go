@@ -43,14 +43,16 @@ func Prepare() error {
 }
 
 // Check reports what stops all probes on this host, for this process.
-func Check() Problems {
+func Check() Problems { return self().check() }
+
+// self is this process on this host.
+func self() host {
 	release, err := kernelRelease()
 	if err != nil {
 		release = ""
 	}
 	exe, _ := os.Executable()
-	h := host{root: "/", release: release, have: cap.GetProc(), uid: os.Geteuid(), exe: exe}
-	return h.check()
+	return host{root: "/", release: release, have: cap.GetProc(), uid: os.Geteuid(), exe: exe, openFiles: ownFiles}
 }
 
 // host is what the checks look at.
@@ -60,11 +62,13 @@ type host struct {
 	have    *cap.Set
 	uid     int
 	exe     string
+
+	openFiles func() (limit uint64, open int) // nil: enough
 }
 
 func (h host) check() Problems {
 	var all Problems
-	for _, check := range []func() *Problem{h.kernel, h.capabilities, h.namespace, h.lockdown, h.btf} {
+	for _, check := range []func() *Problem{h.descriptors, h.kernel, h.capabilities, h.namespace, h.lockdown, h.btf} {
 		if p := check(); p != nil {
 			all = append(all, *p)
 		}

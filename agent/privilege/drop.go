@@ -2,18 +2,32 @@ package privilege
 
 import (
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 	"kernel.org/pub/linux/libs/security/libcap/cap"
 )
 
+// bequeathed is what children of the process are started with, if the process
+// keeps it: those that read files of other users open them, and drop it.
+const bequeathed = cap.DAC_READ_SEARCH
+
 // Drop gives up every capability but those in keep, in all threads and for
 // good: the process cannot gain any by executing a program either. Of keep,
 // what the process does not have is left out.
-func Drop(keep ...cap.Value) error {
+func Drop(keep ...cap.Value) error { return DropTo(nil, keep...) }
+
+// DropTo is Drop, and changes to another user unless that is nil. What keep has
+// is kept then as well.
+func DropTo(who *Identity, keep ...cap.Value) error {
 	have := cap.GetProc()
-	if err := dropBound(have); err != nil {
+	if err := dropBound(have, keep); err != nil {
 		return err
+	}
+	if who != nil {
+		if err := who.become(); err != nil {
+			return err
+		}
 	}
 	if err := cap.ResetAmbient(); err != nil {
 		return fmt.Errorf("clear the ambient capabilities: %w", err)
@@ -31,14 +45,15 @@ func Drop(keep ...cap.Value) error {
 	return nil
 }
 
-// dropBound empties the bounding set, which limits what a program can gain.
-// Without CAP_SETPCAP it stays, and no_new_privs alone has to do.
-func dropBound(have *cap.Set) error {
+// dropBound empties the bounding set, which limits what a program can gain, but
+// for what is bequeathed. Without CAP_SETPCAP it stays, and no_new_privs alone
+// has to do.
+func dropBound(have *cap.Set, keep []cap.Value) error {
 	if !effective(have, cap.SETPCAP) {
 		return nil
 	}
 	for v := range cap.MaxBits() {
-		if held, err := cap.GetBound(v); err != nil || !held {
+		if held, err := cap.GetBound(v); err != nil || !held || v == bequeathed && slices.Contains(keep, v) {
 			continue
 		}
 		if err := cap.DropBound(v); err != nil {

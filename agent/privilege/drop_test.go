@@ -41,7 +41,7 @@ func child() error {
 		go thread()
 		<-started
 	}
-	if err := Drop(cap.SYS_PTRACE); err != nil {
+	if err := Drop(cap.SYS_PTRACE, cap.DAC_READ_SEARCH); err != nil {
 		return err
 	}
 	go thread()
@@ -89,9 +89,14 @@ func TestDropReachesEveryThread(t *testing.T) {
 	require.NoError(t, err)
 
 	have := cap.GetProc()
-	kept := uint64(0)
-	if permitted, err := have.GetFlag(cap.Permitted, cap.SYS_PTRACE); err == nil && permitted {
-		kept = 1 << uint(cap.SYS_PTRACE)
+	kept, bequeathed := uint64(0), uint64(0)
+	for _, v := range []cap.Value{cap.SYS_PTRACE, cap.DAC_READ_SEARCH} {
+		if permitted, err := have.GetFlag(cap.Permitted, v); err == nil && permitted {
+			kept |= 1 << uint(v)
+		}
+	}
+	if held, err := cap.GetBound(cap.DAC_READ_SEARCH); err == nil && held {
+		bequeathed = 1 << uint(cap.DAC_READ_SEARCH)
 	}
 	all := threads(t, string(out))
 	require.GreaterOrEqual(t, len(all), 5)
@@ -102,7 +107,7 @@ func TestDropReachesEveryThread(t *testing.T) {
 		require.Zero(t, mask(t, status["CapAmb"]))
 		require.Equal(t, "1", status["NoNewPrivs"])
 		if effective(have, cap.SETPCAP) {
-			require.Zero(t, mask(t, status["CapBnd"]))
+			require.Equal(t, bequeathed, mask(t, status["CapBnd"]), "what its readers of files are started with")
 		}
 	}
 }

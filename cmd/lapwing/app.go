@@ -15,6 +15,8 @@ import (
 
 	"lapwing/agent/config"
 	"lapwing/agent/privilege"
+	"lapwing/agent/privilege/sandbox"
+	"lapwing/collectors/text"
 	"lapwing/probes/marker"
 	"lapwing/probes/socket"
 )
@@ -34,16 +36,20 @@ type app struct {
 	environ []string
 	prepare func() error // checks what the process may do
 	survey  func() socket.Survey
-	markers func() []marker.Found
+	markers func() ([]marker.Found, map[string]uint64)
 	check   func() privilege.Problems
+	sandbox func() sandbox.Survey
 	run     runFunc
+	filter  filterCheck
+	silence time.Duration // after which trace says why it may have nothing to show
 	drain   time.Duration // how long the agent may take to end after it was told to
 }
 
 func newApp() *app {
 	return &app{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr, environ: os.Environ(),
-		prepare: privilege.Prepare, survey: socket.TakeSurvey, markers: findMarkers, check: privilege.Check, run: runAgent, drain: drainLimit,
+		prepare: privilege.Prepare, survey: socket.TakeSurvey, markers: findMarkers, check: privilege.Check, sandbox: sandbox.TakeSurvey, run: runAgent, drain: drainLimit, silence: 10 * time.Second,
+		filter: checkFilter,
 	}
 }
 
@@ -75,11 +81,11 @@ func (a *app) execute(args []string) int {
 	return statusError
 }
 
-// complain prints an error on one line, whatever a library put into it. An
-// error without a text was reported already.
+// complain prints an error on one line, whatever a library, or somebody who
+// chose a name, put into it. An error without a text was reported already.
 func (a *app) complain(err error) {
-	if text := strings.Join(strings.Fields(err.Error()), " "); text != "" {
-		fmt.Fprintf(a.err, "lapwing: %s\n", text)
+	if line := strings.Join(strings.Fields(err.Error()), " "); line != "" {
+		fmt.Fprintf(a.err, "lapwing: %s\n", text.Show(line))
 	}
 }
 
@@ -137,14 +143,26 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// untilSignal returns a context that ends with the first SIGINT or SIGTERM.
+// watchSignals end a command that shows something. Its terminal may go away,
+// unless nohup keeps it from that.
+func watchSignals() []os.Signal {
+	if signal.Ignored(syscall.SIGHUP) {
+		return daemonSignals
+	}
+	return append([]os.Signal{syscall.SIGHUP}, daemonSignals...)
+}
+
+// daemonSignals end the daemon.
+var daemonSignals = []os.Signal{os.Interrupt, syscall.SIGTERM}
+
+// untilSignal returns a context that ends with the first of the signals.
 // The second one ends the process at once, as if nobody had asked for it. A
 // reader of the output that goes away is an error of the write, no signal.
-func untilSignal(parent context.Context) (context.Context, context.CancelFunc) {
+func untilSignal(parent context.Context, signals ...os.Signal) (context.Context, context.CancelFunc) {
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, end := context.WithCancel(parent)
 	asked := make(chan os.Signal, 1)
-	signal.Notify(asked, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(asked, signals...)
 	go func() {
 		// Also waited for after a limit ended ctx: a signal while the agent
 		// drains is the first one.

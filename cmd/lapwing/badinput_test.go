@@ -62,6 +62,8 @@ func TestBadInput(t *testing.T) {
 		{[]string{"trace", "--slow", "fast"}, 2, `invalid argument "fast" for "--slow" flag: not a duration: use a number with a unit, like 200ms, 10s or 5m`},
 		{[]string{"trace", "--for", "10"}, 2, `invalid argument "10" for "--for" flag: not a duration`},
 		{[]string{"top", "--interval", "-1s"}, 2, "a duration must be above zero"},
+		{[]string{"top", "--interval", "1ms"}, 2, `invalid argument "1ms" for "--interval" flag: too short: use 50ms or more, like 1s`},
+		{[]string{"workers", "--interval", "49999us"}, 2, "too short: use 50ms or more"},
 		{[]string{"trace", "--count", "0"}, 2, "use a whole number above zero"},
 		{[]string{"trace", "--count"}, 2, "flag needs an argument: --count"},
 		{[]string{"trace", "--port", "80,http"}, 2, "not a port number (1 to 65535)"},
@@ -86,12 +88,26 @@ func TestBadInput(t *testing.T) {
 		{[]string{"run", "--config", file("key.yaml", "\nprobes:\n  head_byte: 1\n")}, 1, "key.yaml:3: probes.head_byte: unknown key: did you mean head_bytes?"},
 		{[]string{"run", "--config", file("time.yaml", "health: {log_interval: 10 minutes}\n")}, 1, `time.yaml:1: health.log_interval: "10 minutes" is not a duration (a number with a unit: ms, s, m, h), like 5m`},
 		{[]string{"config", "check", file("check.yaml", "log: {level: loud}\n")}, 1, `check.yaml:1: log.level: unknown level "loud"`},
+		{[]string{"config", "check", file("headers.yaml", "export:\n  otlp:\n    headers: {\"api key\": s3cret}\n")}, 1, `headers.yaml:3: export.otlp.headers: "api key": not the name of a header`},
+		{[]string{"config", "check", file("value.yaml", "export:\n  otlp:\n    headers: {api-key: \"s3\\ncret\"}\n")}, 1, `value.yaml:3: export.otlp.headers: "api-key": its value has a line break`},
 		{[]string{"run", "--config", file("empty.yaml", "")}, 1, "there is nowhere to export to: set export.otlp.endpoint or export.prometheus.listen in"},
 	} {
 		t.Run(strings.Join(tt.args[:min(3, len(tt.args))], " "), func(t *testing.T) {
 			requireOneLine(t, runReal(t, nil, append([]string{lapwing(t)}, tt.args...)...), tt.status, tt.want)
 		})
 	}
+}
+
+// TestOpenSecrets checks a configuration with a key that everybody may read.
+func TestOpenSecrets(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "lapwing.yaml")
+	require.NoError(t, os.WriteFile(name, []byte("export: {otlp: {endpoint: 'http://127.0.0.1:4318', headers: {api-key: s3cret}}}\n"), 0o600))
+	require.NoError(t, os.Chmod(name, 0o644))
+	r := runReal(t, nil, lapwing(t), "config", "check", name)
+	require.Zero(t, r.status)
+	require.Equal(t, "lapwing: warning: "+name+" has headers for receivers (export.otlp.headers), which often are keys, and can be read by every user of this host: chmod o-r "+name+"\n", r.err)
+	require.NoError(t, os.Chmod(name, 0o640))
+	require.Empty(t, runReal(t, nil, lapwing(t), "config", "check", name).err)
 }
 
 func TestBadEnvironment(t *testing.T) {
@@ -143,7 +159,7 @@ func TestWithoutTypeInformation(t *testing.T) {
 }
 
 func TestEveryCommandHasExamples(t *testing.T) {
-	for _, args := range [][]string{{}, {"trace"}, {"top"}, {"run"}, {"probes"}, {"config"}, {"config", "check"}, {"config", "example"}, {"version"}} {
+	for _, args := range [][]string{{}, {"trace"}, {"top"}, {"workers"}, {"run"}, {"probes"}, {"config"}, {"config", "check"}, {"config", "example"}, {"version"}} {
 		r := runReal(t, nil, append(append([]string{lapwing(t)}, args...), "--help")...)
 		require.Zero(t, r.status)
 		require.Empty(t, r.err)
@@ -163,5 +179,59 @@ func TestExampleConfigurationIsValid(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "lapwing.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(example.out), 0o644))
 	r := runReal(t, nil, lapwing(t), "config", "check", file)
-	require.Equal(t, result{0, file + " is valid\n", ""}, r)
+	require.Equal(t, file+" is valid\n", r.out)
+	require.Zero(t, r.status)
+	require.Equal(t, "lapwing: warning: "+nowhereIn(file)+"\n", r.err, "it exports nothing yet")
+}
+
+// nowhereIn is what both run and config check say.
+func nowhereIn(file string) string {
+	return "there is nowhere to export to: set export.otlp.endpoint or export.prometheus.listen in " + file + ", or give --otlp-endpoint or --prometheus-listen"
+}
+
+func TestConfigurationThatExportsNothing(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "lapwing.yaml")
+	for text, silent := range map[string]bool{
+		"": false, "metrics: {max_label_sets: 5}\n": false, "export: {otlp: {sampling: {ratio: 0.1}}}\n": false,
+		"export: {prometheus: {listen: ':9464'}}\n": true, "export: {otlp: {endpoint: 'http://127.0.0.1:4318'}}\n": true,
+	} {
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o644))
+		check := runReal(t, nil, lapwing(t), "config", "check", file)
+		require.Zero(t, check.status, "a warning is no error")
+		if silent {
+			require.Empty(t, check.err, text)
+			continue
+		}
+		require.Equal(t, "lapwing: warning: "+nowhereIn(file)+"\n", check.err, text)
+		requireOneLine(t, runReal(t, nil, lapwing(t), "run", "--config", file), 1, nowhereIn(file))
+	}
+	require.NoError(t, os.WriteFile(file, nil, 0o644))
+	environ := []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318"}
+	require.Empty(t, runReal(t, environ, lapwing(t), "config", "check", file).err)
+}
+
+// TestUnknownVariables is documented for all commands that read them.
+func TestUnknownVariables(t *testing.T) {
+	for _, command := range []string{"trace", "top", "workers"} {
+		for variable, want := range map[string]string{
+			"LAPWING_PROBE_HEAD_BYTES=128": "environment variable LAPWING_PROBE_HEAD_BYTES sets no key of the configuration: did you mean LAPWING_PROBES_HEAD_BYTES?",
+			"LAPWING_COLOUR=blue":          "environment variable LAPWING_COLOUR sets no key of the configuration",
+		} {
+			a := newApp()
+			var out, errs bytes.Buffer
+			a.out, a.err, a.environ = &out, &errs, []string{variable}
+			a.prepare = func() error { return errors.New("no") }
+			require.Equal(t, 1, a.execute([]string{command}))
+			require.Equal(t, "lapwing: warning: "+want+"\nlapwing: no\n", errs.String(), command)
+		}
+	}
+}
+
+// TestRunWithoutAnyFile is what a newcomer types first.
+func TestRunWithoutAnyFile(t *testing.T) {
+	a := newApp()
+	var errs bytes.Buffer
+	a.err, a.environ = &errs, nil
+	f := agentFlags{set: a.runCommand().Flags(), file: filepath.Join(t.TempDir(), "lapwing.yaml")}
+	require.ErrorContains(t, a.daemon(&f), "no such file or directory ('lapwing config example' prints one to start from); without a file give --prometheus-listen 127.0.0.1:9464 or")
 }

@@ -32,7 +32,7 @@ func (a *app) configCheckCommand() *cobra.Command {
 		Use:   "check [FILE]",
 		Short: "Check a configuration file without starting anything",
 		Long: "Check a configuration file, together with the LAPWING_* variables of the environment, and\n" +
-			"print everything that is wrong with it, a line each. Without FILE: " + defaultConfigFile + ".",
+			"print everything that is wrong with it, a line each; a warning is no error. Without FILE:\n" + defaultConfigFile + ".",
 		Example: "  lapwing config check\n  lapwing config check lapwing.yaml",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
@@ -51,7 +51,7 @@ func (a *app) configCheckCommand() *cobra.Command {
 }
 
 func (a *app) configCheck(file string) error {
-	_, err := config.Load(config.Source{File: file, Environ: a.environ})
+	cfg, err := config.Load(config.Source{File: file, Environ: a.environ})
 	var problems config.Problems
 	if errors.As(err, &problems) {
 		for _, p := range problems[:len(problems)-1] {
@@ -62,8 +62,12 @@ func (a *app) configCheck(file string) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range config.IgnoredVariables(a.environ) {
-		fmt.Fprintf(a.err, "lapwing: warning: environment variable %s sets no key\n", name)
+	a.warnOfVariables()
+	for _, warning := range cfg.Warnings(file) {
+		a.warn(warning)
+	}
+	if text := nowhere(cfg, file); text != "" {
+		a.warn(text)
 	}
 	_, err = fmt.Fprintf(a.out, "%s is valid\n", file)
 	return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -100,6 +101,24 @@ func span(set *pflag.FlagSet, name, usage string) *time.Duration {
 	return f.v
 }
 
+// minInterval is the shortest time between two tables: more often nobody can
+// read them, and the agent would measure mostly itself.
+const minInterval = 50 * time.Millisecond
+
+func parseInterval(text string) (time.Duration, error) {
+	d, err := parseSpan(text)
+	if err == nil && d < minInterval {
+		return 0, fmt.Errorf("too short: use %v or more, like 1s", minInterval)
+	}
+	return d, err
+}
+
+func interval(set *pflag.FlagSet) *time.Duration {
+	f := &value[time.Duration]{v: new(time.Duration), parse: parseInterval, kind: "duration"}
+	set.Var(f, "interval", "time between two tables, 50ms or more (default 1s)")
+	return f.v
+}
+
 func count(set *pflag.FlagSet, usage string) *uint64 {
 	f := &value[uint64]{v: new(uint64), parse: parseCount, kind: "number"}
 	set.Var(f, "count", usage)
@@ -140,7 +159,7 @@ func (f *agentFlags) addFilters(set *pflag.FlagSet) {
 	set.Var(&list[uint16]{value[uint16]{parse: parsePort, kind: "port"}, &f.ports}, "port", "only requests on this local TCP `port` (repeatable)")
 	set.Var(&list[uint32]{value[uint32]{parse: parsePID, kind: "pid"}, &f.pids}, "pid", "only requests served by this process, or by the workers of this master (repeatable)")
 	set.StringArrayVar(&f.exes, "exe", nil, "only requests served by this executable: a `glob` over its file name, or over its path if it has a slash (repeatable)")
-	set.StringArrayVar(&f.services, "service", nil, "only requests of this service: a `glob` over its name (repeatable)")
+	set.StringArrayVar(&f.services, "service", nil, "only requests of this service: a `glob` over its name; gunicorn stands for gunicorn:shop too (repeatable)")
 	set.StringVar(&f.file, "config", "", "take settings, such as names of services, from this `file`")
 }
 

@@ -15,7 +15,7 @@ import (
 
 	"lapwing/agent/config"
 	"lapwing/collectors/request"
-	"lapwing/exporters"
+	"lapwing/exporters/health"
 	"lapwing/probes/marker"
 	"lapwing/probes/socket"
 )
@@ -152,7 +152,7 @@ func TestDaemonTellsSystemd(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, []byte("export: {otlp: {endpoint: 'http://127.0.0.1:1'}}\n"), 0o644))
 
 	r := call(func(_ context.Context, _ config.Config, s session) error {
-		s.Attached(socket.PlanSyscall, func() exporters.Health { return exporters.Health{} })
+		s.Attached(socket.PlanSyscall, func() health.Health { return health.Health{} })
 		return nil
 	}, "run", "--config", file)
 	require.Zero(t, r.status, r.err)
@@ -168,12 +168,12 @@ func TestDaemonTellsSystemd(t *testing.T) {
 
 func TestSummary(t *testing.T) {
 	var out strings.Builder
-	(&app{err: &out}).summarize(exporters.Health{
-		Requests: 12, Incomplete: 1,
-		Lost:        map[string]uint64{"ring_full": 2, "table_full": 1},
-		MissedStart: map[string]uint64{"queued": 3},
-		Unknown:     map[string]uint64{"tls": 5},
-		Dropped:     map[string]map[string]uint64{"output": {"slow_output": 4}, "otlp": {}},
+	(&app{err: &out}).summarize(health.Health{
+		health.Requests: health.Of(12), health.Incomplete: health.Of(1),
+		health.Lost:        health.By(map[string]uint64{"ring_full": 2, "table_full": 1}),
+		health.MissedStart: health.By(map[string]uint64{"queued": 3}),
+		health.Unknown:     health.By(map[string]uint64{"tls": 5}),
+		health.Dropped:     health.ByBoth(map[string]map[string]uint64{"output": {"slow_output": 4}, "otlp": {}}),
 	})
 	require.Equal(t, "lapwing: 12 requests, 1 incomplete, 3 (ring_full 2, table_full 1) lost, 3 (queued 3) missed at the start, 5 (tls 5) connections of unknown protocol, 4 (slow_output 4) dropped by output\n", out.String())
 }
@@ -188,4 +188,34 @@ func TestLateLogIsBounded(t *testing.T) {
 	l.replay(&out)
 	require.Less(t, out.Len(), lateLogLimit+1024)
 	require.Contains(t, out.String(), "log lines were left out while the table was shown")
+}
+
+// TestSilenceIsExplained has an agent that sees no request, for reasons that
+// differ.
+func TestSilenceIsExplained(t *testing.T) {
+	for want, tt := range map[string]struct {
+		h    health.Health
+		args []string
+	}{
+		"no request ended; lapwing workers shows servers that are stuck":                           {},
+		"no request that the filter selects ended; lapwing workers":                                {args: []string{"--port", "80"}},
+		"connections whose protocol is not known: 3 (tls 3); trace behind the proxy that ends TLS": {h: health.Health{health.Unknown: health.By(map[string]uint64{"tls": 3})}},
+		"7 requests ended, none of them took 200ms (--slow)":                                       {h: health.Health{health.Requests: health.Of(7)}, args: []string{"--slow", "200ms"}},
+		"in flight at the start and are: 2 (in_progress 2); lapwing workers shows them":            {h: health.Health{health.MissedStart: health.By(map[string]uint64{"in_progress": 2})}},
+	} {
+		a := newApp()
+		var out strings.Builder
+		errs := new(output)
+		a.out, a.err, a.environ, a.silence = &out, errs, nil, 10*time.Millisecond
+		a.prepare = func() error { return nil }
+		a.filter = noCheck
+		a.run = func(ctx context.Context, _ config.Config, s session) error {
+			s.Attached(socket.PlanSocket, func() health.Health { return tt.h })
+			<-ctx.Done()
+			return s.Exporters[0].Shutdown(context.Background())
+		}
+		require.Zero(t, a.execute(append([]string{"trace", "--for", "300ms"}, tt.args...)))
+		require.Contains(t, errs.String(), "lapwing: nothing to show after 10ms: ")
+		require.Contains(t, errs.String(), want)
+	}
 }

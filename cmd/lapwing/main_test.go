@@ -16,7 +16,7 @@ import (
 
 	"lapwing/agent/config"
 	"lapwing/collectors/request"
-	"lapwing/exporters"
+	"lapwing/exporters/health"
 	"lapwing/probes/socket"
 )
 
@@ -66,6 +66,9 @@ type result struct {
 	out, err string
 }
 
+// noCheck looks at no process of this host.
+var noCheck = filterCheck{func(config.Config) error { return nil }, func(config.Config) []string { return nil }}
+
 // call runs a command line in this process, with a fake agent.
 func call(agent runFunc, args ...string) result {
 	a := newApp()
@@ -73,6 +76,7 @@ func call(agent runFunc, args ...string) result {
 	a.in, a.out, a.err = new(bytes.Buffer), &out, &errs
 	a.environ, a.run = nil, agent
 	a.prepare = func() error { return nil }
+	a.filter = noCheck
 	return result{a.execute(args), out.String(), errs.String()}
 }
 
@@ -90,10 +94,10 @@ func served(service string, d time.Duration) *request.Request {
 func agentThat(next func(i int) *request.Request) runFunc {
 	return func(ctx context.Context, _ config.Config, s session) error {
 		var requests atomic.Uint64
-		s.Attached(socket.PlanSocket, func() exporters.Health {
-			return exporters.Health{Requests: requests.Load()}
+		s.Attached(socket.PlanSocket, func() health.Health {
+			return health.Health{health.Requests: health.Of(requests.Load())}
 		})
-		for i := 0; ctx.Err() == nil; i++ {
+		for i := 0; i < 5 || ctx.Err() == nil; i++ { // a signal may come right after the start
 			r := next(i)
 			if r == nil {
 				<-ctx.Done()
@@ -118,7 +122,7 @@ var fakeAgents = map[string]runFunc{
 	"five":    agentThat(firstFive),
 	"endless": agentThat(func(int) *request.Request { return served("shop", time.Millisecond) }),
 	"stuck": func(_ context.Context, _ config.Config, s session) error {
-		s.Attached(socket.PlanSocket, func() exporters.Health { return exporters.Health{} })
+		s.Attached(socket.PlanSocket, func() health.Health { return health.Health{} })
 		select {}
 	},
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lapwing/agent/privilege"
+	"lapwing/collectors/text"
 	"lapwing/exporters/console"
 	"lapwing/probes/marker"
 	"lapwing/probes/socket"
@@ -41,6 +42,16 @@ type surveyView struct {
 	Problems []problemView `json:"problems"`
 	Plans    []planView    `json:"plans"`
 	Markers  []markerView  `json:"markers"`
+	// Refused counts, by reason, processes and files that were left alone.
+	Refused map[string]uint64 `json:"markers_refused,omitempty"`
+	Sandbox sandboxView       `json:"sandbox"`
+}
+
+// sandboxView is what the kernel has to lock the agent in with.
+type sandboxView struct {
+	Filter   bool `json:"seccomp"`
+	Counts   bool `json:"refused_calls_counted"`
+	Landlock int  `json:"landlock_abi"`
 }
 
 type markerView struct {
@@ -79,6 +90,7 @@ func (a *app) probes(format string) error {
 	_ = a.prepare()
 	view := newSurveyView(a.survey(), a.check())
 	view.addMarkers(a.markers())
+	view.Sandbox = sandboxView(a.sandbox())
 	if err := view.print(a.out, format); err != nil {
 		return fmt.Errorf("print the survey: %w", err)
 	}
@@ -114,12 +126,13 @@ func newSurveyView(s socket.Survey, denied privilege.Problems) surveyView {
 }
 
 // findMarkers looks for the markers in the processes that this one may look at.
-func findMarkers() []marker.Found {
-	found, _ := marker.Survey() // without the process table none is found
-	return found
+func findMarkers() ([]marker.Found, map[string]uint64) {
+	found, refused, _ := marker.Survey() // without the process table none is found
+	return found, refused
 }
 
-func (v *surveyView) addMarkers(found []marker.Found) {
+func (v *surveyView) addMarkers(found []marker.Found, refused map[string]uint64) {
+	v.Refused = refused
 	for _, f := range found {
 		v.Markers = append(v.Markers, markerView{
 			Server: f.Server, Symbol: f.Symbol, In: f.Program, Auto: marker.Auto.Uses(f.Marker),
@@ -148,7 +161,7 @@ func (v surveyView) print(w io.Writer, format string) error {
 	if format != console.FormatJSON {
 		return v.printText(w)
 	}
-	encoder := json.NewEncoder(w)
+	encoder := json.NewEncoder(text.JSON(w))
 	encoder.SetIndent("", "  ")
 	encoder.SetEscapeHTML(false)
 	return encoder.Encode(v)
@@ -165,6 +178,7 @@ func (v surveyView) printText(out io.Writer) error {
 		}
 	}
 	v.printMarkers(w)
+	v.Sandbox.print(w)
 	if err := w.Flush(); err != nil {
 		return err
 	}
@@ -181,8 +195,27 @@ func (v surveyView) printMarkers(w io.Writer) {
 	fmt.Fprintln(w, "\nmarkers: functions that are entered when the application is called")
 	fmt.Fprintln(w, "  SERVER\tFUNCTION\tIN\tAUTO\tFOUND IN A RUNNING PROCESS")
 	for _, m := range v.Markers {
-		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\n", m.Server, m.Symbol, m.In, yesNo(m.Auto), strings.Join(m.Found, " "))
+		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\n", m.Server, m.Symbol, m.In, yesNo(m.Auto), text.Show(strings.Join(m.Found, " ")))
 	}
+	if len(v.Refused) > 0 {
+		fmt.Fprintf(w, "  processes and files that were left alone: %s\n", causes(v.Refused))
+	}
+}
+
+// print shows what the agent is locked in with. An error of w shows at its Flush.
+func (s sandboxView) print(w io.Writer) {
+	filter := "this kernel cannot filter system calls"
+	if s.Filter {
+		filter = "system calls are filtered (seccomp), refused ones are not counted"
+	}
+	if s.Counts {
+		filter = "system calls are filtered (seccomp), refused ones are counted"
+	}
+	landlock := "this kernel has no Landlock"
+	if s.Landlock > 0 {
+		landlock = fmt.Sprintf("Landlock (version %d here) is not used: it would hide other users' processes", s.Landlock)
+	}
+	fmt.Fprintf(w, "\nsandbox of a running agent: %s; %s\n", filter, landlock)
 }
 
 // verdict says what becomes of a plan.

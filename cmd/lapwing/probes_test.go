@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lapwing/agent/privilege"
+	"lapwing/agent/privilege/sandbox"
 	"lapwing/probes/marker"
 	"lapwing/probes/socket"
 )
@@ -36,10 +37,11 @@ func survey(s socket.Survey, denied privilege.Problems, args ...string) result {
 	a.out, a.err = &out, &errs
 	a.prepare = func() error { return denied }
 	a.survey = func() socket.Survey { return s }
-	a.markers = func() []marker.Found {
-		return []marker.Found{{Marker: marker.Table[1], Files: []string{"/usr/lib/uwsgi/python3_plugin.so"}}, {Marker: marker.Table[6]}}
+	a.markers = func() ([]marker.Found, map[string]uint64) {
+		return []marker.Found{{Marker: marker.Table[1], Files: []string{"/usr/lib/uwsgi/python3_plugin.so"}}, {Marker: marker.Table[6]}}, map[string]uint64{"not_regular": 2}
 	}
 	a.check = func() privilege.Problems { return denied }
+	a.sandbox = func() sandbox.Survey { return sandbox.Survey{Filter: true, Counts: true, Landlock: 2} }
 	return result{a.execute(append([]string{"probes"}, args...)), out.String(), errs.String()}
 }
 
@@ -59,6 +61,9 @@ markers: functions that are entered when the application is called
   SERVER  FUNCTION          IN                                AUTO  FOUND IN A RUNNING PROCESS
   uWSGI   python_call       uwsgi*: python*_plugin.so|uwsgi*  yes   /usr/lib/uwsgi/python3_plugin.so
   nginx   ngx_http_handler  nginx                             no    
+  processes and files that were left alone: 2 (not_regular 2)
+
+sandbox of a running agent: system calls are filtered (seccomp), refused ones are counted; Landlock (version 2 here) is not used: it would hide other users' processes
 `}, survey(twoPlans(), nil))
 }
 
@@ -78,7 +83,8 @@ func TestProbesJSON(t *testing.T) {
 		"markers": [
 			{"server": "uWSGI", "symbol": "python_call", "in": "uwsgi*: python*_plugin.so|uwsgi*", "auto": true, "found": ["/usr/lib/uwsgi/python3_plugin.so"]},
 			{"server": "nginx", "symbol": "ngx_http_handler", "in": "nginx", "auto": false, "found": []}
-		]}`, r.out)
+		], "markers_refused": {"not_regular": 2},
+		"sandbox": {"seccomp": true, "refused_calls_counted": true, "landlock_abi": 2}}`, r.out)
 }
 
 func TestProbesWhenNothingWorks(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -71,6 +72,34 @@ func TestSignalsFlushAndEnd(t *testing.T) {
 			require.Contains(t, errs.String(), "lapwing: 5 requests, 0 lost\n")
 		})
 	}
+}
+
+// TestHangUpEndsWhatShows is what closing a terminal does: what was seen is
+// printed, as with any other end.
+func TestHangUpEndsWhatShows(t *testing.T) {
+	cmd, errs := child(t, "five", "trace", "--format", "json")
+	out := new(output)
+	cmd.Stdout = out
+	require.NoError(t, cmd.Start())
+	awaitText(t, errs, "attached (plan socket)")
+	require.NoError(t, cmd.Process.Signal(syscall.SIGHUP))
+	require.NoError(t, cmd.Wait(), errs)
+	require.Len(t, objects(t, out.String()), 5)
+}
+
+// TestHangUpDoesNotEndTheDaemon: there it reads the configuration again.
+func TestHangUpDoesNotEndTheDaemon(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "lapwing.yaml")
+	require.NoError(t, os.WriteFile(file, []byte("export: {prometheus: {listen: ':9464'}}\n"), 0o644))
+	cmd, errs := child(t, "five", "run", "--config", file)
+	require.NoError(t, cmd.Start())
+	awaitText(t, errs, "probes attached")
+	require.NoError(t, os.WriteFile(file, []byte("export: {prometheus: {listen: here}}\n"), 0o644))
+	require.NoError(t, cmd.Process.Signal(syscall.SIGHUP))
+	awaitText(t, errs, "the configuration was not reloaded, that of before stays")
+	require.Contains(t, errs.String(), "export.prometheus.listen")
+	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, cmd.Wait(), errs)
 }
 
 func TestSecondSignalEndsAtOnce(t *testing.T) {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -12,20 +13,60 @@ import (
 
 	"lapwing/agent/config"
 	"lapwing/collectors/request"
-	"lapwing/exporters"
+	"lapwing/exporters/health"
 	"lapwing/probes/socket"
 )
 
 // defaultConfigFile is what the daemon reads when it is told nothing.
 const defaultConfigFile = "/etc/lapwing/lapwing.yaml"
 
+// runManual is what an operator looks up: the whole of it in one place.
+const runManual = `Run as a daemon that exports what it sees: traces and metrics to an OpenTelemetry
+receiver, metrics to Prometheus. It runs in the foreground, logs to standard error and
+needs no server to be changed or started anew.
+
+CONFIGURATION
+  A value comes from the first of these that sets it: a flag, an environment variable, the
+  file, the default. The file may be left out where a flag says where to export to.
+    lapwing config example   prints a file with every key, its default and its meaning
+    lapwing config check     says what is wrong with a file, before anything is started
+
+WHAT TO EXPORT TO (one of them at least)
+  export.otlp.endpoint       traces and metrics, http://127.0.0.1:4318 for instance
+  export.prometheus.listen   metrics at /metrics, 127.0.0.1:9464 for instance
+
+FILES
+  /etc/lapwing/lapwing.yaml  the configuration
+  /etc/lapwing/environment   variables for the systemd unit: keys of receivers belong there
+
+ENVIRONMENT
+  LAPWING_*                  sets a key: LAPWING_PROBES_HEAD_BYTES=128 is probes.head_bytes
+  OTEL_EXPORTER_OTLP_*       as OpenTelemetry defines them, where no key says otherwise
+  OTEL_RESOURCE_ATTRIBUTES   added to all that is sent
+
+SIGNALS
+  SIGTERM, SIGINT            deliver what is queued and end within 5 seconds; twice: end at once
+  SIGHUP                     read the configuration again: services, routes,
+                             export.otlp.sampling, log.level and health.log_interval take
+                             effect at once, other keys at the next start. The log says
+                             which. A configuration that is wrong changes nothing.
+
+PRIVILEGES
+  Root, or the capabilities CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH.
+  Those for loading are given up once the probes are attached.
+    lapwing probes           says what this kernel can carry, and what to change if nothing
+
+EXIT STATUS
+  0  ended by a signal
+  1  it could not start or go on; the last line on standard error says why
+  2  a mistake on the command line`
+
 func (a *app) runCommand() *cobra.Command {
 	var f agentFlags
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run as a daemon that exports what it sees",
-		Long: "Run as a daemon that exports what it sees to the destinations of its configuration.\n" +
-			"SIGTERM delivers what is queued and ends within 5 seconds.",
+		Long:  runManual,
 		Example: "  sudo lapwing run --config /etc/lapwing/lapwing.yaml\n" +
 			"  sudo lapwing run --config lapwing.yaml --otlp-endpoint http://127.0.0.1:4318\n" +
 			"  sudo lapwing run --prometheus-listen 127.0.0.1:9464    # needs no file\n" +
@@ -43,30 +84,40 @@ func (a *app) runCommand() *cobra.Command {
 func (a *app) daemon(f *agentFlags) error {
 	f.optionalFile()
 	cfg, err := f.load(a.environ)
+	if errors.Is(err, fs.ErrNotExist) && !f.set.Changed("config") {
+		return fmt.Errorf("%w; without a file give --prometheus-listen 127.0.0.1:9464 or --otlp-endpoint http://127.0.0.1:4318", err)
+	}
 	if err != nil {
 		return err
 	}
-	if !cfg.Export.OTLP.Enabled() && !cfg.Export.Prometheus.Enabled() {
-		return errors.New("there is nowhere to export to: set export.otlp.endpoint or export.prometheus.listen in " +
-			f.file + ", or give --otlp-endpoint or --prometheus-listen")
+	if text := nowhere(cfg, f.file); text != "" {
+		return errors.New(text)
 	}
 	if err := a.prepare(); err != nil {
 		return err
 	}
-	ctx, end := untilSignal(context.Background())
+	ctx, end := untilSignal(context.Background(), daemonSignals...)
 	defer end()
-	log := logger(a.err, cfg.Log)
+	log, level := adjustableLogger(a.err, cfg.Log)
+	reload := a.newReloader(f, log, level)
+	go reload.run(ctx)
 	for _, name := range config.IgnoredVariables(a.environ) {
-		log.Warn("environment variable sets no key of the configuration", "variable", name)
+		log.Warn("environment variable sets no key of the configuration", "variable", name, "near", config.NearVariable(name))
 	}
 	context.AfterFunc(ctx, func() { notify(log, daemon.SdNotifyStopping) })
 	return a.drive(ctx, cfg, session{
 		OTLP:       true,
 		Prometheus: true,
+		Reloads:    reload.reloads,
+		Reloaded:   reload.reloaded,
+		Watch:      watchdog(log),
 		Clock:      request.NewClock(),
 		Log:        log,
-		Attached: func(plan socket.Plan, _ exporters.HealthFunc) {
+		Attached: func(plan socket.Plan, _ health.Func) {
 			log.Info("probes attached", "plan", plan, "version", version)
+			for _, warning := range cfg.Warnings(f.file) {
+				log.Warn(warning)
+			}
 			notify(log, daemon.SdNotifyReady)
 		},
 	})

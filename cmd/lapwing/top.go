@@ -16,6 +16,7 @@ import (
 	"lapwing/collectors/request"
 	"lapwing/exporters"
 	"lapwing/exporters/console"
+	"lapwing/exporters/health"
 	"lapwing/probes/socket"
 )
 
@@ -39,7 +40,7 @@ func (a *app) topCommand() *cobra.Command {
 		RunE: func(*cobra.Command, []string) error { return a.top(&f) },
 	}
 	f.add(cmd.Flags(), "intervals")
-	f.interval = span(cmd.Flags(), "interval", "time between two tables (default 1s)")
+	f.interval = interval(cmd.Flags())
 	return cmd
 }
 
@@ -48,10 +49,10 @@ func (a *app) top(f *topFlags) error {
 	if err != nil {
 		return err
 	}
-	if err := a.prepare(); err != nil {
+	if err := a.begin(cfg); err != nil {
 		return err
 	}
-	ctx, end := untilSignal(context.Background())
+	ctx, end := untilSignal(context.Background(), watchSignals()...)
 	defer end()
 	totals := console.NewAggregator(0)
 	t := a.newTable(f, end)
@@ -67,9 +68,13 @@ type table struct {
 	screen screen
 	end    context.CancelFunc
 
+	cfg     config.Config
+	says    io.Writer // takes what else would be in the way of the table
+	notices notices
+
 	session session                        // what is asked of the agent besides
 	show    func(console.TopOptions) error // shows the table until it is over
-	health  exporters.HealthFunc           // set before started is closed
+	health  health.Func                    // set before started is closed
 	started chan struct{}                  // closed once the table is shown
 	drained chan struct{}                  // closed when all requests were exported
 	shown   chan error                     // gets the outcome of showing
@@ -82,12 +87,12 @@ func (a *app) newTable(f *topFlags, end context.CancelFunc) *table {
 
 func (t *table) run(ctx context.Context, cfg config.Config) error {
 	log := new(lateLog)
-	logTo := t.app.err
+	t.cfg, t.says = cfg, t.app.err
 	if t.interactive() {
-		logTo = log
+		t.says = log
 	}
 	t.session.Clock = request.NewClock()
-	t.session.Log = logger(logTo, t.flags.quiet(cfg.Log, t.app.environ))
+	t.session.Log = logger(t.says, t.flags.quiet(cfg.Log, t.app.environ))
 	t.session.Attached = t.attached
 	err := t.app.drive(ctx, cfg, t.session)
 	t.end()
@@ -103,9 +108,10 @@ func (t *table) run(ctx context.Context, cfg config.Config) error {
 }
 
 // attached starts to show. An interactive table takes the terminal from here.
-func (t *table) attached(plan socket.Plan, health exporters.HealthFunc) {
+func (t *table) attached(plan socket.Plan, account health.Func) {
 	t.app.announce(plan)
-	t.health = health
+	t.notices.look(t.app.filter, t.cfg, func(text string) { warnTo(t.says, text) })
+	t.health = account
 	defer close(t.started)
 	startTimer(*t.flags.limit, t.end)
 	startTimer(t.afterIntervals(), t.end)
@@ -125,6 +131,7 @@ func (t *table) options() console.TopOptions {
 		Width:       t.screen.width,
 		Interactive: t.interactive(),
 		Drained:     t.drained,
+		Notices:     t.notices.all,
 	}
 }
 

@@ -3,13 +3,16 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"lapwing/agent/config"
 	"lapwing/collectors/request"
 	"lapwing/exporters"
 	"lapwing/exporters/console"
+	"lapwing/exporters/health"
 	"lapwing/probes/socket"
 )
 
@@ -44,14 +47,14 @@ func (a *app) trace(f *traceFlags) error {
 	if err != nil {
 		return err
 	}
-	if err := a.prepare(); err != nil {
+	if err := a.begin(cfg); err != nil {
 		return err
 	}
-	ctx, end := untilSignal(context.Background())
+	ctx, end := untilSignal(context.Background(), watchSignals()...)
 	defer end()
 
 	clock := request.NewClock()
-	t := tracing{app: a, flags: f, clock: clock, end: end, started: make(chan struct{})}
+	t := tracing{app: a, flags: f, clock: clock, cfg: cfg, end: end, started: make(chan struct{})}
 	t.lines = &selection{slow: *f.slow, left: *f.count}
 	if t.lines.left > 0 {
 		t.lines.done = end
@@ -71,18 +74,22 @@ type tracing struct {
 	app   *app
 	flags *traceFlags
 	clock *request.Clock
+
+	cfg   config.Config
 	end   context.CancelFunc
 	lines *selection
 
 	started chan struct{} // closed once the fields below are set
 	printer *console.Trace
-	health  exporters.HealthFunc
+	health  health.Func
+	remark  *time.Timer
 }
 
 // attached starts the output. It begins with a header, so it waits until there
 // is something to head.
-func (t *tracing) attached(plan socket.Plan, health exporters.HealthFunc) {
+func (t *tracing) attached(plan socket.Plan, account health.Func) {
 	t.app.announce(plan)
+	new(notices).look(t.app.filter, t.cfg, t.app.warn)
 	s := t.app.screen(t.flags.noColor)
 	t.printer = console.NewTrace(t.app.out, console.TraceOptions{
 		Format: *t.flags.format,
@@ -91,8 +98,9 @@ func (t *tracing) attached(plan socket.Plan, health exporters.HealthFunc) {
 		Clock:  t.clock,
 		IDs:    request.AssignIDs,
 	})
-	t.lines.next, t.health = t.printer, health
+	t.lines.next, t.health = t.printer, account
 	startTimer(*t.flags.limit, t.end)
+	t.remark = time.AfterFunc(t.app.silence, t.explainSilence)
 	// Nobody reads any more: there is nothing left to do.
 	go func() { <-t.printer.Done(); t.end() }()
 	close(t.started)
@@ -102,9 +110,36 @@ func (t *tracing) attached(plan socket.Plan, health exporters.HealthFunc) {
 func (t *tracing) outcome(err error) error {
 	select {
 	case <-t.started:
+		t.remark.Stop()
 		t.app.summarize(t.health())
 		return errors.Join(err, t.printer.Err())
 	default:
 		return err // the probes were never attached
 	}
+}
+
+// explainSilence says why there may be no line yet: a person cannot tell a
+// server that is not asked from one that is not understood.
+func (t *tracing) explainSilence() {
+	if t.printer.Printed() > 0 {
+		return
+	}
+	fmt.Fprintf(t.app.err, "lapwing: nothing to show after %v: %s\n", t.app.silence, t.whySilent(t.health()))
+}
+
+func (t *tracing) whySilent(h health.Health) string {
+	filtered := ""
+	if !t.cfg.Filter.Empty() {
+		filtered = " that the filter selects"
+	}
+	switch n, unknown, missed := h.Total(health.Requests), h.Causes(health.Unknown), h.Causes(health.MissedStart); {
+	case n > 0:
+		return fmt.Sprintf("%d requests ended, none of them took %v (--slow)", n, *t.flags.slow)
+	case len(unknown) > 0:
+		return "no request" + filtered + " ended, but there were connections whose protocol is not known: " + causes(unknown) +
+			"; trace behind the proxy that ends TLS"
+	case len(missed) > 0:
+		return "no request" + filtered + " ended, but some were in flight at the start and are: " + causes(missed) + "; lapwing workers shows them"
+	}
+	return "no request" + filtered + " ended; lapwing workers shows servers that are stuck"
 }

@@ -15,8 +15,9 @@ import (
 	"golang.org/x/term"
 
 	"lapwing/agent/config"
-	"lapwing/exporters"
+	"lapwing/collectors/text"
 	"lapwing/exporters/console"
+	"lapwing/exporters/health"
 	"lapwing/probes/socket"
 )
 
@@ -61,13 +62,26 @@ func (a *app) screen(noColor bool) screen {
 
 // logger writes the agent's log to w.
 func logger(w io.Writer, c config.Log) *slog.Logger {
+	log, _ := adjustableLogger(w, c)
+	return log
+}
+
+// adjustableLogger is one whose level can be changed.
+func adjustableLogger(w io.Writer, c config.Log) (*slog.Logger, *slog.LevelVar) {
+	level := new(slog.LevelVar)
 	// The configuration was checked: an unknown level is the default here.
-	level, _ := config.ParseLevel(c.Level)
+	if l, err := config.ParseLevel(c.Level); err == nil {
+		level.Set(l)
+	}
+	return slog.New(handler(w, c, level)), level
+}
+
+func handler(w io.Writer, c config.Log, level slog.Leveler) slog.Handler {
 	options := &slog.HandlerOptions{Level: level}
 	if c.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
+		return slog.NewJSONHandler(text.JSON(w), options)
 	}
-	return slog.New(slog.NewTextHandler(w, options))
+	return slog.NewTextHandler(w, options)
 }
 
 // quiet keeps a person's terminal free of routine messages, unless the level
@@ -96,27 +110,20 @@ func startTimer(d time.Duration, end context.CancelFunc) {
 }
 
 // summarize prints the agent's account of itself on one line.
-func (a *app) summarize(h exporters.Health) {
-	parts := []string{fmt.Sprintf("%d requests", h.Requests)}
-	if h.Incomplete > 0 {
-		parts = append(parts, fmt.Sprintf("%d incomplete", h.Incomplete))
-	}
-	parts = append(parts, causes(h.Lost)+" lost")
-	if len(h.MissedStart) > 0 {
-		parts = append(parts, causes(h.MissedStart)+" missed at the start")
-	}
-	if len(h.Unknown) > 0 {
-		parts = append(parts, causes(h.Unknown)+" connections of unknown protocol")
-	}
-	if h.Joined > 0 || len(h.Unjoined) > 0 {
-		parts = append(parts, fmt.Sprintf("%d hops joined, %s not", h.Joined, causes(h.Unjoined)))
-	}
-	if len(h.CallsUnjoined) > 0 {
-		parts = append(parts, causes(h.CallsUnjoined)+" calls of no known request")
-	}
-	for _, name := range slices.Sorted(maps.Keys(h.Dropped)) {
-		if dropped := h.Dropped[name]; len(dropped) > 0 {
-			parts = append(parts, causes(dropped)+" dropped by "+name)
+func (a *app) summarize(h health.Health) {
+	var parts []string
+	for _, c := range health.Table {
+		switch {
+		case c.Long == "":
+		case c.Apart:
+			scopes := h.Scopes(c)
+			for _, scope := range slices.Sorted(maps.Keys(scopes)) {
+				parts = append(parts, causes(scopes[scope])+" "+c.Long+" "+scope)
+			}
+		case len(c.By) == 0 && (h.Total(c) > 0 || c == health.Requests):
+			parts = append(parts, fmt.Sprintf("%d %s", h.Total(c), c.Long))
+		case len(c.By) > 0 && (h.Total(c) > 0 || c == health.Lost):
+			parts = append(parts, causes(h.Causes(c))+" "+c.Long)
 		}
 	}
 	fmt.Fprintf(a.err, "lapwing: %s\n", strings.Join(parts, ", "))

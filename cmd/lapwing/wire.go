@@ -9,6 +9,7 @@ import (
 	"lapwing/collectors/request"
 	"lapwing/exporters"
 	"lapwing/exporters/console"
+	"lapwing/exporters/health"
 	"lapwing/probes/socket"
 )
 
@@ -24,11 +25,18 @@ type session struct {
 	// Pools, when set, makes the agent watch worker pools and gets them,
 	// before Attached is called.
 	Pools func(console.PoolSource)
+	// Reloads, when set, brings configurations that take the place of the
+	// one before; Reloaded is told what became of each.
+	Reloads  <-chan config.Config
+	Reloaded func(next config.Config, applied, later []string, err error)
+	// Watch, when set, is run beside the agent with what grows as long as the
+	// agent gets on with its work.
+	Watch func(ctx context.Context, turns func() uint64)
 	Clock *request.Clock
 	Log   *slog.Logger
 	// Attached is called once, when the probes are in place and before the
 	// first request is exported.
-	Attached func(plan socket.Plan, health exporters.HealthFunc)
+	Attached func(plan socket.Plan, account health.Func)
 }
 
 // runFunc runs the agent until ctx ends, then drains it and returns. An error
@@ -51,6 +59,17 @@ var runAgent runFunc = func(ctx context.Context, cfg config.Config, s session) e
 	}
 	if err := relaxTimers(); err != nil {
 		s.Log.Debug("the agent takes more CPU time than it could", "error", err)
+	}
+	if s.Reloads != nil {
+		go func() {
+			for next := range s.Reloads {
+				applied, later, err := a.Reload(next)
+				s.Reloaded(next, applied, later, err)
+			}
+		}()
+	}
+	if s.Watch != nil {
+		go s.Watch(ctx, a.Turns)
 	}
 	a.OnAttached = func(plan socket.PlanSurvey) { s.Attached(plan.Plan, a.Health) }
 	return a.Run(ctx)

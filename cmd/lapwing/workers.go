@@ -25,7 +25,7 @@ func (a *app) workersCommand() *cobra.Command {
 		RunE: func(*cobra.Command, []string) error { return a.workers(&f) },
 	}
 	f.add(cmd.Flags(), "intervals")
-	f.interval = span(cmd.Flags(), "interval", "time between two tables (default 1s)")
+	f.interval = interval(cmd.Flags())
 	return cmd
 }
 
@@ -34,10 +34,10 @@ func (a *app) workers(f *topFlags) error {
 	if err != nil {
 		return err
 	}
-	if err := a.prepare(); err != nil {
+	if err := a.begin(cfg); err != nil {
 		return err
 	}
-	ctx, end := untilSignal(context.Background())
+	ctx, end := untilSignal(context.Background(), watchSignals()...)
 	defer end()
 	var pools console.PoolSource
 	t := a.newTable(f, end)

@@ -1,18 +1,19 @@
 package assemble
 
 import (
+	"bytes"
 	"time"
 
 	"lapwing/collectors/protocol"
 	"lapwing/collectors/protocol/http1"
 	"lapwing/collectors/request"
 	"lapwing/collectors/service"
+	"lapwing/collectors/text"
 	"lapwing/probes/socket"
 )
 
 // The limits of what an Assembler remembers of connections.
 const (
-	maxTold    = 1 << 16 // requests handed out before their final record came
 	maxHeld    = 1 << 10 // responses whose end was not seen yet
 	maxPairers = 1 << 12 // connections that are framed here
 )
@@ -39,19 +40,17 @@ type Assembler struct {
 	counts counters
 	comms  comms
 
-	// told holds, per connection, the number of a request that was handed out
-	// on a tentative record: its final record is to be dropped.
-	told    map[uint64]uint32
-	closing closings
-	held    map[uint64]*heldResponse
-	pairers map[uint64]*pairing
-	lastAge time.Time
+	closing     closings
+	held        map[uint64]*http1.Progress
+	pairers     map[uint64]*pairing
+	outstanding outstanding
+	nameless    nameless
+	lastAge     time.Time
 
 	// Reused from record to record.
 	req     request.Request
 	message http1.Message
 	reqHead http1.RequestHead
-	resHead http1.ResponseHead
 }
 
 var _ socket.Handler = (*Assembler)(nil)
@@ -59,12 +58,13 @@ var _ socket.Handler = (*Assembler)(nil)
 // New returns an Assembler.
 func New(opts Options) *Assembler {
 	return &Assembler{
-		opts:    opts,
-		comms:   make(comms),
-		told:    make(map[uint64]uint32),
-		closing: newClosings(),
-		held:    make(map[uint64]*heldResponse),
-		pairers: make(map[uint64]*pairing),
+		opts:        opts,
+		comms:       make(comms),
+		closing:     newClosings(),
+		held:        make(map[uint64]*http1.Progress),
+		pairers:     make(map[uint64]*pairing),
+		outstanding: outstanding{byConn: make(map[uint64]int)},
+		nameless:    nameless{byPID: make(map[uint32]*queue)},
 	}
 }
 
@@ -81,81 +81,103 @@ func (a *Assembler) HandleRecord(kind socket.Kind, r socket.Record) {
 		a.counts.unknownAdd(reasonOf(r))
 	case socket.Call:
 		a.call(r)
+	case socket.Abandoned:
+		a.abandoned(r)
+	case socket.UnderWay:
+		a.underWay(r)
 	}
 }
 
 // final takes a request of which nothing more will come.
 func (a *Assembler) final(r socket.Record) {
-	if a.wasTold(r) {
-		return
+	if a.closing.over(r) || !told(r) {
+		a.ended(r)
 	}
-	a.closing.over(r)
-	a.ended(r)
 }
 
 func (a *Assembler) ended(r socket.Record) {
 	a.release(r.Conn)
-	complete, ok := a.fill(r)
-	if !ok {
+	if !a.fill(r) {
 		return
 	}
-	if complete == http1.No && r.Closed == 0 && len(a.held) < maxHeld {
+	if r.ResponseEnd() == socket.EndOpen && r.Closed == 0 && len(a.held) < maxHeld {
 		a.hold(r)
 		return
 	}
-	a.setError(r, complete)
+	a.setError(r)
 	a.export(&a.req)
 }
 
-// wasTold reports whether the request was handed out on a tentative record.
-func (a *Assembler) wasTold(r socket.Record) bool {
-	if len(a.told) == 0 {
-		return false
-	}
-	seq, ok := a.told[r.Conn]
-	if !ok {
-		return false
-	}
-	delete(a.told, r.Conn)
-	return seq == r.Seq
-}
+// told reports whether there was a tentative record of the request before. The
+// kernel side says so, and only where that record found room: so nothing has to
+// be remembered here, for connections whose end may never be seen.
+func told(r socket.Record) bool { return r.Told != 0 && r.Told == r.Seq }
 
-// tentative takes a request whose connection has gone quiet. Unless its
-// response is known to go on, it is handed out now and not when the connection
-// is used again, which may be in minutes.
+// tentative takes a request whose response is complete and whose connection has
+// gone quiet. It is handed out now and not when the connection is used again,
+// which may be in minutes.
 func (a *Assembler) tentative(r socket.Record) {
-	if seq, ok := a.told[r.Conn]; (ok && seq == r.Seq) || len(a.told) >= maxTold {
-		return
+	switch {
+	case told(r):
+	case r.Closed == 0:
+		if a.fill(r) {
+			a.setError(r)
+			a.export(&a.req)
+		}
+	case !a.closing.add(r):
+		a.ended(r)
 	}
-	if r.Closed != 0 {
-		a.closing.add(r)
-		return
-	}
-	complete, ok := a.fill(r)
-	if !ok || complete == http1.No {
-		return
-	}
-	a.told[r.Conn] = r.Seq
-	a.setError(r, complete)
-	a.export(&a.req)
 }
 
-// export passes a finished request on, if the filter wants it.
+// export passes a finished request on, if the filter wants it. It makes no system
+// call: who serves has to be in memory, or the request waits.
 func (a *Assembler) export(r *request.Request) {
 	if r.Error == "" && r.Status >= 500 {
 		r.Error = statusError(r.Status)
 	}
-	id := a.opts.Services.Lookup(r.PID, r.Comm)
-	r.Service = id.Name
-	if f := a.opts.Filter; f != nil && !f.Match(r.PID, r.Local.Addr.Port(), id) {
-		if r.Links.Calls && a.opts.Hide != nil {
-			a.opts.Hide(r)
-		}
+	if len(a.nameless.byPID) > 0 && a.behind(r) {
 		return
 	}
+	id, known := a.opts.Services.Find(r.PID, r.Comm, uint64(r.ReadFirst))
+	if !known || !a.decide(r, id) {
+		a.await(r)
+	}
+}
+
+// decide passes on or leaves out a request of a process with an identity. False
+// says that the filter cannot tell yet.
+func (a *Assembler) decide(r *request.Request, id *service.Identity) bool {
+	if f := a.opts.Filter; f != nil {
+		selected, sure := f.Decide(r.PID, r.Local.Addr.Port(), id)
+		if !sure {
+			return false
+		}
+		if !selected {
+			r.Service = id.Name
+			a.hide(r)
+			return true
+		}
+	}
+	a.pass(r, id)
+	return true
+}
+
+// hide takes a request that is not passed on.
+func (a *Assembler) hide(r *request.Request) {
+	if r.Links.Calls && a.opts.Hide != nil {
+		a.opts.Hide(r)
+	}
+}
+
+// pass hands out a request.
+func (a *Assembler) pass(r *request.Request, id *service.Identity) {
+	r.Service = a.opts.Services.PoolName(id, r.Local.Addr.Port(), r.Local.Unix)
 	a.counts.requests.Add(1)
 	if !r.WriteLast.Seen() || (r.Error != "" && r.Status < 500) {
 		a.counts.incomplete.Add(1)
+	}
+	if r.Flags&request.HeadCut != 0 {
+		a.counts.headsCut.Add(1)
 	}
 	if r.Flags&request.Upgraded != 0 {
 		a.counts.tunnels.Add(1)
@@ -177,7 +199,16 @@ func continueTrace(r *request.Request, d protocol.Traced) {
 		return
 	}
 	r.TraceID, r.ParentSpanID, r.Sampled = trace, parent, sampled
-	r.TraceState = traceState
+	r.TraceState = wholeMembers(traceState)
+}
+
+// wholeMembers keeps of a tracestate what there is room for. A member that is
+// cut would be another one.
+func wholeMembers(state []byte) []byte {
+	if len(state) <= text.MaxTraceState {
+		return state
+	}
+	return state[:max(0, bytes.LastIndexByte(state[:text.MaxTraceState+1], ','))]
 }
 
 // HandleEvent implements socket.Handler.
@@ -186,6 +217,7 @@ func (a *Assembler) HandleEvent(e socket.Event) { a.event(e) }
 // Tick implements socket.Handler: it lets go of what will not be decided.
 func (a *Assembler) Tick(now time.Time) {
 	a.giveUpClosing(request.Now() - closingTime)
+	a.nameAll(request.Now())
 	if now.Sub(a.lastAge) < time.Second {
 		return
 	}
@@ -193,11 +225,20 @@ func (a *Assembler) Tick(now time.Time) {
 	a.expire(request.Now())
 }
 
-// Flush hands out what is still held. It is called after the last record.
+// Flush hands out what waits for nothing but the end of its connection, and
+// counts the requests that are in flight: the agent ends before they do. It is
+// called after the last record.
 func (a *Assembler) Flush() {
 	a.giveUpClosing(request.Now())
-	for conn := range a.held {
-		a.release(conn)
+	for _, h := range a.held {
+		a.inFlight(&h.Request, 1)
 	}
-	a.expirePairers(request.Now(), 0)
+	clear(a.held)
+	for conn, p := range a.pairers {
+		p.pairer.Expire(request.Now(), 0)
+		a.account(p)
+		a.inFlight(&p.base, p.pairer.Outstanding())
+		delete(a.pairers, conn)
+	}
+	a.nameLast()
 }

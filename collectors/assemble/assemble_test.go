@@ -1,7 +1,10 @@
 package assemble
 
 import (
+	"encoding/hex"
 	"os"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,6 +37,16 @@ func fields() socket.RecordFields {
 }
 
 func record(f socket.RecordFields, req, resp string) socket.Record {
+	return recordOf(f, req, resp, socket.EndSeen)
+}
+
+// recordOf is a record whose response has that end.
+func recordOf(f socket.RecordFields, req, resp string, end socket.End) socket.Record {
+	f.SetResponseEnd(end)
+	if len(resp) > 12 {
+		status, _ := strconv.Atoi(resp[9:12])
+		f.Out.Status = uint16(status)
+	}
 	if f.ResponseBytes == 0 {
 		f.ResponseBytes = uint64(len(resp))
 	}
@@ -48,6 +61,9 @@ func (s *sink) take(r *request.Request) { *s = append(*s, r.Clone()) }
 func newAssembler(t testing.TB, export func(*request.Request)) *Assembler {
 	services, err := service.New(service.Options{})
 	require.NoError(t, err)
+	for _, pid := range []uint32{uint32(os.Getpid()), 1} {
+		services.Lookup(pid, "web") // no request has to wait for its name
+	}
 	return New(Options{Services: services, Export: export})
 }
 
@@ -75,15 +91,38 @@ func TestFinalRecordBecomesRequest(t *testing.T) {
 func TestTentativeRecordCountsOnce(t *testing.T) {
 	var got sink
 	a := newAssembler(t, got.take)
-	r := record(fields(), getHead, plainOK)
-	a.HandleRecord(socket.Tentative, r)
-	a.HandleRecord(socket.Final, r)
+	f := fields()
+	a.HandleRecord(socket.Tentative, record(f, getHead, plainOK))
+	f.Told = f.Seq
+	a.HandleRecord(socket.Tentative, record(f, getHead, plainOK))
+	a.HandleRecord(socket.Final, record(f, getHead, plainOK))
 	require.Len(t, got, 1)
-	next := fields()
+	next := f
 	next.Seq = 2
 	a.HandleRecord(socket.Final, record(next, getHead, plainOK))
 	assert.Len(t, got, 2)
-	assert.Empty(t, a.told)
+}
+
+// The ends of some connections are never seen. However many there are, the next
+// quiet connection's request is handed out.
+func TestEndsThatAreNeverSeen(t *testing.T) {
+	var got sink
+	a := newAssembler(t, func(r *request.Request) { got = append(got[:0], r.Clone()) })
+	const many = 1<<16 + 100
+	for i := range uint64(many) {
+		f := fields()
+		f.Conn, f.Closed = i+1, i%2 // quiet, or closed
+		a.HandleRecord(socket.Tentative, record(f, getHead, plainOK))
+		if i%1024 == 0 {
+			a.Tick(time.Now())
+		}
+	}
+	assert.EqualValues(t, many, a.Counts().Requests+uint64(len(a.closing.byConn)))
+	f := fields()
+	f.Conn = many + 1
+	a.HandleRecord(socket.Tentative, record(f, getHead, plainOK))
+	require.Len(t, got, 1)
+	assert.EqualValues(t, many+1, got[0].Conn)
 }
 
 // The server closed the connection and nobody saw its end.
@@ -92,17 +131,16 @@ func TestClosedConnectionWhoseEndIsNotSeen(t *testing.T) {
 	a := newAssembler(t, got.take)
 	f := fields()
 	f.Closed = uint64(request.Now())
-	r := record(f, getHead, plainOK)
-	a.HandleRecord(socket.Tentative, r)
+	a.HandleRecord(socket.Tentative, record(f, getHead, plainOK))
 	a.Tick(time.Now())
 	assert.Empty(t, got, "the end has its time")
 	assert.Eventually(t, func() bool { a.Tick(time.Now()); return len(got) > 0 }, 5*time.Second, 10*time.Millisecond)
 	assert.GreaterOrEqual(t, request.Now(), request.Stamp(f.Closed)+closingTime)
-	a.HandleRecord(socket.Final, r)
+	f.Told = f.Seq
+	a.HandleRecord(socket.Final, record(f, getHead, plainOK))
 	require.Len(t, got, 1, "an end that is seen late changes nothing")
 	assert.Equal(t, "/shop/cart", string(got[0].Path))
 	assert.Empty(t, a.closing.byConn)
-	assert.Empty(t, a.told)
 }
 
 func TestClosedConnectionWhoseEndIsSeen(t *testing.T) {
@@ -112,7 +150,7 @@ func TestClosedConnectionWhoseEndIsSeen(t *testing.T) {
 		f := fields()
 		f.Closed = uint64(request.Now())
 		a.HandleRecord(socket.Tentative, record(f, getHead, plainOK))
-		f.Acked = f.Closed + 1
+		f.Acked, f.Told = f.Closed+1, f.Seq
 		a.HandleRecord(socket.Final, record(f, getHead, plainOK))
 	}
 	a.Flush()
@@ -130,35 +168,53 @@ func TestClosingsAreBounded(t *testing.T) {
 		a.HandleRecord(socket.Tentative, record(f, getHead, plainOK))
 	}
 	assert.Len(t, a.closing.byConn, maxClosing)
+	assert.Len(t, got, 100, "those that found no room do not wait")
 	a.Flush()
-	assert.Len(t, got, maxClosing)
+	assert.Len(t, got, maxClosing+100)
 	assert.Empty(t, a.closing.byConn)
 }
 
-func TestTentativeRecordOfUnfinishedResponseWaits(t *testing.T) {
-	var got sink
-	a := newAssembler(t, got.take)
-	a.HandleRecord(socket.Tentative, record(fields(), getHead, cutOK))
-	assert.Empty(t, got)
+// What the kernel cannot tell the end of is not over before the connection
+// goes on, and has no error of its own then.
+func TestEndOfResponses(t *testing.T) {
+	for end, want := range map[socket.End]struct {
+		ended bool
+		err   string // at the close of the connection
+		reset string // the same where the client broke it off
+	}{
+		socket.EndSeen:    {ended: true},
+		socket.EndOpen:    {err: "connection_closed", reset: "connection_reset"},
+		socket.EndClose:   {reset: "connection_reset"},
+		socket.EndUnknown: {},
+	} {
+		r := recordOf(fields(), getHead, cutOK, end)
+		assert.Equal(t, want.ended, Ended(r), "%d", end)
+		for errno, err := range map[unix.Errno]string{0: want.err, unix.ECONNRESET: want.reset} {
+			var got sink
+			a := newAssembler(t, got.take)
+			f := fields()
+			f.Closed, f.Error = 7000, uint16(errno)
+			a.HandleRecord(socket.Final, recordOf(f, getHead, cutOK, end))
+			require.Len(t, got, 1)
+			assert.Equal(t, err, got[0].Error, "%d, %v", end, errno)
+		}
+	}
 }
 
-// A server that writes its head line by line can lose its processor in between.
-func TestPauseWithinTheResponseHeadIsNotItsEnd(t *testing.T) {
+func TestTraceParentAfterTheCapturedHead(t *testing.T) {
+	const trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	var got sink
 	a := newAssembler(t, got.take)
-	begun := record(fields(), getHead, "HTTP/1.1 200 OK\r\n")
-	a.HandleRecord(socket.Tentative, begun)
-	assert.Empty(t, got)
-	assert.False(t, Ended(begun))
-	a.HandleRecord(socket.Final, record(fields(), getHead, plainOK))
+	f := fields()
+	f.SetResponseEnd(socket.EndSeen)
+	r := socket.ComposeTraced(f, []byte(getHead[:60]), trace, []byte(plainOK))
+	assert.Equal(t, trace, string(r.TraceParent()))
+	assert.Equal(t, plainOK, string(r.ResponseHead()))
+	a.HandleRecord(socket.Final, r)
 	require.Len(t, got, 1)
-	assert.Empty(t, got[0].Flags)
-
-	// A head of which only the begin is kept does not tell.
-	cut := fields()
-	cut.Seq, cut.ResponseBytes = 2, 3000
-	a.HandleRecord(socket.Tentative, record(cut, getHead, "HTTP/1.1 200 OK\r\n"))
-	assert.Len(t, got, 2)
+	assert.Equal(t, "0af7651916cd43dd8448eb211c80319c", hex.EncodeToString(got[0].TraceID[:]))
+	assert.True(t, got[0].Sampled)
+	assert.Empty(t, got[0].Flags.Names(), "nothing of the request line is missing")
 }
 
 func TestCutResponseFailsOnceTheConnectionIsClosed(t *testing.T) {
@@ -166,7 +222,7 @@ func TestCutResponseFailsOnceTheConnectionIsClosed(t *testing.T) {
 	a := newAssembler(t, got.take)
 	f := fields()
 	f.Closed, f.Error = 7000, uint16(unix.ECONNRESET)
-	a.HandleRecord(socket.Final, record(f, getHead, cutOK))
+	a.HandleRecord(socket.Final, recordOf(f, getHead, cutOK, socket.EndOpen))
 	require.Len(t, got, 1)
 	assert.Equal(t, "connection_reset", got[0].Error)
 	assert.EqualValues(t, 1, a.Counts().Incomplete)
@@ -175,14 +231,16 @@ func TestCutResponseFailsOnceTheConnectionIsClosed(t *testing.T) {
 func TestCutResponseIsHeldUntilTheConnectionGoesOn(t *testing.T) {
 	var got sink
 	a := newAssembler(t, got.take)
-	a.HandleRecord(socket.Final, record(fields(), getHead, cutOK))
+	a.HandleRecord(socket.Final, recordOf(fields(), getHead, cutOK, socket.EndOpen))
 	assert.Empty(t, got, "an event-driven server may go on writing it")
 	next := fields()
 	next.Seq = 2
 	a.HandleRecord(socket.Final, record(next, getHead, plainOK))
 	require.Len(t, got, 2)
 	assert.Equal(t, []uint32{1, 2}, []uint32{got[0].Seq, got[1].Seq})
-	assert.Equal(t, "connection_closed", got[0].Error)
+	assert.Equal(t, []string{"end_unknown"}, got[0].Flags.Names())
+	_, known := got[0].Duration()
+	assert.False(t, known)
 }
 
 func TestNoResponseIsReportedWithWhatWasSeen(t *testing.T) {
@@ -216,6 +274,40 @@ func TestUpgradeCountsAsTunnel(t *testing.T) {
 	require.Len(t, got, 1)
 	assert.Equal(t, []string{"upgraded"}, got[0].Flags.Names())
 	assert.EqualValues(t, 1, a.Counts().Tunnels)
+}
+
+// A request line that did not come whole makes no request, if nothing else does.
+func TestLineThatDidNotComeWhole(t *testing.T) {
+	long := strings.Repeat("m", 256)
+	for _, tt := range []struct {
+		head    string
+		place   socket.Place
+		status  uint16
+		request bool
+	}{
+		{"G", socket.PlaceLine, 0, true},
+		{"GET /ha", socket.PlaceLine, 0, true},
+		{"hello", socket.PlaceLine, 0, false},
+		{"hello wor", socket.PlaceLine, 0, false},
+		{"hello wor", socket.PlaceLost, 0, false},
+		{"hello", socket.PlaceLine, 400, true},
+		{long, socket.PlaceLine, 0, false},
+		{long, socket.PlaceEnd, 0, true}, // the line was whole, what was captured of it is not
+		{"m /" + long[:200], socket.PlaceEnd, 0, true},
+	} {
+		var got sink
+		a := newAssembler(t, got.take)
+		f := fields()
+		f.In.Place, f.Out.Status, f.Closed = uint8(tt.place), tt.status, 7000
+		a.HandleRecord(socket.Final, recordOf(f, tt.head, "", socket.EndOpen))
+		if tt.request {
+			assert.Len(t, got, 1, "%.20q", tt.head)
+			assert.Empty(t, a.Counts().Unknown)
+		} else {
+			assert.Empty(t, got, "%.20q", tt.head)
+			assert.Equal(t, map[string]uint64{"not_http": 1}, a.Counts().Unknown)
+		}
+	}
 }
 
 func TestUnknownProtocolIsCountedPerReason(t *testing.T) {
@@ -253,4 +345,24 @@ func BenchmarkFinal(b *testing.B) {
 	for b.Loop() {
 		a.HandleRecord(socket.Final, r)
 	}
+}
+
+// TestInFlightAtTheEnd counts what had not ended, once, and reports none of it.
+func TestInFlightAtTheEnd(t *testing.T) {
+	var got sink
+	a := newAssembler(t, got.take)
+	f := fields()
+	f.WriteFirst, f.WriteLast, f.Acked = 0, 0, 0
+	a.HandleRecord(socket.UnderWay, recordOf(f, getHead, "", socket.EndOpen))
+	f.Conn = 8
+	a.HandleRecord(socket.UnderWay, recordOf(f, getHead, cutOK, socket.EndOpen))
+	f = fields()
+	f.Conn = 9
+	a.HandleRecord(socket.Tentative, record(f, getHead, plainOK))
+	f.Told = f.Seq
+	a.HandleRecord(socket.UnderWay, record(f, getHead, plainOK))
+	a.Flush()
+	assert.Equal(t, uint64(2), a.Counts().InFlight)
+	assert.Len(t, got, 1, "what was handed out before")
+	assert.Empty(t, a.Counts().Unknown)
 }

@@ -22,6 +22,8 @@ func (a *Assembler) call(r socket.Record) {
 			For:      request.Ref{Conn: r.Cause, Seq: r.CauseSeq},
 			After:    request.Ref{Conn: r.Caller, Seq: r.CallerSeq},
 			Evidence: evidenceOf(r.Evidence),
+			Open:     r.AcceptorTid, // see record.h
+			Again:    r.Marks&socket.MarkTold != 0,
 		},
 		SentFirst: request.Stamp(r.WriteFirst), SentLast: request.Stamp(r.WriteLast),
 		GotFirst: request.Stamp(r.ReadFirst), GotLast: request.Stamp(r.ReadLast),
@@ -29,17 +31,43 @@ func (a *Assembler) call(r socket.Record) {
 		RequestBytes: r.RequestBytes, ResponseBytes: r.ResponseBytes,
 		PID: r.Pid, TID: r.Tid,
 	}
-	c.Start = c.SentFirst
-	if r.Seq == 1 {
-		c.Start, c.Connected = request.Stamp(r.Accepted), request.Stamp(r.Established)
-	}
-	c.Local, c.Peer = endpoints(r)
+	openedFor(c, r)
+	c.Local, c.Peer = endpoints(r, r.Name())
 	if r.IsUnix() { // the name is the server's
 		c.Local, c.Peer = c.Peer, request.Endpoint{IsUn: true, Unix: bytes.Clone(c.Local.Unix)}
 	}
 	a.describeCall(c, r)
-	c.Error = callError(c, r.Error)
+	endCall(c, r)
+	c.Error = callError(c, r)
 	a.opts.Call(c)
+}
+
+// openedFor tells a call's beginning: the connecting, if the connection was
+// opened for it. It was not where another thread uses it.
+func openedFor(c *request.Call, r socket.Record) {
+	l := &c.Links
+	c.Start = c.SentFirst
+	opened := r.Seq == 1 && r.Accepted != 0 // not of one that is older than the agent
+	if opened {
+		c.Start, c.Connected = request.Stamp(r.Accepted), request.Stamp(r.Established)
+	}
+	l.Used, l.UseEvidence = l.For, l.Evidence
+	if !opened || !c.SentFirst.Seen() {
+		return
+	}
+	l.Used, l.UseEvidence = request.Ref{Conn: r.Marker, Seq: uint32(r.ClientWait)}, evidenceOf(uint8(r.Produce))
+	reads := l.UseEvidence&request.EvidenceNoReader == 0
+	switch {
+	case r.WriterTid != r.Tid && reads, !l.For.Known() && l.UseEvidence&request.EvidenceSole != 0:
+		l.For, l.After, l.Evidence, c.TID = l.Used, request.Ref{}, l.UseEvidence, r.WriterTid
+		c.Start, c.Connected = c.SentFirst, 0
+	case !l.For.Known():
+		l.Used = l.For
+	case r.WriterTid != r.Tid: // it writes for others: what the opener did says little
+		l.Used = l.For
+		l.Evidence &= l.UseEvidence & request.EvidenceSole
+	}
+	l.Evidence |= l.UseEvidence & request.EvidenceCounted
 }
 
 func evidenceOf(bits uint8) request.Evidence {
@@ -54,6 +82,8 @@ func evidenceOf(bits uint8) request.Evidence {
 		{socket.EvidenceNoReader, request.EvidenceNoReader},
 		{socket.EvidenceOnly, request.EvidenceOnly},
 		{socket.EvidenceSole, request.EvidenceSole},
+		{socket.EvidenceCounted, request.EvidenceCounted},
+		{socket.EvidenceClean, request.EvidenceClean},
 	} {
 		if bits&m.bit != 0 {
 			e |= m.evidence
@@ -64,27 +94,71 @@ func evidenceOf(bits uint8) request.Evidence {
 
 // describeCall says what was asked and answered, where that is HTTP.
 func (a *Assembler) describeCall(c *request.Call, r socket.Record) {
-	if !http1.ParseRequest(r.RequestHead(), &a.reqHead).IsHead() {
+	if !http1.ParseRequest(r.RequestHead(), &a.reqHead).IsHead() || a.lineMissing(r) {
+		c.Protocol = dialect(r.RequestHead(), r.RequestBytes)
 		return
 	}
-	var response *http1.ResponseHead
-	if len(r.ResponseHead()) > 0 && a.parseResponse(r.ResponseHead()) {
-		response = &a.resHead
-	}
+	c.Links.Clue = request.NewClue(r.RequestHead())
 	a.req = request.Request{}
 	a.message = http1.Message{}
-	http1.Describe(&a.req, &a.reqHead, response, &a.message)
-	c.Protocol, c.Method, c.Status = a.req.Protocol, a.req.Method, a.req.Status
+	http1.Describe(&a.req, &a.reqHead, nil, &a.message)
+	c.Protocol, c.Method = a.req.Protocol, a.req.Method
+	if status := int(r.Out.Status); status >= 200 || status == 101 {
+		c.Status = status
+	}
 	c.Path, c.Host = bytes.Clone(a.req.Path), bytes.Clone(a.req.Host)
 }
 
-// callError says why a call was not answered.
-func callError(c *request.Call, errno uint16) string {
-	switch {
-	case unix.Errno(errno) == unix.ECONNREFUSED:
-		return request.ErrorNoConnection
-	case c.GotLast.Seen():
-		return ""
+// endCall tells how the end of a call is known. What was handed out before it
+// was over is all that there may be when its request is.
+func endCall(c *request.Call, r socket.Record) {
+	soFar := r.Marks&socket.MarkSoFar != 0 && r.Closed == 0
+	framed := c.Protocol == http1.ProtocolHTTP10 || c.Protocol == http1.ProtocolHTTP11
+	switch end := r.ResponseEnd(); {
+	case r.Marks&socket.MarkPipelined != 0:
+		c.Ending = request.CallEndUnknown // whose the answers are is not told
+	case !soFar, end == socket.EndSeen:
+	case framed:
+		c.Ending = request.CallEndUnknown
+		c.Links.UnderWay = end != socket.EndUnknown
+	default:
+		c.Ending = request.CallEndLastRead
 	}
-	return errorType(errno)
+}
+
+// callError says why a call was not answered, or not to the end.
+func callError(c *request.Call, r socket.Record) string {
+	errno, e := r.Error, unix.Errno(r.Error)
+	if e == unix.ECONNREFUSED {
+		return request.ErrorNoConnection
+	}
+	if c.GotLast.Seen() {
+		return brokenOff(c, r)
+	}
+	if c.SentFirst.Seen() || e == 0 {
+		return errorType(errno)
+	}
+	switch e { // connect's own
+	case unix.EAGAIN:
+		return request.ErrorBacklogFull
+	case unix.ENOENT:
+		return request.ErrorNoSocket
+	case unix.ENETUNREACH, unix.EHOSTUNREACH:
+		return request.ErrorUnreachable
+	case unix.ECONNRESET, unix.EPIPE, unix.ETIMEDOUT:
+		return errorType(errno)
+	}
+	if name := unix.ErrnoName(e); name != "" {
+		return name
+	}
+	return request.ErrorClosed
+}
+
+// brokenOff says why the end of a response did not come.
+func brokenOff(c *request.Call, r socket.Record) string {
+	why, end := errorType(r.Error), r.ResponseEnd()
+	if c.Ending == request.CallEndSeen && (end == socket.EndOpen || end == socket.EndClose && why == request.ErrorReset) {
+		return why
+	}
+	return ""
 }

@@ -1,6 +1,7 @@
 package assemble
 
 import (
+	"net/netip"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -18,6 +19,7 @@ func callFields() socket.RecordFields {
 		Accepted: 1000, Established: 1100, WriteFirst: 1200, WriteLast: 1300, ReadFirst: 2000, ReadLast: 2100,
 		RequestBytes: 90, Cause: 7, CauseSeq: 3, Caller: 4, CallerSeq: 2,
 		Evidence: socket.EvidenceAlone | socket.EvidenceSole, Pid: 10, Tid: 11,
+		WriterTid: 11, Marker: 7, ClientWait: 3, Produce: uint64(socket.EvidenceAlone), AcceptorTid: 2,
 	}
 }
 
@@ -32,10 +34,15 @@ func callOf(t *testing.T, r socket.Record) *request.Call {
 }
 
 func TestCall(t *testing.T) {
-	c := callOf(t, record(callFields(), getHead, badGate))
+	f := callFields()
+	f.Out.Status = 502
+	c := callOf(t, record(f, getHead, ""))
+	assert.Equal(t, request.FitBoth, request.NewClue([]byte(getHead)).Fits(c.Links.Clue, netip.Addr{}))
+	c.Links.Clue = nil
 	assert.Equal(t, request.CallLinks{
 		ID: request.Ref{Conn: 5, Seq: 1}, For: request.Ref{Conn: 7, Seq: 3}, After: request.Ref{Conn: 4, Seq: 2},
 		Evidence: request.EvidenceAlone | request.EvidenceSole,
+		Used:     request.Ref{Conn: 7, Seq: 3}, UseEvidence: request.EvidenceAlone, Open: 2,
 	}, c.Links)
 	assert.Equal(t, []request.Stamp{1000, 1100, 1200, 2100}, []request.Stamp{c.Start, c.Connected, c.SentFirst, c.End()})
 	assert.Equal(t, "127.0.0.2:8080", c.Peer.String())
@@ -60,4 +67,61 @@ func TestCallThatWasRefused(t *testing.T) {
 	c := callOf(t, record(f, "", ""))
 	assert.Equal(t, "connection_refused", c.Error)
 	assert.Equal(t, request.Stamp(1500), c.End())
+}
+
+// TestCallOnAConnectionOpenedInAdvance: a call belongs to the thread that first
+// wrote, if that reads requests itself.
+func TestCallOnAConnectionOpenedInAdvance(t *testing.T) {
+	f := callFields()
+	f.WriterTid, f.Marker, f.ClientWait, f.Produce = 12, 8, 1, uint64(socket.EvidenceOnly)
+	c := callOf(t, record(f, getHead, badGate))
+	assert.Equal(t, []any{request.Ref{Conn: 8, Seq: 1}, request.EvidenceOnly, uint32(12)}, []any{c.Links.For, c.Links.Evidence, c.TID})
+	assert.Equal(t, []request.Stamp{1200, 0}, []request.Stamp{c.Start, c.Connected}, "it waited for nobody")
+
+	f.WriterTid, f.Produce = 11, uint64(socket.EvidenceCounted)
+	c = callOf(t, record(f, getHead, badGate))
+	assert.Equal(t, []request.Ref{{Conn: 7, Seq: 3}, {Conn: 8, Seq: 1}}, []request.Ref{c.Links.For, c.Links.Used}, "the same thread names two")
+}
+
+// TestEndOfACall: what is handed out before a call is over has an end only
+// where the framing, or the close, tells it.
+func TestEndOfACall(t *testing.T) {
+	for name, c := range map[string]struct {
+		end    socket.End
+		marks  uint16
+		closed uint64
+		errno  unix.Errno
+		head   string
+		want   request.CallEnd
+		due    bool
+		error  string
+	}{
+		"complete":                   {end: socket.EndSeen},
+		"complete, the request not":  {end: socket.EndSeen, marks: socket.MarkSoFar},
+		"paused":                     {end: socket.EndOpen, marks: socket.MarkSoFar, want: request.CallEndUnknown, due: true},
+		"until the close":            {end: socket.EndClose, closed: 3000},
+		"until the close, before it": {end: socket.EndClose, marks: socket.MarkSoFar, want: request.CallEndUnknown, due: true},
+		"broken off":                 {end: socket.EndOpen, closed: 3000, error: "connection_closed"},
+		"broken off, not quite over": {end: socket.EndOpen, marks: socket.MarkSoFar, closed: 3000, error: "connection_closed"},
+		"reset":                      {end: socket.EndClose, closed: 3000, errno: unix.ECONNRESET, error: "connection_reset"},
+		"not to be framed":           {end: socket.EndUnknown, marks: socket.MarkSoFar, want: request.CallEndUnknown},
+		"not to be framed, the next": {end: socket.EndUnknown},
+		"pipelined":                  {end: socket.EndUnknown, marks: socket.MarkPipelined, want: request.CallEndUnknown},
+		"another protocol":           {end: socket.EndUnknown, marks: socket.MarkSoFar, head: "*1\r\n$4\r\nPING\r\n", want: request.CallEndLastRead},
+		"another one, the next":      {end: socket.EndUnknown, head: "*1\r\n$4\r\nPING\r\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := callFields()
+			f.Marks, f.Closed, f.Error = c.marks|socket.MarkTold, c.closed, uint16(c.errno)
+			head := c.head
+			if head == "" {
+				head = getHead
+			}
+			got := callOf(t, recordOf(f, head, "", c.end))
+			assert.Equal(t, c.want, got.Ending)
+			assert.Equal(t, c.due, got.Links.UnderWay)
+			assert.Equal(t, c.error, got.Error)
+			assert.True(t, got.Links.Again)
+		})
+	}
 }

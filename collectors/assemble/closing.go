@@ -11,8 +11,8 @@ const (
 	// closingTime is how long a request waits for the end of its connection,
 	// which tells when the client acknowledged the response.
 	closingTime = request.Stamp(500 * time.Millisecond)
-	// maxClosing bounds the requests that wait. Beyond it the end has to come
-	// by itself, as it nearly always does.
+	// maxClosing bounds the requests that wait. Beyond it they do not: then
+	// nothing is known of the client's acknowledgement.
 	maxClosing = 1 << 12
 )
 
@@ -34,9 +34,10 @@ type closings struct {
 
 func newClosings() closings { return closings{byConn: make(map[uint64]*closing)} }
 
-func (c *closings) add(r socket.Record) {
+// add keeps a request, if there is room.
+func (c *closings) add(r socket.Record) bool {
 	if len(c.byConn) >= maxClosing || c.byConn[r.Conn] != nil {
-		return
+		return false
 	}
 	one := &closing{}
 	if last := len(c.free) - 1; last >= 0 {
@@ -45,17 +46,18 @@ func (c *closings) add(r socket.Record) {
 	one.record, one.buf = r.Clone(one.buf)
 	c.byConn[r.Conn] = one
 	c.order = append(c.order, r.Conn)
+	return true
 }
 
-// over forgets a request, whose final record came.
-func (c *closings) over(r socket.Record) {
-	if len(c.byConn) == 0 {
-		return
+// over forgets a request that is handed out now. It reports whether it waited.
+func (c *closings) over(r socket.Record) bool {
+	one := c.byConn[r.Conn]
+	if one == nil || one.record.Seq != r.Seq {
+		return false
 	}
-	if one := c.byConn[r.Conn]; one != nil {
-		delete(c.byConn, r.Conn)
-		c.free = append(c.free, one)
-	}
+	delete(c.byConn, r.Conn)
+	c.free = append(c.free, one)
+	return true
 }
 
 // next is the oldest request that is still there, if it was closed before.
@@ -75,9 +77,6 @@ func (c *closings) next(before request.Stamp) (r socket.Record, ok bool) {
 func (a *Assembler) giveUpClosing(before request.Stamp) {
 	for r, ok := a.closing.next(before); ok; r, ok = a.closing.next(before) {
 		a.ended(r)
-		if len(a.told) < maxTold {
-			a.told[r.Conn] = r.Seq
-		}
 		a.closing.over(r)
 	}
 }

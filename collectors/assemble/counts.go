@@ -17,9 +17,37 @@ type counters struct {
 	lostEvents atomic.Uint64
 	desynced   atomic.Uint64
 	overflowed atomic.Uint64
+	inFlight   atomic.Uint64
+	undecided  atomic.Uint64
+	headsCut   atomic.Uint64
+	unpaired   atomic.Uint64
 
-	mu      sync.Mutex
-	unknown map[string]uint64
+	mu        sync.Mutex
+	unknown   map[string]uint64
+	abandoned map[string]map[string]uint64
+}
+
+func (c *counters) abandonedAdd(listener, reason string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.abandoned == nil {
+		c.abandoned = make(map[string]map[string]uint64)
+	}
+	if c.abandoned[listener] == nil && len(c.abandoned) >= maxListeners {
+		listener = otherListeners
+	}
+	if c.abandoned[listener] == nil {
+		c.abandoned[listener] = make(map[string]uint64)
+	}
+	c.abandoned[listener][reason]++
+}
+
+func (c *counters) abandonedClone() map[string]map[string]uint64 {
+	all := make(map[string]map[string]uint64, len(c.abandoned))
+	for listener, reasons := range c.abandoned {
+		all[listener] = maps.Clone(reasons)
+	}
+	return all
 }
 
 func (c *counters) unknownAdd(reason string) {
@@ -39,7 +67,14 @@ type Counts struct {
 	LostEvents uint64            // events missing on connections that are framed here
 	Desynced   uint64            // times the framing of a connection was lost
 	Overflowed uint64            // requests dropped because too many were outstanding
+	InFlight   uint64            // without an end when the agent ended
+	Undecided  uint64            // dropped: the filter asks for what the process did not tell
+	HeadsCut   uint64            // handed out with a part of their request line
+	Unpaired   uint64            // messages without a counterpart on connections that are framed here
 	Unknown    map[string]uint64 // connections of no known protocol, per reason
+	// Abandoned counts, per listener and reason, connections that ended without
+	// that anybody read what arrived.
+	Abandoned map[string]map[string]uint64
 }
 
 // Counts is safe for concurrent use.
@@ -54,7 +89,12 @@ func (a *Assembler) Counts() Counts {
 		LostEvents: c.lostEvents.Load(),
 		Desynced:   c.desynced.Load(),
 		Overflowed: c.overflowed.Load(),
+		InFlight:   c.inFlight.Load(),
+		Undecided:  c.undecided.Load(),
+		HeadsCut:   c.headsCut.Load(),
+		Unpaired:   c.unpaired.Load(),
 		Unknown:    maps.Clone(c.unknown),
+		Abandoned:  c.abandonedClone(),
 	}
 }
 

@@ -1,6 +1,7 @@
 package assemble
 
 import (
+	"bytes"
 	"iter"
 	"time"
 
@@ -18,7 +19,8 @@ const silence = time.Second
 // pairing is a connection that is framed here.
 type pairing struct {
 	pairer protocol.Pairer
-	number uint32 // of the last event
+	base   request.Request // of whom it is
+	number uint32          // of the last event
 	last   request.Stamp
 	counts protocol.Counts // already added to the Assembler's
 }
@@ -27,21 +29,21 @@ type pairing struct {
 func (a *Assembler) open(r socket.Record) {
 	held := a.held[r.Conn]
 	delete(a.held, r.Conn)
-	delete(a.told, r.Conn)
 	if len(a.pairers) >= maxPairers {
 		a.dropOldest()
 	}
 	a.base(r)
-	inProgress := r.RequestBytes > 0
+	inProgress := r.RequestBytes > 0 && !told(r)
 	a.req.Seq = r.Seq
 	if inProgress {
 		a.req.Seq--
 	}
 	if held != nil {
-		a.req.Seq = held.req.Seq - 1
+		a.req.Seq = held.Request.Seq - 1
 	}
 	opts := protocol.Options{Base: *a.req.Clone(), Done: a.paired, Unknown: a.counts.unknownAdd}
-	p := &pairing{last: request.Now()}
+	p := &pairing{last: request.Now(), base: opts.Base}
+	p.base.PID, p.base.Comm = r.Pid, a.comms.of(r.Command())
 	a.pairers[r.Conn] = p
 	if held == nil && fresh(r) {
 		p.pairer = detect.New(opts)
@@ -51,16 +53,44 @@ func (a *Assembler) open(r socket.Record) {
 		}
 		return
 	}
-	resumed := http1.NewPairer(opts.Base, opts.Done)
+	resumed := http1.NewPairer(opts)
 	p.pairer = resumed
 	if held != nil {
-		h := held.req
-		resumed.Seed(*h, held.reqHead, h.RequestBytes, held.respHead, h.ResponseBytes)
+		resumed.Resume(held)
 	}
 	if inProgress {
 		a.progress(r)
-		resumed.Seed(*a.req.Clone(), r.RequestHead(), r.RequestBytes, r.ResponseHead(), r.ResponseBytes)
+		resumed.Resume(a.progressOf(r))
 	}
+}
+
+// progressOf is the request of a record, which a.req is of, as it is.
+func (a *Assembler) progressOf(r socket.Record) *http1.Progress {
+	return &http1.Progress{
+		Request: *a.req.Clone(),
+		Head:    bytes.Clone(r.RequestHead()), Read: r.RequestBytes, In: placeOf(r.In),
+		TraceParent:  bytes.Clone(r.TraceParent()),
+		ResponseHead: bytes.Clone(r.ResponseHead()), Written: r.ResponseBytes, Out: placeOf(r.Out),
+		Status: int(r.Out.Status), ResponseHeadLen: int(r.OutHead),
+	}
+}
+
+// placesIn are the places after a head; in a head the bytes at hand tell.
+var placesIn = map[socket.Place]http1.PlaceIn{
+	socket.PlaceLength:      http1.InLength,
+	socket.PlaceSize:        http1.InChunkSize,
+	socket.PlaceSizeRest:    http1.InChunkExtension,
+	socket.PlaceChunk:       http1.InChunk,
+	socket.PlaceChunkEnd:    http1.InChunkEnd,
+	socket.PlaceTrailer:     http1.InTrailer,
+	socket.PlaceTrailerLine: http1.InTrailerLine,
+	socket.PlaceClose:       http1.InRest,
+	socket.PlaceLost:        http1.InLost,
+	socket.PlaceEnd:         http1.InNothing,
+}
+
+func placeOf(f socket.Framing) http1.Place {
+	return http1.Place{In: placesIn[socket.Place(f.Place)], Left: f.Left, Digits: int(f.At)}
 }
 
 // fresh reports whether nothing was handed out of a connection and the kernel
@@ -101,12 +131,17 @@ func (a *Assembler) event(e socket.Event) {
 	}
 	p.number = e.Number
 	p.last = request.Stamp(e.Exit)
+	if e.EventKind() == socket.Read && p.base.PID != e.Pid {
+		p.base.PID, p.base.Comm = e.Pid, a.comms.of(e.Command())
+	}
 	for ev := range pieces(e, a.translate(e)) {
 		p.pairer.Handle(ev)
 	}
 	a.account(p)
+	a.outstanding.note(e.Conn, p.pairer.Outstanding())
 	if e.EventKind() == socket.Close || p.pairer.Tunnel() {
 		delete(a.pairers, e.Conn)
+		a.outstanding.note(e.Conn, 0)
 	}
 }
 
@@ -173,6 +208,7 @@ func (a *Assembler) account(p *pairing) {
 	now := p.pairer.Counts()
 	a.counts.desynced.Add(now.Desynced - p.counts.Desynced)
 	a.counts.overflowed.Add(now.Overflowed - p.counts.Overflowed)
+	a.counts.unpaired.Add(now.Unpaired - p.counts.Unpaired)
 	p.counts = now
 }
 
@@ -188,6 +224,7 @@ func (a *Assembler) dropOldest() {
 	if p := a.pairers[oldest]; p != nil {
 		a.counts.overflowed.Add(uint64(p.pairer.Outstanding()))
 		delete(a.pairers, oldest)
+		a.outstanding.note(oldest, 0)
 	}
 }
 
@@ -195,16 +232,13 @@ func (a *Assembler) dropOldest() {
 // server gave up, a connection whose end was not seen.
 func (a *Assembler) expire(now request.Stamp) {
 	for conn, h := range a.held {
-		if now-h.req.End() > request.Stamp(30*time.Second) {
+		if now-h.Request.End() > request.Stamp(30*time.Second) {
 			a.release(conn)
 		}
 	}
-	a.expirePairers(now, silence)
-}
-
-func (a *Assembler) expirePairers(now request.Stamp, silence time.Duration) {
-	for _, p := range a.pairers {
+	for conn, p := range a.pairers {
 		p.pairer.Expire(now, silence)
+		a.outstanding.note(conn, p.pairer.Outstanding())
 		a.account(p)
 	}
 }

@@ -10,59 +10,47 @@ import (
 	"lapwing/collectors/protocol"
 	"lapwing/collectors/protocol/http1"
 	"lapwing/collectors/request"
+	"lapwing/collectors/text"
 	"lapwing/probes/socket"
 )
 
-// fill makes a.req of a record. It returns whether the response is complete;
-// ok is false when the record is of no known protocol.
-func (a *Assembler) fill(r socket.Record) (complete http1.Completeness, ok bool) {
+// fill makes a.req of a record; false when the record is of no known protocol.
+func (a *Assembler) fill(r socket.Record) bool {
 	verdict := http1.ParseRequest(r.RequestHead(), &a.reqHead)
+	if verdict.IsHead() && a.lineMissing(r) {
+		verdict = http1.NotHTTP
+	}
 	if !verdict.IsHead() {
 		a.counts.unknownAdd(verdict.String())
-		return http1.Unknown, false
+		return false
 	}
 	a.base(r)
 	a.progress(r)
 	a.req.Seq = r.Seq
-
-	var response *http1.ResponseHead
-	if len(r.ResponseHead()) > 0 && a.parseResponse(r.ResponseHead()) {
-		response = &a.resHead
+	if a.req.Links.Calls {
+		a.req.Links.Clue = request.NewClue(r.RequestHead())
 	}
-	http1.Describe(&a.req, &a.reqHead, response, &a.message)
-	if a.reqHead.HeadLen == 0 || (response != nil && response.HeadLen == 0) {
+
+	if trace := r.TraceParent(); len(trace) > 0 {
+		a.reqHead.TraceParent = trace
+	}
+	http1.Describe(&a.req, &a.reqHead, nil, &a.message)
+	a.req.Status, a.message.ResponseHeadLen = int(r.Out.Status), int(r.OutHead)
+	if a.reqHead.HeadLen == 0 && r.RequestEnd() != socket.EndOpen {
+		a.message.RequestHeadLen = int(r.InHead)
+	}
+	if a.reqHead.LineCut {
 		a.req.Flags |= request.HeadCut
 	}
-	if response == nil {
-		return http1.Unknown, true
-	}
-	return a.completeness(r), true
+	return true
 }
 
-// completeness says whether the response of a record, whose heads were parsed,
-// is complete. If all that was written is at hand and is no whole head, it is
-// not, however long the server pauses in the middle of it.
-func (a *Assembler) completeness(r socket.Record) http1.Completeness {
-	if a.resHead.HeadLen == 0 && uint64(len(r.ResponseHead())) == r.ResponseBytes {
-		return http1.No
-	}
-	return http1.Complete(&a.reqHead, &a.resHead, a.reqHead.Method, r.ResponseBytes, r.ResponseTail(), r.Closed != 0)
-}
-
-// parseResponse parses the head of the final response, behind interim ones
-// that went out in the same write.
-func (a *Assembler) parseResponse(head []byte) bool {
-	for {
-		if !http1.ParseResponse(head, &a.resHead).IsHead() {
-			return false
-		}
-		s := a.resHead.Status
-		interim := s >= 100 && s < 200 && s != 101
-		if !interim || a.resHead.HeadLen == 0 || a.resHead.HeadLen >= len(head) {
-			return true
-		}
-		head = head[a.resHead.HeadLen:]
-	}
+// lineMissing reports whether the request line, which makes a request, did not
+// come whole, and nothing else speaks for one: no answer of HTTP, no method like
+// those that somebody has registered.
+func (a *Assembler) lineMissing(r socket.Record) bool {
+	place := socket.Place(r.In.Place)
+	return a.reqHead.LineCut && !a.reqHead.Capitals && r.Out.Status == 0 && (place <= socket.PlaceLine || place == socket.PlaceLost)
 }
 
 // base sets what all requests of the connection share.
@@ -77,7 +65,9 @@ func (a *Assembler) base(r socket.Record) {
 		},
 		Links: request.Links{Caller: r.Caller},
 	}
-	a.req.Local, a.req.Peer = endpoints(r)
+	name, client := splitName(r)
+	a.req.Client = client
+	a.req.Local, a.req.Peer = endpoints(r, name)
 }
 
 // progress sets what a record says of one request.
@@ -137,10 +127,12 @@ func errorType(errno uint16) string {
 }
 
 // setError says why a request has no complete response.
-func (a *Assembler) setError(r socket.Record, complete http1.Completeness) {
+func (a *Assembler) setError(r socket.Record) {
 	unanswered := !a.req.WriteFirst.Seen() && !a.req.WriteLast.Seen()
-	if unanswered || complete == http1.No {
-		a.req.Error = errorType(r.Error)
+	why := errorType(r.Error)
+	switch end := r.ResponseEnd(); {
+	case unanswered, end == socket.EndOpen, end == socket.EndClose && why == request.ErrorReset:
+		a.req.Error = why
 	}
 }
 
@@ -159,10 +151,10 @@ func statusError(status int) string {
 	return "_OTHER"
 }
 
-func endpoints(r socket.Record) (local, peer request.Endpoint) {
+func endpoints(r socket.Record, name []byte) (local, peer request.Endpoint) {
 	switch r.Family {
 	case unix.AF_UNIX:
-		return request.Endpoint{IsUn: true, Unix: unixName(r.Name())}, request.Endpoint{IsUn: true}
+		return request.Endpoint{IsUn: true, Unix: text.Cut(unixName(name), text.MaxSocket)}, request.Endpoint{IsUn: true}
 	case unix.AF_INET:
 		local.Addr = netip.AddrPortFrom(netip.AddrFrom4([4]byte(r.Local[:4])), r.LocalPort)
 		peer.Addr = netip.AddrPortFrom(netip.AddrFrom4([4]byte(r.Peer[:4])), r.PeerPort)

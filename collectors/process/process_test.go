@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"runtime/debug"
 	"testing"
 	"time"
 
@@ -60,4 +61,21 @@ func TestGone(t *testing.T) {
 	require.Error(t, err)
 	_, err = ReadThread(pid, pid)
 	require.Error(t, err)
+}
+
+// TestSampleLeavesNothingOpen: each process that is looked at would else hold a file
+// until the next collection.
+func TestSampleLeavesNothingOpen(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	files := func() int {
+		all, err := os.ReadDir("/proc/self/fd")
+		require.NoError(t, err)
+		return len(all)
+	}
+	before := files()
+	for range 50 {
+		_, err := Sample(uint32(os.Getppid()))
+		require.NoError(t, err)
+	}
+	require.LessOrEqual(t, files(), before+5)
 }

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -22,6 +23,9 @@ type Thread struct {
 	Comm  string
 }
 
+// errEnded is that of a thread of which only the exit status is left.
+var errEnded = errors.New("it has ended")
+
 // ReadThread reads the facts about a thread. pid is the process it is thought
 // to belong to; where that is wrong the thread's own process is found. It fails
 // when the thread is gone.
@@ -35,6 +39,9 @@ func ReadThread(pid, tid uint32) (Thread, error) {
 		if pid, err = processOf(fs, tid); err == nil {
 			stat, err = threadStat(fs, pid, tid)
 		}
+	}
+	if err == nil && (stat.State == "Z" || stat.State == "X") {
+		err = errEnded
 	}
 	if err != nil {
 		return Thread{}, fmt.Errorf("look at thread %d: %w", tid, err)

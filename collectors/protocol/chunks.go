@@ -27,6 +27,14 @@ type Chunks struct {
 	Content uint64
 }
 
+// ResumeChunks goes on where somebody else followed the chunks: in the digits of
+// a size (0), after them (1), in a chunk (2), in the line break after it (3), at
+// the start of a trailer line (4) or in one (5), with the chunk's bytes that are
+// left, or its size so far and the number of its digits.
+func ResumeChunks(place int, left uint64, digits int) Chunks {
+	return Chunks{chunk: chunkState(place), left: left, digits: digits}
+}
+
 // Take takes the body's bytes off s and reports whether the body is at its end.
 // It is not ok when the place in it cannot be told any more.
 func (b *Chunks) Take(s *Stretch) (done, ok bool) {

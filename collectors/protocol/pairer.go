@@ -63,7 +63,7 @@ func (o *Options) Shared() request.Request {
 	shared := request.Request{
 		Stamps: request.Stamps{Established: b.Established, Accepted: b.Accepted},
 		Conn:   b.Conn, AcceptorTID: b.AcceptorTID,
-		Local: b.Local, Peer: b.Peer, Service: b.Service,
+		Local: b.Local, Peer: b.Peer, Client: b.Client, Service: b.Service,
 		Links: request.Links{Caller: b.Links.Caller},
 	}
 	return *shared.Clone()

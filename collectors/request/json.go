@@ -4,7 +4,8 @@ import (
 	"encoding/hex"
 	"strconv"
 	"time"
-	"unicode/utf8"
+
+	"lapwing/collectors/text"
 )
 
 // AppendJSON appends the contract's record of r as one JSON object without a
@@ -43,7 +44,10 @@ func (o *object) calls(calls []*Call, clock *Clock) {
 func (o *object) call(c *Call, clock *Clock) {
 	o.hex("span_id", c.SpanID[:])
 	o.time("start", c.Start, clock)
-	o.dur("duration_ns", c.Duration())
+	if d, ok := c.Duration(); ok {
+		o.dur("duration_ns", d)
+	}
+	o.text("end", c.Ending.String())
 	if c.Connected > c.Start {
 		o.dur("connect_ns", time.Duration(c.Connected-c.Start))
 	}
@@ -52,7 +56,7 @@ func (o *object) call(c *Call, clock *Clock) {
 	o.text("method", c.Method)
 	if len(c.Path) > 0 {
 		o.key("path")
-		o.b = appendString(o.b, c.Path)
+		o.b = text.AppendJSON(o.b, c.Path)
 	}
 	if c.Status != 0 {
 		o.uint("status", uint64(c.Status))
@@ -91,7 +95,7 @@ func (o *object) identity(r *Request, clock *Clock) {
 	o.text("method", r.Method)
 	if len(r.Path) > 0 {
 		o.key("path")
-		o.b = appendString(o.b, r.Path)
+		o.b = text.AppendJSON(o.b, r.Path)
 	}
 	if r.Status != 0 {
 		o.uint("status", uint64(r.Status))
@@ -127,6 +131,7 @@ func (o *object) place(r *Request) {
 	}
 	o.endpoint("local", r.Local)
 	o.endpoint("peer", r.Peer)
+	o.endpoint("client", Endpoint{Addr: r.Client})
 }
 
 func (o *object) flags(f Flags) {
@@ -164,7 +169,7 @@ func (o *object) dur(name string, d time.Duration) {
 
 func (o *object) str(name, v string) {
 	o.key(name)
-	o.b = appendString(o.b, v)
+	o.b = text.AppendJSON(o.b, v)
 }
 
 func (o *object) text(name, v string) {
@@ -185,30 +190,5 @@ func (o *object) endpoint(name string, e Endpoint) {
 	}
 	var scratch [128]byte
 	o.key(name)
-	o.b = appendString(o.b, e.Append(scratch[:0]))
-}
-
-// appendString writes s as a JSON string. Bytes off the wire need not be
-// UTF-8: what is not becomes U+FFFD, so that the line always parses.
-func appendString[S string | []byte](b []byte, s S) []byte {
-	const digits = "0123456789abcdef"
-	b = append(b, '"')
-	for i := 0; i < len(s); {
-		c := s[i]
-		switch {
-		case c == '"' || c == '\\':
-			b = append(b, '\\', c)
-		case c < ' ' || c == 0x7f:
-			b = append(b, '\\', 'u', '0', '0', digits[c>>4], digits[c&15])
-		case c < utf8.RuneSelf:
-			b = append(b, c)
-		default:
-			r, size := utf8.DecodeRuneInString(string(s[i:min(len(s), i+utf8.UTFMax)]))
-			b = utf8.AppendRune(b, r)
-			i += size
-			continue
-		}
-		i++
-	}
-	return append(b, '"')
+	o.b = text.AppendJSON(o.b, e.Append(scratch[:0]))
 }

@@ -39,11 +39,12 @@ const (
 	Continued                       // an interim 100 response was sent
 	Upgraded                        // the connection became a tunnel after this request
 	Streamed                        // the response paused while the send buffer had room
-	HeadCut                         // a head was longer than the agent's head limit
+	HeadCut                         // of the request line, only what the agent's head limit allows is known
 	Orphan                          // a response was seen, its request's head was not
+	EndUnknown                      // the end of the response was not seen: there is no duration
 )
 
-var flagNames = [...]string{"pipelined", "early_response", "continued", "upgraded", "streamed", "head_cut", "orphan"}
+var flagNames = [...]string{"pipelined", "early_response", "continued", "upgraded", "streamed", "head_cut", "orphan", "end_unknown"}
 
 // Names lists the set flags by name, in a fixed order. It allocates.
 func (f Flags) Names() []string {
@@ -63,7 +64,11 @@ const (
 	ErrorReset        = "connection_reset"
 	ErrorTimeout      = "timeout"
 	ErrorRefused      = "refused"            // the server said that it would not take the request
-	ErrorNoConnection = "connection_refused" // calls only
+	ErrorAbandoned    = "abandoned"          // request bytes arrived, and nobody read them
+	ErrorNoConnection = "connection_refused" // this and the following: calls only
+	ErrorBacklogFull  = "backlog_full"       // a unix socket's, whose caller does not wait
+	ErrorNoSocket     = "no_such_socket"     // nothing at the path of a unix socket
+	ErrorUnreachable  = "unreachable"        // no way to the address
 )
 
 // Boundary says what separated parse from app.
@@ -115,6 +120,9 @@ type Request struct {
 
 	Local Endpoint
 	Peer  Endpoint
+	// Client is whom a balancer speaks for, from its PROXY header; not valid
+	// where it sent none.
+	Client netip.AddrPort
 
 	Service  string // identity of the server, see collectors/service
 	Protocol string // "http/1.1", "http/1.0", …

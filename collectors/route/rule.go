@@ -3,7 +3,6 @@ package route
 import (
 	"errors"
 	"fmt"
-	"path"
 	"strings"
 
 	"lapwing/collectors/service"
@@ -29,8 +28,7 @@ func (r Rule) Validate() error {
 
 // appliesTo reports whether a service has the route.
 func (r Rule) appliesTo(name string) bool {
-	ok, _ := path.Match(r.Service, name) // well formed, or the rule was refused
-	return r.Service == "" || ok
+	return r.Service == "" || service.MatchName(r.Service, name)
 }
 
 // kind is what a segment of a template stands for.

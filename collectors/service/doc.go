@@ -10,4 +10,6 @@
 //  4. the program: the executable, or what an interpreter was told to run,
 //  5. when the process is gone: its parent, if it ran the same program, else the
 //     command name that the kernel recorded.
+//
+// Two servers that have a name in common are told apart by PoolName.
 package service

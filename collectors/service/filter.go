@@ -10,7 +10,7 @@ type Filter struct {
 	Ports    []uint16 `koanf:"ports" doc:"Local TCP ports." example:"[80, 8080]"`
 	PIDs     []uint32 `koanf:"pids" doc:"Process ids. That of a master stands for its workers too." example:"[4711]"`
 	Exes     []string `koanf:"exes" doc:"Globs over the executable: over its path if the glob has a slash, else over its file name." example:"[nginx, /opt/shop/bin/*]"`
-	Services []string `koanf:"services" doc:"Globs over the name of the service." example:"[shop*]"`
+	Services []string `koanf:"services" doc:"Globs over the name of the service. What stands before the name of a pool is enough: gunicorn matches gunicorn:shop." example:"[shop*]"`
 }
 
 // Empty reports whether the filter selects everything.
@@ -25,7 +25,7 @@ func (f *Filter) Match(pid uint32, port uint16, id *Identity) bool {
 	case len(f.Ports) > 0 && (port == 0 || !slices.Contains(f.Ports, port)):
 	case len(f.PIDs) > 0 && !slices.Contains(f.PIDs, pid) && !f.hasMaster(id):
 	case len(f.Exes) > 0 && !anyGlob(f.Exes, id.Exe, matchExe):
-	case len(f.Services) > 0 && !anyGlob(f.Services, id.Name, matchGlob):
+	case len(f.Services) > 0 && !slices.ContainsFunc(f.Services, func(glob string) bool { return id.matchPool(glob, port) }):
 	default:
 		return true
 	}
@@ -43,4 +43,27 @@ func anyGlob(globs []string, name string, match func(glob, name string) bool) bo
 		}
 	}
 	return false
+}
+
+// Decide is Match for who may not be known well yet: sure is false where what the
+// filter asks for is not known of the process.
+func (f *Filter) Decide(pid uint32, port uint16, id *Identity) (selected, sure bool) {
+	if !id.Unsure {
+		return f.Match(pid, port, id), true
+	}
+	one := *f
+	known := true
+	if len(f.PIDs) > 0 && !slices.Contains(f.PIDs, pid) {
+		one.PIDs, known = nil, false // its master may be one of them
+	}
+	if len(f.Exes) > 0 && id.Exe == "" {
+		one.Exes, known = nil, false
+	}
+	if len(f.Services) > 0 {
+		one.Services, known = nil, false
+	}
+	if !one.Match(pid, port, id) {
+		return false, true
+	}
+	return true, known
 }

@@ -16,7 +16,8 @@ const (
 // change once handed out.
 type Identity struct {
 	// Name is the service, the same for all of its workers and across their
-	// restarts. It is never empty.
+	// restarts. It is never empty. Two servers can share it: PoolName tells
+	// them apart.
 	Name string
 	// Instance tells apart two instances of one service; the workers of a
 	// pool share it. It begins with the host's name: web-1/nginx.service,
@@ -34,4 +35,13 @@ type Identity struct {
 	// Master is the topmost ancestor that runs the same program, or the
 	// process itself; 0 when the process was gone.
 	Master uint32
+
+	// Unsure says that the process, or one above it, does not tell its command
+	// line: a better name may come.
+	Unsure bool
+
+	masterStart uint64 // its start time
+	app         string // what it runs, as its command line tells; may be empty
+	origin      string // digest of who started it and how; equal for what one parent starts again and again
+	cwd         string // digest of where it was when it was looked at
 }

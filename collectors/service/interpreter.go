@@ -21,6 +21,8 @@ type interpreter struct {
 	inline []string
 	// dotted: what runs is a class or module path, not a file.
 	dotted bool
+	// find names what runs where the command line follows rules of its own.
+	find func(p process, target string) string
 }
 
 var interpreters = []*interpreter{
@@ -49,8 +51,27 @@ var interpreters = []*interpreter{
 	{
 		name: "java", prefixes: []string{"java"}, dotted: true,
 		valued: []string{"-cp", "-classpath", "--class-path", "-p", "--module-path", "--add-modules", "--add-opens", "--add-exports", "--add-reads"},
-		module: []string{"-jar", "-m", "--module"},
+		module: []string{"-jar", "-m", "--module"}, find: javaServer,
 	},
+	{ // the starter of Java daemons
+		name: "java", prefixes: []string{"jsvc"}, dotted: true,
+		valued: []string{"-cp", "-classpath", "-home", "-java-home", "-cwd", "-user", "-outfile", "-errfile", "-pidfile", "-procname", "-wait", "-jvm", "-umask"},
+		find:   javaServer,
+	},
+	{name: "erlang", prefixes: []string{"beam.smp", "beam"}, find: erlangServer},
+	{
+		name: "sh", prefixes: []string{"sh", "bash", "dash", "ash", "zsh", "ksh", "mksh"},
+		valued: []string{"-o", "+o", "-O", "+O", "--rcfile", "--init-file"}, inline: []string{"-c"},
+	},
+	{name: "dotnet", prefixes: []string{"dotnet"}, module: []string{"exec"}, valued: []string{"--depsfile", "--runtimeconfig", "--additionalprobingpath", "--fx-version", "--roll-forward"}},
+	{name: "mono", prefixes: []string{"mono", "mono-sgen"}},
+	{
+		name: "deno", prefixes: []string{"deno"}, module: []string{"run", "serve"},
+		inline: []string{"eval"}, valued: []string{"-c", "--config", "-L", "--log-level", "--host", "--port"},
+	},
+	{name: "bun", prefixes: []string{"bun"}, module: []string{"run"}, inline: []string{"-e", "--eval", "-p", "--print"}, valued: []string{"-r", "--preload", "-c", "--config", "--cwd"}},
+	{name: "lua", prefixes: []string{"lua", "luajit"}, valued: []string{"-l"}, inline: []string{"-e"}},
+	{name: "tcl", prefixes: []string{"tclsh"}},
 }
 
 // interpreterOf recognises an interpreter by its executable's name, with or
@@ -74,13 +95,18 @@ func (in *interpreter) program(p process) string {
 		return cmp.Or(titleApplication(title), titleProgram(title))
 	}
 	target := in.target(p.args)
+	if in.find != nil {
+		if name := in.find(p, target); name != "" {
+			return name
+		}
+	}
 	switch {
 	case target == "":
 		return ""
 	case isLoader(target) && path.IsAbs(p.cwd):
 		return scriptName(p.cwd)
 	case in.dotted && !strings.HasSuffix(target, ".jar"):
-		return className(target)
+		return className(target, p.cwd)
 	case path.IsAbs(target) || p.cwd == "":
 		return scriptName(target)
 	}
@@ -95,10 +121,10 @@ func (in *interpreter) target(args []string) string {
 		case slices.Contains(in.inline, arg):
 			return ""
 		case slices.Contains(in.module, arg):
-			if i+1 == len(args) {
-				return ""
+			if next := in.operand(args, i+1); next < len(args) {
+				return in.moduleTarget(args[next])
 			}
-			return in.moduleTarget(args[i+1])
+			return ""
 		case slices.Contains(in.valued, arg):
 			i++
 		case arg == "--" && i+1 < len(args):
@@ -108,6 +134,21 @@ func (in *interpreter) target(args []string) string {
 		}
 	}
 	return ""
+}
+
+// operand is where the value of a word like "deno run" stands, which options
+// may come before. An option's own value follows it at once.
+func (in *interpreter) operand(args []string, at int) int {
+	if strings.HasPrefix(args[at-1], "-") {
+		return at
+	}
+	for at < len(args) && strings.HasPrefix(args[at], "-") {
+		if slices.Contains(in.valued, args[at]) {
+			at++
+		}
+		at++
+	}
+	return at
 }
 
 // moduleTarget is what a module option's value names: Java takes module/class,
@@ -127,7 +168,7 @@ var generic = []string{
 }
 
 // extensions that a service's name does without.
-var extensions = []string{".py", ".pyc", ".rb", ".ru", ".js", ".mjs", ".cjs", ".ts", ".php", ".pl", ".psgi", ".jar"}
+var extensions = []string{".py", ".pyc", ".rb", ".ru", ".js", ".mjs", ".cjs", ".ts", ".php", ".pl", ".psgi", ".jar", ".sh", ".dll", ".exe", ".exs", ".escript", ".lua", ".tcl", ".cgi"}
 
 // scriptName names a script: its file name without the extension, or the
 // nearest directory above it that says more (/srv/shop/manage.py → shop).
@@ -140,8 +181,15 @@ func scriptName(script string) string {
 }
 
 // className names a Java class: its last segment, or the nearest before it
-// that says more (org.apache.catalina.startup.Bootstrap → catalina).
-func className(class string) string { return specific(strings.Split(class, ".")) }
+// that says more (com.example.orders.Main → orders), or else the directory it
+// runs in.
+func className(class, cwd string) string {
+	name := specific(strings.Split(class, "."))
+	if isGeneric(name) && path.IsAbs(cwd) && cwd != "/" {
+		return scriptName(cwd)
+	}
+	return name
+}
 
 // specific is the last of names that is not generic, or else the last one.
 func specific(names []string) string {

@@ -2,10 +2,16 @@ package service
 
 import (
 	"fmt"
+	"io"
+	"os"
 	"path"
+	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/prometheus/procfs"
+
+	"lapwing/collectors/patience"
 )
 
 // process is what /proc tells about one process.
@@ -13,6 +19,8 @@ type process struct {
 	pid   int
 	ppid  int
 	ended bool   // on its way out, or all that is left is its exit status; kernel threads too
+	uid   uint32 // real user
+	mute  bool   // it does not tell its command line
 	start uint64 // clock ticks since boot; with pid, unique until the next boot
 	exe   string // empty for kernel threads and where reading it is not permitted
 	args  []string
@@ -23,8 +31,12 @@ type process struct {
 	cgroups []string
 }
 
-// readProcess reads the facts about pid. Only a process that is gone is an
-// error: facts that permissions hide stay empty.
+// maxArgs is how much of a command line is read: more than any that tells a name.
+const maxArgs = 128 << 10
+
+// readProcess reads the facts about pid but its command line: those that the
+// kernel has by itself. Only a process that is gone is an error: facts that
+// permissions hide stay empty.
 func readProcess(fs procfs.FS, pid int) (process, error) {
 	proc, err := fs.Proc(pid)
 	if err != nil {
@@ -35,7 +47,10 @@ func readProcess(fs procfs.FS, pid int) (process, error) {
 		return process{}, fmt.Errorf("read the state of process %d: %w", pid, err)
 	}
 	p := process{pid: pid, ppid: stat.PPID, start: stat.Starttime, comm: stat.Comm}
-	p.args, _ = proc.CmdLine()
+	p.uid = patience.NoOwner - 1 // of whom it is not known
+	if status, err := proc.NewStatus(); err == nil {
+		p.uid = uint32(status.UIDs[0])
+	}
 	p.cwd, _ = proc.Cwd()
 	p.cgroups = cgroupPaths(proc)
 	// A process on its way out lets go of its executable first, and of all
@@ -45,6 +60,21 @@ func readProcess(fs procfs.FS, pid int) (process, error) {
 	// An upgrade replaces the file under a running server.
 	p.exe = strings.TrimSuffix(exe, " (deleted)")
 	return p, nil
+}
+
+// readArgs reads a command line. It is the one fact that lies in the process's own
+// memory.
+func readArgs(root string, pid int) ([]string, error) {
+	f, err := os.Open(filepath.Join(root, strconv.Itoa(pid), "cmdline"))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	raw, err := io.ReadAll(io.LimitReader(f, maxArgs))
+	if err != nil || len(raw) == 0 {
+		return nil, err
+	}
+	return strings.Split(strings.TrimRight(string(raw), "\x00"), "\x00"), nil
 }
 
 // cgroupPaths lists the paths of the hierarchies, those that say most first.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -71,6 +72,28 @@ func TestRealListeningPort(t *testing.T) {
 		"the port belongs to another process of the same namespace")
 }
 
+// startPrinting runs a program whose first line is the id of a process, which
+// ends with the test.
+func startPrinting(t *testing.T, name string, args ...string) uint32 {
+	t.Helper()
+	return printedPID(t, exec.Command(name, args...))
+}
+
+func printedPID(t *testing.T, cmd *exec.Cmd) uint32 {
+	t.Helper()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		_ = cmd.Wait()
+	})
+	line, err := bufio.NewReader(out).ReadString('\n')
+	require.NoError(t, err, "the process did not say its id")
+	return uint32(atoi(t, line))
+}
+
 // TestRealWorkersShareTheirMaster forks as prefork servers do. The worker ends
 // with the master's end of the pipe.
 func TestRealWorkersShareTheirMaster(t *testing.T) {
@@ -85,13 +108,7 @@ func TestRealWorkersShareTheirMaster(t *testing.T) {
 		sleep 60;
 	`), 0o644))
 	master := exec.Command("perl", file)
-	out, err := master.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, master.Start())
-	t.Cleanup(func() { _ = master.Process.Kill(); _ = master.Wait() })
-	line, err := bufio.NewReader(out).ReadString('\n')
-	require.NoError(t, err)
-	worker := uint32(atoi(t, line))
+	worker := printedPID(t, master)
 
 	r, err := New(Options{Host: "here"})
 	require.NoError(t, err)

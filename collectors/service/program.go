@@ -16,13 +16,16 @@ type parentFunc func(process) (process, bool)
 // programOf names the program that a process runs: the executable's name, or
 // for an interpreter the script, module or class it was told to run.
 func programOf(p process, parent parentFunc) string {
-	base := path.Base(p.exe)
 	if p.exe == "" {
 		return titleProgram(p.comm)
 	}
+	p, base := p.applet()
 	in := interpreterOf(base)
 	if in == nil {
 		return binaryProgram(base, p.comm)
+	}
+	if p.mute {
+		return in.name
 	}
 	// A worker started with inline code (Python's multiprocessing does that)
 	// is named by what started it. The walk ends at another program.
@@ -31,7 +34,11 @@ func programOf(p process, parent parentFunc) string {
 			return name
 		}
 		up, ok := parent(p)
-		if !ok || interpreterOf(path.Base(up.exe)) != in {
+		if !ok {
+			break
+		}
+		up, base := up.applet()
+		if interpreterOf(base) != in {
 			break
 		}
 		p = up
@@ -43,10 +50,9 @@ var versionSuffix = regexp.MustCompile(`-?[0-9]+(\.[0-9]+)+(-SNAPSHOT)?$`)
 
 // binaryProgram names a program by its executable: without the version that
 // distributions append (php-fpm8.2), and by the link it was started through
-// when that is the plain name of a variant (uwsgi → uwsgi-core) or an applet
-// of a multi-call binary.
+// when that is the plain name of a variant (uwsgi → uwsgi-core).
 func binaryProgram(base, comm string) string {
-	if comm != "" && (base == "busybox" || strings.HasPrefix(base, comm+"-")) {
+	if comm != "" && strings.HasPrefix(base, comm+"-") {
 		return comm
 	}
 	if name := versionSuffix.ReplaceAllString(base, ""); name != "" {
@@ -70,6 +76,9 @@ func titleProgram(title string) string {
 // masterOf walks up to the topmost ancestor that runs the same program from
 // the same executable: the master of a pool of workers.
 func masterOf(p process, program string, parent parentFunc) process {
+	if p.mute && interpreterOf(path.Base(p.exe)) != nil {
+		return p // others by the same executable may be anything
+	}
 	for range maxAncestors {
 		up, ok := parent(p)
 		if !ok || up.exe != p.exe || programOf(up, parent) != program {

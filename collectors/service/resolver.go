@@ -6,12 +6,17 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"github.com/prometheus/procfs"
+
+	"lapwing/collectors/patience"
+	"lapwing/collectors/text"
 )
 
 // Defaults of Options.
@@ -36,19 +41,27 @@ type Options struct {
 	// it runs, 0 when it is not known. It is asked about processes that are
 	// gone: a worker can end before the agent reads of what it served.
 	Parent func(pid uint32) uint32
+	// Pool reads what is below /proc, and waits for no process for long. Nil
+	// makes one of its own.
+	Pool *patience.Pool
 }
 
 // Resolver turns process ids into identities. It is safe for concurrent use.
+// Its lock is held for what is in memory only.
 type Resolver struct {
 	root          string
 	proc          procfs.FS
-	rules         []compiled
+	pool          *patience.Pool
+	rules         atomic.Pointer[[]compiled]
 	host          string
 	containerName func(id string) string
 	parentOf      func(pid uint32) uint32
+	pools         pools
 
-	mu    sync.Mutex
-	known *simplelru.LRU[uint32, *entry]
+	mu     sync.Mutex
+	known  *simplelru.LRU[uint32, *entry]
+	former *simplelru.LRU[uint32, formerly] // see follow.go
+	looks  map[uint32]*look                 // see look.go
 }
 
 // entry is an identity and what tells whether it still holds.
@@ -56,6 +69,9 @@ type entry struct {
 	id    *Identity
 	start uint64 // start time of the process; 0 when it was gone already
 	exe   string // another one after an exec
+	comm  string // that it was asked for with
+	// nameless: nothing but a command name will name it, and none was given.
+	nameless bool
 	// missing counts the refreshes that did not find the process. Records
 	// of a process reach the agent after its end, so the first forgives.
 	missing int
@@ -69,6 +85,12 @@ func New(o Options) (*Resolver, error) {
 		host:          o.Host,
 		containerName: o.ContainerName,
 		parentOf:      o.Parent,
+		pool:          o.Pool,
+		looks:         make(map[uint32]*look),
+	}
+	r.pools = pools{families: make(map[familyKey]*family)}
+	if r.pool == nil {
+		r.pool = patience.New(patience.Options{})
 	}
 	if r.parentOf == nil {
 		r.parentOf = func(uint32) uint32 { return 0 }
@@ -77,12 +99,8 @@ func New(o Options) (*Resolver, error) {
 	if r.proc, err = procfs.NewFS(r.root); err != nil {
 		return nil, fmt.Errorf("open the process table at %s: %w", r.root, err)
 	}
-	for i, rule := range o.Rules {
-		c, err := compile(rule)
-		if err != nil {
-			return nil, fmt.Errorf("service rule %d: %w", i+1, err)
-		}
-		r.rules = append(r.rules, c)
+	if err := r.setRules(o.Rules); err != nil {
+		return nil, err
 	}
 	if r.host == "" {
 		// Without a name of its own the host stays out of the instance.
@@ -95,33 +113,47 @@ func New(o Options) (*Resolver, error) {
 	if err != nil {
 		return nil, fmt.Errorf("limit of %d remembered processes: %w", o.Limit, err)
 	}
+	if r.former, err = simplelru.NewLRU[uint32, formerly](formerLimit, nil); err != nil {
+		return nil, fmt.Errorf("limit of %d former identities: %w", formerLimit, err)
+	}
 	return r, nil
 }
 
-// Lookup says who process pid is. The first call for a process reads /proc;
-// later ones find the answer in memory and do not allocate. comm, the command
-// name that a probe saw, names a process that is gone.
-func (r *Resolver) Lookup(pid uint32, comm string) *Identity {
-	r.mu.Lock()
-	e, ok := r.known.Get(pid)
-	r.mu.Unlock()
-	if ok {
-		return e.id
-	}
-	e = r.resolve(pid, comm)
-	if e.start == 0 && comm == "" {
-		return e.id // somebody may come who knows at least the command's name
+// SetRules replaces the rules. Every process is looked at anew.
+func (r *Resolver) SetRules(rules []Rule) error {
+	if err := r.setRules(rules); err != nil {
+		return err
 	}
 	r.mu.Lock()
-	r.known.Add(pid, e)
+	r.known.Purge()
+	for _, l := range r.looks {
+		l.stale = true
+	}
 	r.mu.Unlock()
-	return e.id
+	r.pools.forget()
+	return nil
+}
+
+func (r *Resolver) setRules(rules []Rule) error {
+	all := make([]compiled, 0, len(rules))
+	for i, rule := range rules {
+		c, err := compile(rule)
+		if err != nil {
+			return fmt.Errorf("service rule %d: %w", i+1, err)
+		}
+		all = append(all, c)
+	}
+	r.rules.Store(&all)
+	return nil
 }
 
 // Forget drops what is known about pid, for an exit notice.
 func (r *Resolver) Forget(pid uint32) {
 	r.mu.Lock()
 	r.known.Remove(pid)
+	if l := r.looks[pid]; l != nil {
+		l.stale = true
+	}
 	r.mu.Unlock()
 }
 
@@ -148,7 +180,8 @@ func (r *Resolver) Run(ctx context.Context, interval time.Duration) {
 
 // Refresh drops the identities of processes that ended, whose id belongs to
 // another process by now, or that execute another program. It reads two small
-// files per remembered process and never holds up a Lookup meanwhile.
+// files per remembered process and never holds up a Lookup meanwhile. A process
+// whose command line could not be read is looked at again.
 func (r *Resolver) Refresh() {
 	r.mu.Lock()
 	pids := r.known.Keys()
@@ -159,13 +192,20 @@ func (r *Resolver) Refresh() {
 }
 
 func (r *Resolver) refresh(pid uint32) {
-	start, exe, running := r.current(pid)
+	start, exe, err := r.current(pid)
+	if patience.NotAsked(err) {
+		return // it may be there
+	}
+	running := err == nil
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e, ok := r.known.Peek(pid)
 	switch {
 	case !ok:
 	case running && e.start == start && e.exe == exe:
+		if e.id.Unsure {
+			r.begin(pid, e.comm)
+		}
 	case !running && e.missing == 0:
 		e.missing++
 	default:
@@ -174,67 +214,94 @@ func (r *Resolver) refresh(pid uint32) {
 }
 
 // current reads what changes when a process id is used again.
-func (r *Resolver) current(pid uint32) (start uint64, exe string, running bool) {
-	proc, err := r.proc.Proc(int(pid))
-	if err != nil {
-		return 0, "", false
-	}
-	stat, err := proc.Stat()
-	if err != nil {
-		return 0, "", false
-	}
-	exe, _ = proc.Executable()
-	return stat.Starttime, strings.TrimSuffix(exe, " (deleted)"), true
-}
-
-// resolve reads /proc and applies the rules of the package documentation.
-func (r *Resolver) resolve(pid uint32, comm string) *entry {
-	p, err := readProcess(r.proc, int(pid))
-	if err == nil && !p.ended {
-		return &entry{id: r.identify(p), start: p.start, exe: p.exe}
-	}
-	if parent := r.parentOf(pid); parent != 0 && parent != pid {
-		if id := r.Lookup(parent, ""); id.Source != FromComm {
-			return &entry{id: id}
+func (r *Resolver) current(pid uint32) (start uint64, exe string, err error) {
+	p, err := ask(r.pool, pid, "state", func() (p process, err error) {
+		proc, err := r.proc.Proc(int(pid))
+		if err != nil {
+			return p, err
 		}
-	}
-	name := cmp.Or(titleProgram(strings.Clone(comm)), unknown)
-	return &entry{id: &Identity{Name: name, Instance: r.instance(name), Source: FromComm}}
+		stat, err := proc.Stat()
+		if err != nil {
+			return p, err
+		}
+		exe, _ := proc.Executable()
+		return process{start: stat.Starttime, exe: strings.TrimSuffix(exe, " (deleted)")}, nil
+	})
+	return p.start, p.exe, err
 }
 
-func (r *Resolver) identify(p process) *Identity {
-	program := cmp.Or(programOf(p, r.parent), unknown)
+// ended reports whether a process is gone for certain.
+func (r *Resolver) ended(pid uint32, start uint64) bool {
+	now, _, err := r.current(pid)
+	return err == nil && now != start || err != nil && !patience.NotAsked(err)
+}
+
+// reader is the process as it was when it read a request, under the command
+// name comm. A server may fork for a request and let the child execute a
+// script, which CGI allows: then the process that it was forked from, which
+// still has that name, says who served.
+func (l *look) reader(p process, comm string) process {
+	if comm == "" || comm == p.comm {
+		return p
+	}
+	up, ok := l.parent(p)
+	if !ok || up.comm != comm || up.exe == p.exe && slices.Equal(up.args, p.args) {
+		return p // a thread with a name of its own
+	}
+	return up
+}
+
+func (l *look) identify(p process) *Identity {
+	r := l.resolver
+	program := cmp.Or(programOf(p, l.parent), unknown)
+	top := masterOf(p, program, l.parent)
 	id := &Identity{
-		Kind:      program,
+		Kind:      nameOf(program),
 		Exe:       p.exe,
 		Unit:      unitOf(p.cgroups),
 		Container: containerOf(p.cgroups),
-		Master:    uint32(masterOf(p, program, r.parent).pid),
+		Master:    uint32(top.pid),
+
+		masterStart: top.start,
+		app:         nameOf(cmp.Or(applicationOf(top), applicationOf(p))),
+		origin:      originOf(top),
+		cwd:         digest(top.cwd),
 	}
-	s := subject{process: p, unit: id.Unit, container: id.Container, ports: r.portsOf(p.pid)}
+	s := subject{process: p, unit: id.Unit, container: id.Container, ports: l.portsOf(p.pid)}
 	if id.Container != "" {
-		s.containerName = r.containerName(id.Container)
+		s.containerName = l.nameOfContainer(p.pid, id.Container)
 	}
 	id.Name, id.Source = r.name(s, program)
-	id.Instance = r.instance(cmp.Or(shorten(id.Container), id.Unit, fmt.Sprint(id.Master)))
+	if p.mute && id.Source == FromProgram {
+		id.Name, id.Source = nameOf(cmp.Or(titleProgram(p.comm), program)), FromComm
+	}
+	if pool := poolOf(p); pool != "" && id.Source != FromRule {
+		id.Name = text.Join(id.Name, PoolSep, pool)
+	}
+	id.Unsure = l.unsure
+	id.Instance = r.instance(nameOf(cmp.Or(shorten(id.Container), id.Unit, fmt.Sprint(id.Master))))
 	return id
 }
 
 // name applies the sources of a name, strongest first.
 func (r *Resolver) name(s subject, program string) (string, Source) {
-	for _, rule := range r.rules {
+	for _, rule := range *r.rules.Load() {
 		if rule.matches(s) {
 			return rule.Name, FromRule
 		}
 	}
 	if s.container != "" {
-		return cmp.Or(s.containerName, shorten(s.container)), FromContainer
+		return nameOf(cmp.Or(s.containerName, shorten(s.container))), FromContainer
 	}
 	if s.unit != "" {
-		return strings.TrimSuffix(s.unit, ".service"), FromUnit
+		return nameOf(strings.TrimSuffix(s.unit, ".service")), FromUnit
 	}
-	return program, FromProgram
+	return nameOf(program), FromProgram
 }
+
+// nameOf is a name as it goes everywhere. What it is made of, others chose: a
+// command line has megabytes, and any character but one.
+func nameOf(s string) string { return text.Name(s, text.MaxService) }
 
 func (r *Resolver) instance(part string) string {
 	if r.host == "" {
@@ -243,23 +310,22 @@ func (r *Resolver) instance(part string) string {
 	return r.host + "/" + part
 }
 
-// parent reads the parent of p, if it can be seen.
-func (r *Resolver) parent(p process) (process, bool) {
-	if p.ppid <= 0 || p.ppid == p.pid {
-		return process{}, false
-	}
-	up, err := readProcess(r.proc, p.ppid)
-	return up, err == nil
+// nameOfContainer asks for the name of a container, in records of its own.
+func (l *look) nameOfContainer(pid int, id string) string {
+	return askMore(l, pid, "container", func() (string, error) { return l.resolver.containerName(id), nil })
 }
 
 // portsOf defers the search for a process's listening ports to the first rule
 // that asks, and runs it once.
-func (r *Resolver) portsOf(pid int) func() []uint16 {
+func (l *look) portsOf(pid int) func() []uint16 {
+	r := l.resolver
 	return sync.OnceValue(func() []uint16 {
-		proc, err := r.proc.Proc(pid)
-		if err != nil {
-			return nil
-		}
-		return listeningPorts(filepath.Clean(r.root), proc)
+		return askMore(l, pid, "sockets", func() ([]uint16, error) {
+			proc, err := r.proc.Proc(pid)
+			if err != nil {
+				return nil, err
+			}
+			return listeningPorts(filepath.Clean(r.root), proc), nil
+		})
 	})
 }

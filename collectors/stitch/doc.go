@@ -10,8 +10,9 @@
 // the response. Where both name each other the join is made; where they do
 // not, and nothing else decides, it is not, and that is counted.
 //
-// Nothing here looks at what was asked: a path that two requests share would
-// prove nothing, and one that a proxy rewrites would prove the wrong thing.
+// A call's head that passes on that of exactly one request in progress is a
+// clue beside those, never against them: a path that two requests share proves
+// nothing, and one that a proxy rewrites could prove the wrong thing.
 //
 // Requests of servers that neither make calls nor are called by one on this
 // host pass through at once. The others are held until what they depend on is

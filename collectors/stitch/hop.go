@@ -29,6 +29,9 @@ type call struct {
 	state state
 	hop   *hop // whose it is, once it is joined
 	back  *hop // the request that it made at a back end, if that waits for it
+
+	fit    fit
+	judged bool // its head is part of its service's habits
 }
 
 // state is what was decided. Those behind joined are the reasons why a join
@@ -134,21 +137,36 @@ func (s *Stitcher) leave(c *call, why state) {
 	if c.state != undecided {
 		return
 	}
+
 	c.state = why
 	s.counts.calls.add(why)
 }
 
-// expireCalls gives up the calls that nobody claimed.
+// expireCalls gives up the calls that nobody claimed. Those under way will be
+// handed in again.
 func (s *Stitcher) expireCalls(limit time.Duration) {
 	for _, c := range s.heldCalls {
-		if c.state != undecided || s.age(c.since) < limit {
+		underWay := c.Links.UnderWay && !s.flushing
+		if c.state != undecided || underWay || s.age(c.since) < limit {
 			continue
 		}
-		if c.Links.For.Known() {
-			s.leave(c, notSeen)
-		} else {
-			s.leave(c, noRequest)
-		}
+		s.expire(c)
+	}
+}
+
+// expire gives a call up that nobody claimed.
+func (s *Stitcher) expire(c *call) {
+	if p := s.processes[c.PID]; p != nil && c.Links.Evidence&request.EvidenceCounted != 0 {
+		p.unseen.observe(s.now, p.missing(c))
+	}
+	known := s.hops[c.Links.For]
+	switch {
+	case !c.Links.For.Known():
+		s.leave(c, noRequest)
+	case known != nil && known.done:
+		s.leave(c, ambiguous)
+	default:
+		s.leave(c, notSeen)
 	}
 }
 
@@ -162,14 +180,19 @@ func (s *Stitcher) forget() {
 		n++
 	}
 	s.heldHops = slices.Delete(s.heldHops, 0, n)
-	n = 0
-	for n < len(s.heldCalls) && s.heldCalls[n].state != undecided && s.age(s.heldCalls[n].since) >= retain {
-		s.drop(s.heldCalls[n])
-		n++
-	}
-	s.heldCalls = slices.Delete(s.heldCalls, 0, n)
+	s.heldCalls = slices.DeleteFunc(s.heldCalls, func(c *call) bool {
+		over := c.state != undecided && s.age(c.since) >= retain
+		if over {
+			s.drop(c)
+		}
+		return over
+	})
+	s.forgetVisits()
 	if len(s.fouled) > maxFouled {
 		clear(s.fouled)
+	}
+	if len(s.proven) > maxFouled {
+		clear(s.proven)
 	}
 }
 
@@ -181,7 +204,16 @@ func (s *Stitcher) drop(c *call) {
 	delete(s.calls, c.Links.ID)
 	remove(s.byConn, c.Links.ID.Conn, c)
 	remove(s.byHop, c.Links.For, c)
+	remove(s.byHop, c.Links.Used, c)
 	remove(s.byWorker, c.TID, c)
+	if p := s.processes[c.PID]; p != nil {
+		switch at := slices.Index(p.calls, c); {
+		case at == 0: // the oldest, as a rule
+			p.calls = p.calls[1:]
+		case at > 0:
+			p.calls = slices.Delete(p.calls, at, at+1)
+		}
+	}
 }
 
 // remove takes a call out of an index.

@@ -46,7 +46,10 @@ type Stitcher struct {
 	byHop    map[request.Ref][]*call
 	byWorker map[uint32][]*call // of threads that read no requests
 	fouled   map[uint32]bool    // threads whose order of events says nothing
+	proven   map[uint32]bool    // threads whose order of events says something
 	habits   map[string]*habits // by service
+
+	processes map[uint32]*process
 
 	heldHops  []*hop // oldest first, as are the calls
 	heldCalls []*call
@@ -68,7 +71,10 @@ func New(opts Options) *Stitcher {
 		byHop:    make(map[request.Ref][]*call),
 		byWorker: make(map[uint32][]*call),
 		fouled:   make(map[uint32]bool),
+		proven:   make(map[uint32]bool),
 		habits:   make(map[string]*habits),
+
+		processes: make(map[uint32]*process),
 	}
 }
 
@@ -84,12 +90,14 @@ func (s *Stitcher) Request(r *request.Request) {
 		s.opts.Export(r)
 		return
 	}
+	s.visited(r)
 	s.hold(&hop{req: r.Clone(), ref: refOf(r), called: r.Links.Caller, cause: r.Links.Cause})
 	s.holding++
 }
 
 // Hide takes a request that is not to be exported, so that nothing waits for it.
 func (s *Stitcher) Hide(r *request.Request) {
+	s.visited(r)
 	h := &hop{ref: refOf(r), hidden: true, done: true}
 	s.hold(h)
 	for _, c := range s.byHop[h.ref] {
@@ -112,9 +120,12 @@ func (s *Stitcher) hold(h *hop) {
 func (s *Stitcher) Call(c *request.Call) {
 	if known := s.calls[c.Links.ID]; known != nil {
 		if known.state == undecided {
-			*known.Call = *c
+			*known.Call, known.since = *c, s.now
 		}
 		return
+	}
+	if c.Links.Again {
+		return // what it was decided to be is forgotten already
 	}
 	if len(s.heldCalls) >= s.opts.Limit {
 		s.leave(s.heldCalls[0], queueFull)
@@ -129,19 +140,35 @@ func (s *Stitcher) take(c *call) {
 	s.calls[links.ID] = c
 	s.byConn[links.ID.Conn] = append(s.byConn[links.ID.Conn], c)
 	s.heldCalls = append(s.heldCalls, c)
+	s.processOf(c.PID).began(c)
 	if links.Evidence&request.EvidenceFoul != 0 {
 		s.fouled[c.TID] = true
 	}
+	if links.Evidence&request.EvidenceDirect != 0 {
+		s.proven[c.TID] = true
+	}
 	switch {
-	case links.For.Known():
-		s.byHop[links.For] = append(s.byHop[links.For], c)
-		if h := s.hops[links.For]; h != nil && h.done {
-			s.tooLate(h, c)
+	case links.For.Known(), links.Used.Known():
+		s.name(c, links.For)
+		if links.Used != links.For {
+			s.name(c, links.Used)
 		}
 	case links.Evidence&request.EvidenceNoReader != 0:
 		s.byWorker[c.TID] = append(s.byWorker[c.TID], c)
+	case links.Clue != nil: // its head may tell
 	default:
 		s.leave(c, noRequest)
+	}
+}
+
+// name notes the request that a call names.
+func (s *Stitcher) name(c *call, ref request.Ref) {
+	if !ref.Known() {
+		return
+	}
+	s.byHop[ref] = append(s.byHop[ref], c)
+	if h := s.hops[ref]; h != nil && h.done {
+		s.tooLate(h, c)
 	}
 }
 
@@ -151,7 +178,12 @@ func (s *Stitcher) tooLate(h *hop, c *call) {
 		s.leave(c, filtered)
 		return
 	}
-	s.leave(c, late)
+	if c.Links.For == h.ref {
+		s.learnNamed(h, c, s.habitsOf(h.req))
+	}
+	if !s.mayBeAnother(h, c) {
+		s.leave(c, late)
+	}
 }
 
 // Tick lets go of what is decided, and of what will not be.
@@ -206,7 +238,7 @@ func (s *Stitcher) age(since request.Stamp) time.Duration {
 
 // try exports a hop if its place is known, or at last.
 func (s *Stitcher) try(h *hop, last bool) {
-	if h.done || !s.settled(h) {
+	if h.done || !s.settled(h) || !last && !s.flushing && s.waits(h) {
 		return
 	}
 	parent, c, reason := s.parentOf(h)

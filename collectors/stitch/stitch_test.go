@@ -55,7 +55,7 @@ func (b *bench) front(conn uint64, cause request.Ref) *request.Request {
 // call is a call for the request on a connection, from 2 to 8 ms.
 func (b *bench) call(conn, owner uint64, evidence request.Evidence) *request.Call {
 	c := &request.Call{TID: 1, Start: b.start + 2*ms, SentFirst: b.start + 2*ms, GotLast: b.start + 8*ms}
-	c.Links = request.CallLinks{ID: request.Ref{Conn: conn, Seq: 1}, Evidence: evidence}
+	c.Links = request.CallLinks{ID: request.Ref{Conn: conn, Seq: 1}, Evidence: evidence | request.EvidenceCounted}
 	if owner != 0 {
 		c.Links.For = request.Ref{Conn: owner, Seq: 1}
 	}
@@ -176,8 +176,9 @@ func TestTheWaitIsFromTheEnd(t *testing.T) {
 func TestThreeHops(t *testing.T) {
 	b := newBench(0).used(orderly)
 	middle := b.back(2, 5)
-	middle.Links.Calls, middle.TID, middle.WriterTID = true, 1, 1
+	middle.Links.Calls, middle.PID, middle.TID, middle.WriterTID = true, 2, 1, 1
 	inner := b.call(6, 2, request.EvidenceAlone)
+	inner.PID = 2
 	inner.Start, inner.SentFirst, inner.GotLast = b.start+4*ms, b.start+4*ms, b.start+6*ms
 	last := b.back(3, 6)
 	last.Arrived = b.start + 5*ms
@@ -281,7 +282,7 @@ func TestHabitsDecideWhatCluesAreWorth(t *testing.T) {
 			if how.evidence == request.EvidenceNoReader {
 				owner = 0
 			}
-			b.Call(b.call(5, owner, how.evidence))
+			b.Call(b.call(5, owner, how.evidence|request.EvidenceCounted)) // among others
 			b.Request(b.front(1, how.cause))
 			b.pass(settle)
 			require.Contains(t, b.out, uint64(1))
@@ -362,7 +363,7 @@ func TestKeptConnectionHasManyExchanges(t *testing.T) {
 		c := b.call(5, 0, 0)
 		c.Links.ID.Seq = uint32(i + 1)
 		c.Links.For = request.Ref{Conn: 1, Seq: uint32(i + 1)}
-		c.Links.Evidence = request.EvidenceAlone
+		c.Links.Evidence = request.EvidenceAlone | request.EvidenceCounted
 		f, k := b.front(1, request.Ref{}), b.back(9, 5)
 		f.Seq, k.Seq = uint32(i+1), uint32(i+1)
 		for _, s := range []*request.Stamp{
@@ -455,4 +456,43 @@ func TestPassingDoesNotAllocate(t *testing.T) {
 	s := New(Options{Export: func(*request.Request) {}})
 	r := &request.Request{Conn: 1, Seq: 1}
 	assert.Zero(t, testing.AllocsPerRun(100, func() { s.Request(r) }))
+}
+
+// TestCallUnderWay: a call whose response goes on for longer than anything
+// waits is its request's at the end, and is counted once. What of it is handed in
+// after that is not.
+func TestCallUnderWay(t *testing.T) {
+	b := newBench(0).used(orderly)
+	c := b.call(5, 1, 0)
+	c.Ending, c.Links.UnderWay = request.CallEndUnknown, true
+	b.Call(c)
+	b.pass(2 * patience)
+	again := b.call(5, 1, 0)
+	again.GotLast, again.Links.Again = b.now, true
+	b.Call(again)
+	r := b.front(1, id(5))
+	r.WriteFirst, r.WriteLast = b.now, b.now
+	b.Request(r)
+	b.pass(settle)
+	b.pass(settle)
+	require.Contains(t, b.out, uint64(1))
+	require.Len(t, b.out[1].Calls, 1)
+	assert.Equal(t, request.CallEndSeen, b.out[1].Calls[0].Ending)
+
+	b.pass(2 * retain)
+	b.Call(again)
+	b.pass(2 * patience)
+	assert.Equal(t, Tally{Joined: 1, Unjoined: map[string]uint64{}}, b.Counts().Calls)
+}
+
+// TestCallUnderWayIsCountedAtTheEnd of the agent.
+func TestCallUnderWayIsCountedAtTheEnd(t *testing.T) {
+	b := newBench(0)
+	c := b.call(5, 1, 0)
+	c.Links.UnderWay = true
+	b.Call(c)
+	b.pass(2 * patience)
+	assert.Empty(t, b.Counts().Calls.Unjoined)
+	b.Flush()
+	assert.Equal(t, map[string]uint64{"not_seen": 1}, b.Counts().Calls.Unjoined)
 }

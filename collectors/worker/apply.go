@@ -24,6 +24,10 @@ func (c *Collector) apply() {
 	if c.freshFiles {
 		c.listeners(found)
 		c.waiters(found)
+		c.unread = found.unread
+	}
+	for _, p := range c.pools {
+		p.catchUp(c.connsAt)
 	}
 }
 
@@ -39,6 +43,7 @@ func (c *Collector) reset() {
 	}
 	for _, p := range c.pools {
 		p.inFlight, p.dispatch, p.ahead, p.strays = 0, 0, 0, p.strays[:0]
+		p.earlierBefore, p.earlier = p.earlier, nil
 		p.active.reset()
 	}
 }
@@ -49,7 +54,8 @@ func (c *Collector) conn(s *socket.ConnSight, found *finder) {
 	switch work := s.Work(); {
 	case work == socket.WorkEarlier:
 		c.earlier(s, found)
-	case work == socket.WorkNone, work == socket.WorkResponding && c.opts.Ended(s.Record):
+	case work == socket.WorkNone, work == socket.WorkResponding && c.opts.Ended(s.Record),
+		work == socket.WorkAnswering && c.opts.Outstanding(s.Record.Conn) == 0:
 		c.idle(s, found)
 	default:
 		c.inProgress(s, work)
@@ -60,6 +66,7 @@ var phaseOf = map[socket.Work]string{
 	socket.WorkReading:    request.Parse.String(),
 	socket.WorkComputing:  request.App.String(),
 	socket.WorkResponding: request.WriteBack.String(),
+	socket.WorkAnswering:  request.WriteBack.String(),
 }
 
 // inProgress takes a request that is being worked on.
@@ -85,8 +92,9 @@ func (c *Collector) inProgress(s *socket.ConnSight, work socket.Work) {
 	if r.Arrived != 0 && r.ReadFirst > r.Arrived {
 		now.queue = time.Duration(r.ReadFirst - r.Arrived)
 	}
-	if w := c.worker(p, r.Pid, tid, comm(r)); w != nil {
+	if w := c.worker(p, r.Pid, tid, comm(r), now.since); w != nil {
 		w.now.takes(now)
+		w.multiplexes = w.multiplexes || s.Multiplexed() && tid == r.Tid
 	}
 }
 
@@ -97,6 +105,10 @@ func (c *Collector) idle(s *socket.ConnSight, found *finder) {
 	if s.Unread > 0 {
 		if p := found.at(r.Pid, comm(r), r.LocalPort, path(r)); p != nil {
 			p.dispatch++
+			if s.Earlier() {
+				p.sawEarlier(r.Conn)
+				found.leavesUnread(r.Sk)
+			}
 		}
 		return
 	}
@@ -104,10 +116,14 @@ func (c *Collector) idle(s *socket.ConnSight, found *finder) {
 	if !blocked {
 		return
 	}
-	if p := c.poolOf(pid, "", r.LocalPort, false); p != nil {
-		if w := c.worker(p, pid, tid, ""); w != nil {
-			w.now.held = true
-		}
+	// A process that listens where it is held is a server, whatever it speaks.
+	p := c.poolOf(pid, "", r.LocalPort, found.listens(pid, r.LocalPort, path(r)))
+	if p == nil {
+		return
+	}
+	p.serves(r.LocalPort, path(r))
+	if w := c.worker(p, pid, tid, "", 0); w != nil {
+		w.now.held = true
 	}
 }
 
@@ -118,6 +134,9 @@ func (c *Collector) earlier(s *socket.ConnSight, found *finder) {
 	pid := cmp.Or(r.Pid, found.holder(r.Sk))
 	if pid == 0 {
 		found.missing = true
+		if p := found.at(0, "", r.LocalPort, path(r)); p != nil {
+			p.sawEarlier(r.Conn)
+		}
 		return
 	}
 	known := c.poolOf(pid, "", r.LocalPort, false)
@@ -131,11 +150,19 @@ func (c *Collector) earlier(s *socket.ConnSight, found *finder) {
 	p.serves(r.LocalPort, path(r))
 	p.inFlight++
 	p.active.began(socket.WorkEarlier, nil)
+	again := p.sawEarlier(r.Conn)
 	now := doing{from: c.started, earlier: true, since: c.hz.ago(s)}
 	now.from = max(now.from, now.since)
 	if w := c.onlyWorker(p, pid); w != nil {
+		if again { // it is this worker's since then
+			w.since = min(w.since, max(c.started, now.from))
+		}
 		w.now.takes(now)
 		return
+	}
+	if again { // somebody was busy with it all the time since the last look
+		p.gone.busy += time.Duration(c.connsAt - c.seen)
+		p.gone.alive += time.Duration(c.connsAt - c.seen)
 	}
 	p.strays = append(p.strays, stray{pid, now})
 }
@@ -154,10 +181,10 @@ func (c *Collector) onlyWorker(p *pool, pid uint32) *worker {
 	if only != nil {
 		return only
 	}
-	if u, err := c.opts.Usage(pid); err != nil || u.Threads != 1 {
+	if !c.alone[pid] {
 		return nil
 	}
-	return c.worker(p, pid, pid, "")
+	return c.worker(p, pid, pid, "", 0)
 }
 
 // listeners takes the listening sockets of the pools.
@@ -167,30 +194,79 @@ func (c *Collector) listeners(found *finder) {
 			l.open = false
 		}
 	}
-	for _, l := range c.snap.Listeners {
+	for i := range c.snap.Listeners {
+		l := &c.snap.Listeners[i]
 		if p := found.owner(l); p != nil {
-			p.sawListener(l)
+			p.sawListener(l, c.drops.of(l))
 		}
 	}
 	for _, p := range c.pools {
 		p.forgetListeners()
 	}
+	c.stuck(found)
+}
+
+// stuck makes a pool of a process whose listener nobody attends to while
+// connections wait there. One look may find a server that is just at work.
+func (c *Collector) stuck(found *finder) {
+	attended := make(map[uint64]bool, len(c.snap.Waiters))
+	for _, w := range c.snap.Waiters {
+		attended[w.Socket] = true
+	}
+	for i := range c.snap.Listeners {
+		l := &c.snap.Listeners[i]
+		known := c.drops.of(l)
+		if known == nil || attended[l.Socket] || l.Len == 0 {
+			continue
+		}
+		if known.neglected(l.Socket, c.connsAt) {
+			c.listens(l, known)
+		}
+	}
+}
+
+// listens makes the pool known of which a listener is.
+func (c *Collector) listens(l *socket.Listener, known *account) *pool {
+	var port uint16
+	var path []byte
+	if l.IsUnix() {
+		path = unixPath(l.Unix)
+	} else {
+		port = l.Address.Port()
+	}
+	p := c.poolOf(l.PID, "", port, true)
+	if p != nil {
+		p.serves(port, path)
+		p.sawListener(l, known)
+	}
+	return p
 }
 
 // waiters takes the threads that wait for a connection. They are available,
 // unless they are known to accept for others.
 func (c *Collector) waiters(found *finder) {
 	for _, w := range c.snap.Waiters {
+		l := found.sockets[w.Socket]
 		p := c.poolOf(w.PID, "", found.port(w.Socket), false)
-		if p == nil || p.listeners[w.Socket] == nil || p.others[w.TID] {
+		if l != nil && p == nil && c.opts.Chosen {
+			p = c.listens(&socket.Listener{PID: w.PID, Socket: l.Socket, NetNS: l.NetNS, Address: l.Address, Unix: l.Unix}, c.drops.of(l))
+		}
+		if l == nil || p == nil || p.listeners[addressOf(l)] == nil || p.others[w.TID] {
 			continue
 		}
-		c.worker(p, w.PID, w.TID, "")
+		if found.unread[w.PID] && c.unread[w.PID] {
+			c.other(p, w.TID) // it accepts for threads that have no time
+			continue
+		}
+		c.worker(p, w.PID, w.TID, "", 0)
 	}
 }
 
 // poolOf finds the pool of a process that is of interest.
 func (c *Collector) poolOf(pid uint32, comm string, port uint16, create bool) *pool {
+	if pid == 0 {
+		return nil // nobody: no pool is without a process
+	}
 	name, ok := c.opts.Service(pid, comm, port)
 	if !ok {
 		return nil
@@ -203,14 +279,14 @@ func (c *Collector) poolOf(pid uint32, comm string, port uint16, create bool) *p
 
 // worker finds a worker that a look showed or makes it known; nil when it has
 // ended since the look, or there are too many.
-func (c *Collector) worker(p *pool, pid, tid uint32, comm string) *worker {
+func (c *Collector) worker(p *pool, pid, tid uint32, comm string, since request.Stamp) *worker {
 	if w := c.workers[tid]; w != nil && w.pool == p {
 		return w
 	}
 	if c.formers.at(p, tid, c.connsAt) != nil {
 		return nil
 	}
-	return c.admit(p, pid, tid, comm)
+	return c.admit(p, pid, tid, comm, since)
 }
 
 // other notes a thread that is no worker, and lets go of it if it was taken

@@ -23,6 +23,11 @@ type world struct {
 	now     request.Stamp
 	threads map[uint32]process.Thread
 	found   socket.Snapshot
+	counts  ListenCounts // of every network namespace
+
+	lookTakes time.Duration // of the processor
+	looks     int
+	untouched bool // no connection was in use since the last look
 }
 
 const port = 8080
@@ -38,8 +43,9 @@ func newWorld(t testing.TB, change func(*Options)) *world {
 			}
 			return process.Thread{}, errors.New("gone")
 		},
-		Usage: func(uint32) (process.Usage, error) { return process.Usage{Threads: 1, RSS: 7}, nil },
-		Now:   func() request.Stamp { return w.now },
+		Usage:  func(uint32) (process.Usage, error) { return process.Usage{Threads: 1, RSS: 7}, nil },
+		Counts: func(uint32, uint32) (ListenCounts, error) { return w.counts, nil },
+		Now:    func() request.Stamp { return w.now },
 	}
 	if change != nil {
 		change(&o)
@@ -51,8 +57,23 @@ func newWorld(t testing.TB, change func(*Options)) *world {
 
 func (w *world) SnapConns(s *socket.Snapshot) error {
 	s.Conns = w.found.Conns
+	w.looks++
+	spin(w.lookTakes)
 	return nil
 }
+
+// spin takes a thread's time, whoever else has the processor.
+func spin(d time.Duration) {
+	used := func() time.Duration {
+		var t unix.Timespec
+		_ = unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t)
+		return time.Duration(t.Nano())
+	}
+	for began := used(); used()-began < d; {
+	}
+}
+
+func (w *world) Touched() bool { return !w.untouched }
 
 func (w *world) SnapFiles(s *socket.Snapshot, _ bool) error {
 	s.Listeners, s.Waiters, s.Holders = w.found.Listeners, w.found.Waiters, w.found.Holders
@@ -122,13 +143,13 @@ func TestCountsOfFinishedRequests(t *testing.T) {
 	assert.Equal(t, 2, s.Workers)
 	assert.Equal(t, 2, s.Available)
 	assert.Zero(t, s.Starts, "they were there before")
-	assert.Equal(t, 2*1400*time.Millisecond, s.WorkerTime)
+	assert.Equal(t, 2*400*time.Millisecond, s.WorkerTime, "as of a second ago")
 	require.Len(t, s.PerWorker, 2)
 	assert.Equal(t, uint64(4), s.PerWorker[0].Served)
 	assert.Equal(t, 200*time.Millisecond, s.PerWorker[0].BusyTime)
 	w.pass(3 * time.Second)
 	w.Refresh()
-	assert.Equal(t, 2, w.the(t).MaxNeeded)
+	assert.Equal(t, 2, w.the(t).MaxBusy)
 }
 
 func TestStatesOfWorkers(t *testing.T) {
@@ -158,7 +179,7 @@ func TestStatesOfWorkers(t *testing.T) {
 	assert.Equal(t, 3, s.InFlight)
 	assert.Equal(t, map[string]int{"GET": 3, "PUT": 0}, s.Active)
 	assert.True(t, s.HTTP)
-	assert.Equal(t, 3, s.MaxNeeded)
+	assert.Equal(t, 3, s.MaxBusy)
 	var states []string
 	for _, worker := range s.PerWorker {
 		states = append(states, fmt.Sprint(worker.TID, " ", worker.State, " ", worker.Phase))
@@ -210,7 +231,7 @@ func TestEventLoop(t *testing.T) {
 	assert.True(t, s.PerWorker[0].Loop)
 	assert.Equal(t, 2, s.PerWorker[0].InFlight)
 	assert.Equal(t, 1, s.Busy)
-	assert.Equal(t, 1, s.MaxNeeded)
+	assert.Equal(t, 1, s.MaxBusy)
 	assert.Equal(t, 300*time.Millisecond, s.CPUTime)
 }
 
@@ -238,7 +259,7 @@ func TestRequestsThatComeLate(t *testing.T) {
 	assert.Equal(t, 60*took, s.BusyTime)
 	assert.Equal(t, uint64(60), s.Served)
 	w.pass(3 * time.Second)
-	assert.Equal(t, 1, w.the(t).MaxNeeded)
+	assert.Equal(t, 1, w.the(t).MaxBusy)
 }
 
 // TestReaderIsNoWorker serves with a thread that accepts and reads, and others
@@ -287,7 +308,8 @@ func TestListenersAndWaiters(t *testing.T) {
 	assert.Equal(t, 2, s.Workers, "the one that waits has served nothing yet")
 	assert.Equal(t, []int{36, 511, 36}, []int{s.BacklogLen, s.BacklogLimit, s.BacklogMax})
 	assert.Zero(t, s.Overflows, "these were before")
-	w.found.Listeners = []socket.Listener{listener(10, 1, "127.0.0.1:8080", 2, 8)}
+	w.counts.Drops += 3
+	w.found.Listeners[0], w.found.Listeners[1] = listener(10, 1, "127.0.0.1:8080", 2, 8), listener(11, 1, "127.0.0.1:8080", 2, 8)
 	s = w.the(t)
 	assert.Equal(t, []int{2, 511, 36}, []int{s.BacklogLen, s.BacklogLimit, s.BacklogMax})
 	assert.Equal(t, uint64(3), s.Overflows)
@@ -365,6 +387,7 @@ func TestRequestsOfWorkersThatEnded(t *testing.T) {
 	require.Len(t, s.PerWorker, 1)
 	assert.Equal(t, uint32(11), s.PerWorker[0].PID)
 
+	w.runs(10, 10)
 	w.found.Waiters = []socket.Waiter{{PID: 10, TID: 10, Socket: 5}}
 	w.found.Listeners = []socket.Listener{{Socket: 5, PID: 11, Address: netip.MustParseAddrPort("127.0.0.1:8080")}}
 	w.pass(time.Second)
@@ -449,4 +472,51 @@ func BenchmarkExport(b *testing.B) {
 		r.ReadFirst, r.WriteLast = r.WriteLast+1, r.WriteLast+5
 		w.Export(r)
 	}
+}
+
+// TestWhatIsOnItsWay: while the agent ends, the requests of the last moments
+// may not have come yet, so the figures are still as of before them.
+func TestWhatIsOnItsWay(t *testing.T) {
+	w := newWorld(t, nil)
+	w.runs(10, 10)
+	w.Export(w.served(10, 50*time.Millisecond))
+	w.pass(time.Second)
+	w.Refresh()
+	looked := w.now
+	age := func() time.Duration { return w.Snapshot()[0].WorkerTime }
+	before := age()
+	w.Unwatch()
+	assert.Equal(t, before, age())
+	w.Export(w.served(10, 100*time.Millisecond))
+	w.End()
+	assert.Equal(t, before+time.Duration(settleAfter), age())
+	assert.Equal(t, looked, w.settled(w.now+request.Stamp(time.Minute)), "no more is known than at the last look")
+	assert.Equal(t, 150*time.Millisecond, w.Snapshot()[0].BusyTime)
+}
+
+// TestDearLooksAreRare: where a look takes long, because of very many connections,
+// the next one waits, the longer where nothing happens on any of them.
+func TestDearLooksAreRare(t *testing.T) {
+	w := newWorld(t, nil)
+	looks := func(every, during time.Duration) int {
+		before := w.looks
+		for range during / every {
+			w.pass(every)
+			w.Refresh()
+		}
+		return w.looks - before
+	}
+	assert.Equal(t, 20, looks(time.Second, 20*time.Second), "they take next to nothing")
+	w.untouched = true
+	assert.Equal(t, 20, looks(time.Second, 20*time.Second), "also where nothing happens")
+
+	w.lookTakes = 14 * time.Millisecond
+	w.untouched = false
+	looks(10*time.Second, 20*time.Second) // they are known to be dear from the second on
+	assert.InDelta(t, 60/3, looks(time.Second, time.Minute), 3, "200 times as long")
+	w.untouched = true
+	assert.InDelta(t, 60/10, looks(time.Second, time.Minute), 1, "once in ten seconds")
+	w.untouched = false
+	w.pass(4 * time.Second)
+	assert.Equal(t, 1, looks(time.Millisecond, time.Millisecond), "something happened")
 }

@@ -56,6 +56,17 @@ func (c *covered) add(from, to request.Stamp) time.Duration {
 	return time.Duration(fresh)
 }
 
+// after is how much of what was counted lies after a moment, as far as that is
+// remembered.
+func (c *covered) after(at request.Stamp) (sum time.Duration) {
+	for _, t := range c.times {
+		if t.to > at {
+			sum += time.Duration(t.to - max(t.from, at))
+		}
+	}
+	return sum
+}
+
 func (c *covered) forget() {
 	if len(c.times) > maxCovered {
 		c.floor = c.times[0].to

@@ -1,6 +1,9 @@
 package worker
 
 import (
+	"strings"
+
+	"lapwing/collectors/service"
 	"lapwing/probes/socket"
 )
 
@@ -11,11 +14,12 @@ type finder struct {
 	sockets  map[uint64]*socket.Listener
 	missing  bool // a connection's process was asked for and not found
 	listened map[uint32][]*socket.Listener
+	unread   map[uint32]bool // processes that accepted connections and do not read them
 }
 
 func newFinder(c *Collector) *finder {
 	f := &finder{c: c, holders: map[uint64]uint32{}, sockets: map[uint64]*socket.Listener{},
-		listened: map[uint32][]*socket.Listener{}}
+		listened: map[uint32][]*socket.Listener{}, unread: map[uint32]bool{}}
 	for _, h := range c.snap.Holders {
 		f.holders[h.Socket] = h.PID
 	}
@@ -29,6 +33,14 @@ func newFinder(c *Collector) *finder {
 
 // holder is a process that has the socket open, 0 when none was found.
 func (f *finder) holder(sk uint64) uint32 { return f.holders[sk] }
+
+// leavesUnread notes whose an accepted connection is that nobody reads.
+func (f *finder) leavesUnread(sk uint64) {
+	if pid := f.holder(sk); pid != 0 {
+		f.unread[pid] = true
+	}
+	f.missing = true // the next look asks again
+}
 
 // listens reports whether a process listens on an address.
 func (f *finder) listens(pid uint32, port uint16, path []byte) bool {
@@ -64,7 +76,7 @@ func (f *finder) at(pid uint32, comm string, port uint16, path []byte) *pool {
 
 // owner is the pool that a listening socket belongs to: its service answers at
 // the address, and the process that has the socket open is of that service.
-func (f *finder) owner(l socket.Listener) *pool {
+func (f *finder) owner(l *socket.Listener) *pool {
 	port, path := uint16(0), []byte(nil)
 	if l.IsUnix() {
 		path = unixPath(l.Unix)
@@ -72,8 +84,26 @@ func (f *finder) owner(l socket.Listener) *pool {
 		port = l.Address.Port()
 	}
 	p := f.c.poolOf(l.PID, "", port, false)
+	if p == nil {
+		p = f.poolBelow(l.PID, port, path)
+	}
 	if p == nil || !p.answersAt(port, path) {
 		return nil
 	}
 	return p
+}
+
+// poolBelow is the pool that answers at an address whose socket a master of
+// several pools has open, as that of php-fpm does.
+func (f *finder) poolBelow(pid uint32, port uint16, path []byte) *pool {
+	name, ok := f.c.opts.Service(pid, "", port)
+	if !ok {
+		return nil
+	}
+	for _, p := range f.c.pools {
+		if p.answersAt(port, path) && strings.HasPrefix(p.name, name+service.PoolSep) {
+			return p
+		}
+	}
+	return nil
 }

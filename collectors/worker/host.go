@@ -2,6 +2,7 @@ package worker
 
 import (
 	"fmt"
+	"os"
 
 	"github.com/prometheus/procfs"
 )
@@ -17,6 +18,9 @@ type Host struct {
 	ListenDrops uint64 `json:"listen_drops"`
 	// SYNDrops counts SYNs that found the queue of unfinished handshakes full.
 	SYNDrops uint64 `json:"syn_drops"`
+	// Unattributed counts the drops of all network namespaces of which it is
+	// not known which listener's they were.
+	Unattributed uint64 `json:"unattributed_drops"`
 }
 
 // readHost reads the counts since boot.
@@ -43,13 +47,37 @@ func counted(n *float64) uint64 {
 	return uint64(*n)
 }
 
+// ReadListenCounts reads the counts of a process's network namespace, if that
+// is the one that is meant: a process may hold sockets of others.
+func ReadListenCounts(pid, netns uint32) (ListenCounts, error) {
+	if at, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", pid)); err != nil {
+		return ListenCounts{}, fmt.Errorf("find the network namespace of process %d: %w", pid, err)
+	} else if at != fmt.Sprintf("net:[%d]", netns) {
+		return ListenCounts{}, fmt.Errorf("process %d is in %s, not in the network namespace %d", pid, at, netns)
+	}
+	p, err := procfs.NewProc(int(pid))
+	if err != nil {
+		return ListenCounts{}, fmt.Errorf("look at process %d: %w", pid, err)
+	}
+	n, err := p.Netstat()
+	if err != nil {
+		return ListenCounts{}, fmt.Errorf("read the network's counts: %w", err)
+	}
+	return ListenCounts{Drops: counted(n.ListenDrops), Deferred: counted(n.TCPDeferAcceptDrop)}, nil
+}
+
 // Host reads the host-wide counts.
 func (c *Collector) Host() (Host, error) {
 	now, err := readHost()
 	if err != nil {
 		return Host{}, err
 	}
+	c.look.Lock()
+	defer c.look.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	return Host{
+		Unattributed:    c.drops.unattributed,
 		ListenOverflows: now.ListenOverflows - c.host.ListenOverflows,
 		ListenDrops:     now.ListenDrops - c.host.ListenDrops,
 		SYNDrops:        now.SYNDrops - c.host.SYNDrops,

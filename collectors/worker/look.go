@@ -1,13 +1,17 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
+	"lapwing/collectors/patience"
 	"lapwing/collectors/process"
 	"lapwing/collectors/request"
+	"lapwing/probes/socket"
 )
 
 // How often things are looked at while Run runs, and the least time between
@@ -15,6 +19,8 @@ import (
 const (
 	newcomersEvery = 100 * time.Millisecond
 	lookEvery      = time.Second
+	lookSoon       = 300 * time.Millisecond
+	firstLooks     = request.Stamp(2 * time.Second)
 	usageEvery     = 5 * time.Second
 	leastBetween   = request.Stamp(250 * time.Millisecond)
 )
@@ -25,9 +31,24 @@ const settleAfter = request.Stamp(time.Second)
 
 // Watch takes a first look, at what is there before anything is measured.
 func (c *Collector) Watch(source Source) {
+	c.begin()
 	c.setSource(source)
 	c.lookAround()
 	c.noteWaiters()
+}
+
+// begin makes this the moment since which there is something to see.
+func (c *Collector) begin() {
+	host, err := readHost()
+	if err != nil {
+		c.opts.Log.Warn("the host's counts of dropped connections are not known", "error", err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.started, c.booted, c.host = c.opts.Now(), process.SinceBoot(), host
+	for _, p := range c.pools {
+		p.observed = observed{at: c.started}
+	}
 }
 
 // Run looks around until ctx ends. Without Watch before it, workers are known
@@ -42,7 +63,7 @@ func (c *Collector) Run(ctx context.Context) {
 			return
 		case now := <-newcomers.C:
 			c.meet()
-			if now.Sub(looked) < lookEvery {
+			if now.Sub(looked) < c.every() {
 				continue
 			}
 			looked = now
@@ -58,13 +79,16 @@ func (c *Collector) Run(ctx context.Context) {
 func (c *Collector) setSource(s Source) {
 	c.look.Lock()
 	defer c.look.Unlock()
-	c.source = s
+	c.source, c.wantHolders = s, true
 }
 
 // Unwatch ends the use of the source, and waits for a look in progress. What
 // was seen last stays readable.
-func (c *Collector) Unwatch() {
-	c.setSource(nil)
+func (c *Collector) Unwatch() { c.setSource(nil) }
+
+// End says that all requests were delivered: what they say up to the last look
+// is whole.
+func (c *Collector) End() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ended = true
@@ -86,13 +110,44 @@ func (c *Collector) noteWaiters() {
 func (c *Collector) Refresh() {
 	c.lookAround()
 	c.visit()
+	c.lookBehind(false, forAll)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.opts.Now()
 	for _, p := range c.pools {
 		c.settle(p, now)
-		p.remember(now, c.seen)
+		p.remember(now, c.settled(now))
 	}
+}
+
+// settled is the moment up to which everything is known: requests become known
+// a little after their end, and those in progress as of the last look.
+func (c *Collector) settled(now request.Stamp) request.Stamp {
+	switch {
+	case c.ended:
+	case now > settleAfter:
+		now -= settleAfter
+	}
+	if c.seen.Seen() {
+		now = min(now, c.seen)
+	}
+	return now
+}
+
+// every is how often to look. At the start that is more often, to see when what
+// was in flight then is over.
+func (c *Collector) every() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now := c.opts.Now(); now-c.started < firstLooks {
+		return lookSoon
+	}
+	for _, p := range c.pools {
+		if !p.observed.fixed {
+			return lookSoon
+		}
+	}
+	return lookEvery
 }
 
 // settle brings the highest numbers up to date. After Unwatch nothing more is
@@ -118,19 +173,42 @@ func (c *Collector) meet() {
 	newcomers := c.newcomers
 	c.newcomers = nil
 	c.mu.Unlock()
-	c.ask(newcomers)
+	c.ask(newcomers, forAll)
 }
 
 // visit asks /proc about all workers.
 func (c *Collector) visit() {
+	c.visitThose(func(*pool) bool { return true }, forAll)
+}
+
+// visitChanging asks about the workers of pools in which workers come and go:
+// where each serves one request, most that are known have ended.
+func (c *Collector) visitChanging() {
+	now := c.opts.Now()
+	c.visitThose(func(p *pool) bool { return now-p.changed < changingFor }, forSome)
+}
+
+// changingFor is how long after a start or an exit others are to be expected.
+const changingFor = request.Stamp(10 * time.Second)
+
+// How long the questions of one visit may take. Somebody waits for a snapshot:
+// who is not asked then is asked by the next look.
+const (
+	forAll  = time.Minute
+	forSome = 50 * time.Millisecond
+)
+
+func (c *Collector) visitThose(wanted func(*pool) bool, most time.Duration) {
 	c.mu.Lock()
-	all := make([]*worker, 0, len(c.workers))
-	for _, w := range c.workers {
-		all = append(all, w)
+	var all []*worker
+	for _, p := range c.pools {
+		if wanted(p) {
+			all = slices.AppendSeq(all, maps.Values(p.workers))
+		}
 	}
-	c.newcomers = nil
+	c.newcomers = slices.DeleteFunc(c.newcomers, func(w *worker) bool { return wanted(w.pool) })
 	c.mu.Unlock()
-	c.ask(all)
+	c.ask(all, most)
 }
 
 // answer is what /proc said about a worker.
@@ -142,15 +220,21 @@ type answer struct {
 
 // ask learns of each worker what it used, and that it has ended. The lock is
 // not held while /proc is read. Who has gone comes first: who is new may be
-// there instead.
-func (c *Collector) ask(all []*worker) {
+// there instead. Of who does not answer nothing is known.
+func (c *Collector) ask(all []*worker, most time.Duration) {
 	answers := make([]answer, 0, len(all))
+	began := time.Now()
 	for _, w := range all {
+		if time.Since(began) > most {
+			break
+		}
 		c.mu.Lock()
 		pid, tid := w.pid, w.tid
 		c.mu.Unlock()
 		t, err := c.opts.Thread(pid, tid)
-		answers = append(answers, answer{w, t, err != nil})
+		if !patience.NotAsked(err) {
+			answers = append(answers, answer{w, t, err != nil})
+		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -184,10 +268,17 @@ func (c *Collector) end(w *worker) {
 	c.bury(w, now)
 }
 
+// knownLate is how long after its pool a worker can become known and still
+// count as one that was there all the time, free.
+const knownLate = request.Stamp(10 * time.Second)
+
 // date sets since when the worker is there.
 func (c *Collector) date(w *worker) {
 	if w.born < c.booted {
-		w.since = c.started
+		// All requests since then were seen, and none of them was its.
+		if p := w.pool; c.opts.Now()-p.observed.at < knownLate {
+			w.since = min(w.since, p.observed.at)
+		}
 		return
 	}
 	w.since = c.started + request.Stamp(w.born-c.booted)
@@ -225,11 +316,11 @@ func (c *Collector) lookAround() {
 		return
 	}
 	now := c.opts.Now()
-	if c.connsAt.Seen() && now-c.connsAt < leastBetween {
+	if c.connsAt.Seen() && (now-c.connsAt < leastBetween || !c.worthIt(now)) {
 		return
 	}
 	c.connsAt = now
-	err := errors.Join(c.lookAtFiles(), c.source.SnapConns(&c.snap))
+	err := errors.Join(c.lookAtFiles(), c.conns.Measure(func() error { return c.source.SnapConns(&c.snap) }))
 	if err != nil {
 		if !c.failed {
 			c.opts.Log.Warn("the state of the worker pools cannot be read", "error", err)
@@ -238,32 +329,66 @@ func (c *Collector) lookAround() {
 		return
 	}
 	c.failed = false
+	c.countThreads()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.apply()
 	c.seen = c.connsAt
 }
 
-// lookAtFiles walks the descriptors of all processes. On a host with very many
-// that takes long, so it takes at most a fiftieth of the time.
+// countThreads finds out which processes have a single thread, of those with a
+// request that was in flight at the agent's start. The processes are asked before
+// the lock is taken that finished requests wait for.
+func (c *Collector) countThreads() {
+	c.alone = nil
+	found := newFinder(c)
+	for i := range c.snap.Conns {
+		s := &c.snap.Conns[i]
+		pid := cmp.Or(s.Record.Pid, found.holder(s.Record.Sk))
+		if _, known := c.alone[pid]; known || pid == 0 || s.Work() != socket.WorkEarlier {
+			continue
+		}
+		if c.alone == nil {
+			c.alone = map[uint32]bool{}
+		}
+		u, err := c.opts.Usage(pid)
+		c.alone[pid] = err == nil && u.Threads == 1
+	}
+}
+
+// A look passes all connections and all descriptors of the host, also those that
+// nothing happens on. So the pauses grow with what it takes: this is how many times
+// longer than a look they are.
+const (
+	filesShare = 400
+	connsShare = 200
+	idleShare  = 1000 // where nothing came or went
+)
+
+// longestPause is how long it can take at most until a thread shows that waits for
+// a connection on which nothing happens.
+const longestPause = 10 * time.Second
+
+// worthIt tells whether the connections are to be looked at again. Where nothing
+// came or went, no request has begun or ended.
+func (c *Collector) worthIt(now request.Stamp) bool {
+	pause := time.Duration(now - c.connsAt)
+	return c.conns.Worth(pause, idleShare) || c.conns.Worth(pause, connsShare) && (pause >= longestPause || c.source.Touched())
+}
+
+// lookAtFiles walks the descriptors of all processes.
 func (c *Collector) lookAtFiles() error {
-	began := c.opts.Now()
 	c.freshFiles = false
-	if !c.files.due(began) {
+	now := c.opts.Now()
+	if c.filesAt.Seen() && !c.files.Worth(time.Duration(now-c.filesAt), filesShare) {
 		return nil
 	}
-	err := c.source.SnapFiles(&c.snap, c.wantHolders)
-	c.files.done(began, c.opts.Now())
+	c.filesAt = now
+	counts := c.drops.count()
+	err := c.files.Measure(func() error { return c.source.SnapFiles(&c.snap, c.wantHolders) })
+	if err == nil {
+		c.drops.look(c.snap.Listeners, counts)
+	}
 	c.freshFiles = err == nil
 	return err
 }
-
-// pace spaces looks by how long they take.
-type pace struct{ next request.Stamp }
-
-// share is how many times longer than a look the pause after it is.
-const share = 50
-
-func (p *pace) due(now request.Stamp) bool { return now >= p.next }
-
-func (p *pace) done(began, ended request.Stamp) { p.next = ended + share*(ended-began) }

@@ -27,10 +27,17 @@ type Snapshot struct {
 	Unconfirmed bool      `json:"unconfirmed,omitempty"`
 	Time        time.Time `json:"time"` // of the look at it
 
+	// Hidden says that threads which never touch a connection do the work for
+	// those that do: how many they are, and how many of them are busy, is not
+	// known, and what is said of workers is of the others.
+	Hidden bool `json:"hidden,omitempty"`
+
 	Workers   int `json:"workers"`   // how many there are now
 	Busy      int `json:"busy"`      // of which work on a request
 	Held      int `json:"held"`      // of which are pinned by an idle connection
 	Available int `json:"available"` // of which are neither
+	// Loops are event loops among the busy ones: they take more requests.
+	Loops int `json:"loops,omitempty"`
 	// InFlight is how many requests are being worked on. It is above Busy for
 	// event loops, and where a server reads requests ahead of its workers.
 	InFlight int `json:"in_flight"`
@@ -41,8 +48,14 @@ type Snapshot struct {
 	// Dispatch is how many requests wait behind accept: they are in the
 	// receive queue of an accepted connection and nobody has read them.
 	Dispatch int `json:"dispatch"`
-	// MaxNeeded is the highest number of workers seen to be busy at once.
-	MaxNeeded int `json:"max_needed"`
+	// MaxBusy is the highest number of workers seen to be busy at once.
+	MaxBusy int `json:"max_busy"`
+	// Needed is how many workers would have been busy on average over the last
+	// 10 s or so, had no request waited: arrivals per second times the time
+	// that one takes. It is nil while it is not known. NeededAtLeast says that
+	// more arrived: connection attempts were dropped meanwhile.
+	Needed        *float64 `json:"needed"`
+	NeededAtLeast bool     `json:"needed_at_least,omitempty"`
 
 	// Utilisation is the share of the workers' time in which they were busy,
 	// 0 to 1, over the last 10 s or so. BusyTime over WorkerTime is the same
@@ -66,25 +79,43 @@ type Snapshot struct {
 	BacklogLen   int `json:"backlog_len"`
 	BacklogLimit int `json:"backlog_limit"`
 	BacklogMax   int `json:"backlog_max"` // the highest length seen
-	// Overflows counts the segments that the kernel dropped at the listeners
-	// since they were first seen: SYNs and ends of handshakes that found the
-	// backlog full. A client repeats what was dropped, and counts again.
-	Overflows uint64     `json:"overflows"`
-	Listeners []Listener `json:"listeners"`
+	// Overflows counts the connection attempts that the kernel dropped at the
+	// listeners since the agent's start: SYNs and ends of handshakes that found
+	// the backlog full. A client repeats what was dropped, and counts again.
+	Overflows uint64 `json:"overflows"`
+	// OverflowsAtLeast says that Overflows is what is certain: there may have
+	// been more of them.
+	OverflowsAtLeast bool       `json:"overflows_at_least,omitempty"`
+	Listeners        []Listener `json:"listeners"`
 
 	// Untracked counts the requests of workers beyond the limit of workers
 	// per service. They are in Served and BusyTime but not in PerWorker.
 	Untracked uint64   `json:"untracked"`
-	PerWorker []Worker `json:"per_worker"`
+	Observed  Observed `json:"-"`
+	// Settled is the moment as of which the times are: of what came later not
+	// everything is known yet.
+	Settled   time.Time `json:"-"`
+	Ended     uint64    `json:"-"` // requests that had ended by then
+	PerWorker []Worker  `json:"per_worker"`
 }
 
-// Listener is one listening socket of a service.
+// Observed is since when every request of a pool was seen that ended, and what
+// had been by then. Before, some of those that ended had been in flight or queued
+// at the agent's start.
+type Observed struct {
+	Settled              time.Time // zero if that is not over yet
+	Ended                uint64
+	BusyTime, WorkerTime time.Duration
+}
+
+// Listener is one address at which a service listens.
 type Listener struct {
 	Address   string `json:"address"` // 127.0.0.1:8080, unix:/run/app.sock
 	Len       int    `json:"backlog_len"`
 	Limit     int    `json:"backlog_limit"`
 	Max       int    `json:"backlog_max"`
 	Overflows uint64 `json:"overflows"` // TCP only; the kernel keeps none for unix sockets
+	AtLeast   bool   `json:"overflows_at_least,omitempty"`
 }
 
 // Worker is one worker of a pool.

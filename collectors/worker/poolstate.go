@@ -26,6 +26,7 @@ type pool struct {
 	gone      totals // of workers that have ended
 	shown     totals // the last that was shown: sums never decrease
 
+	changed                 request.Stamp // the last start or exit
 	starts, exits, recycled uint64
 	newOnes, goneOnes       recent // starts and exits without a counterpart
 
@@ -33,8 +34,12 @@ type pool struct {
 	waiting   peak   // in the listen backlog
 	lenMax    int    // of listeners that are gone
 	drops     uint64 // the same
-	listeners map[uint64]*listener
+	listeners map[address]*listener
 	past      []moment
+	observed  observed
+	ends      ends
+	service   time.Duration // of finished requests, and their number
+	measured  uint64
 
 	// As of the last look.
 	inFlight int
@@ -42,6 +47,10 @@ type pool struct {
 	dispatch int
 	ahead    int     // requests that another thread has read for a worker
 	strays   []stray // requests in progress whose thread is not known
+
+	// Connections with a request from before the start: now, and at the look
+	// before.
+	earlier, earlierBefore map[uint64]bool
 }
 
 // stray is a request in progress of a process of which no thread is known.
@@ -57,10 +66,17 @@ func (t totals) atLeast(o totals) totals {
 	return totals{max(t.busy, o.busy), max(t.alive, o.alive), max(t.cpu, o.cpu)}
 }
 
-// moment remembers totals, for the utilisation since then.
+// moment remembers how a pool was, for its figures since then.
 type moment struct {
-	at request.Stamp
+	at      request.Stamp
+	settled request.Stamp // as of when the totals are
 	totals
+	workers  int
+	served   uint64
+	system   int // requests that are there: in flight, unread, not accepted
+	drops    uint64
+	service  time.Duration
+	measured uint64
 }
 
 // utilisationSpan is the time over which utilisation is told.
@@ -72,10 +88,10 @@ const (
 	maxAddresses = 64
 )
 
-func newPool(name string) *pool {
+func newPool(name string, started request.Stamp) *pool {
 	return &pool{name: name, workers: map[uint32]*worker{}, others: map[uint32]bool{},
-		ports: map[uint16]bool{}, paths: map[string]bool{}, listeners: map[uint64]*listener{},
-		active: active{methods: map[string]int{}}}
+		ports: map[uint16]bool{}, paths: map[string]bool{}, listeners: map[address]*listener{},
+		active: active{methods: map[string]int{}}, observed: observed{at: started}}
 }
 
 // serves notes an address at which the service answers.
@@ -110,42 +126,54 @@ func (p *pool) isOther(tid uint32) bool {
 	return true
 }
 
-// sums adds up the workers that are and those that were. What was in progress
-// at the last look, at the moment seen, counts up to then.
-func (p *pool) sums(now, seen request.Stamp) totals {
+// sums adds up the workers that are and those that were, up to a moment of
+// which all that they did is known.
+func (p *pool) sums(at request.Stamp) totals {
 	t := p.gone
 	for _, w := range p.workers {
-		t.busy += w.busyAt(seen)
-		t.alive += w.age(now)
+		t.busy += w.busyAt(at)
+		t.alive += w.age(at)
 		t.cpu += w.cpu
-	}
-	for _, s := range p.strays {
-		if seen > s.from {
-			t.busy += time.Duration(seen - s.from)
-		}
 	}
 	p.shown = p.shown.atLeast(t)
 	return p.shown
 }
 
-// remember keeps totals for the utilisation.
-func (p *pool) remember(now, seen request.Stamp) {
-	p.past = append(p.past, moment{now, p.sums(now, seen)})
+// now is how the pool is: the times as of the moment settled, the rest as of now.
+func (p *pool) now(now, settled request.Stamp) moment {
+	m := moment{
+		at: now, settled: settled, totals: p.sums(settled), workers: len(p.workers) + len(p.strays), served: p.served - min(p.served, p.ends.after(settled)),
+		system: p.inFlight + p.dispatch, drops: p.drops, service: p.service, measured: p.measured,
+	}
+	for _, l := range p.listeners {
+		m.system += l.known.len
+		m.drops += l.known.drops
+	}
+	return m
+}
+
+// remember keeps how the pool is.
+func (p *pool) remember(now, settled request.Stamp) {
+	p.past = append(p.past, p.now(now, settled))
+	p.observed.settle(p.past[len(p.past)-1])
 	for len(p.past) > 2 && now-p.past[1].at >= utilisationSpan {
 		p.past = slices.Delete(p.past, 0, 1)
 	}
 }
 
-// utilisation is that of the last seconds, up to the totals t.
-func (p *pool) utilisation(t totals) float64 {
+// utilisation is that of the last seconds, up to the moment m. What a worker
+// did before it was known counts in neither.
+func (p *pool) utilisation(m moment) float64 {
 	if len(p.past) == 0 {
 		return 0
 	}
-	before := p.past[0].totals
-	if t.alive <= before.alive {
+	before := p.past[0]
+	most := time.Duration(max(m.workers, before.workers)) * time.Duration(m.settled-before.settled)
+	alive := min(m.alive-before.alive, most)
+	if alive <= 0 {
 		return 0
 	}
-	return min(1, float64(t.busy-before.busy)/float64(t.alive-before.alive))
+	return min(1, float64(m.busy-before.busy)/float64(alive))
 }
 
 // bury folds a worker that has ended into the totals.
@@ -156,6 +184,7 @@ func (p *pool) bury(w *worker, now request.Stamp) {
 	p.gone.cpu += w.cpu
 	delete(p.workers, w.tid)
 	p.exits++
+	p.changed = now
 	if p.newOnes.take(now) {
 		p.recycled++
 	} else {
@@ -166,6 +195,7 @@ func (p *pool) bury(w *worker, now request.Stamp) {
 // started counts a worker that began while the agent ran.
 func (p *pool) started(now request.Stamp) {
 	p.starts++
+	p.changed = now
 	if p.goneOnes.take(now) {
 		p.recycled++
 	} else {
@@ -173,36 +203,37 @@ func (p *pool) started(now request.Stamp) {
 	}
 }
 
-// listener is a listening socket of a pool.
+// listener is an address at which a pool listens.
 type listener struct {
-	now  socket.Listener
-	base uint32 // drops when it was first seen
-	max  int
-	open bool // as of the last look
+	name  string
+	known *account
+	open  bool // as of the last look
 }
 
-func (l *listener) drops() uint64 { return uint64(l.now.Drops - l.base) }
-
-func (p *pool) sawListener(l socket.Listener) {
-	known := p.listeners[l.Socket]
-	if known == nil {
-		if len(p.listeners) >= maxAddresses {
+func (p *pool) sawListener(l *socket.Listener, known *account) {
+	at := addressOf(l)
+	one := p.listeners[at]
+	if one == nil {
+		if known == nil || len(p.listeners) >= maxAddresses {
 			return
 		}
-		known = &listener{base: l.Drops}
-		p.listeners[l.Socket] = known
+		one = &listener{name: nameOf(l), known: known}
+		p.listeners[at] = one
 	}
-	known.now, known.open = l, true
-	known.max = max(known.max, l.Len)
+	if one.known != known { // another socket that came in place of the last
+		p.drops += one.known.drops
+		p.lenMax = max(p.lenMax, one.known.max)
+	}
+	one.known, one.open = known, true
 }
 
-// forgetListeners drops the sockets that nobody has open any more.
+// forgetListeners drops the addresses at which nobody listens any more.
 func (p *pool) forgetListeners() {
-	for socket, l := range p.listeners {
+	for at, l := range p.listeners {
 		if !l.open {
-			p.drops += l.drops()
-			p.lenMax = max(p.lenMax, l.max)
-			delete(p.listeners, socket)
+			p.drops += l.known.drops
+			p.lenMax = max(p.lenMax, l.known.max)
+			delete(p.listeners, at)
 		}
 	}
 }

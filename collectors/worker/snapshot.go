@@ -8,15 +8,19 @@ import (
 	"time"
 
 	"lapwing/collectors/request"
+	"lapwing/probes/socket"
 )
 
 // Snapshot shows every pool as it is now, the service with most requests
 // first. It looks at the connections unless that was done a moment ago.
 func (c *Collector) Snapshot() []Snapshot {
 	c.lookAround()
+	c.visitChanging()
+	c.lookBehind(true, forSome)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now, at := c.opts.Now(), time.Now()
+	now, clock := c.opts.Now(), time.Now()
+	at := clock
 	// The pools are as the last look saw them, and so is the time.
 	seen := c.seen
 	if seen.Seen() && seen < now {
@@ -25,7 +29,7 @@ func (c *Collector) Snapshot() []Snapshot {
 	all := make([]Snapshot, 0, len(c.pools))
 	for _, p := range c.pools {
 		c.settle(p, now)
-		s := p.snapshot(now, seen)
+		s := p.snapshot(now, seen, c.settled(now), clock)
 		s.Time = at
 		all = append(all, s)
 	}
@@ -33,6 +37,13 @@ func (c *Collector) Snapshot() []Snapshot {
 		return cmp.Or(cmp.Compare(b.Served, a.Served), cmp.Compare(a.Service, b.Service))
 	})
 	return all
+}
+
+// Since is when the collector began to see what happens.
+func (c *Collector) Since() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Add(time.Duration(c.started) - time.Duration(c.opts.Now()))
 }
 
 // Losses counts what the collector could not take into account, per cause:
@@ -44,32 +55,58 @@ func (c *Collector) Losses() map[string]uint64 {
 	return map[string]uint64{"too_many_services": c.full, "too_many_connections": c.cut}
 }
 
-func (p *pool) snapshot(now, seen request.Stamp) Snapshot {
-	sums := p.sums(now, seen)
+func (p *pool) snapshot(now, seen, settled request.Stamp, at time.Time) Snapshot {
+	looked := now
+	if seen.Seen() { // what waits is as of the last look
+		looked = min(now, seen)
+	}
+	m := p.now(looked, settled)
 	s := Snapshot{
 		Service: p.name, Unconfirmed: !p.confirmed,
 		InFlight: p.inFlight, Active: maps.Clone(p.active.methods), HTTP: p.active.http, Dispatch: p.dispatch,
-		Utilisation: p.utilisation(sums), BusyTime: sums.busy, WorkerTime: sums.alive, CPUTime: sums.cpu,
+		Utilisation: p.utilisation(m), BusyTime: m.busy, WorkerTime: m.alive, CPUTime: m.cpu,
 		Served: p.served, Longest: p.longest, Untracked: p.untracked,
 		Starts: p.starts, Exits: p.exits, Recycled: p.recycled,
 		PerWorker: []Worker{}, Listeners: []Listener{},
 	}
-	p.showWorkers(&s, now, seen)
+	p.showWorkers(&s, now, seen, settled)
 	p.showStrays(&s, seen)
 	p.showAhead(&s)
 	p.showListeners(&s)
+	if s.Hidden = p.hidden(); s.Hidden {
+		s.conceal()
+	}
 	p.busiest = max(p.busiest, s.Busy)
-	s.MaxNeeded = max(p.busiest, p.needed.max)
+	s.MaxBusy = max(p.busiest, p.needed.max)
+	if need, least, known := p.need(m); known && !s.Hidden {
+		s.Needed, s.NeededAtLeast = &need, least
+	}
+	then := func(t request.Stamp) time.Time { return at.Add(time.Duration(t) - time.Duration(now)) }
+	s.Settled, s.Ended = then(settled), m.served
+	if o := &p.observed; o.hasTotals {
+		s.Observed = Observed{Settled: then(o.settled), Ended: o.served, BusyTime: o.totals.busy, WorkerTime: o.totals.alive}
+	}
 	return s
 }
 
-func (p *pool) showWorkers(s *Snapshot, now, seen request.Stamp) {
+// conceal takes back what is not known of the threads that read for others.
+func (s *Snapshot) conceal() {
+	s.Loops = 0
+	for i := range s.PerWorker {
+		s.PerWorker[i].State, s.PerWorker[i].Loop = Unknown, false
+	}
+}
+
+func (p *pool) showWorkers(s *Snapshot, now, seen, settled request.Stamp) {
 	var most, all uint64
 	for _, w := range p.workers {
-		out := w.show(now, seen)
+		out := w.show(now, seen, settled)
 		switch out.State {
 		case Busy:
 			s.Busy++
+			if out.Loop {
+				s.Loops++
+			}
 		case Held:
 			s.Held++
 		}
@@ -85,10 +122,10 @@ func (p *pool) showWorkers(s *Snapshot, now, seen request.Stamp) {
 	}
 }
 
-func (w *worker) show(now, seen request.Stamp) Worker {
+func (w *worker) show(now, seen, settled request.Stamp) Worker {
 	out := Worker{
 		PID: w.pid, TID: w.tid, Comm: w.comm, State: w.state(), Loop: w.loop(),
-		Served: w.served, BusyTime: w.busyAt(seen), CPUTime: w.cpu, Longest: w.longest,
+		Served: w.served, BusyTime: w.busyAt(settled), CPUTime: w.cpu, Longest: w.longest,
 		Since: time.Now().Add(-w.age(now)), Process: w.usage,
 	}
 	out.does(w.now, seen)
@@ -137,22 +174,26 @@ func (p *pool) showAhead(s *Snapshot) {
 
 func (p *pool) showListeners(s *Snapshot) {
 	s.BacklogMax, s.Overflows = p.lenMax, p.drops
+	most := 0
 	for _, l := range p.listeners {
-		out := Listener{Address: l.address(), Len: l.now.Len, Limit: l.now.Limit, Max: l.max, Overflows: l.drops()}
+		k := l.known
+		out := Listener{Address: l.name, Len: k.len, Limit: k.limit, Max: k.max, Overflows: k.drops, AtLeast: k.atLeast}
 		s.BacklogLen += out.Len
 		s.BacklogLimit += out.Limit
 		s.BacklogMax = max(s.BacklogMax, out.Max)
 		s.Overflows += out.Overflows
+		s.OverflowsAtLeast = s.OverflowsAtLeast || out.AtLeast
 		s.Listeners = append(s.Listeners, out)
+		most = max(most, k.limit+len(k.sockets)) // the kernel lets one more in
 	}
-	s.BacklogMax = max(s.BacklogMax, p.waiting.max)
+	// Accept has taken a connection a moment before its return tells so.
+	s.BacklogMax = max(s.BacklogMax, min(p.waiting.max, most))
 	slices.SortFunc(s.Listeners, func(a, b Listener) int { return cmp.Compare(a.Address, b.Address) })
 }
 
-func (l *listener) address() string {
-	if l.now.IsUnix() {
-		return request.Endpoint{IsUn: true, Unix: unixPath(l.now.Unix)}.String()
+func nameOf(l *socket.Listener) string {
+	if l.IsUnix() {
+		return request.Endpoint{IsUn: true, Unix: unixPath(l.Unix)}.String()
 	}
-	a := l.now.Address
-	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()).String()
+	return netip.AddrPortFrom(l.Address.Addr().Unmap(), l.Address.Port()).String()
 }

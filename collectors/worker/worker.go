@@ -30,6 +30,9 @@ type worker struct {
 	usage   *Process
 
 	now doing
+
+	multiplexes bool    // it waits for many connections at once
+	behind      *behind // what is known of the other threads of its process
 }
 
 // doing is what a worker does at the moment of a look.
@@ -71,6 +74,8 @@ func (w *worker) finish(r *request.Request, handed bool) {
 		return
 	}
 	w.longest = max(w.longest, time.Duration(end-start))
+	w.pool.service += time.Duration(end - start)
+	w.pool.measured++
 	w.until = max(w.until, end)
 	if alone && w.counted.forgot(end) {
 		w.busy += time.Duration(end - start) // nothing else is known to have been done then
@@ -95,16 +100,17 @@ func handedAt(r *request.Request, handed bool) request.Stamp {
 	return max(r.ReadLast, r.Marker)
 }
 
-// busyAt is how long the worker has been busy until now, the request in
+// busyAt is how long the worker had been busy by a moment, the request in
 // progress included. What keeps an event loop busy is the CPU time it uses.
-func (w *worker) busyAt(now request.Stamp) time.Duration {
+func (w *worker) busyAt(at request.Stamp) time.Duration {
 	if w.loop() {
 		return w.cpu
 	}
-	if from := max(w.now.from, w.until); w.now.inFlight > 0 && now > from {
-		return w.busy + time.Duration(now-from)
+	busy := w.busy - w.counted.after(at)
+	if from := max(w.now.from, w.until); w.now.inFlight > 0 && at > from {
+		busy += time.Duration(at - from)
 	}
-	return w.busy
+	return busy
 }
 
 func (w *worker) age(now request.Stamp) time.Duration {

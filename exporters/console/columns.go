@@ -131,7 +131,7 @@ func appendRow(b []byte, columns []column, t *Table, s *ServiceStats, color bool
 		case c.bar:
 			b = appendBar(b, s.spent(), c.width, color)
 		case c.left:
-			b = appendLeft(b, c.text(t, s), c.width)
+			b = appendName(b, c.text(t, s), c.width)
 		default:
 			b = appendRight(b, c.text(t, s), c.width)
 		}

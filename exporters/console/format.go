@@ -4,11 +4,14 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/mattn/go-runewidth"
+
+	"lapwing/collectors/service"
 )
 
 // The output formats of Trace and RunTop. An empty format is FormatText.
@@ -128,6 +131,20 @@ func appendText[S string | []byte](b []byte, s S, most int) ([]byte, int) {
 func appendLeft[S string | []byte](b []byte, s S, width int) []byte {
 	b, cells := appendText(b, s, width)
 	return appendSpaces(b, width-cells)
+}
+
+// appendName writes the name of a service. Where it is too long, that of its
+// pool is kept: gunicorn:shop and gunicorn:blog differ at their ends.
+func appendName(b []byte, name string, width int) []byte {
+	at := strings.LastIndex(name, service.PoolSep)
+	if at <= 0 || utf8.RuneCountInString(name) <= width {
+		return appendLeft(b, name, width)
+	}
+	pool := name[at:]
+	if room := width - 1 - utf8.RuneCountInString(pool); room > 0 {
+		return appendLeft(b, string([]rune(name)[:room])+ellipsis+pool, width)
+	}
+	return appendLeft(b, ellipsis+pool[len(service.PoolSep):], width)
 }
 
 // appendRight writes s made printable at the right end of width cells.

@@ -1,6 +1,8 @@
 package console
 
 import (
+	"cmp"
+	"slices"
 	"strconv"
 	"time"
 
@@ -26,11 +28,12 @@ type layout struct {
 const (
 	statusCells = 3
 	minWidth    = 40 // narrower terminals get lines of this width
+	minNote     = 6  // what of another note is worth showing
 )
 
 // newLayout divides a line of the given width. The narrower the line, the
 // fewer columns it has: at 80 cells the process and the notes give way, and
-// only errors and flags are still told, in the place of the bar.
+// what there is to note is told in the place of the bar.
 func newLayout(width int) layout {
 	if width <= 0 {
 		width = unknownWidth
@@ -52,7 +55,7 @@ func newLayout(width int) layout {
 }
 
 func narrowLayout(width int) layout {
-	l := layout{clock: time.TimeOnly, service: 8, bar: 10, phase: 5, digits: 2, minRequest: 11}
+	l := layout{clock: time.TimeOnly, service: 8, bar: 10, phase: 5, digits: 2, minRequest: 10}
 	if width-l.taken() < l.minRequest {
 		l.phase = 0
 	}
@@ -120,7 +123,7 @@ func (l *lines) appendHeader(b []byte) []byte {
 // appendLine writes the line of one request.
 func (l *lines) appendLine(b []byte, r *request.Request) []byte {
 	b = append(l.appendTime(b, r), ' ')
-	b = append(appendLeft(b, r.Service, l.service), ' ')
+	b = append(appendName(b, r.Service, l.service), ' ')
 	if l.pid > 0 {
 		b = append(l.appendUint(b, uint64(r.PID), l.pid), ' ')
 	}
@@ -136,7 +139,7 @@ func (l *lines) appendLine(b []byte, r *request.Request) []byte {
 			b = l.appendDuration(append(b, ' '), phases[p], bounds.Known(p), l.phase)
 		}
 	}
-	return append(l.appendNotes(b, r), '\n')
+	return l.appendCalls(append(l.appendNotes(b, r), '\n'), r)
 }
 
 func (l *lines) appendTime(b []byte, r *request.Request) []byte {
@@ -177,12 +180,17 @@ func (l *lines) appendDuration(b []byte, d time.Duration, known bool, width int)
 }
 
 // appendRequestAndBar writes the method, the path and the bar. A line without
-// a notes column tells an error or a flag in the bar's place: the phases are
-// in numbers beside it.
+// a notes column tells an error, a flag or what a phase was spent on in the
+// bar's place: the phases are in numbers beside it.
 func (l *lines) appendRequestAndBar(b []byte, r *request.Request, phases request.Phases) []byte {
 	if l.notes == 0 && l.bar > 0 {
-		if l.note = l.appendUnusual(l.note[:0], r); len(l.note) > 0 {
-			cells := min(l.bar+l.request-l.minRequest, max(l.bar, len(l.note)))
+		most := l.bar + l.request - l.minRequest
+		l.note = l.appendFittingParts(l.appendError(l.note[:0], r), r, most)
+		if len(l.note)+minNote <= most {
+			l.note = appendFlags(l.note, r)
+		}
+		if len(l.note) > 0 {
+			cells := min(most, max(l.bar, len(l.note)))
 			b = l.appendRequest(b, r, l.request+l.bar-cells)
 			b = l.style(append(b, ' '), noteStyle(r))
 			return l.style(appendLeft(b, l.note, cells), styleEnd)
@@ -252,6 +260,10 @@ func noteStyle(r *request.Request) string {
 // the status is in the status column already. Where there is room, an error
 // without a duration says when it came.
 func (l *lines) appendUnusual(b []byte, r *request.Request) []byte {
+	return appendFlags(l.appendError(b, r), r)
+}
+
+func (l *lines) appendError(b []byte, r *request.Request) []byte {
 	if r.Error != "" && r.Error != strconv.Itoa(r.Status) {
 		b = append(b, r.Error...)
 		if _, ok := r.Duration(); !ok && l.notes > 0 && r.Arrived.Seen() && r.End() > r.Arrived {
@@ -259,6 +271,10 @@ func (l *lines) appendUnusual(b []byte, r *request.Request) []byte {
 			b = appendDuration(b, time.Duration(r.End()-r.Arrived), 3)
 		}
 	}
+	return b
+}
+
+func appendFlags(b []byte, r *request.Request) []byte {
 	for _, name := range r.Flags.Names() {
 		b = append(comma(b), name...)
 	}
@@ -274,6 +290,30 @@ func appendParts(b []byte, r *request.Request) []byte {
 		}
 		b = append(append(comma(b), part.Part.String()...), ' ')
 		b = appendDuration(b, part.Duration, 3)
+	}
+	return b
+}
+
+// appendFittingParts writes the parts that took a noteworthy time and have
+// room in so many cells, the longest first. Where the phases have no numbers,
+// the bar is worth more.
+func (l *lines) appendFittingParts(b []byte, r *request.Request, most int) []byte {
+	if l.phase == 0 {
+		return b
+	}
+	total, _ := r.Duration()
+	parts := r.Parts()
+	slices.SortStableFunc(parts, func(a, b request.PartDuration) int { return cmp.Compare(b.Duration, a.Duration) })
+	for _, part := range parts {
+		if part.Part == request.PartDrain || part.Duration < max(noteMin, total/noteShare) {
+			continue
+		}
+		before := len(b)
+		b = append(append(comma(b), part.Part.String()...), ' ')
+		b = appendDuration(b, part.Duration, l.digits)
+		if len(b) > most {
+			return b[:before]
+		}
 	}
 	return b
 }

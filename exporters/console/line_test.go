@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/charmbracelet/x/ansi"
+	"github.com/stretchr/testify/require"
 
 	"lapwing/collectors/request"
 )
@@ -198,5 +199,48 @@ func BenchmarkLine(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		out = l.appendLine(out[:0], r)
+	}
+}
+
+// TestNarrowLinesKeepTheParts holds that at 80 cells a line still says what
+// of the queue was backlog or dispatch, and what of parse was the client.
+func TestNarrowLinesKeepTheParts(t *testing.T) {
+	const ms = request.Stamp(time.Millisecond)
+	make := func(accepted, readFirst, readLast request.Stamp, wait time.Duration) *request.Request {
+		r := served("shop", "/a/long/path/that/takes/room.html", 200)
+		at := request.Stamp(time.Hour)
+		r.Seq, r.Arrived, r.Accepted, r.ReadFirst, r.ReadLast = 1, at, at+accepted, at+readFirst, at+readLast
+		r.WriteFirst, r.WriteLast, r.ClientWait = at+readLast+10*ms, at+readLast+11*ms, wait
+		return r
+	}
+	for want, r := range map[string]*request.Request{
+		"backlog 50ms":      make(50*ms, 50*ms, 50*ms, 0),
+		"dispatch 250ms":    make(0, 250*ms, 250*ms, 0),
+		"dispatch 40ms":     make(10*ms, 50*ms, 50*ms, 0),
+		"client_wait 240ms": make(0, 0, 250*ms, 240*time.Millisecond),
+	} {
+		for _, width := range []int{80, 100} {
+			l := &lines{layout: newLayout(width), times: request.NewClock()}
+			line := strings.TrimSuffix(string(l.appendLine(nil, r)), "\n")
+			require.Contains(t, line, want)
+			require.LessOrEqual(t, len([]rune(line)), width)
+			r.Flags |= request.Pipelined
+			require.Contains(t, string(l.appendLine(nil, r)), want)
+			r.Flags = 0
+		}
+	}
+}
+
+func TestNamesKeepTheirPools(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		width int
+		want  string
+	}{
+		{"gunicorn:shop", 16, "gunicorn:shop   "}, {"gunicorn:shop", 8, "gu…:shop"}, {"gunicorn:shop", 12, "gunico…:shop"},
+		{"php8.2-fpm:backoffice", 16, "php8…:backoffice"}, {"php8.2-fpm:backoffice", 12, "…backoffice "}, {"php8.2-fpm:backoffice", 8, "…backof…"},
+		{"réseau:été", 8, "rés…:été"}, {"a-service-without", 8, "a-servi…"},
+	} {
+		require.Equal(t, tt.want, string(appendName(nil, tt.name, tt.width)))
 	}
 }

@@ -8,7 +8,7 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 
-	"lapwing/exporters"
+	"lapwing/exporters/health"
 )
 
 // order is what the rows of the live table are sorted by.
@@ -46,15 +46,16 @@ func (o order) compare(a, b ServiceStats) int {
 
 // model is the state of the live table.
 type model struct {
-	agg    *Aggregator
-	window *Window
-	health exporters.HealthFunc
-	every  time.Duration
-	color  bool
+	agg     *Aggregator
+	window  *Window
+	health  health.Func
+	every   time.Duration
+	color   bool
+	notices func() []string
 
 	table  Table // the last interval
 	totals Table // since the start; up to date in the detail view only
-	state  exporters.Health
+	state  health.Health
 
 	order   order
 	chosen  string // the service under the cursor
@@ -70,8 +71,8 @@ type model struct {
 // tick asks for new figures.
 type tick time.Time
 
-func newModel(agg *Aggregator, health exporters.HealthFunc, opts TopOptions) *model {
-	m := &model{agg: agg, window: agg.NewWindow(), health: health, every: opts.Interval, color: opts.Color}
+func newModel(agg *Aggregator, account health.Func, opts TopOptions) *model {
+	m := &model{agg: agg, window: agg.NewWindow(), health: account, every: opts.Interval, color: opts.Color, notices: opts.Notices}
 	m.resize(80, 24) // until the terminal tells
 	m.refresh()
 	return m

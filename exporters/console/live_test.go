@@ -10,20 +10,21 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/x/ansi"
 
-	"lapwing/exporters"
+	"lapwing/collectors/worker"
+	"lapwing/exporters/health"
 )
 
 // bench is a live table without a terminal.
 type bench struct {
 	*model
-	t      *testing.T
-	agg    *Aggregator
-	health exporters.Health
+	t   *testing.T
+	agg *Aggregator
+	acc health.Health
 }
 
 func newBench(t *testing.T) *bench {
 	b := &bench{t: t, agg: NewAggregator(0)}
-	b.model = newModel(b.agg, func() exporters.Health { return b.health }, TopOptions{Interval: time.Second})
+	b.model = newModel(b.agg, func() health.Health { return b.acc }, TopOptions{Interval: time.Second})
 	return b
 }
 
@@ -207,7 +208,7 @@ func TestLiveHealth(t *testing.T) {
 	if !b.shows("none lost") {
 		t.Errorf("nothing about losses in\n%s", b.View())
 	}
-	b.health = sampleHealth()
+	b.acc = sampleHealth()
 	b.tick()
 	for _, want := range []string{"1041 requests", "1 incomplete", "lost ring_buffer_full 3", "4 skipped probe runs", "missed_start in_flight 2", "unknown tls 7"} {
 		if !b.shows(want) {
@@ -220,7 +221,7 @@ func TestLiveHealth(t *testing.T) {
 // has and none wider, with colours and without.
 func TestLiveFits(t *testing.T) {
 	b := newBench(t)
-	b.health = sampleHealth()
+	b.acc = sampleHealth()
 	b.serve("a-service-with-a-very-long-name\x1b[2J", 3, 200, time.Millisecond)
 	for i := range 40 {
 		b.serve(fmt.Sprintf("日本語-%d", i), i, 500, time.Second)
@@ -264,3 +265,29 @@ func TestLiveScreen(t *testing.T) {
 	b.Update(tea.WindowSizeMsg{Width: 120, Height: 30})
 	golden(t, "live_120x30.txt", []byte(b.View()+"\n"))
 }
+
+func TestEmptyTableSaysWhatIsProbablyNotMeant(t *testing.T) {
+	notice := "no server is called shopp now: waiting for one (listening now: shop, nginx, gunicorn:blog)"
+	opts := TopOptions{Interval: time.Second, Notices: func() []string { return []string{notice} }}
+	m := newModel(NewAggregator(0), func() health.Health { return health.Health{} }, opts)
+	m.resize(60, 20)
+	p := newPoolsModel(&noPools{}, func() health.Health { return health.Health{} }, opts)
+	p.width, p.height = 60, 20
+	for _, view := range []string{m.View(), p.View()} {
+		if !strings.Contains(strings.Join(strings.Fields(view), " "), "No request yet. "+notice) {
+			t.Errorf("the notice is not in\n%s", view)
+		}
+		for line := range strings.Lines(view) {
+			if ansi.StringWidth(strings.TrimSuffix(line, "\n")) > 60 {
+				t.Errorf("wider than the terminal: %s", line)
+			}
+		}
+	}
+}
+
+// noPools is a source that has seen nothing yet.
+type noPools struct{ staged }
+
+func (noPools) Snapshot() []worker.Snapshot { return nil }
+func (noPools) Host() (worker.Host, error)  { return worker.Host{}, nil }
+func (noPools) Losses() map[string]uint64   { return nil }

@@ -6,13 +6,15 @@ import (
 	"time"
 
 	"lapwing/collectors/worker"
-	"lapwing/exporters"
+	"lapwing/exporters/health"
 )
 
 // PoolSource is where RunPools finds the worker pools: a worker.Collector.
 type PoolSource interface {
 	Snapshot() []worker.Snapshot
 	Host() (worker.Host, error)
+	// Since is when they began to be watched.
+	Since() time.Time
 	// Losses counts what the pools leave out, per cause, since the start.
 	Losses() map[string]uint64
 }
@@ -20,19 +22,19 @@ type PoolSource interface {
 // RunPools shows the worker pools every interval until ctx ends, the user
 // quits, or the reader of the output goes away. Not interactive, it ends with
 // what happened since the start.
-func RunPools(ctx context.Context, pools PoolSource, health exporters.HealthFunc, opts TopOptions) error {
+func RunPools(ctx context.Context, pools PoolSource, account health.Func, opts TopOptions) error {
 	if err := CheckFormat(opts.Format); err != nil {
 		return err
 	}
 	opts = opts.withDefaults()
 	if opts.Interactive {
-		return runProgram(ctx, newPoolsModel(pools, health, opts), opts)
+		return runProgram(ctx, newPoolsModel(pools, account, opts), opts)
 	}
 	var out poolsReport = &poolsText{w: opts.Out, width: opts.Width}
 	if opts.Format == FormatJSON {
 		out = &poolsJSON{w: opts.Out}
 	}
-	if err := runPoolReports(ctx, pools, health, opts, out); err != nil && !readerLeft(err) {
+	if err := runPoolReports(ctx, pools, account, opts, out); err != nil && !readerLeft(err) {
 		return fmt.Errorf("write the table: %w", err)
 	}
 	return nil
@@ -40,10 +42,10 @@ func RunPools(ctx context.Context, pools PoolSource, health exporters.HealthFunc
 
 // poolsReport is a form of the pools that is written, not painted.
 type poolsReport interface {
-	write(t poolTable, health exporters.Health) error
+	write(t poolTable, h health.Health) error
 }
 
-func runPoolReports(ctx context.Context, pools PoolSource, health exporters.HealthFunc, opts TopOptions, out poolsReport) error {
+func runPoolReports(ctx context.Context, pools PoolSource, account health.Func, opts TopOptions, out poolsReport) error {
 	start := newPoolWindow(pools)
 	window := newPoolWindow(pools)
 	ticker := time.NewTicker(opts.Interval)
@@ -51,16 +53,17 @@ func runPoolReports(ctx context.Context, pools PoolSource, health exporters.Heal
 	for {
 		select {
 		case <-ticker.C:
-			if err := out.write(window.next(), health()); err != nil {
+			if err := out.write(window.next(), account()); err != nil {
 				return err
 			}
 		case <-ctx.Done():
+			ended := time.Now() // what is still delivered happened before
 			if opts.Drained != nil {
 				<-opts.Drained
 			}
-			t := start.next()
+			t := start.until(ended)
 			t.Final = true
-			return out.write(t, health())
+			return out.write(t, account())
 		}
 	}
 }
@@ -79,7 +82,8 @@ type poolTable struct {
 type poolView struct {
 	worker.Snapshot
 	Requests    uint64
-	Utilisation float64 // 0 to 1
+	Rate        *float64 // requests per second; nil when not known
+	Utilisation *float64 // 0 to 1; nil when not known
 	Drops       uint64
 	Views       []workerView // as PerWorker, in the same order
 }
@@ -117,15 +121,21 @@ func newPoolWindow(from PoolSource) *poolWindow {
 	return &poolWindow{from: from, ends: time.Now(), earlier: map[string]poolPast{}}
 }
 
-// next ends the span and returns its figures.
-func (w *poolWindow) next() poolTable {
-	at := time.Now()
+// next ends the span now and returns its figures.
+func (w *poolWindow) next() poolTable { return w.until(time.Now()) }
+
+// until returns the figures of the span, which ended at a moment.
+func (w *poolWindow) until(at time.Time) poolTable {
+	if since := w.from.Since(); since.After(w.ends) {
+		w.ends = since // nothing was seen before
+	}
 	t := poolTable{At: at, Elapsed: at.Sub(w.ends)}
+	began := w.ends
 	w.ends = at
 	now := map[string]poolPast{}
 	for _, p := range w.from.Snapshot() {
 		past := w.earlier[p.Service]
-		t.Pools = append(t.Pools, viewOf(p, past, t.Elapsed))
+		t.Pools = append(t.Pools, viewOf(p, past, began))
 		now[p.Service] = pastOf(p)
 	}
 	w.earlier = now
@@ -143,24 +153,55 @@ func pastOf(p worker.Snapshot) poolPast {
 	return past
 }
 
-func viewOf(p worker.Snapshot, past poolPast, elapsed time.Duration) poolView {
+func viewOf(p worker.Snapshot, past poolPast, began time.Time) poolView {
 	v := poolView{
 		Snapshot: p,
 		Requests: p.Served - past.pool.Served,
 		Drops:    p.Overflows - past.pool.Overflows,
 	}
-	v.Utilisation = share(p.BusyTime-past.pool.BusyTime, p.WorkerTime-past.pool.WorkerTime)
+	elapsed := p.Settled.Sub(past.pool.Settled)
+	if past.pool.Settled.IsZero() {
+		elapsed = p.Settled.Sub(began)
+	}
+	v.Utilisation, v.Rate = figures(&p, &past.pool)
 	for _, w := range p.PerWorker {
 		before := past.workers[idOf(&w)]
 		v.Views = append(v.Views, workerView{
 			Worker:   w,
 			Requests: w.Served - before.Served,
-			Busy:     share(w.BusyTime-before.BusyTime, min(elapsed, p.Time.Sub(w.Since))),
-			CPU:      share(w.CPUTime-before.CPUTime, min(elapsed, p.Time.Sub(w.Since))),
+			Busy:     share(w.BusyTime-before.BusyTime, min(elapsed, p.Settled.Sub(w.Since))),
+			CPU:      share(w.CPUTime-before.CPUTime, min(elapsed, p.Settled.Sub(w.Since))),
 		})
 	}
 	return v
 }
+
+// figures are the utilisation and the requests that ended per second, over the
+// part of a span in which everything was seen; nil where that is too short.
+func figures(p, past *worker.Snapshot) (utilisation, rate *float64) {
+	from, least := worker.Observed{Settled: past.Settled, Ended: past.Ended, BusyTime: past.BusyTime, WorkerTime: past.WorkerTime}, time.Duration(1)
+	if o := p.Observed; o.Settled.IsZero() {
+		return nil, nil
+	} else if o.Settled.After(from.Settled) {
+		from, least = o, leastSpan
+	}
+	span := p.Settled.Sub(from.Settled)
+	if span < least {
+		return nil, nil
+	}
+	perSecond := float64(p.Ended-min(p.Ended, from.Ended)) / span.Seconds()
+	// A worker can become known together with what it did long before.
+	most := time.Duration(max(p.Workers, past.Workers)) * span
+	if whole := min(p.WorkerTime-from.WorkerTime, most); whole > 0 && !p.Hidden {
+		part := share(p.BusyTime-from.BusyTime, whole)
+		utilisation = &part
+	}
+	return utilisation, &perSecond
+}
+
+// leastSpan is the least time over which a rate is told, where it is not the
+// user's choice.
+const leastSpan = time.Second
 
 // share is a part of a time, at most all of it.
 func share(part, whole time.Duration) float64 {

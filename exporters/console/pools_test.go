@@ -11,8 +11,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lapwing/collectors/worker"
-	"lapwing/exporters"
+	"lapwing/exporters/health"
 )
+
+var stagedNeed = 11.2
 
 // staged are pools that change with every look: each worker serves two more
 // requests, one of them is busy half of the time.
@@ -21,6 +23,8 @@ type staged struct{ looks int }
 func (s *staged) Host() (worker.Host, error) {
 	return worker.Host{ListenDrops: 3, ListenOverflows: 2}, nil
 }
+
+func (s *staged) Since() time.Time { return time.Now().Add(-time.Hour) }
 
 func (s *staged) Losses() map[string]uint64 {
 	return map[string]uint64{"too_many_services": 5, "too_many_connections": 0}
@@ -32,8 +36,8 @@ func (s *staged) Snapshot() []worker.Snapshot {
 	since := at.Add(-time.Hour)
 	n := uint64(s.looks)
 	return []worker.Snapshot{{
-		Service: "shop", Time: at, Workers: 5, Busy: 3, Held: 1, Available: 1, InFlight: 3, Dispatch: 7, MaxNeeded: 4,
-		BusyTime: time.Duration(n) * 10 * time.Second, WorkerTime: time.Duration(n) * 50 * time.Second,
+		Service: "shop", Time: at, Settled: at, Observed: worker.Observed{Settled: since}, Workers: 5, Busy: 3, Held: 1, Available: 1, InFlight: 3, Dispatch: 7, MaxBusy: 4, Needed: &stagedNeed, NeededAtLeast: true,
+		BusyTime: time.Duration(n) * 10 * time.Microsecond, WorkerTime: time.Duration(n) * 50 * time.Microsecond,
 		Served: 4 * n, BacklogLen: 36, BacklogLimit: 511, BacklogMax: 40, Overflows: n,
 		Listeners: []worker.Listener{{Address: "127.0.0.1:80", Len: 36, Limit: 511}},
 		PerWorker: []worker.Worker{
@@ -47,7 +51,7 @@ func (s *staged) Snapshot() []worker.Snapshot {
 	}}
 }
 
-func noHealth() exporters.Health { return exporters.Health{} }
+func noHealth() health.Health { return health.Health{} }
 
 // shownPools runs RunPools until the output satisfies enough.
 func shownPools(t *testing.T, opts TopOptions, enough func(string) bool) string {
@@ -66,7 +70,7 @@ func shownPools(t *testing.T, opts TopOptions, enough func(string) bool) string 
 func TestPoolsText(t *testing.T) {
 	out := shownPools(t, TopOptions{Width: 90}, func(s string) bool { return strings.Count(s, "POOL") > 1 })
 	assert.Equal(t, 1, strings.Count(out, "K held"), "the legend is written once")
-	assert.Contains(t, out, "shop                5    3    1    1    20    4    36/511   40")
+	assert.Contains(t, out, "shop                5    3    1    1    20    4   12+    36/511   40")
 	assert.Contains(t, out, "\n  WRK_W\n")
 	assert.Contains(t, out, "       10      10 busy app          1.20s")
 	assert.Contains(t, out, "    25M   3.00s")
@@ -91,7 +95,7 @@ func TestPoolsJSON(t *testing.T) {
 		assert.Equal(t, map[string]uint64{"too_many_services": 5}, o.LeftOut)
 		p := o.Pools[0]
 		assert.Equal(t, "WRK_W", p.Scoreboard)
-		assert.InDelta(t, .2, p.Utilisation, 1e-9)
+		assert.InDelta(t, .2, *p.Utilisation, 1e-9)
 		if i > 0 && !o.Final {
 			assert.Equal(t, uint64(4), p.Requests, "of the interval alone")
 			assert.Equal(t, uint64(1), p.Drops)
@@ -123,7 +127,92 @@ func TestLongScoreboardsAreWrapped(t *testing.T) {
 	for range 100 {
 		p.PerWorker = append(p.PerWorker, worker.Worker{State: worker.Available})
 	}
-	lines := poolLines(&p, time.Second, 54)
+	lines := poolLines(&p, 54)
 	require.Len(t, lines, 3)
 	assert.Equal(t, "  "+strings.Repeat("_", 50), lines[1])
+}
+
+// TestNarrowPools keeps the rate on a terminal of 80 columns, and the rest of
+// the columns on a wider one.
+func TestNarrowPools(t *testing.T) {
+	p := poolView{Snapshot: new(staged).Snapshot()[0]}
+	for width, want := range map[int]string{
+		80:  "SERVICE          POOL BUSY HELD FREE UTIL%  NEED   BACKLOG DROPS WAIT  REQ/S",
+		100: "SERVICE          POOL BUSY HELD FREE UTIL% MOST  NEED   BACKLOG  MAX DROPS WAIT  REQ/S",
+	} {
+		assert.Equal(t, want, poolHead(width))
+		assert.Len(t, poolRow(&p, width), len(want))
+		assert.LessOrEqual(t, len(want), width)
+	}
+}
+
+// TestFiguresThatAreNotKnown looks before anything was observed.
+func TestFiguresThatAreNotKnown(t *testing.T) {
+	now := time.Now()
+	p := worker.Snapshot{Service: "shop", Workers: 2, Served: 9, Ended: 7, Settled: now}
+	v := viewOf(p, poolPast{}, now.Add(-10*time.Second))
+	assert.Equal(t, "shop                2    0    0    0     -    0     -         -    0     0    0      -", poolRow(&v, 100))
+	p.Observed = worker.Observed{Settled: now.Add(-2 * time.Second), Ended: 3}
+	v = viewOf(p, poolPast{}, now.Add(-10*time.Second))
+	require.NotNil(t, v.Rate)
+	assert.InDelta(t, 2, *v.Rate, 1e-6, "what was in flight at the start ended two seconds ago")
+	assert.Nil(t, v.Utilisation, "no worker was there")
+	p.Observed.Settled = now.Add(-100 * time.Millisecond)
+	v = viewOf(p, poolPast{}, now.Add(-10*time.Second))
+	assert.Nil(t, v.Rate, "too short to tell")
+}
+
+// TestWorkersThatBecomeKnown count for the time of the table only.
+func TestWorkersThatBecomeKnown(t *testing.T) {
+	now := time.Now()
+	p := worker.Snapshot{Workers: 2, BusyTime: 3 * time.Second, WorkerTime: time.Hour, Settled: now, Observed: worker.Observed{Settled: now.Add(-time.Hour)}}
+	past := worker.Snapshot{Workers: 1, BusyTime: time.Second, WorkerTime: time.Minute, Settled: now.Add(-2 * time.Second)}
+	v := viewOf(p, poolPast{pool: past}, now.Add(-2*time.Second))
+	assert.InDelta(t, .5, *v.Utilisation, 1e-6)
+}
+
+// TestAbandonedConnectionsAreShownByListener has more listeners than are named.
+func TestAbandonedConnectionsAreShownByListener(t *testing.T) {
+	h := health.Health{health.Abandoned: health.ByBoth(map[string]map[string]uint64{
+		"127.0.0.1:80":   {"not_accepted": 3, "client_reset": 40},
+		"127.0.0.1:81":   {"not_read": 1},
+		"unix:/run/a":    {"not_accepted": 2},
+		"127.0.0.1:82":   {"not_read": 7},
+		"127.0.0.1:8080": {"client_reset": 1},
+	})}
+	assert.Equal(t, []string{
+		"abandoned at 127.0.0.1:80 client_reset 40", "abandoned at 127.0.0.1:80 not_accepted 3",
+		"abandoned at 127.0.0.1:82 not_read 7", "abandoned at unix:/run/a not_accepted 2", "abandoned at 127.0.0.1:8080 client_reset 1",
+	}, abandonedFacts(h))
+	assert.Empty(t, abandonedFacts(health.Health{}))
+}
+
+// TestPoolsOfWhichSomethingIsNotKnown has drops that may be more, and workers that
+// are not known.
+func TestPoolsOfWhichSomethingIsNotKnown(t *testing.T) {
+	p := poolView{Snapshot: worker.Snapshot{Service: "shop", Workers: 1, Busy: 1, MaxBusy: 1, Overflows: 12}}
+	assert.Equal(t, "12", dropsText(&p))
+	p.OverflowsAtLeast = true
+	assert.Equal(t, "12+", dropsText(&p))
+	p.Overflows = 0
+	assert.Equal(t, "-", dropsText(&p))
+	p.Hidden = true
+	assert.Equal(t, "shop                -    -    -    -     -    -     -         -    0     -    0      -", poolRow(&p, 100))
+	for _, row := range []struct {
+		of   worker.Worker
+		text string
+	}{
+		{worker.Worker{State: worker.Unknown, InFlight: 5}, "? 5 in flight"},
+		{worker.Worker{State: worker.Unknown}, "unknown"},
+		{worker.Worker{State: worker.Busy, InFlight: 5}, "busy 5 in flight"},
+	} {
+		assert.Equal(t, row.text, stateText(&row.of))
+	}
+	out := jsonPool{Snapshot: p.Snapshot}
+	out.tell()
+	raw, err := json.Marshal(out)
+	require.NoError(t, err)
+	for _, name := range []string{"workers", "busy", "held", "available", "max_busy", "utilisation"} {
+		assert.Contains(t, string(raw), `"`+name+`":null`)
+	}
 }

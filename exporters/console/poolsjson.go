@@ -5,14 +5,15 @@ import (
 	"io"
 	"time"
 
+	"lapwing/collectors/text"
 	"lapwing/collectors/worker"
-	"lapwing/exporters"
+	"lapwing/exporters/health"
 )
 
 // poolsJSON writes one object a line.
 type poolsJSON struct {
 	w       io.Writer
-	earlier exporters.Health
+	earlier health.Health
 }
 
 // jsonPools is an object of `lapwing workers --format json`. The pools' counts
@@ -26,43 +27,56 @@ type jsonPools struct {
 	Host     worker.Host       `json:"host"`
 	Lost     map[string]uint64 `json:"lost"`
 	LeftOut  map[string]uint64 `json:"left_out"`
+	InFlight *uint64           `json:"in_flight,omitempty"` // at the end, in the final object
+	Agent    map[string]any    `json:"agent,omitempty"`     // its account of itself; in the final object
 	Final    bool              `json:"final"`
 }
 
 type jsonPool struct {
 	Scoreboard string `json:"scoreboard"`
 	worker.Snapshot
-	Requests    uint64  `json:"requests"`
-	Rate        float64 `json:"rate"`
-	Drops       uint64  `json:"drops"`
-	Utilisation float64 `json:"utilisation"` // in place of the Snapshot's
+	Requests    uint64   `json:"requests"`
+	Rate        *float64 `json:"rate"` // null while it is not known
+	Drops       uint64   `json:"drops"`
+	Utilisation *float64 `json:"utilisation"` // in place of the Snapshot's; the same
+	// The same, and null where other threads do the work.
+	Workers   *int `json:"workers"`
+	Busy      *int `json:"busy"`
+	Held      *int `json:"held"`
+	Available *int `json:"available"`
+	MaxBusy   *int `json:"max_busy"`
 }
 
-func (r *poolsJSON) write(t poolTable, health exporters.Health) error {
+// tell fills in what is known of the workers of a pool.
+func (p *jsonPool) tell() {
+	if s := &p.Snapshot; !s.Hidden {
+		p.Workers, p.Busy, p.Held, p.Available, p.MaxBusy = &s.Workers, &s.Busy, &s.Held, &s.Available, &s.MaxBusy
+	}
+}
+
+func (r *poolsJSON) write(t poolTable, h health.Health) error {
 	out := jsonPools{
 		Time: t.At.UTC(), Interval: t.Elapsed.Seconds(), Pools: []jsonPool{}, Host: t.Host, Final: t.Final,
 		LeftOut: difference(t.LeftOut, nil),
-		Lost:    difference(health.Lost, r.earlier.Lost),
+		Lost:    difference(h.Causes(health.Lost), r.earlier.Causes(health.Lost)),
 	}
 	if t.Final {
-		out.Lost = difference(health.Lost, nil)
+		inFlight := h.Total(health.InFlight)
+		out.Lost = difference(h.Causes(health.Lost), nil)
+		out.InFlight, out.Agent = &inFlight, h.Account()
 	}
-	r.earlier = health
+	r.earlier = h
 	for i := range t.Pools {
 		p := &t.Pools[i]
 		out.Pools = append(out.Pools, jsonPool{
 			Scoreboard: scoreboard(p), Snapshot: p.Snapshot,
-			Requests: p.Requests, Rate: perSecond(p.Requests, t.Elapsed), Drops: p.Drops, Utilisation: p.Utilisation,
+			Requests: p.Requests, Rate: p.Rate, Drops: p.Drops, Utilisation: p.Utilisation,
 		})
 	}
-	enc := json.NewEncoder(r.w)
+	enc := json.NewEncoder(text.JSON(r.w))
 	enc.SetEscapeHTML(false)
-	return enc.Encode(out)
-}
-
-func perSecond(events uint64, elapsed time.Duration) float64 {
-	if elapsed <= 0 {
-		return 0
+	for i := range out.Pools {
+		out.Pools[i].tell()
 	}
-	return float64(events) / elapsed.Seconds()
+	return enc.Encode(out)
 }

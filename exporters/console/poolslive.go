@@ -10,7 +10,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/x/ansi"
 
-	"lapwing/exporters"
+	"lapwing/exporters/health"
 )
 
 const poolKeys = "q quit  ? help  p pause  up/down choose a pool  pgup/pgdn its workers"
@@ -24,10 +24,11 @@ var poolHelp = []string{
 	"POOL     workers: threads that serve, or wait for a connection of the service",
 	"BUSY     of which work on a request",
 	"HELD     of which are blocked in reading a connection that has no request",
-	"UTIL%    busy time over the time of all workers, in the interval",
-	"NEED     the most workers that were busy at once",
+	"UTIL%    busy time over the time of all workers, in the interval; - not known yet",
+	"MOST     the most workers that were busy at once",
+	"NEED     workers that would be busy if no request waited: arrivals/s x seconds each",
 	"BACKLOG  connections that wait for accept, and how many may; MAX the most seen",
-	"DROPS    connection attempts that the listeners dropped since the start",
+	"DROPS    connection attempts that the kernel dropped there, since the start",
 	"WAIT     requests that were accepted and that nobody has read yet",
 	"",
 	"Any key closes this page.",
@@ -35,13 +36,14 @@ var poolHelp = []string{
 
 // poolsModel is the state of the live view of the pools.
 type poolsModel struct {
-	window *poolWindow
-	health exporters.HealthFunc
-	every  time.Duration
-	color  bool
+	window  *poolWindow
+	health  health.Func
+	every   time.Duration
+	color   bool
+	notices func() []string
 
 	table  poolTable
-	state  exporters.Health
+	state  health.Health
 	chosen string // the service under the cursor
 	first  int    // the first worker that is visible
 	paused bool
@@ -50,8 +52,8 @@ type poolsModel struct {
 	height int
 }
 
-func newPoolsModel(pools PoolSource, health exporters.HealthFunc, opts TopOptions) *poolsModel {
-	m := &poolsModel{window: newPoolWindow(pools), health: health, every: opts.Interval, color: opts.Color, width: 80, height: 24}
+func newPoolsModel(pools PoolSource, account health.Func, opts TopOptions) *poolsModel {
+	m := &poolsModel{window: newPoolWindow(pools), health: account, every: opts.Interval, color: opts.Color, notices: opts.Notices, width: 80, height: 24}
 	m.refresh()
 	return m
 }
@@ -128,7 +130,7 @@ func (m *poolsModel) row() int {
 
 // View paints the screen: exactly as many lines as it has, none wider.
 func (m *poolsModel) View() string {
-	title := fmt.Sprintf("lapwing workers  %s  last %s  %s", m.table.At.Format(time.TimeOnly), duration(m.table.Elapsed), plural(uint64(len(m.table.Pools)), "pool"))
+	title := fmt.Sprintf("lapwing workers  %s  last %s  %s", m.table.At.Format(time.TimeOnly), duration(m.table.Elapsed), health.Phrase(uint64(len(m.table.Pools)), "pools"))
 	if m.paused {
 		title = "PAUSED  " + title
 	}
@@ -152,15 +154,15 @@ func (m *poolsModel) body(room int) []string {
 	case m.help:
 		return poolHelp
 	case len(m.table.Pools) == 0:
-		return []string{"", "No request yet."}
+		return nothingYet(m.notices, m.width)
 	}
-	lines := []string{m.style("  "+poolHead, styleBold)}
+	lines := []string{m.style("  "+poolHead(m.width-len(cursor)), styleBold)}
 	for i := range m.table.Pools {
 		mark := "  "
 		if i == m.row() {
 			mark = cursor
 		}
-		p := poolLines(&m.table.Pools[i], m.table.Elapsed, m.width-len(mark))
+		p := poolLines(&m.table.Pools[i], m.width-len(mark))
 		lines = append(lines, m.style(mark, styleBold)+p[0])
 		for _, board := range p[1:] {
 			lines = append(lines, "  "+board)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -11,7 +12,7 @@ import (
 	byteunits "github.com/docker/go-units"
 
 	"lapwing/collectors/worker"
-	"lapwing/exporters"
+	"lapwing/exporters/health"
 )
 
 // poolsLegend explains the scoreboard.
@@ -27,21 +28,21 @@ type poolsText struct {
 	begun bool // the legend was written
 }
 
-func (r *poolsText) write(t poolTable, health exporters.Health) error {
+func (r *poolsText) write(t poolTable, h health.Health) error {
 	span := "interval"
 	if t.Final {
 		span = "since the start"
 	}
-	lines := []string{fmt.Sprintf("%s  %s %s  %s", t.At.Format(time.DateTime), span, duration(t.Elapsed), plural(uint64(len(t.Pools)), "pool"))}
+	lines := []string{fmt.Sprintf("%s  %s %s  %s", t.At.Format(time.DateTime), span, duration(t.Elapsed), health.Phrase(uint64(len(t.Pools)), "pools"))}
 	if len(t.Pools) > 0 && !r.begun {
 		r.begun = true
 		lines = append(lines, wrapText(poolsLegend, r.width)...)
 	}
 	for i := range t.Pools {
-		lines = append(append(lines, poolHead), poolLines(&t.Pools[i], t.Elapsed, r.width)...)
+		lines = append(append(lines, poolHead(r.width)), poolLines(&t.Pools[i], r.width)...)
 		lines = append(lines, workerLines(&t.Pools[i], mostRows)...)
 	}
-	lines = append(lines, wrap(poolFacts(t, health), r.width)...)
+	lines = append(lines, wrap(poolFacts(t, h), r.width)...)
 	var b []byte
 	for _, line := range append(lines, "") {
 		b = append(append(b, fit(line, r.width)...), '\n')
@@ -50,15 +51,9 @@ func (r *poolsText) write(t poolTable, health exporters.Health) error {
 	return err
 }
 
-const poolHead = "SERVICE          POOL BUSY HELD FREE UTIL% NEED   BACKLOG  MAX DROPS WAIT   REQ/S"
-
 // poolLines is a pool in one line, and its scoreboard.
-func poolLines(p *poolView, elapsed time.Duration, width int) []string {
-	name := string(appendLeft(nil, p.Service, serviceCells))
-	line := fmt.Sprintf("%s %4d %4d %4d %4d %5s %4d %9s %4d %5d %4d %7s",
-		name, p.Workers, p.Busy, p.Held, p.Available, percentText(p.Utilisation), p.MaxNeeded,
-		backlogText(p), p.BacklogMax, p.Overflows, p.Dispatch, rateText(perSecond(p.Requests, elapsed)))
-	lines := []string{line}
+func poolLines(p *poolView, width int) []string {
+	lines := []string{poolRow(p, width)}
 	board := scoreboard(p)
 	room := max(8, width-4)
 	for len(board) > room {
@@ -143,6 +138,8 @@ func optional(known bool, text string) string {
 // stateText is a worker's state, with what it is busy with.
 func stateText(w *worker.Worker) string {
 	switch {
+	case w.State == worker.Unknown && w.InFlight > 0:
+		return fmt.Sprintf("? %d in flight", w.InFlight)
 	case w.State == worker.Busy && w.InFlight > 1:
 		return fmt.Sprintf("busy %d in flight", w.InFlight)
 	case w.State == worker.Busy && w.Phase != "":
@@ -163,9 +160,32 @@ func percentText(share float64) string {
 }
 
 // poolFacts is what stands below the pools: what they leave out comes first.
-func poolFacts(t poolTable, health exporters.Health) []string {
+func poolFacts(t poolTable, h health.Health) []string {
 	facts := append(causes("left out", t.LeftOut), hostFacts(t.Host)...)
-	return append(facts, healthFacts(health)...)
+	return append(append(facts, abandonedFacts(h)...), healthFacts(h)...)
+}
+
+// mostAbandoned is how many listeners are named whose connections ended unread.
+const mostAbandoned = 4
+
+// abandonedFacts tells of connections that nobody accepted or read before they
+// ended, of the listeners that have most of them.
+func abandonedFacts(h health.Health) []string {
+	all := h.Scopes(health.Abandoned)
+	sum := func(listener string) (n uint64) {
+		for _, count := range all[listener] {
+			n += count
+		}
+		return n
+	}
+	listeners := slices.SortedFunc(maps.Keys(all), func(a, b string) int {
+		return cmp.Or(cmp.Compare(sum(b), sum(a)), cmp.Compare(a, b))
+	})
+	var facts []string
+	for _, listener := range listeners[:min(len(listeners), mostAbandoned)] {
+		facts = append(facts, causes("abandoned at "+listener, all[listener])...)
+	}
+	return facts
 }
 
 // hostFacts tells what listeners of the whole host dropped, if they did.

@@ -79,7 +79,7 @@ func (m *model) body(room int) []string {
 	case m.help:
 		return helpLines
 	case len(m.table.Services) == 0:
-		return []string{"", "No request yet."}
+		return nothingYet(m.notices, m.width)
 	case m.detail:
 		return m.details()
 	case m.height >= paneHeight:
@@ -87,6 +87,19 @@ func (m *model) body(room int) []string {
 		return append(m.rows(room-len(pane)), pane...)
 	}
 	return m.rows(room)
+}
+
+// nothingYet stands in place of a table without rows.
+func nothingYet(notices func() []string, width int) []string {
+	lines := []string{"", "No request yet."}
+	if notices == nil {
+		return lines
+	}
+	for _, notice := range notices() {
+		lines = append(lines, "")
+		lines = append(lines, strings.Split(ansi.Wordwrap(notice, width, ""), "\n")...)
+	}
+	return lines
 }
 
 // rows is the table, scrolled so that the chosen service is visible.

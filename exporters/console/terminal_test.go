@@ -9,7 +9,7 @@ import (
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
 
-	"lapwing/exporters"
+	"lapwing/exporters/health"
 )
 
 // The sequences that a terminal program must undo before it ends.
@@ -89,8 +89,8 @@ func TestTerminal(t *testing.T) {
 	term := newTerminal(t)
 	before := term.modes(t)
 	agg := NewAggregator(0)
-	health := func() exporters.Health {
-		return exporters.Health{Requests: 3, Lost: map[string]uint64{"ring_buffer_full": 1}}
+	health := func() health.Health {
+		return health.Health{health.Requests: health.Of(3), health.Lost: health.By(map[string]uint64{"ring_buffer_full": 1})}
 	}
 	cancel, result := started(agg, health, TopOptions{
 		Out: term.tty, In: term.tty, Interval: 20 * time.Millisecond, Interactive: true, Color: true,

@@ -7,7 +7,7 @@ import (
 	"os"
 	"time"
 
-	"lapwing/exporters"
+	"lapwing/exporters/health"
 )
 
 // DefaultInterval is how often RunTop shows figures when nobody says so.
@@ -26,6 +26,10 @@ type TopOptions struct {
 	// width. It needs FormatText.
 	Interactive bool
 
+	// Notices gives what stands in the live table until there is something to
+	// show. Nil gives nothing.
+	Notices func() []string
+
 	// Drained is closed once every request the agent saw was exported. The
 	// final figures wait for it after ctx ended. Nil waits for nothing.
 	Drained <-chan struct{}
@@ -34,22 +38,22 @@ type TopOptions struct {
 // RunTop shows the figures of agg every interval until ctx ends, the user
 // quits, or the reader of the output goes away. Not interactive, it ends with
 // the totals since the start.
-func RunTop(ctx context.Context, agg *Aggregator, health exporters.HealthFunc, opts TopOptions) error {
+func RunTop(ctx context.Context, agg *Aggregator, account health.Func, opts TopOptions) error {
 	if err := CheckFormat(opts.Format); err != nil {
 		return err
 	}
 	opts = opts.withDefaults()
-	if health == nil {
-		health = func() exporters.Health { return exporters.Health{} }
+	if account == nil {
+		account = func() health.Health { return health.Health{} }
 	}
 	if opts.Interactive {
-		return runProgram(ctx, newModel(agg, health, opts), opts)
+		return runProgram(ctx, newModel(agg, account, opts), opts)
 	}
 	var out report = &textReport{w: opts.Out, width: opts.Width, color: opts.Color}
 	if opts.Format == FormatJSON {
 		out = &jsonReport{w: opts.Out}
 	}
-	err := runReports(ctx, agg, health, opts, out)
+	err := runReports(ctx, agg, account, opts, out)
 	if err != nil && !readerLeft(err) {
 		return fmt.Errorf("write the table: %w", err)
 	}
@@ -73,11 +77,11 @@ func (o TopOptions) withDefaults() TopOptions {
 
 // report is a form of the figures that is written, not painted.
 type report interface {
-	interval(Table, exporters.Health) error
-	final(Table, exporters.Health) error
+	interval(Table, health.Health) error
+	final(Table, health.Health) error
 }
 
-func runReports(ctx context.Context, agg *Aggregator, health exporters.HealthFunc, opts TopOptions, out report) error {
+func runReports(ctx context.Context, agg *Aggregator, account health.Func, opts TopOptions, out report) error {
 	window := agg.NewWindow()
 	ticker := time.NewTicker(opts.Interval)
 	defer ticker.Stop()
@@ -86,14 +90,14 @@ func runReports(ctx context.Context, agg *Aggregator, health exporters.HealthFun
 		case <-ticker.C:
 			t := window.Next()
 			t.active()
-			if err := out.interval(t, health()); err != nil {
+			if err := out.interval(t, account()); err != nil {
 				return err
 			}
 		case <-ctx.Done():
 			if opts.Drained != nil {
 				<-opts.Drained
 			}
-			return out.final(agg.Totals(), health())
+			return out.final(agg.Totals(), account())
 		}
 	}
 }

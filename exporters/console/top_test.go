@@ -15,7 +15,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 
 	"lapwing/collectors/request"
-	"lapwing/exporters"
+	"lapwing/exporters/health"
 )
 
 // sampleTable is a table of a busy, a failing and an incomplete service.
@@ -36,16 +36,16 @@ func sampleTable() Table {
 	return table
 }
 
-func sampleHealth() exporters.Health {
-	return exporters.Health{
-		Requests:    1041,
-		Incomplete:  1,
-		Lost:        map[string]uint64{"ring_buffer_full": 3, "never": 0},
-		SkippedRuns: 4,
-		MissedStart: map[string]uint64{"in_flight": 2},
-		Unknown:     map[string]uint64{"tls": 7},
-		Tunnels:     1,
-		Dropped:     map[string]map[string]uint64{"otlp": {"queue_full": 9}},
+func sampleHealth() health.Health {
+	return health.Health{
+		health.Requests:    health.Of(1041),
+		health.Incomplete:  health.Of(1),
+		health.Lost:        health.By(map[string]uint64{"ring_buffer_full": 3, "never": 0}),
+		health.Skipped:     health.Of(4),
+		health.MissedStart: health.By(map[string]uint64{"in_flight": 2}),
+		health.Unknown:     health.By(map[string]uint64{"tls": 7}),
+		health.Tunnels:     health.Of(1),
+		health.Dropped:     health.ByBoth(map[string]map[string]uint64{"otlp": {"queue_full": 9}}),
 	}
 }
 
@@ -57,7 +57,7 @@ func TestTextTables(t *testing.T) {
 			if err := r.interval(sampleTable(), sampleHealth()); err != nil {
 				t.Fatal(err)
 			}
-			if err := r.final(sampleTable(), exporters.Health{}); err != nil {
+			if err := r.final(sampleTable(), health.Health{}); err != nil {
 				t.Fatal(err)
 			}
 			golden(t, fmt.Sprintf("top_%d.txt", width), out.Bytes())
@@ -85,9 +85,9 @@ func TestTextTablesFit(t *testing.T) {
 func TestJSONTables(t *testing.T) {
 	var out bytes.Buffer
 	r := &jsonReport{w: &out}
-	health := sampleHealth()
-	for _, write := range []func(Table, exporters.Health) error{r.interval, r.interval, r.final} {
-		if err := write(sampleTable(), health); err != nil {
+	account := sampleHealth()
+	for _, write := range []func(Table, health.Health) error{r.interval, r.interval, r.final} {
+		if err := write(sampleTable(), account); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -96,20 +96,24 @@ func TestJSONTables(t *testing.T) {
 
 func TestJSONOfNothing(t *testing.T) {
 	var out bytes.Buffer
-	if err := (&jsonReport{w: &out}).final(Table{}, exporters.Health{}); err != nil {
+	if err := (&jsonReport{w: &out}).final(Table{}, health.Health{}); err != nil {
 		t.Fatal(err)
 	}
-	want := `{"time":"0001-01-01T00:00:00Z","interval_s":0,"services":[],"lost":{},"missed_start":{},"final":true}` + "\n"
-	if out.String() != want {
-		t.Errorf("got  %swant %s", out.String(), want)
+	for _, want := range []string{
+		`{"time":"0001-01-01T00:00:00Z","interval_s":0,"services":[],"lost":{},"missed_start":{},"in_flight":0,"agent":{`,
+		`"requests":0,`, `"lost":{},`, `"final":true}` + "\n",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("got  %swant %s", out.String(), want)
+		}
 	}
 }
 
 // started runs RunTop and returns how to end it.
-func started(agg *Aggregator, health exporters.HealthFunc, opts TopOptions) (cancel func(), result chan error) {
+func started(agg *Aggregator, account health.Func, opts TopOptions) (cancel func(), result chan error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	result = make(chan error, 1)
-	go func() { result <- RunTop(ctx, agg, health, opts) }()
+	go func() { result <- RunTop(ctx, agg, account, opts) }()
 	return cancel, result
 }
 
@@ -144,12 +148,12 @@ func tables(t *testing.T, out string) []jsonTable {
 func TestRunTopJSON(t *testing.T) {
 	agg := NewAggregator(0)
 	var lost atomic.Uint64
-	health := func() exporters.Health {
-		return exporters.Health{Lost: map[string]uint64{"ring_buffer_full": lost.Load()}}
+	account := func() health.Health {
+		return health.Health{health.Lost: health.By(map[string]uint64{"ring_buffer_full": lost.Load()})}
 	}
 	var out buffer
 	drained := make(chan struct{})
-	cancel, result := started(agg, health, TopOptions{
+	cancel, result := started(agg, account, TopOptions{
 		Out: &out, Format: FormatJSON, Interval: 5 * time.Millisecond, Drained: drained,
 	})
 	r := served("nginx", "/", 500, 1000, 2000, 3000, 4000)

@@ -6,14 +6,15 @@ import (
 	"time"
 
 	"lapwing/collectors/request"
-	"lapwing/exporters"
+	"lapwing/collectors/text"
+	"lapwing/exporters/health"
 )
 
 // jsonReport writes one object a line. What an interval's object counts,
 // losses included, is of that interval alone; the final one has the totals.
 type jsonReport struct {
 	w       io.Writer
-	earlier exporters.Health
+	earlier health.Health
 }
 
 // jsonTable is an object of `lapwing top --format json`.
@@ -23,6 +24,8 @@ type jsonTable struct {
 	Services    []jsonService     `json:"services"`
 	Lost        map[string]uint64 `json:"lost"`
 	MissedStart map[string]uint64 `json:"missed_start"`
+	InFlight    *uint64           `json:"in_flight,omitempty"` // of the final object
+	Agent       map[string]any    `json:"agent,omitempty"`     // its account of itself; of the final object
 	Final       bool              `json:"final"`
 }
 
@@ -51,24 +54,25 @@ type jsonStats struct {
 	Sum   time.Duration  `json:"sum_ns"`
 }
 
-func (r *jsonReport) interval(t Table, health exporters.Health) error {
+func (r *jsonReport) interval(t Table, h health.Health) error {
 	out := newJSONTable(t)
-	out.Lost = difference(health.Lost, r.earlier.Lost)
-	out.MissedStart = difference(health.MissedStart, r.earlier.MissedStart)
-	r.earlier = health
+	out.Lost = difference(h.Causes(health.Lost), r.earlier.Causes(health.Lost))
+	out.MissedStart = difference(h.Causes(health.MissedStart), r.earlier.Causes(health.MissedStart))
+	r.earlier = h
 	return r.write(out)
 }
 
-func (r *jsonReport) final(t Table, health exporters.Health) error {
+func (r *jsonReport) final(t Table, h health.Health) error {
 	out := newJSONTable(t)
-	out.Lost = difference(health.Lost, nil)
-	out.MissedStart = difference(health.MissedStart, nil)
-	out.Final = true
+	out.Lost = difference(h.Causes(health.Lost), nil)
+	out.MissedStart = difference(h.Causes(health.MissedStart), nil)
+	inFlight := h.Total(health.InFlight)
+	out.InFlight, out.Agent, out.Final = &inFlight, h.Account(), true
 	return r.write(out)
 }
 
 func (r *jsonReport) write(out jsonTable) error {
-	enc := json.NewEncoder(r.w)
+	enc := json.NewEncoder(text.JSON(r.w))
 	enc.SetEscapeHTML(false)
 	return enc.Encode(out)
 }

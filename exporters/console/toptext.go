@@ -5,11 +5,10 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
-	"lapwing/exporters"
+	"lapwing/exporters/health"
 )
 
 // finalBreakdowns is how many services the final text tells phase by phase.
@@ -23,14 +22,14 @@ type textReport struct {
 	begun bool // the legend was written
 }
 
-func (r *textReport) interval(t Table, health exporters.Health) error {
-	return r.write(r.appendTable(nil, "interval", &t, health))
+func (r *textReport) interval(t Table, h health.Health) error {
+	return r.write(r.appendTable(nil, "interval", &t, h))
 }
 
 // final writes the totals, and each service phase by phase where the table
 // has no room for all percentiles.
-func (r *textReport) final(t Table, health exporters.Health) error {
-	b := r.appendTable(nil, "since the start", &t, health)
+func (r *textReport) final(t Table, h health.Health) error {
+	b := r.appendTable(nil, "since the start", &t, h)
 	if !percentiles(columnsFor(r.width)) {
 		for i := range t.Services[:min(len(t.Services), finalBreakdowns)] {
 			s := &t.Services[i]
@@ -49,10 +48,10 @@ func (r *textReport) write(b []byte) error {
 
 // appendTable writes a line with the time, the table, a line about the agent
 // when there is something to say, and a blank line.
-func (r *textReport) appendTable(b []byte, span string, t *Table, health exporters.Health) []byte {
+func (r *textReport) appendTable(b []byte, span string, t *Table, h health.Health) []byte {
 	requests, _ := t.total()
 	title := fmt.Sprintf("%s  %s %s  %s  %s/s",
-		t.At.Format(time.DateTime), span, duration(t.Elapsed), plural(requests, "request"), rateText(t.Rate(requests)))
+		t.At.Format(time.DateTime), span, duration(t.Elapsed), health.Phrase(requests, "requests"), rateText(t.Rate(requests)))
 	b, _ = appendText(b, title, r.width)
 	b = append(b, '\n')
 	if len(t.Services) > 0 {
@@ -66,45 +65,35 @@ func (r *textReport) appendTable(b []byte, span string, t *Table, health exporte
 			b = append(appendRow(b, columns, t, &t.Services[i], r.color), '\n')
 		}
 	}
-	for _, line := range wrap(healthFacts(health), r.width) {
+	for _, line := range wrap(healthFacts(h), r.width) {
 		b = append(append(b, line...), '\n')
 	}
 	return append(b, '\n')
 }
 
 func serviceTitle(s *ServiceStats) string {
-	return fmt.Sprintf("%s: %s, %s", s.Service, plural(s.Requests, "request"), plural(s.Errors, "error"))
-}
-
-func plural(n uint64, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return strconv.FormatUint(n, 10) + " " + what + "s"
+	return fmt.Sprintf("%s: %s, %s", s.Service, health.Phrase(s.Requests, "requests"), health.Phrase(s.Errors, "errors"))
 }
 
 // healthFacts tells the agent's health, one short fact each. What did not
 // happen is left out, except that nothing was lost.
-func healthFacts(h exporters.Health) []string {
-	facts := []string{"agent: " + plural(h.Requests, "request")}
-	if h.Incomplete > 0 {
-		facts = append(facts, fmt.Sprintf("%d incomplete", h.Incomplete))
-	}
-	lost := causes("lost", h.Lost)
-	if len(lost) == 0 {
-		lost = []string{"none lost"}
-	}
-	facts = append(facts, lost...)
-	if h.SkippedRuns > 0 {
-		facts = append(facts, plural(h.SkippedRuns, "skipped probe run"))
-	}
-	facts = append(facts, causes("missed_start", h.MissedStart)...)
-	facts = append(facts, causes("unknown", h.Unknown)...)
-	if h.Tunnels > 0 {
-		facts = append(facts, plural(h.Tunnels, "tunnel"))
-	}
-	for _, exporter := range slices.Sorted(maps.Keys(h.Dropped)) {
-		facts = append(facts, causes("dropped by "+exporter, h.Dropped[exporter])...)
+func healthFacts(h health.Health) []string {
+	facts := []string{"agent: " + health.Phrase(h.Total(health.Requests), "requests")}
+	for _, c := range health.Table {
+		switch {
+		case c.Short == "":
+		case c == health.Lost && h.Total(c) == 0:
+			facts = append(facts, "none lost")
+		case len(c.By) == 0 && h.Total(c) > 0:
+			facts = append(facts, health.Phrase(h.Total(c), c.Short))
+		case c.Apart:
+			scopes := h.Scopes(c)
+			for _, scope := range slices.Sorted(maps.Keys(scopes)) {
+				facts = append(facts, causes(c.Short+" "+scope, scopes[scope])...)
+			}
+		case len(c.By) > 0:
+			facts = append(facts, causes(c.Short, h.Causes(c))...)
+		}
 	}
 	return facts
 }

@@ -233,7 +233,7 @@ func (t *Trace) write(batch []byte) bool {
 	for len(batch) > 0 {
 		piece := batch[:pieceEnd(batch)]
 		n, err := t.w.Write(piece)
-		if !t.account(uint64(bytes.Count(piece[:n], []byte{'\n'}))) {
+		if !t.account(countRequests(piece[:n])) {
 			return false
 		}
 		if err != nil {

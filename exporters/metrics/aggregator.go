@@ -19,13 +19,15 @@ const (
 
 // Aggregator counts requests by their label sets.
 type Aggregator struct {
-	limit   int
+	limit   int // of label sets
+	most    int // of series, all together; 0 is no bound
 	sources []Source
 
 	mu        sync.Mutex // guards what follows
 	series    []*series  // nil where one was let go
 	free      []int      // indexes of those
 	overflows []*series
+	bound     bound
 	byKey     map[key]*series
 	byService map[string]*parts
 	now       request.Stamp // the latest end of a request
@@ -40,7 +42,7 @@ var _ exporters.Exporter = (*Aggregator)(nil)
 
 // New returns an Aggregator.
 func New(c Config) *Aggregator {
-	return &Aggregator{limit: c.MaxLabelSets, byKey: make(map[key]*series), byService: make(map[string]*parts)}
+	return &Aggregator{limit: c.MaxLabelSets, most: c.MaxSeries, bound: newBound(c.MaxSeries), byKey: make(map[key]*series), byService: make(map[string]*parts)}
 }
 
 // Export counts one request. It allocates for a label set or a value like none
@@ -84,7 +86,7 @@ func (a *Aggregator) lookup(k key) *series {
 	if s, ok := a.byKey[k]; ok {
 		return s
 	}
-	if a.hasRoom() {
+	if a.hasRoom(k.service) {
 		s := a.create(k)
 		a.place(s)
 		return s
@@ -94,18 +96,28 @@ func (a *Aggregator) lookup(k key) *series {
 	if s, ok := a.byKey[k]; ok {
 		return s
 	}
-	if len(a.overflows) >= maxOverflows {
+	if len(a.overflows) >= maxOverflows || !a.bound.fitsReserve(a.cost(k.service)) {
 		k.service = OtherService
 		if s, ok := a.byKey[k]; ok {
 			return s
 		}
 	}
+	a.bound.reserved += a.cost(k.service)
 	s := a.create(k)
 	a.overflows = append(a.overflows, s)
 	return s
 }
 
+// cost is how many series a label set of the service adds.
+func (a *Aggregator) cost(service string) int {
+	if _, ok := a.byService[service]; ok {
+		return setCost
+	}
+	return setCost + partsCost
+}
+
 func (a *Aggregator) create(k key) *series {
+	a.bound.used += a.cost(k.service)
 	p, ok := a.byService[k.service]
 	if !ok {
 		p = &parts{start: time.Now()}
@@ -128,8 +140,8 @@ func (a *Aggregator) place(s *series) {
 
 // hasRoom reports whether one more label set may be kept. When none may, those
 // that had no request for long are let go, as those of a service that is gone.
-func (a *Aggregator) hasRoom() bool {
-	if len(a.series) < a.limit || len(a.free) > 0 {
+func (a *Aggregator) hasRoom(service string) bool {
+	if a.fits(service) {
 		return true
 	}
 	if since := time.Duration(a.now - a.swept); a.swept.Seen() && since < sweepEvery {
@@ -137,17 +149,26 @@ func (a *Aggregator) hasRoom() bool {
 	}
 	a.swept = a.now
 	for i, s := range a.series {
+		if s == nil {
+			continue
+		}
 		if time.Duration(a.now-s.last) >= idleAfter {
 			a.release(i, s)
 		}
 	}
-	return len(a.free) > 0
+	return a.fits(service)
+}
+
+func (a *Aggregator) fits(service string) bool {
+	return (len(a.series) < a.limit || len(a.free) > 0) && a.bound.fits(a.cost(service))
 }
 
 func (a *Aggregator) release(i int, s *series) {
 	delete(a.byKey, s.key)
+	a.bound.used -= setCost
 	if s.parts.users--; s.parts.users == 0 {
 		delete(a.byService, s.key.service)
+		a.bound.used -= partsCost
 	}
 	a.series[i] = nil
 	a.free = append(a.free, i)

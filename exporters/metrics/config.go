@@ -6,18 +6,31 @@ import "fmt"
 type Config struct {
 	// MaxLabelSets is how many sets of attributes are kept, over all services.
 	MaxLabelSets int `koanf:"max_label_sets" doc:"How many sets of attributes (service, method, status, route and so on) requests are counted by, over all services. What comes on top is counted per service, without attributes." example:"2000"`
+	// MaxSeries bounds everything that is exposed, in time series of
+	// Prometheus: a histogram is as many as it has buckets, and two more.
+	MaxSeries int `koanf:"max_series" doc:"How many time series there are at most, of requests, workers, listeners and processes together; a histogram with 15 buckets is 17 of them. What comes on top is counted in other series: in those of its service, or of the service _OTHER." example:"100000"`
 }
 
 // MaxLabelSets is the highest limit that can be set.
 const MaxLabelSets = 100_000
 
+// The limits of MaxSeries. The lowest has room for the sums of all worker
+// pools that are kept.
+const (
+	MinSeries = 20_000
+	MaxSeries = 20_000_000
+)
+
 // DefaultConfig returns the defaults.
-func DefaultConfig() Config { return Config{MaxLabelSets: 2000} }
+func DefaultConfig() Config { return Config{MaxLabelSets: 2000, MaxSeries: 100_000} }
 
 // Validate reports what cannot work. The error begins with the key.
 func (c Config) Validate() error {
 	if c.MaxLabelSets < 1 || c.MaxLabelSets > MaxLabelSets {
 		return fmt.Errorf("max_label_sets %d is out of range: use 1 to %d", c.MaxLabelSets, MaxLabelSets)
+	}
+	if c.MaxSeries < MinSeries || c.MaxSeries > MaxSeries {
+		return fmt.Errorf("max_series %d is out of range: use %d to %d", c.MaxSeries, MinSeries, MaxSeries)
 	}
 	return nil
 }

@@ -3,6 +3,8 @@ package metrics
 import (
 	"go.opentelemetry.io/otel/semconv/v1.43.0/httpconv"
 	"go.opentelemetry.io/otel/semconv/v1.43.0/processconv"
+
+	"lapwing/exporters/health"
 )
 
 // Kind is how the values of a metric behave.
@@ -66,6 +68,8 @@ var (
 		Description: "Workers of the service, by what they do."}
 	WorkersMaxBusy = &Family{Name: "lapwing.workers.max_busy", Unit: "{worker}", Kind: KindGauge,
 		Description: "Highest number of workers of the service seen busy at once."}
+	WorkersNeeded = &Family{Name: "lapwing.workers.needed", Unit: "{worker}", Kind: KindGauge,
+		Description: "Workers of the service that would be busy if no request waited: arrivals per second times the time of one."}
 	WorkerState = &Family{Name: "lapwing.worker.state", Unit: "{state}", Kind: KindGauge,
 		Description: "What each worker does: 0 available, 1 busy, 2 held by an idle connection, 3 unknown."}
 	WorkerTime = &Family{Name: "lapwing.worker.time", Unit: "s", Kind: KindCounter,
@@ -93,7 +97,7 @@ var (
 	BacklogLimit = &Family{Name: "lapwing.backlog.limit", Unit: "{connection}", Kind: KindGauge,
 		Description: "Connections that the listen backlog takes."}
 	BacklogDropped = &Family{Name: "lapwing.backlog.dropped", Unit: "{connection}", Kind: KindCounter,
-		Description: "Connection attempts that found the listen backlog full, repetitions included."}
+		Description: "Connection attempts that the kernel dropped at the listener, repetitions included."}
 )
 
 // The metrics of processes: of the workers, and of the agent itself.
@@ -104,51 +108,34 @@ var (
 	ProcessDescriptors = standard(processconv.UnixFileDescriptorCount{}, KindGauge)
 )
 
-// The agent's account of itself.
+// What the metrics themselves left out. The rest of the agent's account of itself
+// is in health.Table.
 var (
-	AgentRequests = &Family{Name: "lapwing.agent.requests", Unit: "{request}", Kind: KindCounter,
-		Description: "Finished requests handed to exporters."}
-	AgentIncomplete = &Family{Name: "lapwing.agent.requests.incomplete", Unit: "{request}", Kind: KindCounter,
-		Description: "Requests that ended without a complete response."}
-	AgentLost = &Family{Name: "lapwing.agent.requests.lost", Unit: "{request}", Kind: KindCounter,
-		Description: "Finished requests that never reached an exporter."}
-	AgentSkipped = &Family{Name: "lapwing.agent.probes.skipped", Unit: "{run}", Kind: KindCounter,
-		Description: "Runs of the agent's programs that the kernel skipped, because it had interrupted one of the same program."}
-	AgentMissed = &Family{Name: "lapwing.agent.requests.missed_start", Unit: "{request}", Kind: KindCounter,
-		Description: "Requests in flight when the agent started, therefore not measured."}
 	AgentUntimed = &Family{Name: "lapwing.agent.requests.untimed", Unit: "{request}", Kind: KindCounter,
 		Description: "Requests whose begin or end was not seen: in no duration metric."}
 	AgentUnsplit = &Family{Name: "lapwing.agent.requests.unsplit", Unit: "{request}", Kind: KindCounter,
 		Description: "Requests with a duration whose phases could not be told apart: in no phase metric."}
-	AgentUnknown = &Family{Name: "lapwing.agent.connections.unknown", Unit: "{connection}", Kind: KindCounter,
-		Description: "Connections that spoke no known protocol."}
-	AgentTunnels = &Family{Name: "lapwing.agent.connections.tunnels", Unit: "{connection}", Kind: KindCounter,
-		Description: "Connections that became tunnels."}
-	AgentJoined = &Family{Name: "lapwing.agent.requests.joined", Unit: "{request}", Kind: KindCounter,
-		Description: "Requests from one server on this host to another that became children of the call in a trace."}
-	AgentUnjoined = &Family{Name: "lapwing.agent.requests.unjoined", Unit: "{request}", Kind: KindCounter,
-		Description: "Requests from one server on this host to another that did not."}
-	AgentCallsJoined = &Family{Name: "lapwing.agent.calls.joined", Unit: "{call}", Kind: KindCounter,
-		Description: "Calls of servers that were joined to the request they were made for."}
-	AgentCallsUnjoined = &Family{Name: "lapwing.agent.calls.unjoined", Unit: "{call}", Kind: KindCounter,
-		Description: "Calls of servers that were not."}
-	AgentDropped = &Family{Name: "lapwing.agent.exporter.dropped", Unit: "{request}", Kind: KindCounter,
-		Description: "Requests that a destination did not get."}
 	AgentLabelSets = &Family{Name: "lapwing.agent.metrics.label_sets", Unit: "{set}", Kind: KindGauge,
 		Description: "Sets of attributes that request metrics are kept for."}
 	AgentOverflow = &Family{Name: "lapwing.agent.metrics.overflow", Unit: "{request}", Kind: KindCounter,
 		Description: "Requests counted without their attributes because the limit of label sets is reached."}
+	AgentLeftOut = &Family{Name: "lapwing.agent.scrape.left_out", Unit: "{value}", Kind: KindCounter,
+		Description: "Values that scrapes left out because the page would have been larger than its limit."}
 )
 
 // Families lists every metric there is, in the order of snapshots.
 func Families() []*Family {
-	return []*Family{
+	all := []*Family{
 		RequestDuration, RequestBodySize, ResponseBodySize, ActiveRequests, PhaseDuration, PartDuration,
-		Workers, WorkersMaxBusy, WorkerState, WorkerTime, WorkerBusy, WorkerCPU, WorkerRequests,
+		Workers, WorkersMaxBusy, WorkersNeeded, WorkerState, WorkerTime, WorkerBusy, WorkerCPU, WorkerRequests,
 		WorkerStarted, WorkerEnded, WorkerRecycled,
 		DispatchLength, BacklogLength, BacklogLimit, BacklogDropped,
 		ProcessCPU, ProcessMemory, ProcessThreads, ProcessDescriptors,
-		AgentRequests, AgentIncomplete, AgentLost, AgentSkipped, AgentMissed, AgentUntimed, AgentUnsplit,
-		AgentUnknown, AgentTunnels, AgentJoined, AgentUnjoined, AgentCallsJoined, AgentCallsUnjoined, AgentDropped, AgentLabelSets, AgentOverflow,
 	}
+	for _, c := range health.Table {
+		if f := Of(c); f != nil {
+			all = append(all, f)
+		}
+	}
+	return append(all, AgentUntimed, AgentUnsplit, AgentLabelSets, AgentOverflow, AgentLeftOut)
 }

@@ -1,38 +1,55 @@
 package metrics
 
 import (
-	"maps"
-	"slices"
-
 	"go.opentelemetry.io/otel/attribute"
 
-	"lapwing/exporters"
+	"lapwing/exporters/health"
 )
 
+// agentFamilies are the metrics of the agent's account of itself.
+var agentFamilies = familiesOf(health.Table)
+
+func familiesOf(table []*health.Counter) map[*health.Counter]*Family {
+	families := make(map[*health.Counter]*Family, len(table))
+	for _, c := range table {
+		if c.Metric == "" {
+			continue
+		}
+		kind := KindCounter
+		if c.Gauge {
+			kind = KindGauge
+		}
+		families[c] = &Family{Name: c.Metric, Unit: c.Unit, Kind: kind, Description: c.Plain()}
+	}
+	return families
+}
+
+// Of is the metric of one of the agent's counters, nil if it has none.
+func Of(c *health.Counter) *Family { return agentFamilies[c] }
+
 // Health is the agent's account of itself as a source.
-func Health(health exporters.HealthFunc) Source {
+func Health(read health.Func) Source {
 	return SourceFunc(func(s *Snapshot) {
-		h := health()
-		s.Add(AgentRequests, "", began, float64(h.Requests))
-		s.Add(AgentIncomplete, "", began, float64(h.Incomplete))
-		s.Add(AgentSkipped, "", began, float64(h.SkippedRuns))
-		s.Add(AgentTunnels, "", began, float64(h.Tunnels))
-		s.Add(AgentJoined, "", began, float64(h.Joined))
-		s.Add(AgentCallsJoined, "", began, float64(h.CallsJoined))
-		s.addBy(AgentUnjoined, KeyReason, h.Unjoined)
-		s.addBy(AgentCallsUnjoined, KeyReason, h.CallsUnjoined)
-		s.addBy(AgentLost, KeyCause, h.Lost)
-		s.addBy(AgentMissed, KeyCause, h.MissedStart)
-		s.addBy(AgentUnknown, KeyReason, h.Unknown)
-		for _, exporter := range slices.Sorted(maps.Keys(h.Dropped)) {
-			s.addBy(AgentDropped, KeyCause, h.Dropped[exporter], KeyExporter.String(exporter))
+		h := read()
+		for _, c := range health.Table {
+			if f := Of(c); f != nil {
+				s.addCounter(f, c, h)
+			}
 		}
 	})
 }
 
-// addBy adds one value per key of counts, as the attribute name.
-func (s *Snapshot) addBy(f *Family, name attribute.Key, counts map[string]uint64, more ...attribute.KeyValue) {
-	for _, value := range slices.Sorted(maps.Keys(counts)) {
-		s.Add(f, "", began, float64(counts[value]), with(more, name.String(value))...)
+// addCounter adds a plain number even if it is 0, and those of causes that occurred.
+func (s *Snapshot) addCounter(f *Family, c *health.Counter, h health.Health) {
+	if len(c.By) == 0 {
+		s.Add(f, "", began, float64(h.Total(c)))
+		return
+	}
+	for _, labels := range h.Sorted(c) {
+		attrs := make([]attribute.KeyValue, len(c.By))
+		for i, name := range c.By {
+			attrs[i] = attribute.String(name, labels[i])
+		}
+		s.Add(f, "", began, float64(h[c][labels]), attrs...)
 	}
 }

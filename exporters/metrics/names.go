@@ -24,6 +24,7 @@ const (
 	KeyAddress  = attribute.Key("address")  // of a listening socket
 	KeyCause    = attribute.Key("cause")    // of a loss
 	KeyReason   = attribute.Key("reason")   // for which a connection is unknown
+	KeyListener = attribute.Key("listener") // that abandoned connections came to
 	KeyExporter = attribute.Key("exporter") // that dropped requests
 	// KeyOverflow marks a series that stands for all beyond the limit, as the
 	// OpenTelemetry SDKs mark theirs.

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -18,6 +19,8 @@ type Snapshot struct {
 	// of what there is to copy.
 	Exponential bool
 
+	size      int // series so far, as Prometheus counts them
+	most      int // bound of it; 0 is none
 	index     map[*Family]int
 	counts    []uint64
 	exemplars []Exemplar
@@ -65,12 +68,24 @@ func (s *Snapshot) reset() {
 	for i := range s.Families {
 		s.Families[i].Points = s.Families[i].Points[:0]
 	}
-	s.At, s.counts, s.exemplars = time.Now(), s.counts[:0], s.exemplars[:0]
+	s.At, s.counts, s.exemplars, s.size = time.Now(), s.counts[:0], s.exemplars[:0], 0
+}
+
+// MaxSeries is how many series there may be; 0 is no bound.
+func (s *Snapshot) MaxSeries() int { return s.most }
+
+// room is how many series may still be added.
+func (s *Snapshot) room() int {
+	if s.most == 0 {
+		return math.MaxInt
+	}
+	return max(0, s.most-s.size)
 }
 
 func (s *Snapshot) point(f *Family, p Point) {
 	points := &s.Families[s.index[f]].Points
 	*points = append(*points, p)
+	s.size += f.series()
 }
 
 // distribution copies a histogram, if it has counted anything.
@@ -122,6 +137,7 @@ const batch = 16
 // not at all.
 func (a *Aggregator) Read(s *Snapshot) {
 	s.reset()
+	s.most = a.most
 	for i := 0; a.readSeries(s, i); i += batch {
 	}
 	a.readParts(s)

@@ -13,34 +13,55 @@ import (
 const maxWorkers = 256
 
 // WorkerPools is the state of the worker pools as a source. pools is asked
-// each time; what it returns is not kept.
+// each time; what it returns is not kept. The sums of all pools come first:
+// what there is room for besides is shared evenly by their listeners, workers
+// and processes.
 func WorkerPools(pools func() []worker.Snapshot) Source {
 	return SourceFunc(func(s *Snapshot) {
-		for _, p := range pools() {
-			s.addListeners(&p)
-			if p.Unconfirmed {
-				continue // it may be a server of anything; a full backlog is one all the same
+		all := pools()
+		for i := range all {
+			// An unconfirmed one may be a server of anything; a full backlog
+			// is one all the same.
+			if !all[i].Unconfirmed {
+				s.addPool(&all[i])
 			}
-			s.addPool(&p)
-			s.addWorkers(&p)
+		}
+		for i := range all {
+			most := s.room() / (len(all) - i)
+			most -= s.addListeners(&all[i], most/2)
+			if !all[i].Unconfirmed {
+				s.addWorkers(&all[i], most)
+			}
 		}
 	})
 }
 
 func (s *Snapshot) addPool(p *worker.Snapshot) {
-	for state, n := range map[worker.State]int{worker.Available: p.Available, worker.Busy: p.Busy, worker.Held: p.Held} {
-		s.addGauge(Workers, p.Service, n, KeyState.String(string(state)))
+	if !p.Hidden {
+		s.addStates(p)
 	}
-	s.addGauge(WorkersMaxBusy, p.Service, p.MaxNeeded)
+	if p.Needed != nil {
+		s.Add(WorkersNeeded, p.Service, time.Time{}, *p.Needed)
+	}
 	s.addActive(p)
 	s.addGauge(DispatchLength, p.Service, p.Dispatch)
-	for f, d := range map[*Family]time.Duration{WorkerTime: p.WorkerTime, WorkerBusy: p.BusyTime, WorkerCPU: p.CPUTime} {
-		s.Add(f, p.Service, began, d.Seconds())
-	}
 	for f, n := range map[*Family]uint64{
 		WorkerRequests: p.Served, WorkerStarted: p.Starts, WorkerEnded: p.Exits, WorkerRecycled: p.Recycled,
 	} {
 		s.Add(f, p.Service, began, float64(n))
+	}
+}
+
+// addStates adds how many workers there are, and what they do.
+func (s *Snapshot) addStates(p *worker.Snapshot) {
+	// An event loop with requests in flight takes more.
+	available, busy := p.Available+p.Loops, p.Busy-p.Loops
+	for state, n := range map[worker.State]int{worker.Available: available, worker.Busy: busy, worker.Held: p.Held} {
+		s.addGauge(Workers, p.Service, n, KeyState.String(string(state)))
+	}
+	s.addGauge(WorkersMaxBusy, p.Service, p.MaxBusy)
+	for f, d := range map[*Family]time.Duration{WorkerTime: p.WorkerTime, WorkerBusy: p.BusyTime, WorkerCPU: p.CPUTime} {
+		s.Add(f, p.Service, began, d.Seconds())
 	}
 }
 
@@ -56,21 +77,54 @@ func (s *Snapshot) addActive(p *worker.Snapshot) {
 	}
 }
 
-func (s *Snapshot) addListeners(p *worker.Snapshot) {
-	for _, l := range p.Listeners {
-		address := KeyAddress.String(l.Address)
-		s.addGauge(BacklogLength, p.Service, l.Len, address)
-		s.addGauge(BacklogLimit, p.Service, l.Limit, address)
-		s.Add(BacklogDropped, p.Service, began, float64(l.Overflows), address)
+// The series of a listener, and of a worker with a process of its own.
+const listenerCost, workerCost = 3, 5
+
+// addListeners adds each listening socket, within so many series, and returns
+// how many it took. Those that have no room are added up.
+func (s *Snapshot) addListeners(p *worker.Snapshot, most int) (took int) {
+	listeners, before := p.Listeners, s.size
+	if fit := most / listenerCost; fit < len(listeners) {
+		fit = max(0, fit-1)
+		if most >= listenerCost {
+			s.addListener(p.Service, KeyOverflow.Bool(true), sumOf(listeners[fit:]))
+		}
+		listeners = listeners[:fit]
 	}
+	for _, l := range listeners {
+		s.addListener(p.Service, KeyAddress.String(l.Address), l)
+	}
+	return s.size - before
+}
+
+func (s *Snapshot) addListener(service string, which attribute.KeyValue, l worker.Listener) {
+	s.addGauge(BacklogLength, service, l.Len, which)
+	s.addGauge(BacklogLimit, service, l.Limit, which)
+	s.Add(BacklogDropped, service, began, float64(l.Overflows), which)
+}
+
+func sumOf(listeners []worker.Listener) (sum worker.Listener) {
+	for _, l := range listeners {
+		sum.Len += l.Len
+		sum.Limit += l.Limit
+		sum.Overflows += l.Overflows
+	}
+	return sum
 }
 
 var stateNumbers = map[worker.State]int{worker.Available: 0, worker.Busy: 1, worker.Held: 2, worker.Unknown: 3}
 
-// addWorkers adds each worker and, once each, their processes.
-func (s *Snapshot) addWorkers(p *worker.Snapshot) {
+// addWorkers adds each worker and, once each, their processes, within so many
+// series. The memory, threads and descriptors of processes that have no room
+// are added up; what the others do is in the sums of the pool. Their CPU time
+// is there too: as a sum of processes that come and go it would be no counter.
+func (s *Snapshot) addWorkers(p *worker.Snapshot, most int) {
+	fit := min(len(p.PerWorker), maxWorkers, most/workerCost)
+	if fit < len(p.PerWorker) {
+		fit = min(fit, max(0, most-workerCost)/workerCost)
+	}
 	seen := make(map[uint32]bool)
-	for _, w := range p.PerWorker[:min(len(p.PerWorker), maxWorkers)] {
+	for _, w := range p.PerWorker[:fit] {
 		pid := semconv.ProcessPID(int(w.PID))
 		if w.TID != 0 {
 			s.addGauge(WorkerState, p.Service, stateNumbers[w.State], pid, semconv.ThreadID(int(w.TID)))
@@ -80,4 +134,27 @@ func (s *Snapshot) addWorkers(p *worker.Snapshot) {
 			s.addProcess(p.Service, pid, u)
 		}
 	}
+	if fit < len(p.PerWorker) && most >= workerCost {
+		s.addOtherProcesses(p.Service, p.PerWorker[fit:], seen)
+	}
+}
+
+// addOtherProcesses adds up what there is no room for one by one.
+func (s *Snapshot) addOtherProcesses(service string, workers []worker.Worker, seen map[uint32]bool) {
+	var sum worker.Process
+	for _, w := range workers {
+		if u := w.Process; u != nil && !seen[w.PID] {
+			seen[w.PID] = true
+			sum.RSS += u.RSS
+			sum.Threads += u.Threads
+			sum.Descriptors += u.Descriptors
+		}
+	}
+	if sum.Threads == 0 {
+		return
+	}
+	other := KeyOverflow.Bool(true)
+	s.Add(ProcessMemory, service, time.Time{}, float64(sum.RSS), other)
+	s.addGauge(ProcessThreads, service, sum.Threads, other)
+	s.addGauge(ProcessDescriptors, service, sum.Descriptors, other)
 }

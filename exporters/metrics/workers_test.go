@@ -17,7 +17,7 @@ import (
 
 func TestWorkerPools(t *testing.T) {
 	pool := worker.Snapshot{
-		Service: "shop", Workers: 4, Busy: 2, Held: 1, Available: 1, InFlight: 3, Active: map[string]int{"GET": 3}, HTTP: true, Dispatch: 5, MaxNeeded: 4,
+		Service: "shop", Workers: 4, Busy: 2, Held: 1, Available: 1, InFlight: 3, Active: map[string]int{"GET": 3}, HTTP: true, Dispatch: 5, MaxBusy: 4,
 		BusyTime: time.Second, WorkerTime: 4 * time.Second, CPUTime: time.Millisecond, Served: 7, Starts: 3, Exits: 2, Recycled: 1,
 		Listeners: []worker.Listener{{Address: "127.0.0.1:80", Len: 6, Limit: 128, Overflows: 9}},
 		PerWorker: []worker.Worker{

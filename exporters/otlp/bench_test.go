@@ -56,7 +56,8 @@ func BenchmarkExportSampledOut(b *testing.B) {
 // BenchmarkExportKept is the cost to the caller. There is no worker: the
 // benchmark empties the queue itself, which costs next to nothing.
 func BenchmarkExportKept(b *testing.B) {
-	e := &Exporter{batchSize: 256, sampler: newSampler(SamplingConfig{Ratio: 1}), queue: newQueue(4096), full: make(chan struct{}, 1)}
+	e := &Exporter{batchSize: 256, queue: newQueue(4096), full: make(chan struct{}, 1)}
+	e.SetSampling(SamplingConfig{Ratio: 1})
 	r, taken := sample(), make([]*item, 0, 256)
 	b.ReportAllocs()
 	for b.Loop() {

@@ -38,11 +38,14 @@ func (b *builder) call(root, app *span, c *request.Call, w window) *span {
 	return s
 }
 
-// callName is the method, or "call" where the protocol is not known.
+// callName is the method, or the protocol where that has none, or "call" where
+// it is not known.
 func callName(c *request.Call) string {
 	switch {
 	case c.Protocol == "":
 		return "call"
+	case c.Method == "":
+		return c.Protocol
 	case metrics.KnownMethod(c.Method):
 		return c.Method
 	}
@@ -71,6 +74,7 @@ func (a *attrs) call(c *request.Call) {
 	if c.Connected > c.Start {
 		a.double(keyConnect, float64(c.Connected-c.Start)/1e9)
 	}
+	a.text(keyCallEnd, c.Ending.String())
 	a.number(semconv.ProcessPIDKey, int64(c.PID))
 	a.number(semconv.ThreadIDKey, int64(c.TID))
 }

@@ -56,7 +56,7 @@ func TestCallOfUnknownProtocolIsTimed(t *testing.T) {
 	r := sample()
 	c := sampleCall(r, 0)
 	*c = request.Call{
-		SpanID: c.SpanID, Start: c.Start, GotLast: c.GotLast, PID: 1, TID: 1,
+		SpanID: c.SpanID, Start: c.Start, GotLast: c.GotLast, PID: 1, TID: 1, Ending: request.CallEndLastRead,
 		Peer: request.Endpoint{IsUn: true, Unix: []byte("/run/db.sock")},
 	}
 	r.Calls = []*request.Call{c}
@@ -66,6 +66,6 @@ func TestCallOfUnknownProtocolIsTimed(t *testing.T) {
 	}
 	wantAttributes(t, "call", span.Attributes, map[string]any{
 		"network.transport": "unix", "server.address": "/run/db.sock", "network.peer.address": "/run/db.sock",
-		"http.request.size": int64(0), "http.response.size": int64(0), "process.pid": int64(1), "thread.id": int64(1),
+		"http.request.size": int64(0), "http.response.size": int64(0), "process.pid": int64(1), "thread.id": int64(1), "lapwing.call.end": "last_read",
 	})
 }

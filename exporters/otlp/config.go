@@ -127,7 +127,7 @@ func DefaultConfig() Config {
 // Validate reports the first key whose value cannot work. It reads no file
 // and connects to nothing.
 func (c Config) Validate() error {
-	for _, check := range []func() error{c.checkTransport, c.TLS.check, c.checkQueue, c.Retry.check, c.Sampling.check, c.Metrics.check} {
+	for _, check := range []func() error{c.checkTransport, c.checkHeaders, c.TLS.check, c.checkQueue, c.Retry.check, c.Sampling.check, c.Metrics.check} {
 		if err := check(); err != nil {
 			return err
 		}

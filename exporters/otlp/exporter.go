@@ -28,15 +28,16 @@ const (
 	causeShutdown                // the agent ended first
 	causeUntimed                 // no probe saw any moment of the request
 	causeOverBudget              // more were kept at once than sampling.max_spans_per_second
+	causeTooLarge                // one request alone is larger than an upload may be
 	numCauses
 )
 
-var causeNames = [numCauses]string{"queue_full", "rejected", "gave_up", "partial_success", "shutdown", "untimed", "over_budget"}
+var causeNames = [numCauses]string{"queue_full", "rejected", "gave_up", "partial_success", "shutdown", "untimed", "over_budget", "too_large"}
 
 // Exporter sends requests as traces to one OTLP receiver.
 type Exporter struct {
 	batchSize int
-	sampler   *sampler
+	sampler   atomic.Pointer[sampler]
 	queue     *queue
 	builder   *builder // of the worker, as is batch
 	batch     []*item
@@ -75,7 +76,6 @@ func New(c Config, clock *request.Clock, log *slog.Logger, opts ...Option) (*Exp
 	}
 	e := &Exporter{
 		batchSize: c.BatchSize,
-		sampler:   newSampler(c.Sampling),
 		queue:     newQueue(c.QueueSize),
 		builder:   newBuilder(clock, c.URLQuery, res),
 		client:    client,
@@ -83,6 +83,7 @@ func New(c Config, clock *request.Clock, log *slog.Logger, opts ...Option) (*Exp
 		full:      make(chan struct{}, 1),
 		done:      make(chan struct{}),
 	}
+	e.SetSampling(c.Sampling)
 	e.uploader = uploader{client: client, timeout: to.timeout, retry: c.Retry, failing: e.outage.begin}
 	e.running, e.stop = context.WithCancelCause(context.Background())
 	e.abort, e.cut = context.WithCancel(context.Background())
@@ -90,10 +91,13 @@ func New(c Config, clock *request.Clock, log *slog.Logger, opts ...Option) (*Exp
 	return e, nil
 }
 
+// SetSampling changes which requests become traces, from the next one on.
+func (e *Exporter) SetSampling(c SamplingConfig) { e.sampler.Store(newSampler(c)) }
+
 // Export takes r into the queue if it is sampled, and marks it as traced. It
 // gives r identifiers when r has none. It does not allocate for a request that is sampled out.
 func (e *Exporter) Export(r *request.Request) {
-	v := e.sampler.decide(r)
+	v := e.sampler.Load().decide(r)
 	if v.over {
 		e.drop(causeOverBudget, 1)
 	}
@@ -194,14 +198,39 @@ func (e *Exporter) flush(atLeast int) bool {
 		if len(e.batch) == 0 {
 			return true
 		}
-		batch, spans := e.builder.build(e.batch)
+		delivering := e.send(e.batch)
 		e.queue.release(e.batch)
-		r, err := e.uploader.upload(e.running, e.abort, batch)
-		e.settle(len(e.batch), spans, r, err)
-		if err != nil && !errors.Is(err, errRejected) && e.running.Err() != nil {
+		if !delivering {
 			return false
 		}
 	}
+}
+
+// send uploads requests, in as many parts as the limit of an upload asks for. It
+// returns false like flush, and has then counted all of them.
+func (e *Exporter) send(items []*item) bool {
+	batch, spans := e.builder.build(items)
+	r, err := e.uploader.upload(e.running, e.abort, batch)
+	if errors.Is(err, errTooLarge) {
+		return e.divide(items)
+	}
+	e.settle(len(items), spans, r, err)
+	return err == nil || errors.Is(err, errRejected) || e.running.Err() == nil
+}
+
+// divide sends requests that are too large together, and drops one that is by
+// itself.
+func (e *Exporter) divide(items []*item) bool {
+	half := len(items) / 2
+	if half == 0 {
+		e.drop(causeTooLarge, 1)
+		return true
+	}
+	if !e.send(items[:half]) {
+		e.drop(causeShutdown, len(items)-half)
+		return false
+	}
+	return e.send(items[half:])
 }
 
 // settle counts and reports what became of a batch.

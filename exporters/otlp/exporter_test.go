@@ -156,6 +156,7 @@ func TestRejected(t *testing.T) {
 		e, l := newExporter(t, c)
 		e.Export(sample())
 		eventually(t, "the drop", func() bool { return e.Dropped()["rejected"] == 1 })
+		eventually(t, "the log", func() bool { return l.count("rejected the batch") > 0 })
 		if r.attempts() != 1 || l.count("rejected the batch") != 1 {
 			t.Errorf("%d attempts, %d log lines: want 1 and 1", r.attempts(), l.count("rejected the batch"))
 		}

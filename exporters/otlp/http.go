@@ -82,6 +82,7 @@ func (a *attrs) protocol(protocol string) {
 // client used, in the Host header; without one it is the socket's address.
 func (a *attrs) network(r *request.Request) {
 	name, port := splitHost(r.Host)
+	a.client(r)
 	if r.Local.IsUn {
 		a.text(semconv.NetworkTransportUnix.Key, semconv.NetworkTransportUnix.Value.AsString())
 		if len(name) == 0 {
@@ -107,9 +108,21 @@ func (a *attrs) network(r *request.Request) {
 	a.server(name, port)
 	if peer := r.Peer.Addr; peer.IsValid() {
 		address := peer.Addr().Unmap().String()
-		a.text(semconv.ClientAddressKey, address)
 		a.text(semconv.NetworkPeerAddressKey, address)
 		a.number(semconv.NetworkPeerPortKey, int64(peer.Port()))
+	}
+}
+
+// client is whom the balancer in front speaks for, else the peer.
+func (a *attrs) client(r *request.Request) {
+	client := r.Client
+	if client.IsValid() {
+		a.number(semconv.ClientPortKey, int64(client.Port()))
+	} else {
+		client = r.Peer.Addr
+	}
+	if client.IsValid() {
+		a.text(semconv.ClientAddressKey, client.Addr().Unmap().String())
 	}
 }
 

@@ -2,12 +2,13 @@ package otlp
 
 import (
 	"context"
+	"errors"
+	"net/http"
 
 	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc"
 	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
-	"google.golang.org/grpc"
 )
 
 // newMetricExporter returns an exporter that makes one attempt per upload: the
@@ -25,16 +26,13 @@ func newGRPCMetrics(c Config, t target) (sdkmetric.Exporter, error) {
 		otlpmetricgrpc.WithTLSCredentials(t.credentials()),
 		otlpmetricgrpc.WithTimeout(t.timeout),
 		otlpmetricgrpc.WithRetry(otlpmetricgrpc.RetryConfig{Enabled: false}),
-		otlpmetricgrpc.WithDialOption(grpc.WithConnectParams(connectParams(c.Retry, t.timeout))),
+		otlpmetricgrpc.WithDialOption(dialOptions(c, t, limitMessage)...),
 	}
 	if c.Headers != nil {
 		opts = append(opts, otlpmetricgrpc.WithHeaders(c.Headers))
 	}
-	switch c.Compression {
-	case CompressionGzip:
+	if c.Compression == CompressionGzip {
 		opts = append(opts, otlpmetricgrpc.WithCompressor(CompressionGzip))
-	case CompressionNone:
-		opts = append(opts, otlpmetricgrpc.WithDialOption(uncompressed))
 	}
 	return otlpmetricgrpc.New(context.Background(), opts...)
 }
@@ -42,24 +40,47 @@ func newGRPCMetrics(c Config, t target) (sdkmetric.Exporter, error) {
 func newHTTPMetrics(c Config, t target) (sdkmetric.Exporter, error) {
 	opts := []otlpmetrichttp.Option{
 		otlpmetrichttp.WithEndpointURL(t.String()),
-		otlpmetrichttp.WithTLSClientConfig(t.tls),
+		otlpmetrichttp.WithHTTPClient(&http.Client{Transport: metricTransport(c, t)}),
+		otlpmetrichttp.WithCompression(otlpmetrichttp.NoCompression), // metricTransport compresses
 		otlpmetrichttp.WithTimeout(t.timeout),
 		otlpmetrichttp.WithRetry(otlpmetrichttp.RetryConfig{Enabled: false}),
 	}
 	if c.Headers != nil {
 		opts = append(opts, otlpmetrichttp.WithHeaders(c.Headers))
 	}
-	switch c.Compression {
-	case CompressionGzip:
-		opts = append(opts, otlpmetrichttp.WithCompression(otlpmetrichttp.GzipCompression))
-	case CompressionNone:
-		opts = append(opts, otlpmetrichttp.WithCompression(otlpmetrichttp.NoCompression))
-	}
 	return otlpmetrichttp.New(context.Background(), opts...)
 }
 
-// upload sends the metrics of one resource, within the time of one attempt.
+// metricTransport is the way of metrics over HTTP.
+func metricTransport(c Config, t target) http.RoundTripper {
+	transport := bodyTransport{base: newTransport(t), zip: c.zipped(metricsSignal)}
+	if t.protocol == ProtocolHTTPJSON {
+		transport.base, transport.recode = jsonAnswers{transport.base}, metricsJSON
+	}
+	return transport
+}
+
+// upload sends the metrics of one resource, in as many parts as the limit of an
+// upload asks for. One value that is too large by itself is dropped and counted.
 func (m *Metrics) upload(ctx context.Context, data *metricdata.ResourceMetrics) error {
+	err := m.attempt(ctx, data)
+	if !errors.Is(err, errTooLarge) {
+		return err
+	}
+	first, second, ok := halves(data)
+	if !ok {
+		m.tooLarge.Add(1)
+		return nil
+	}
+	err = m.upload(ctx, first)
+	if ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return errors.Join(err, m.upload(ctx, second))
+}
+
+// attempt sends an upload, within the time of one attempt.
+func (m *Metrics) attempt(ctx context.Context, data *metricdata.ResourceMetrics) error {
 	ctx, cancel := context.WithTimeout(ctx, m.timeout)
 	defer cancel()
 	return m.exporter.Export(ctx, data)

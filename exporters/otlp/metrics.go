@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
@@ -33,6 +34,7 @@ type Metrics struct {
 	retry    time.Duration // pause after a failure, if it is below the interval
 	outage   outage
 	from     int // which service an upload begins with
+	tooLarge atomic.Uint64
 
 	running context.Context // ends when Shutdown begins
 	stop    context.CancelFunc
@@ -78,6 +80,12 @@ func NewMetrics(c Config, read func(*metrics.Snapshot), clock *request.Clock, lo
 	m.running, m.stop = context.WithCancel(context.Background())
 	go m.run(interval)
 	return m, nil
+}
+
+// Dropped counts, per cause, the values that were not sent. It is safe for
+// concurrent use.
+func (m *Metrics) Dropped() map[string]uint64 {
+	return map[string]uint64{causeNames[causeTooLarge]: m.tooLarge.Load()}
 }
 
 // Shutdown pushes the last values, within ctx.

@@ -19,7 +19,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"lapwing/collectors/request"
-	"lapwing/exporters"
+	"lapwing/exporters/health"
 	"lapwing/exporters/metrics"
 )
 
@@ -113,11 +113,11 @@ func (r *metricsReceiver) start(t *testing.T, protocol string) Config {
 	return c
 }
 
-func someHealth() exporters.Health {
-	return exporters.Health{
-		Requests: 10, Incomplete: 2, Tunnels: 1,
-		Lost:    map[string]uint64{"ring_full": 3},
-		Dropped: map[string]map[string]uint64{"otlp": {"queue_full": 6, "gave_up": 7}},
+func someHealth() health.Health {
+	return health.Health{
+		health.Requests: health.Of(10), health.Incomplete: health.Of(2), health.Tunnels: health.Of(1),
+		health.Lost:    health.By(map[string]uint64{"ring_full": 3}),
+		health.Dropped: health.ByBoth(map[string]map[string]uint64{"otlp": {"queue_full": 6, "gave_up": 7}}),
 	}
 }
 

@@ -17,6 +17,7 @@ const (
 	keyProduce    = attribute.Key("lapwing.write_back.produce")
 	keyDrain      = attribute.Key("lapwing.drain")
 	keyConnect    = attribute.Key("lapwing.call.connect")
+	keyCallEnd    = attribute.Key("lapwing.call.end")
 
 	keyBoundary       = attribute.Key("lapwing.boundary")
 	keyFlags          = attribute.Key("lapwing.flags")

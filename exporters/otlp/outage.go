@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"lapwing/collectors/text"
 )
 
 // outage reports the changes between working and failing, not every failure.
@@ -52,8 +54,5 @@ func (o *outage) complain(reason string) {
 const maxMessage = 300
 
 func shorten(s string) string {
-	if len(s) > maxMessage {
-		return validText(s[:maxMessage]) + "…"
-	}
-	return validText(s)
+	return text.Name(s, maxMessage)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"lapwing/collectors/request"
+	"lapwing/collectors/service"
 )
 
 // reason says why a request was kept.
@@ -93,9 +94,9 @@ func newSampler(c SamplingConfig) *sampler {
 		followParent: c.FollowParent,
 		keepFailed:   c.KeepFailed,
 	}
-	for _, service := range c.Services {
-		ratio, slow := c.forService(service)
-		s.services[service.Service] = rule{ratio, slow}
+	for _, of := range c.Services {
+		ratio, slow := c.forService(of)
+		s.services[of.Service] = rule{ratio, slow}
 	}
 	if c.Slowest > 0 {
 		s.recent = newRecent(c.Slowest)
@@ -127,13 +128,25 @@ func (s *sampler) decide(r *request.Request) verdict {
 	return v
 }
 
+// ruleOf is the rule of a service, or of the one whose pool it is.
+func (s *sampler) ruleOf(name string) rule {
+	for len(s.services) > 0 {
+		if own, ok := s.services[name]; ok {
+			return own
+		}
+		at := strings.LastIndex(name, service.PoolSep)
+		if at < 0 {
+			break
+		}
+		name = name[:at]
+	}
+	return s.general
+}
+
 // judge finds the reason to keep a request and its probability before the
 // budget. The certain reasons come first: the ratio then holds for the rest.
 func (s *sampler) judge(r *request.Request) verdict {
-	rule, own := s.services[r.Service]
-	if !own {
-		rule = s.general
-	}
+	rule := s.ruleOf(r.Service)
 	slow := s.isSlow(r, rule)
 	switch {
 	case s.keepFailed && r.Failed():

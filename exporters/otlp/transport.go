@@ -38,19 +38,26 @@ func grpcOptions(c Config, t target) []otlptracegrpc.Option {
 		otlptracegrpc.WithTLSCredentials(t.credentials()),
 		otlptracegrpc.WithTimeout(t.timeout),
 		otlptracegrpc.WithRetry(otlptracegrpc.RetryConfig{Enabled: false}),
-		otlptracegrpc.WithDialOption(
-			grpc.WithChainUnaryInterceptor(recordReply),
-			grpc.WithConnectParams(connectParams(c.Retry, t.timeout)),
-		),
+		otlptracegrpc.WithDialOption(dialOptions(c, t, limitMessage, recordReply)...),
 	}
 	if c.Headers != nil {
 		opts = append(opts, otlptracegrpc.WithHeaders(c.Headers))
 	}
-	switch c.Compression {
-	case CompressionGzip:
+	if c.Compression == CompressionGzip {
 		opts = append(opts, otlptracegrpc.WithCompressor(CompressionGzip))
-	case CompressionNone:
-		opts = append(opts, otlptracegrpc.WithDialOption(uncompressed))
+	}
+	return opts
+}
+
+// dialOptions are all there are: the client libraries forget those of an earlier
+// WithDialOption.
+func dialOptions(c Config, t target, interceptors ...grpc.UnaryClientInterceptor) []grpc.DialOption {
+	opts := []grpc.DialOption{
+		grpc.WithChainUnaryInterceptor(interceptors...),
+		grpc.WithConnectParams(connectParams(c.Retry, t.timeout)),
+	}
+	if c.Compression == CompressionNone {
+		opts = append(opts, uncompressed)
 	}
 	return opts
 }
@@ -78,19 +85,14 @@ func connectParams(r RetryConfig, timeout time.Duration) grpc.ConnectParams {
 func httpOptions(c Config, t target) []otlptracehttp.Option {
 	opts := []otlptracehttp.Option{
 		otlptracehttp.WithEndpointURL(t.String()),
-		otlptracehttp.WithHTTPClient(newHTTPClient(t)),
-		otlptracehttp.WithTLSClientConfig(nil), // newHTTPClient has it
+		otlptracehttp.WithHTTPClient(&http.Client{Transport: bodyTransport{base: replyRecorder{newTransport(t)}, zip: c.zipped(tracesSignal)}}),
+		otlptracehttp.WithTLSClientConfig(nil),                     // newTransport has it
+		otlptracehttp.WithCompression(otlptracehttp.NoCompression), // bodyTransport compresses
 		otlptracehttp.WithRetry(otlptracehttp.RetryConfig{Enabled: false}),
 		otlptracehttp.WithEncoding(encoding(t.protocol)),
 	}
 	if c.Headers != nil {
 		opts = append(opts, otlptracehttp.WithHeaders(c.Headers))
-	}
-	switch c.Compression {
-	case CompressionGzip:
-		opts = append(opts, otlptracehttp.WithCompression(otlptracehttp.GzipCompression))
-	case CompressionNone:
-		opts = append(opts, otlptracehttp.WithCompression(otlptracehttp.NoCompression))
 	}
 	return opts
 }
@@ -102,10 +104,10 @@ func encoding(protocol string) otlptracehttp.Encoding {
 	return otlptracehttp.EncodingProtobuf
 }
 
-func newHTTPClient(t target) *http.Client {
+func newTransport(t target) http.RoundTripper {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = t.tls
-	return &http.Client{Transport: replyRecorder{transport}}
+	return transport
 }
 
 // reply is what the receiver answered to one attempt. The client libraries

@@ -74,6 +74,9 @@ func (u *uploader) attempt(ctx context.Context, batch []*tracepb.ResourceSpans) 
 	if err == nil || r.delivered {
 		return r, nil
 	}
+	if errors.Is(err, errTooLarge) {
+		return r, backoff.Permanent(err)
+	}
 	retryable, pause := judge(err, r)
 	switch {
 	case !retryable:

@@ -3,6 +3,8 @@ package prometheus
 import (
 	"cmp"
 	"slices"
+	"sync/atomic"
+	"time"
 
 	client "github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
@@ -10,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"lapwing/collectors/request"
+	"lapwing/collectors/text"
 	"lapwing/exporters/metrics"
 )
 
@@ -20,12 +23,19 @@ type gatherer struct {
 	clock  *request.Clock
 	native bool // with native histograms, which text has no form for
 	pages  chan *page
+	left   *leftOut
+}
+
+// leftOut counts the values that were left out of pages since the start.
+type leftOut struct {
+	since  time.Time
+	values atomic.Uint64
 }
 
 var _ client.TransactionalGatherer = (*gatherer)(nil)
 
-func newGatherer(read func(*metrics.Snapshot), clock *request.Clock, native bool) *gatherer {
-	return &gatherer{read: read, clock: clock, native: native, pages: make(chan *page, maxScrapes)}
+func newGatherer(read func(*metrics.Snapshot), clock *request.Clock, native bool, left *leftOut) *gatherer {
+	return &gatherer{read: read, clock: clock, native: native, pages: make(chan *page, maxScrapes), left: left}
 }
 
 // Gather implements client_golang's interface. The families are valid until
@@ -33,6 +43,8 @@ func newGatherer(read func(*metrics.Snapshot), clock *request.Clock, native bool
 func (g *gatherer) Gather() (families []*dto.MetricFamily, done func(), err error) {
 	p := g.take()
 	g.read(&p.snapshot)
+	left := g.left.values.Add(uint64(p.trim()))
+	p.snapshot.Add(metrics.AgentLeftOut, "", g.left.since, float64(left))
 	return p.fill(), func() { g.give(p) }, nil
 }
 
@@ -119,7 +131,7 @@ func (p *page) labels(labels []*dto.LabelPair, point *metrics.Point) []*dto.Labe
 
 func (p *page) label(kv attribute.KeyValue) *dto.LabelPair {
 	l := p.pairs.Next()
-	l.name, l.value = p.names.of(kv.Key), validText(kv.Value.Emit())
+	l.name, l.value = p.names.of(kv.Key), text.Show(kv.Value.Emit())
 	l.pair.Name, l.pair.Value = &l.name, &l.value
 	return &l.pair
 }

@@ -1,9 +1,6 @@
 package prometheus
 
 import (
-	"strings"
-	"unicode/utf8"
-
 	dto "github.com/prometheus/client_model/go"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -20,6 +17,7 @@ type page struct {
 	names    labelNames
 	families map[*metrics.Family]*dto.MetricFamily
 	out      []*dto.MetricFamily
+	worth    []*metrics.FamilyPoints // of the snapshot, see trim
 
 	metrics    slab.Slab[metricSpace]
 	pairs      slab.Slab[pairSpace]
@@ -81,13 +79,19 @@ func (p *page) reset() {
 	p.spans.Reset()
 }
 
-// family is a metric without values.
-func (p *page) family(f *metrics.Family) *dto.MetricFamily {
+// described is a metric with its names, made once.
+func (p *page) described(f *metrics.Family) *dto.MetricFamily {
 	family, ok := p.families[f]
 	if !ok {
 		family = newFamily(f)
 		p.families[f] = family
 	}
+	return family
+}
+
+// family is a metric without values.
+func (p *page) family(f *metrics.Family) *dto.MetricFamily {
+	family := p.described(f)
 	family.Metric = family.Metric[:0]
 	return family
 }
@@ -103,13 +107,4 @@ func created(space *timestamppb.Timestamp, point *metrics.Point) *timestamppb.Ti
 
 func setTime(t *timestamppb.Timestamp, unixNano int64) {
 	t.Seconds, t.Nanos = unixNano/1e9, int32(unixNano%1e9)
-}
-
-// validText makes s valid UTF-8, as label values have to be: a name of a
-// service can be the name of any file.
-func validText(s string) string {
-	if utf8.ValidString(s) {
-		return s
-	}
-	return strings.ToValidUTF8(s, "\uFFFD")
 }

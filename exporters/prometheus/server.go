@@ -10,9 +10,11 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"lapwing/collectors/request"
@@ -54,7 +56,7 @@ func Listen(c Config, read func(*metrics.Snapshot), clock *request.Clock, log *s
 	if err != nil {
 		return nil, err
 	}
-	listener, err := net.Listen("tcp", address)
+	listener, err := listen(address)
 	if err != nil {
 		return nil, listenError(address, err)
 	}
@@ -114,8 +116,9 @@ func newHTTPServer(handler http.Handler) *http.Server {
 
 func (c Config) handler(read func(*metrics.Snapshot), clock *request.Clock) (http.Handler, error) {
 	opts := promhttp.HandlerOpts{EnableOpenMetrics: true, MaxRequestsInFlight: maxScrapes, DisableCompression: c.local()}
-	text := promhttp.HandlerForTransactional(newGatherer(read, clock, false), opts)
-	native := promhttp.HandlerForTransactional(newGatherer(read, clock, true), opts)
+	left := &leftOut{since: time.Now()}
+	text := promhttp.HandlerForTransactional(newGatherer(read, clock, false, left), opts)
+	native := promhttp.HandlerForTransactional(newGatherer(read, clock, true, left), opts)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+metricsPath, func(w http.ResponseWriter, r *http.Request) {
 		if strings.Contains(r.Header.Get("Accept"), "application/vnd.google.protobuf") {
@@ -128,6 +131,24 @@ func (c Config) handler(read func(*metrics.Snapshot), clock *request.Clock) (htt
 		_, _ = io.WriteString(w, "Lapwing. The metrics are at "+metricsPath+".\n")
 	})
 	return c.BasicAuth.guard(mux)
+}
+
+// inherited are the sockets that systemd opened for the process (lapwing.socket),
+// which may be in a network that the process is not in.
+var inherited = sync.OnceValues(activation.Listeners)
+
+// listen takes the socket of the address that systemd opened, or opens one.
+func listen(address string) (net.Listener, error) {
+	opened, err := inherited()
+	if err != nil {
+		return nil, fmt.Errorf("the sockets that systemd passed: %w", err)
+	}
+	for _, l := range opened {
+		if l != nil && l.Addr().String() == address {
+			return l, nil
+		}
+	}
+	return net.Listen("tcp", address)
 }
 
 // listenError says who has the port, if it is taken and that can be found out.

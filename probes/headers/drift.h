@@ -68,6 +68,18 @@ static __always_inline bool file_is_last_reference(struct file *file)
 	return count == 1;
 }
 
+/* bpf_loop came with 5.17 (kernel commit e6f2dd0f8067). Before that a loop has
+ * to be short enough for the verifier to follow. */
+enum bpf_func_id___loop { BPF_FUNC_loop___loop = 181 };
+
+#define REPEAT(steps, few, step, ctx) do { \
+	if (bpf_core_enum_value_exists(enum bpf_func_id___loop, BPF_FUNC_loop___loop)) \
+		bpf_loop(steps, step, ctx, 0); \
+	else \
+		for (__u32 step_number = 0; step_number < (few) && !step(step_number, ctx); step_number++) \
+			; \
+} while (0)
+
 /* The TCP view of a packet. tcp_flags grew from 8 to 16 bits in 6.15, which
  * moved ack_seq; the low byte keeps its place on little-endian machines. */
 struct segment {

@@ -59,8 +59,8 @@ enum {
 
 enum { AF_UNIX = 1, AF_INET = 2, AF_INET6 = 10 };
 enum { SOCK_STREAM = 1, MSG_PEEK = 2, TCPHDR_FIN = 1, TCPHDR_SYN = 2 };
-enum { IPPROTO_TCP = 6 };
-enum { EPIPE = 32, EAGAIN = 11, ECONNRESET = 104 };
+enum { IPPROTO_TCP = 6, IPPROTO_MPTCP = 262 };
+enum { EINTR = 4, EAGAIN = 11, EPIPE = 32, ECONNRESET = 104, EISCONN = 106, EALREADY = 114, EINPROGRESS = 115 };
 enum { S_IFMT = 0170000, S_IFSOCK = 0140000 };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -122,6 +122,7 @@ struct sock {
 	struct sk_buff_head sk_receive_queue;
 	refcount_t sk_wmem_alloc;
 	int sk_sndbuf;
+	int sk_wmem_queued;
 	int sk_err;
 	struct socket *sk_socket;
 	__u16 sk_type;
@@ -133,8 +134,14 @@ struct inet_sock {
 	struct sock sk;
 };
 
+struct inet_bind_bucket {
+	signed char fastreuse;
+};
+
 struct inet_connection_sock {
 	struct inet_sock icsk_inet;
+	struct inet_bind_bucket *icsk_bind_hash;
+	void *icsk_ulp_data;
 };
 
 struct rb_node;
@@ -151,6 +158,18 @@ struct tcp_sock {
 	__u32 copied_seq;
 	__u32 write_seq;
 	__u32 snd_una;
+	bool is_mptcp;
+};
+
+/* first is the TCP socket that listens for it, or its first connection. */
+struct mptcp_sock {
+	struct sock *first;
+};
+
+/* One TCP connection of an MPTCP one. */
+struct mptcp_subflow_context {
+	__u32 ssn_offset; /* number of the SYN: the byte before the first */
+	struct sock *conn;
 };
 
 struct tcp_skb_cb {
@@ -177,15 +196,24 @@ struct unix_sock {
 	struct sock *peer;
 };
 
+enum skb_drop_reason {
+	SKB_DROP_REASON_NO_SOCKET = 3,
+	SKB_DROP_REASON_TCP_FLAGS = 30,
+};
+
 struct socket {
+	short type;
+	struct file *file;
 	struct sock *sk;
 };
 
 struct inode {
 	unsigned short i_mode;
+	unsigned long i_ino;
 };
 
 struct file {
+	const void *f_op;
 	struct inode *f_inode;
 	void *private_data;
 };
@@ -209,6 +237,7 @@ struct task_struct {
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
 	__u64 start_time;
+	__u64 start_boottime;
 	struct mm_struct *mm;
 	unsigned long nvcsw;
 	struct files_struct *files;
@@ -251,6 +280,13 @@ struct bpf_iter__bpf_map_elem {
 	struct bpf_map *map;
 	void *key;
 	void *value;
+};
+
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	__u32 fd;
+	struct file *file;
 };
 
 struct bpf_iter__tcp {

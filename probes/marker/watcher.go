@@ -5,11 +5,14 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"os"
-	"slices"
+	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/prometheus/procfs"
+
+	"lapwing/probes/foreign"
+	"lapwing/probes/foreign/elffile"
 )
 
 // Kernel attaches the program that notes a call into the application.
@@ -22,42 +25,61 @@ type Kernel interface {
 // errCostly refuses a function whose code has no place for a cheap probe.
 var errCostly = errors.New("a probe would cost more than 2 µs there; --markers=on attaches it all the same")
 
-// The limits of what a Watcher keeps.
+// The limits of what a Watcher keeps and does.
 const (
-	scanEvery = 5 * time.Second
-	maxFiles  = 256     // files that were looked into
-	maxServed = 1 << 12 // processes whose requests were seen
-	maxLooks  = 3       // at the files of one process
+	scanEvery     = 5 * time.Second
+	maxServed     = 1 << 12 // processes whose requests were seen
+	maxLooks      = 3       // at the files of one process
+	maxKnown      = 1 << 13 // processes of programs of the table
+	knownPerUser  = 512
+	newPerScan    = 1 << 10
+	firstPause    = scanEvery
+	longestPause  = 10 * time.Minute
+	closeDeadline = 300 * time.Millisecond
+)
+
+// Why a Watcher left a process or a file alone, besides the reasons of package
+// foreign.
+const (
+	refusedUser      foreign.Reason = "user_share"         // the user has his share of the table
+	refusedProgram   foreign.Reason = "program_share"      // the program has
+	refusedFull      foreign.Reason = "table_full"         // all have
+	refusedTime      foreign.Reason = "time_share"         // the user's processes took their share of time
+	refusedProcesses foreign.Reason = "too_many_processes" // of one user, or in all
+	refusedKernel    foreign.Reason = "kernel"             // it did not attach the program
 )
 
 // Watcher marks the programs of the table as they appear. A program is found
-// by its processes: those that run when Scan is called, and those that Served
-// names. Scan and Run are for one goroutine.
+// by its processes: those that run, and those that Served names. Scan and Run
+// are for one goroutine.
 type Watcher struct {
-	kernel  Kernel
-	mode    Mode
-	markers []Marker
-	log     *slog.Logger
+	kernel Kernel
+	mode   Mode
+	looker *looker
+	log    *slog.Logger
 
 	ask    chan uint32
 	served map[uint32]struct{} // belongs to the caller of Served
 	known  map[int]*process
-	files  map[fileID]*marked
+	byUser map[uint32]int // known processes
+	files  files
+	shares shares
+
+	mu      sync.Mutex // guards what follows
+	refused map[string]uint64
 }
 
 // process is a process of a program of the table.
 type process struct {
-	exe string
+	exe  string
+	user uint32
 	// looks counts how often its files were looked at. A server loads its
 	// modules after it started: one look is too few.
-	looks int
-	files []fileID
-}
-
-// marked is a file that was looked into.
-type marked struct {
-	marks []io.Closer
-	users int // processes
+	looks     int
+	next      time.Time // it is left alone until then
+	pause     time.Duration
+	postponed bool
+	files     []*marked
 }
 
 // NewWatcher returns a watcher for the markers of a mode.
@@ -65,14 +87,21 @@ func NewWatcher(kernel Kernel, mode Mode, log *slog.Logger) *Watcher {
 	return &Watcher{
 		kernel:  kernel,
 		mode:    mode,
-		markers: mode.markers(),
+		looker:  newLooker(mode.markers()),
 		log:     log,
 		ask:     make(chan uint32, 256),
 		served:  map[uint32]struct{}{},
 		known:   map[int]*process{},
-		files:   map[fileID]*marked{},
+		byUser:  map[uint32]int{},
+		files:   files{},
+		shares:  shares{},
+		refused: map[string]uint64{},
 	}
 }
+
+// ReadBy makes others start the processes that read files. It is to be called
+// before Run.
+func (w *Watcher) ReadBy(start foreign.Starter) { w.looker.reader.Start = start }
 
 // Served tells of a process that served a request. It is for one goroutine,
 // and never waits. A nil Watcher takes no interest.
@@ -94,8 +123,38 @@ func (w *Watcher) Served(pid uint32) {
 	w.served[pid] = struct{}{}
 }
 
-// Run marks what appears until ctx ends, and then removes all marks.
+// Refused counts, by reason, what was left alone: a process, a file, or one
+// attempt at it. It is safe for concurrent use. A nil Watcher refused nothing.
+func (w *Watcher) Refused() map[string]uint64 {
+	counts := map[string]uint64{}
+	if w == nil {
+		return counts
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for reason, n := range w.refused {
+		counts[reason] = n
+	}
+	return counts
+}
+
+// refuse counts something that was left alone. That a process ended is no
+// refusal.
+func (w *Watcher) refuse(reason foreign.Reason, message string, attrs ...any) {
+	if reason == foreign.Gone {
+		return
+	}
+	w.mu.Lock()
+	w.refused[string(reason)]++
+	w.mu.Unlock()
+	w.log.Debug(message, append(attrs, "reason", reason)...)
+}
+
+// Run marks what runs and what appears until ctx ends, and then removes all
+// marks. It never waits for a process that does not answer.
 func (w *Watcher) Run(ctx context.Context) error {
+	w.Scan(ctx)
+	w.log.Info("processes searched for markers", "files", len(w.files), "markers", w.marks())
 	tick := time.NewTicker(scanEvery)
 	defer tick.Stop()
 	for {
@@ -103,150 +162,246 @@ func (w *Watcher) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return w.Close()
 		case pid := <-w.ask:
-			w.process(int(pid), maxLooks)
+			w.process(ctx, int(pid), maxLooks)
 		case <-tick.C:
-			w.Scan()
+			w.Scan(ctx)
 		}
 	}
 }
 
-// Close removes all marks.
+func (w *Watcher) marks() int {
+	n := 0
+	for _, f := range w.files {
+		n += len(f.marks)
+	}
+	return n
+}
+
+// Close removes all marks. The kernel takes its time for each, and may wait
+// for a process: what is not removed soon is when the agent's process ends.
 func (w *Watcher) Close() error {
-	var errs []error
+	ended := make(chan error, len(w.files))
 	for id, f := range w.files {
-		errs = append(errs, f.close())
+		go func() { ended <- f.close() }()
 		delete(w.files, id)
+	}
+	limit := time.NewTimer(closeDeadline)
+	defer limit.Stop()
+	var errs []error
+	for range cap(ended) {
+		select {
+		case err := <-ended:
+			errs = append(errs, err)
+		case <-limit.C:
+			return errors.Join(append(errs, errors.New("some are still being removed"))...)
+		}
 	}
 	return errors.Join(errs...)
 }
 
 // Scan looks at all processes.
-func (w *Watcher) Scan() {
+func (w *Watcher) Scan(ctx context.Context) {
 	all, err := procfs.AllProcs()
 	if err != nil {
 		w.log.Warn("processes cannot be listed: markers of new servers are not found", "error", err)
 		return
 	}
+	// Where it starts differs: whoever has many processes is not always first.
+	rand.Shuffle(len(all), all.Swap)
 	alive := make(map[int]bool, len(all))
+	fresh := newPerScan
 	for _, p := range all {
 		alive[p.PID] = true
-		w.process(p.PID, maxLooks-1)
 	}
 	for pid := range w.known {
 		if !alive[pid] {
 			w.forget(pid)
 		}
 	}
+	for _, p := range all {
+		if ctx.Err() != nil {
+			return
+		}
+		if w.known[p.PID] == nil && fresh == 0 {
+			continue
+		}
+		if w.process(ctx, p.PID, maxLooks-1) {
+			fresh--
+		}
+	}
+	w.shares.tidy(time.Now())
 }
 
-// process looks at a process, unless it was looked at often enough.
-func (w *Watcher) process(pid, looks int) {
-	exe := program(pid)
+// process looks at a process, unless it was looked at often enough. It reports
+// whether it is a new one of a program of the table.
+func (w *Watcher) process(ctx context.Context, pid, looks int) (fresh bool) {
+	exe := foreign.Program(pid)
 	p := w.known[pid]
 	if p != nil && p.exe != exe { // it became another program, or another process
 		w.forget(pid)
 		p = nil
 	}
-	if exe == "" || !knows(w.markers, exe) {
-		return
+	if exe == "" || !knows(w.looker.markers, exe) {
+		return false
 	}
 	if p == nil {
-		p = &process{exe: exe}
-		w.known[pid] = p
+		fresh = true
+		if p = w.meet(pid, exe); p == nil {
+			return fresh
+		}
 	}
-	if p.looks >= looks {
-		return
+	now := time.Now()
+	if p.looks >= looks || now.Before(p.next) || !w.inShare(pid, p, now) {
+		return fresh
+	}
+	err := w.look(ctx, pid, p)
+	w.shares.spend(p.user, time.Since(now), now)
+	if err != nil {
+		p.pause = min(longestPause, max(firstPause, 2*p.pause))
+		p.next = time.Now().Add(p.pause)
+		return fresh
 	}
 	p.looks++
-	w.look(pid, p)
+	return fresh
 }
 
-// look marks the files of a process that were not looked into yet.
-func (w *Watcher) look(pid int, p *process) {
-	files, err := candidates(pid, p.exe, w.markers)
+// meet takes a process into the table of those that are known.
+func (w *Watcher) meet(pid int, exe string) *process {
+	user, err := foreign.User(pid)
 	if err != nil {
-		w.log.Debug("the files of a process cannot be listed", "pid", pid, "exe", p.exe, "error", err)
-		return
+		return nil // it is gone
 	}
-	for _, c := range files {
-		id, err := w.use(c)
-		if err != nil {
-			w.log.Debug("no markers in a file", "pid", pid, "file", c.path, "error", err)
-			continue
+	if len(w.known) >= maxKnown || w.byUser[user] >= knownPerUser {
+		w.refuse(refusedProcesses, "too many processes of servers", "pid", pid, "exe", exe, "user", user)
+		return nil
+	}
+	p := &process{exe: exe, user: user}
+	w.known[pid] = p
+	w.byUser[user]++
+	return p
+}
+
+// inShare reports whether the user's share of time allows another look.
+func (w *Watcher) inShare(pid int, p *process, now time.Time) bool {
+	if w.shares.has(p.user, now) {
+		return true
+	}
+	if !p.postponed {
+		p.postponed = true
+		w.refuse(refusedTime, "a process is looked at later", "pid", pid, "exe", p.exe, "user", p.user)
+	}
+	return false
+}
+
+// look marks the files of a process that were not looked into yet. After an
+// error it is worth trying again, some time later.
+func (w *Watcher) look(ctx context.Context, pid int, p *process) error {
+	found, err := w.looker.candidates(ctx, pid, p.exe, p.user)
+	if err != nil && ctx.Err() == nil {
+		w.refuse(foreign.ReasonOf(err), "the files of a process cannot be listed", "pid", pid, "exe", p.exe, "error", err)
+	}
+	for _, c := range found {
+		if ctx.Err() != nil {
+			break
 		}
-		if !slices.Contains(p.files, id) {
-			p.files = append(p.files, id)
-			w.files[id].users++
+		if failed := w.use(ctx, pid, p, c); failed != nil {
+			err = failed
+			w.refuse(foreign.ReasonOf(failed), "no markers in a file", "pid", pid, "file", c.Path, "error", failed)
 		}
 	}
+	if foreign.OfFile(err) {
+		return nil // it will be the same
+	}
+	return err
 }
 
 // use looks into a file if nobody did before.
-func (w *Watcher) use(c candidate) (fileID, error) {
-	f, id, err := c.open()
+func (w *Watcher) use(ctx context.Context, pid int, p *process, c candidate) error {
+	if known := w.files[c.ID]; known != nil {
+		known.use(p)
+		return nil
+	}
+	out, why := w.files.room(p)
+	if why != "" {
+		return &foreign.Refusal{Reason: why}
+	}
+	f, err := w.looker.open(ctx, pid, p.exe, p.user, c)
 	if err != nil {
-		return id, err
+		return err
 	}
 	defer func() { _ = f.Close() }()
-	if w.files[id] != nil {
-		return id, nil
+	spots, err := w.looker.functions(ctx, f, c)
+	if err != nil && !foreign.OfFile(err) {
+		return err
 	}
-	if len(w.files) >= maxFiles {
-		return id, errors.New("too many files are marked")
+	if out != nil {
+		w.refuse(refusedFull, "a file makes room for one of another user", "program", out.program, "user", out.by)
+		w.drop(out)
 	}
-	marks := &marked{}
-	w.files[id] = marks // also if it holds none, so that it is read once
-	for _, m := range c.markers {
-		if err := w.mark(f, m, marks); err != nil {
-			w.log.Debug("no marker", "file", c.path, "symbol", m.Symbol, "error", err)
-			continue
-		}
-		w.log.Debug("marker attached", "server", m.Server, "file", c.path, "symbol", m.Symbol)
-	}
-	return id, nil
+	added := newMarked(c.ID, p)
+	w.files[c.ID] = added // also if it holds none, so that it is read once
+	added.use(p)
+	w.mark(ctx, f, c, spots, added)
+	return err
 }
 
-// mark attaches to one function of a file.
-func (w *Watcher) mark(f *os.File, m Marker, to *marked) error {
-	img, err := openImage(f)
+// mark attaches to the functions that were found in a file.
+func (w *Watcher) mark(ctx context.Context, f *foreign.File, c candidate, spots map[string]elffile.Spot, to *marked) {
+	for _, m := range c.markers {
+		spot, ok := spots[m.Symbol]
+		if !ok {
+			continue
+		}
+		if !spot.Cheap && w.mode != On {
+			w.log.Debug("no marker", "file", c.Path, "symbol", m.Symbol, "error", errCostly)
+			continue
+		}
+		mark, err := w.attach(ctx, f, spot, m, to.by)
+		if err != nil {
+			w.refuse(refusedKernel, "no marker", "file", c.Path, "symbol", m.Symbol, "error", err)
+			continue
+		}
+		to.marks = append(to.marks, mark)
+		w.log.Debug("marker attached", "server", m.Server, "file", c.Path, "symbol", m.Symbol)
+	}
+}
+
+// attach asks the kernel, which waits for the processes that run the file.
+func (w *Watcher) attach(ctx context.Context, f *foreign.File, spot elffile.Spot, m Marker, user uint32) (io.Closer, error) {
+	place, err := f.Dup()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	at, err := img.function(m.Symbol)
-	if err != nil {
-		return err
+	mark, err := within(ctx, w.looker.pool, user, markDeadline, func() (io.Closer, error) {
+		defer func() { _ = place.Close() }()
+		return w.kernel.Mark(place.Handle(), spot.Offset, m.Rank)
+	})
+	if foreign.ReasonOf(err) == foreign.Busy { // it was never asked
+		_ = place.Close()
 	}
-	if !at.cheap && w.mode != On {
-		return errCostly
-	}
-	mark, err := w.kernel.Mark(handle(f), at.offset, m.Rank)
-	if err != nil {
-		return err
-	}
-	to.marks = append(to.marks, mark)
-	return nil
+	return mark, err
 }
 
 // forget drops a process, and the marks of files that nobody else uses.
 func (w *Watcher) forget(pid int) {
-	for _, id := range w.known[pid].files {
-		f := w.files[id]
-		if f.users--; f.users > 0 {
-			continue
+	p := w.known[pid]
+	for _, f := range p.files {
+		if f.leave(p.user) && w.files[f.id] == f {
+			w.drop(f)
 		}
-		if err := f.close(); err != nil {
-			w.log.Debug("a marker cannot be removed", "error", err)
-		}
-		delete(w.files, id)
+	}
+	if w.byUser[p.user]--; w.byUser[p.user] == 0 {
+		delete(w.byUser, p.user)
 	}
 	delete(w.known, pid)
 }
 
-func (m *marked) close() error {
-	var errs []error
-	for _, mark := range m.marks {
-		errs = append(errs, mark.Close())
-	}
-	m.marks = nil
-	return errors.Join(errs...)
+// drop removes a file from the table. Its marks go in the background.
+func (w *Watcher) drop(f *marked) {
+	delete(w.files, f.id)
+	go func() {
+		if err := f.close(); err != nil {
+			w.log.Debug("a marker cannot be removed", "error", err)
+		}
+	}()
 }

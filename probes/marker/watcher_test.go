@@ -3,6 +3,7 @@ package marker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"lapwing/probes/foreign"
 )
 
 // fakeKernel counts the marks that are set.
@@ -54,8 +57,40 @@ func (k *fakeKernel) open() int {
 
 func newTestWatcher(k Kernel) *Watcher {
 	w := NewWatcher(k, Auto, slog.New(slog.NewTextHandler(io.Discard, nil)))
-	w.markers = []Marker{{Server: "test", Program: "napper*", File: "napper*", Symbol: ownSymbol, Rank: 3}}
+	w.looker.markers = []Marker{{Server: "test", Program: "napper*", File: "napper*", Symbol: ownSymbol, Rank: 3}}
+	w.looker.reader.Deadline = time.Minute // on a busy machine
 	return w
+}
+
+// awaitOpen waits for a number of marks: they are removed in the background.
+func awaitOpen(t *testing.T, k *fakeKernel, want int, why string) {
+	t.Helper()
+	require.Eventually(t, func() bool { return k.open() == want }, 5*time.Second, time.Millisecond, why)
+}
+
+const ownSymbol = "main.marked"
+
+// buildNapper builds a program once; go test strips its own.
+var buildNapper = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "marker")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	file := filepath.Join(dir, "napper")
+	if out, err := exec.Command("go", "build", "-o", file, "../foreign/elffile/testdata/napper.go").CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%w: %s", err, out)
+	}
+	return os.ReadFile(file)
+})
+
+// napper is the program under a name of its own.
+func napper(t *testing.T, name string) string {
+	code, err := buildNapper()
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), name)
+	require.NoError(t, os.WriteFile(file, code, 0o700))
+	return file
 }
 
 func startNap(t *testing.T, file string) (pid int, end func()) {
@@ -76,16 +111,16 @@ func TestOneMarkPerFile(t *testing.T) {
 	_, end1 := startNap(t, file)
 	_, end2 := startNap(t, file)
 	for range 4 {
-		w.Scan()
+		w.Scan(t.Context())
 	}
 	require.Equal(t, 1, k.set, "two processes of one file")
 
 	end1()
-	w.Scan()
-	require.Equal(t, 1, k.open(), "the other process still runs it")
+	w.Scan(t.Context())
+	awaitOpen(t, k, 1, "the other process still runs it")
 	end2()
-	w.Scan()
-	require.Zero(t, k.open(), "nobody runs it any more")
+	w.Scan(t.Context())
+	awaitOpen(t, k, 0, "nobody runs it any more")
 	require.Empty(t, w.files)
 	require.Empty(t, w.known)
 }
@@ -96,7 +131,7 @@ func TestProgramThatWasReplaced(t *testing.T) {
 	file := napper(t, "napper-old")
 	startNap(t, file)
 	require.NoError(t, os.Remove(file))
-	w.Scan()
+	w.Scan(t.Context())
 	require.Equal(t, 1, k.open(), "its name is gone, the program is not")
 	require.NoError(t, w.Close())
 	require.Zero(t, k.open())
@@ -106,7 +141,7 @@ func TestOtherProgramsAreLeftAlone(t *testing.T) {
 	k := &fakeKernel{}
 	w := newTestWatcher(k)
 	startNap(t, napper(t, "other"))
-	w.Scan()
+	w.Scan(t.Context())
 	require.Zero(t, k.set)
 	require.Empty(t, w.known)
 }
@@ -135,24 +170,13 @@ func TestServedNeverWaits(t *testing.T) {
 	none.Served(1)
 }
 
-// TestFileThatBecameSomethingElse: what stands at a path need not be what the
-// process runs.
-func TestFileThatBecameSomethingElse(t *testing.T) {
-	pipe := filepath.Join(t.TempDir(), "napper-pipe")
-	require.NoError(t, exec.Command("mkfifo", pipe).Run())
-	for _, path := range []string{pipe, filepath.Dir(pipe), "/dev/zero", filepath.Join(pipe, "none")} {
-		_, _, err := candidate{reach: path}.open()
-		require.Error(t, err, path)
-	}
-}
-
 func TestKernelThatRefusesIsAskedOnce(t *testing.T) {
 	k := &fakeKernel{refuse: errors.New("no")}
 	w := newTestWatcher(k)
 	startNap(t, napper(t, "napper-no"))
-	w.Scan()
+	w.Scan(t.Context())
 	k.refuse = nil
-	w.Scan()
+	w.Scan(t.Context())
 	require.Zero(t, k.set)
 }
 
@@ -161,7 +185,7 @@ func TestSurveyFindsWhatRuns(t *testing.T) {
 	Table = []Marker{{Server: "test", Program: "napper*", File: "napper*", Symbol: ownSymbol, Rank: 3}, {Program: "napper*", File: "napper*", Symbol: "absent"}}
 	file := napper(t, "napper-survey")
 	startNap(t, file)
-	found, err := Survey()
+	found, _, err := Survey()
 	require.NoError(t, err)
 	require.Equal(t, []string{file}, found[0].Files)
 	require.Empty(t, found[1].Files)
@@ -175,8 +199,159 @@ func TestCostlyPlaceIsLeftAlone(t *testing.T) {
 		k := &fakeKernel{}
 		w := newTestWatcher(k)
 		w.mode = mode
-		w.markers[0].Symbol = "main.step" // multiplies and returns
-		w.Scan()
+		w.looker.markers[0].Symbol = "main.step" // multiplies and returns
+		w.Scan(t.Context())
 		require.Equal(t, want, k.set, mode)
 	}
+}
+
+// TestFilesShareOut: a user's files take a part of the table, and his processes a
+// part of what is looked at.
+func TestFilesShareOut(t *testing.T) {
+	table := files{}
+	add := func(user uint32, program string, ino uint64) foreign.Reason {
+		p := &process{exe: program, user: user}
+		out, why := table.room(p)
+		if why != "" {
+			return why
+		}
+		if out != nil {
+			delete(table, out.id)
+		}
+		f := newMarked(foreign.FileID{Ino: ino}, p)
+		table[f.id] = f
+		f.use(p)
+		return ""
+	}
+	of := func(user uint32) (n int) {
+		for _, f := range table {
+			n += f.users[user]
+		}
+		return n
+	}
+	ino := uint64(0)
+	next := func() uint64 { ino++; return ino }
+	for range filesPerProgram {
+		require.Empty(t, add(1, "/bin/httpd", next()))
+	}
+	require.Equal(t, refusedProgram, add(1, "/bin/httpd", next()))
+	for range filesPerUser - filesPerProgram {
+		require.Empty(t, add(1, "/bin/apache2", next()))
+	}
+	require.Equal(t, refusedUser, add(1, "/bin/uwsgi", next()))
+
+	for user := uint32(2); len(table) < maxFiles; user++ {
+		for i := 0; i < filesPerUser && len(table) < maxFiles; i++ {
+			require.Empty(t, add(user, []string{"/bin/a", "/bin/b"}[i%2], next()))
+		}
+	}
+	for range 40 {
+		require.NotEqual(t, refusedFull, add(99, "/bin/"+string(rune('a'+of(99)/30)), next()), "who has few displaces who has many")
+		require.LessOrEqual(t, len(table), maxFiles)
+	}
+	require.Equal(t, 40, of(99))
+	for of(99) < 50 {
+		require.Empty(t, add(99, "/bin/z", next()))
+	}
+	last := of(99)
+	for add(99, "/bin/y", next()) == "" {
+		last++
+	}
+	require.Equal(t, last, of(99))
+	require.LessOrEqual(t, last, maxFiles/5+2, "no more than the others")
+}
+
+// TestFileOfSeveralUsers: a file that a user with few files runs too stays,
+// whoever brought it in.
+func TestFileOfSeveralUsers(t *testing.T) {
+	table := files{}
+	shared := newMarked(foreign.FileID{Ino: 1}, &process{user: 1})
+	shared.use(&process{user: 1})
+	shared.use(&process{user: 2})
+	table[shared.id] = shared
+	for ino := uint64(2); ino < 10; ino++ {
+		f := newMarked(foreign.FileID{Ino: ino}, &process{user: 1})
+		f.use(&process{user: 1})
+		table[f.id] = f
+	}
+	heaviest, most := table.heaviest()
+	require.NotEqual(t, shared, heaviest)
+	require.Equal(t, 9, most)
+	require.False(t, shared.leave(1), "the other still runs it")
+	require.True(t, shared.leave(2))
+}
+
+func TestShareOfTime(t *testing.T) {
+	s, now := shares{}, time.Now()
+	require.True(t, s.has(1, now))
+	s.spend(1, shareBurst+time.Second, now)
+	require.False(t, s.has(1, now))
+	require.True(t, s.has(2, now), "another user's is his own")
+	require.False(t, s.has(1, now.Add(19*time.Second)))
+	require.True(t, s.has(1, now.Add(21*time.Second)))
+	s.tidy(now.Add(30 * time.Second))
+	require.Len(t, s, 1)
+	s.tidy(now.Add(90 * time.Second))
+	require.Empty(t, s)
+}
+
+// TestProcessThatDoesNotAnswer has no thread left to look with: the process is
+// left alone for longer and longer, and counted.
+func TestProcessThatDoesNotAnswer(t *testing.T) {
+	k := &fakeKernel{}
+	w := newTestWatcher(k)
+	w.looker.pool.Max = 0
+	pid, _ := startNap(t, napper(t, "napper-busy"))
+	w.process(t.Context(), pid, maxLooks)
+	require.Equal(t, map[string]uint64{"busy": 1}, w.Refused())
+	w.process(t.Context(), pid, maxLooks)
+	require.Equal(t, map[string]uint64{"busy": 1}, w.Refused(), "not asked again at once")
+	pause := w.known[pid].pause
+	w.known[pid].next = time.Now()
+	w.process(t.Context(), pid, maxLooks)
+	require.Equal(t, 2*pause, w.known[pid].pause)
+
+	w.looker.pool.Max = 1
+	w.known[pid].next = time.Now()
+	w.process(t.Context(), pid, maxLooks)
+	require.Equal(t, 1, k.open(), "it is looked at when it answers")
+}
+
+// slowKernel does not answer until it is told to.
+type slowKernel struct {
+	fakeKernel
+	answer chan struct{}
+}
+
+func (k *slowKernel) Mark(path string, offset uint64, rank uint8) (io.Closer, error) {
+	<-k.answer
+	return k.fakeKernel.Mark(path, offset, rank)
+}
+
+// TestKernelThatWaitsForAProcess: the agent ends meanwhile, and a mark that
+// comes too late is removed.
+func TestKernelThatWaitsForAProcess(t *testing.T) {
+	k := &slowKernel{answer: make(chan struct{})}
+	w := newTestWatcher(k)
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- w.Run(ctx) }()
+	startNap(t, napper(t, "napper-slow"))
+	require.Eventually(t, func() bool { return w.looker.pool.Out() > 0 || len(w.Refused()) > 0 }, 10*time.Second, time.Millisecond)
+	begin := time.Now()
+	stop()
+	require.NoError(t, <-ended)
+	require.Less(t, time.Since(begin), time.Second)
+	close(k.answer)
+	awaitOpen(t, &k.fakeKernel, 0, "a late mark")
+}
+
+// TestProcessesPerUser: one user's processes do not fill the table.
+func TestProcessesPerUser(t *testing.T) {
+	w := newTestWatcher(&fakeKernel{})
+	w.byUser[0] = knownPerUser
+	pid, _ := startNap(t, napper(t, "napper-many"))
+	require.True(t, w.process(t.Context(), pid, maxLooks))
+	require.Empty(t, w.known)
+	require.Equal(t, map[string]uint64{"too_many_processes": 1}, w.Refused())
 }

@@ -14,8 +14,7 @@ struct vec {
 	__u64 segments;
 	const void *base; /* of the first segment that is not empty; NULL if nothing is visible */
 	__u64 len;        /* of that one */
-	const void *end;  /* of the last segment; NULL if not known */
-	__u64 want;       /* bytes the caller asked for; 0 if not known */
+	__u64 want;       /* bytes the caller asked for; 0 if they were not added up */
 	bool file;        /* the bytes come from a file or pipe, by the kernel */
 	__u8 pad[7];
 };
@@ -39,7 +38,6 @@ static __always_inline void vec_from_iov(struct vec *v, const struct iovec *iov,
 		if (segments > VEC_SEGMENTS)
 			return;
 		v->want += seg[i].iov_len;
-		v->end = seg[i].iov_base + seg[i].iov_len;
 	}
 }
 
@@ -67,7 +65,6 @@ __noinline int user_vec(struct vec *v)
 	case NR_sendto:
 		v->base = (void *)arg1;
 		v->len = v->want = arg2;
-		v->end = v->base + arg2;
 		break;
 	case NR_readv:
 	case NR_writev:

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* Calls: what a process that serves asks of another server. The connection is
  * kept like a served one, in mode MODE_CLIENT, and its record says for each
- * exchange when it was asked and answered. Works with any protocol in which
- * the client asks first; a write after a read begins the next exchange. */
+ * exchange when it was asked and answered. HTTP/1 is framed, in `in` what the
+ * caller writes and in `out` what it reads, and so a call begins and ends where
+ * its messages do. Of any other protocol in which the client asks first it is
+ * known that a write after a read begins the next exchange: the last read before
+ * that was the last of the response. */
 #ifndef LAPWING_CALL_H
 #define LAPWING_CALL_H
 
 #include "life.h"
+#include "noted.h"
 
 /* Both ends of a TCP connection, from the client's side. */
 struct ends {
@@ -14,15 +18,24 @@ struct ends {
 	__u8 server[16];
 	__u16 client_port;
 	__u16 server_port;
-	__u32 netns; /* of loopback addresses, which each has */
+	__u32 netns; /* of the client; ANY_NETNS: of whichever */
 };
 
-/* clients: ends → number of the connection that a serving process opened. */
+#define ANY_NETNS 0
+
+struct client {
+	__u64 number; /* of its connection; 0: there were two with these ends */
+	__u64 at;     /* when it was established */
+};
+
+/* clients: ends → the connection that a serving process opened. Each is there
+ * twice: within its own namespace, where addresses are unique, and for servers
+ * in another one. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
+	__uint(max_entries, 32768);
 	__type(key, struct ends);
-	__type(value, __u64);
+	__type(value, struct client);
 } clients SEC(".maps");
 
 /* plain_address writes an address, the same for IPv4 and IPv4 in IPv6. */
@@ -52,9 +65,20 @@ static __always_inline void ends_of(struct ends *e, struct record *r, const stru
 	plain_address(client ? e->server : e->client, r->peer, r->family);
 	e->client_port = client ? r->local_port : r->peer_port;
 	e->server_port = client ? r->peer_port : r->local_port;
-	if (is_loopback(e->server))
-		e->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	e->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
 }
+
+/* leads_out tells whether the ends can be in two namespaces. */
+static __always_inline bool leads_out(const struct ends *e)
+{
+	const __u64 *client = (const __u64 *)e->client, *server = (const __u64 *)e->server;
+
+	return !is_loopback(e->server) && (client[0] != server[0] || client[1] != server[1]);
+}
+
+/* The server's end is established right after the client's: an entry that is
+ * older is of other ends with the same addresses. */
+#define FRESH_NS 1000000000ULL
 
 /* caller_of finds the local call that a new connection is the other end of. */
 static __noinline int caller_of(struct conn *c, const struct sock *sk)
@@ -64,10 +88,64 @@ static __noinline int caller_of(struct conn *c, const struct sock *sk)
 	if (!c || !sk)
 		return 0;
 	ends_of(&e, &c->rec, sk, false);
-	__u64 *number = bpf_map_lookup_elem(&clients, &e);
-	if (number)
-		c->rec.caller = *number;
+	struct client *of = bpf_map_lookup_elem(&clients, &e);
+	if (!of && leads_out(&e)) {
+		e.netns = ANY_NETNS;
+		of = bpf_map_lookup_elem(&clients, &e);
+		if (of && c->rec.established - of->at > FRESH_NS)
+			of = NULL;
+	}
+	if (of)
+		c->rec.caller = of->number;
 	return 0;
+}
+
+/* late_caller looks once more: a client that opened its connection before it was
+ * known to serve has its number since its first write. */
+static __always_inline void late_caller(struct conn *c)
+{
+	if (callers && !c->rec.caller)
+		caller_of(c, (const struct sock *)c->rec.sk);
+}
+
+/* client_opened notes the ends of a call's connection. */
+static __noinline int client_opened(struct conn *c, const struct sock *sk)
+{
+	struct ends e;
+
+	if (!c || !sk)
+		return 0;
+	struct client of = { c->rec.conn, c->rec.established };
+
+	ends_of(&e, &c->rec, sk, true);
+	bpf_map_update_elem(&clients, &e, &of, BPF_ANY);
+	if (!leads_out(&e))
+		return 0;
+	e.netns = ANY_NETNS;
+	struct client *other = bpf_map_lookup_elem(&clients, &e);
+	if (other && of.at - other->at < FRESH_NS)
+		of.number = 0;
+	bpf_map_update_elem(&clients, &e, &of, BPF_ANY);
+	return 0;
+}
+
+static __noinline int client_gone(struct conn *c, const struct sock *sk)
+{
+	struct ends e;
+
+	if (!c || !sk)
+		return 0;
+	ends_of(&e, &c->rec, sk, true);
+	bpf_map_delete_elem(&clients, &e);
+	e.netns = ANY_NETNS;
+	bpf_map_delete_elem(&clients, &e);
+	return 0;
+}
+
+/* not_framed: where the call's messages begin and end cannot be told. */
+static __always_inline void not_framed(struct record *r)
+{
+	r->in.place = r->out.place = PLACE_LOST;
 }
 
 static __always_inline void exchange_begin(struct conn *c)
@@ -75,12 +153,15 @@ static __always_inline void exchange_begin(struct conn *c)
 	struct record *r = &c->rec;
 
 	r->seq++;
-	r->error = 0;
+	r->error = r->marks = 0;
 	r->write_first = r->write_last = r->read_first = r->read_last = 0;
 	r->request_bytes = r->response_bytes = 0;
-	r->req_len = r->resp_len = 0;
+	r->req_len = r->resp_len = r->trace_len = 0;
+	framing_begins(&r->in);
+	framing_begins(&r->out);
+	r->in_head = r->out_head = 0;
 	c->phase = PHASE_IDLE;
-	c->told = c->sealed = c->rest = 0;
+	c->told = c->sealed = 0;
 	worker_calls(c);
 	note_worker(r);
 }
@@ -94,22 +175,146 @@ static __always_inline void call_opened(struct conn *c, __u64 sk, __u16 family)
 	exchange_begin(c);
 }
 
+/* call_adopted: the calling thread writes on a connection that its process
+ * opened before it was known to serve, or before the agent came. */
+static __always_inline void call_adopted(struct conn *c, __u64 sk, __u16 family)
+{
+	connection_begin(c, sk, family);
+	c->mode = MODE_CLIENT;
+	c->existing = EXISTING_ANSWERED;
+	exchange_begin(c);
+}
+
 /* call_out hands out the current exchange; last tells that it is over. */
 static __noinline int call_out(struct conn *c, bool last)
 {
 	if (!c || !c->pending)
 		return 0;
+	struct record *r = &c->rec;
+
 	if (last)
 		c->pending = 0;
-	count(record_write(c, KIND_CALL) ? STAT_CALLS : STAT_LOST_CALLS);
+	else
+		r->marks |= MARK_SO_FAR;
+	bool written = record_write(c, KIND_CALL);
+	count(written ? STAT_CALLS : STAT_LOST_CALLS);
+	r->marks &= ~MARK_SO_FAR;
+	if (written)
+		r->marks |= MARK_TOLD;
 	return 0;
 }
 
-/* continues tells whether a write after a read is still of the same exchange:
- * the body of an HTTP request, sent after an interim response. */
-static __always_inline bool continues(struct conn *c, const struct vec *v, __u64 n)
+/* call_complete: bytes were taken into both messages, which may be whole now. */
+static __always_inline void call_complete(struct conn *c)
 {
-	return c->speaks_http && !begins_request(v, n);
+	if (c->rec.out.place == PLACE_END && c->rec.in.place == PLACE_END)
+		call_out(c, true);
+}
+
+/* refused tells whether the server refused a body that it was asked for leave
+ * to send: the caller need not send it. */
+static __always_inline bool refused(const struct record *r)
+{
+	return r->in.flags & SAID_EXPECT && !(r->marks & MARK_CONTINUED) && r->request_bytes == r->in_head;
+}
+
+/* begins_next tells whether a write begins the next exchange. */
+static __always_inline bool begins_next(struct conn *c, const struct vec *v, __u64 n)
+{
+	const struct record *r = &c->rec;
+	bool whole = r->in.place == PLACE_END, answered = r->out.place == PLACE_END;
+
+	if (likely(whole && answered))
+		return true;
+	if (c->phase != PHASE_RESPONDING)
+		return false;
+	if (!c->speaks_http)
+		return true;
+	if (!answered && r->out.place != PLACE_LOST)
+		return false;
+	return (whole || r->in.place == PLACE_LOST || refused(r)) && begins_request(v, n);
+}
+
+/* asks_otherwise: what is written is no HTTP. Its first bytes are kept. */
+static __noinline int asks_otherwise(struct conn *c, const struct vec *v, __u64 n)
+{
+	if (!c || !v)
+		return 0;
+	struct record *r = &c->rec;
+	__u64 room = OPENING - r->req_len, visible = shown(v, n);
+	__u64 want = n < room ? n : room;
+
+	not_framed(r);
+	if (c->sealed || r->req_len >= OPENING || r->req_len != r->request_bytes)
+		return 0;
+	if (visible >= want)
+		r->req_len += capture_at(r, heads_end(r), r->req_len, v->base, want);
+	else if (!r->req_len && !walk_opening(n))
+		keep_walked_in(c);
+	return 0;
+}
+
+/* asks_no_http: what began like a request of HTTP is none. */
+static __noinline int asks_no_http(struct conn *c)
+{
+	if (!c)
+		return 0;
+	struct record *r = &c->rec;
+
+	c->speaks_http = 0;
+	not_framed(r);
+	if (r->req_len > OPENING)
+		r->req_len = OPENING;
+	return 0;
+}
+
+/* asks_first: the first bytes of an exchange are written. It returns how many
+ * are left after the end of the request. */
+static __always_inline __u64 asks_first(struct conn *c, const struct vec *v, const struct out *out)
+{
+	struct record *r = &c->rec;
+	__u64 excess = ODD_START;
+
+	worker_uses(c);
+	r->write_first = out->enter;
+	c->phase = PHASE_READING;
+	c->pending = 1;
+	if (likely(v->base))
+		excess = request_captured(c, v, out->n);
+	c->speaks_http = excess != ODD_START && !(r->in.flags & SAID_OTHER);
+	if (likely(c->speaks_http && !c->pipelines))
+		return excess;
+	if (!c->speaks_http) {
+		r->req_len = 0;
+		asks_otherwise(c, v, out->n);
+	} else {
+		not_framed(r);
+		r->marks |= MARK_PIPELINED;
+	}
+	return 0;
+}
+
+/* asks_on does the same with those that follow. */
+static __always_inline __u64 asks_on(struct conn *c, const struct vec *v, __u64 n)
+{
+	struct framing *f = &c->rec.in;
+
+	if (!c->speaks_http) {
+		asks_otherwise(c, v, n);
+		return 0;
+	}
+	if (f->place == PLACE_LENGTH)
+		return n - body_bytes(f, n);
+	/* With a response that ends with the connection the two make a protocol of
+	 * their own. */
+	if (f->place == PLACE_LOST || (f->place == PLACE_END && c->rec.out.place == PLACE_CLOSE))
+		return 0;
+	__u64 excess = walk_in(c, n, 0);
+	if (unlikely(f->flags & SAID_OTHER)) {
+		asks_no_http(c);
+		return 0;
+	}
+	return excess;
 }
 
 static __noinline int call_written(struct conn *c, const struct out *out)
@@ -119,30 +324,68 @@ static __noinline int call_written(struct conn *c, const struct out *out)
 	if (!c || !out || c->mode != MODE_CLIENT)
 		return 0;
 	struct record *r = &c->rec;
-	__u64 n = out->n;
+	__u64 n = out->n, excess;
 	c->write_enter = 0;
 	if (!n) {
 		if (out->error != EAGAIN)
 			r->error = out->error;
 		return 0;
 	}
-	user_vec(&v);
-	if (c->phase == PHASE_RESPONDING && !continues(c, &v, n)) {
+	if (unlikely(r->marks & MARK_UPGRADED))
+		return 0;
+	write_vec(c, &v);
+	c->out_want = 0;
+	if (c->phase != PHASE_IDLE && begins_next(c, &v, n)) {
 		call_out(c, true);
 		exchange_begin(c);
 	}
-	if (c->phase == PHASE_IDLE) {
-		r->write_first = out->enter;
-		c->phase = PHASE_READING;
-		c->pending = 1;
-		c->speaks_http = v.base && begins_request(&v, n);
+	excess = c->phase == PHASE_IDLE ? asks_first(c, &v, out) : asks_on(c, &v, n);
+	/* Whose the answers are that come from now on is not told. */
+	if (unlikely(excess)) {
+		c->pipelines = 1;
+		not_framed(r);
+		r->marks |= MARK_PIPELINED;
 	}
-	if (c->phase == PHASE_READING)
-		r->req_len += capture(c, SEAL_REQUEST, r->req_len, &v, n);
 	r->request_bytes += n;
 	r->write_last = out->now;
 	c->write_exit = out->now;
+	c->told = 0;
+	call_complete(c);
 	return 0;
+}
+
+/* answer_captured frames a response from what is captured of the n bytes of its
+ * first read. */
+static __always_inline void answer_captured(struct conn *c, const struct vec *v, __u64 n)
+{
+	struct record *r = &c->rec;
+	__u32 at = heads_end(r);
+	__u64 visible = shown(v, n);
+	__u32 took = capture_at(r, at, 0, v->base, visible > SCAN_BLOCK ? SCAN_BLOCK : visible);
+
+	barrier_var(at);
+	if (at > NAME_MAX + TRACE_MAX + head_bytes)
+		return;
+	const __u8 *head = &r->bytes[at];
+	if (unlikely(!took || !is_response(*(__u64 *)head, took))) {
+		r->out.place = PLACE_LOST;
+		return;
+	}
+	response_scanned(c, head, took, n, 0);
+}
+
+/* answer_takes takes a read into the response. */
+static __always_inline void answer_takes(struct conn *c, const struct vec *v, __u64 n)
+{
+	struct framing *f = &c->rec.out;
+
+	c->sealed = 1;
+	if (f->place == PLACE_START)
+		answer_captured(c, v, n);
+	else if (f->place == PLACE_LENGTH)
+		body_bytes(f, n);
+	else if (f->place != PLACE_CLOSE && f->place != PLACE_LOST)
+		walk_out(c, n, 0, 0);
 }
 
 /* call_read: the calling thread read n bytes of an answer; 0 is its end. */
@@ -153,19 +396,32 @@ static __noinline int call_read(struct conn *c, __u64 n)
 	if (!c || c->mode != MODE_CLIENT)
 		return 0;
 	struct record *r = &c->rec;
+	struct framing *f = &r->out;
 	worker_heard(c);
-	if (!n || c->phase == PHASE_IDLE)
+	/* What comes unasked, or behind the end, is of no answer. */
+	if (c->phase == PHASE_IDLE || !c->pending || f->place == PLACE_END)
 		return 0;
-	r->read_last = bpf_ktime_get_ns();
-	if (c->phase == PHASE_READING) {
-		c->phase = PHASE_RESPONDING;
-		r->read_first = r->read_last;
-	}
 	user_vec(&v);
-	r->resp_len += capture(c, SEAL_RESPONSE, r->resp_len, &v, n);
+	if (!n) {
+		if (f->place != PLACE_CLOSE || !v.want)
+			return 0;
+		f->place = PLACE_END;
+		call_complete(c);
+		return 0;
+	}
+	c->phase = PHASE_RESPONDING;
+	answer_takes(c, &v, n);
+	if (unlikely(f->place == PLACE_LOST && c->speaks_http && r->in.place <= PLACE_VALUE))
+		asks_no_http(c);
 	r->response_bytes += n;
-	c->write_exit = r->read_last;
+	c->write_exit = bpf_ktime_get_ns();
 	c->told = 0;
+	if (unlikely(f->place == PLACE_START)) /* an interim response, and no more */
+		return 0;
+	r->read_last = c->write_exit;
+	if (!r->read_first)
+		r->read_first = r->read_last;
+	call_complete(c);
 	return 0;
 }
 
@@ -180,27 +436,39 @@ static __noinline int call_closed(struct conn *c, bool final, __u16 error)
 		worker_will_hear(c);
 	else if (c->rec.tid == (__u32)bpf_get_current_pid_tgid())
 		worker_heard(c);
-	if (!c->rec.closed)
+	if (!c->rec.closed) {
 		c->rec.closed = bpf_ktime_get_ns();
+		c->told = 0;
+	}
 	if (error && !c->rec.error)
 		c->rec.error = error;
 	if (!final)
 		return 0;
-	if (!c->rec.established)
+	if (!c->rec.established && c->existing == EXISTING_QUIET)
 		c->pending = 1; /* refused */
 	call_out(c, true);
 	c->mode = MODE_IGNORED;
 	return 0;
 }
 
-/* call_idle: hand out an exchange that may be complete. More of it may come,
- * and then it is handed out once more. */
+/* call_idle: say how far an exchange is. Its request may be over before it is,
+ * and for most protocols nothing tells the end before the next one. It is handed
+ * out once more when it is over, or when it was quiet again. */
 static __always_inline void call_idle(struct conn *c, __u64 now)
 {
-	if (c->phase != PHASE_RESPONDING || c->told || now < c->write_exit + idle_ns)
+	if (c->phase != PHASE_RESPONDING || !c->pending || c->told || now < c->write_exit + idle_ns)
 		return;
 	c->told = 1;
 	call_out(c, false);
+}
+
+/* waits_for_quiet tells whether the connection has something that a sweep will
+ * hand out when it is quiet for longer. */
+static __always_inline bool waits_for_quiet(const struct conn *c)
+{
+	if (!c->pending || c->told || c->phase != PHASE_RESPONDING)
+		return false;
+	return c->mode == MODE_CLIENT || (c->mode == MODE_HTTP && c->rec.out.place == PLACE_END);
 }
 
 /* on_quiet: a sweep looks at the connection. */

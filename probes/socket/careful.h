@@ -92,6 +92,21 @@ static __always_inline void event_write(struct scratch *s)
 	count(written ? STAT_EVENTS : STAT_LOST_EVENTS);
 }
 
+/* careful_progress keeps what a snapshot tells of the connection: who reads,
+ * and since when. A read after a write begins another request, as far as this
+ * side can tell. */
+static __always_inline void careful_progress(struct conn *c, const struct in *in)
+{
+	struct record *r = &c->rec;
+
+	if (!r->read_first || r->read_last <= c->write_exit) {
+		r->read_first = in->now;
+		r->arrived = in->arrived;
+	}
+	r->read_last = in->now;
+	note_worker(r);
+}
+
 __noinline int careful_read(struct conn *c, const struct vec *v, const struct in *in)
 {
 	if (!c || !v || !in)
@@ -104,8 +119,8 @@ __noinline int careful_read(struct conn *c, const struct vec *v, const struct in
 	s->event.wait = empty_since(c->rec.read_last, in);
 	s->event.count = in->n;
 	arrival_pieces((struct inbound *)c, in->end - in->n, in->end);
-	c->rec.read_last = in->now;
-	marker_read(&c->rec, false, false);
+	careful_progress(c, in);
+	marker_read(&c->rec, false, false, false);
 	if (v->base)
 		event_data(s, v, in->n);
 	event_write(s);

@@ -167,7 +167,7 @@ static __always_inline void gateway_wait(struct conn *c, const struct in *in, __
 		c->mode = MODE_GUESS;
 		r->seq++;
 		r->request_bytes = 0;
-		r->marks = MARK_GUESS;
+		r->marks |= MARK_GUESS;
 		r->arrived = in->arrived;
 		r->read_first = in->now;
 		note_worker(r);
@@ -197,6 +197,8 @@ static __noinline int gateway_read(struct conn *c, const struct vec *v, const st
 	opening_of(&o, r, had + took);
 	int guess = took ? gateway_guess(&o) : GUESS_NO;
 
+	if (guess == GUESS_NO && !first && is_request(o.w[0], o.n))
+		guess = GUESS_YES; /* the digits were of a method */
 	if (guess == GUESS_YES) {
 		careful_begin(c, !first);
 		careful_read(c, v, in);

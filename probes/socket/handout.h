@@ -59,12 +59,12 @@ static __always_inline void note_worker(struct record *r)
 static __always_inline bool record_write(struct conn *c, __u16 kind)
 {
 	struct record *r = &c->rec;
-	__u32 heads = r->name_len + r->req_len + r->resp_len;
+	__u32 heads = r->name_len + r->req_len + r->trace_len + r->resp_len;
 
 	settle_ack(c, 0);
 	r->kind = kind;
 	r->acked = c->acked;
-	return log_write(r, sizeof(*r), r->bytes, heads, NAME_MAX + 2 * head_bytes);
+	return log_write(r, sizeof(*r), r->bytes, heads, NAME_MAX + TRACE_MAX + 2 * head_bytes);
 }
 
 /* hand_out writes the current request. A FINAL is written once, whoever of the
@@ -73,9 +73,15 @@ static __noinline int hand_out(struct conn *c, __u16 kind)
 {
 	if (!c)
 		return 0;
-	if (kind == KIND_TENTATIVE) {
-		if (c->pending && record_write(c, kind))
+	if (kind != KIND_FINAL) {
+		/* Read first: another thread can begin the next request meanwhile,
+		 * which then is not the one that was told. */
+		__u32 seq = *(volatile __u32 *)&c->rec.seq;
+
+		if (c->pending && record_write(c, kind) && kind == KIND_TENTATIVE) {
+			c->rec.told = seq;
 			count(STAT_TENTATIVE);
+		}
 		return 0;
 	}
 	if (!__sync_lock_test_and_set(&c->pending, 0))
@@ -84,6 +90,24 @@ static __noinline int hand_out(struct conn *c, __u16 kind)
 	return 0;
 }
 
+/* unknown_out says of a connection why no more is looked at. */
+static __always_inline void unknown_out(struct conn *c, __u16 reason)
+{
+	struct record *r = &c->rec;
+	__u64 id = bpf_get_current_pid_tgid();
+
+	uncount(c);
+	c->mode = MODE_IGNORED;
+	r->error = reason;
+	r->pid = id >> 32;
+	r->tid = (__u32)id;
+	bpf_get_current_comm(r->comm, sizeof(r->comm));
+	if (!record_write(c, KIND_UNKNOWN))
+		count(STAT_LOST_UNKNOWN);
+}
+
+#define UNKNOWN_BYTES 64 /* so much is told of them: it tells the protocol */
+
 /* connection_ignore stops looking at a connection and says why. */
 static __noinline int connection_ignore(struct conn *c, const struct vec *v, __u64 n, __u16 reason)
 {
@@ -91,24 +115,42 @@ static __noinline int connection_ignore(struct conn *c, const struct vec *v, __u
 		return 0;
 	struct record *r = &c->rec;
 	__u32 at = r->name_len;
-	__u32 take = n > 64 ? 64 : n;
+	__u32 take = n > UNKNOWN_BYTES ? UNKNOWN_BYTES : n;
 
-	uncount(c);
-	c->mode = MODE_IGNORED;
-	r->error = reason;
-	r->req_len = r->resp_len = 0;
+	r->req_len = r->resp_len = r->trace_len = 0;
 	if (take > v->len)
-		take = v->len > 64 ? 64 : v->len;
+		take = v->len > UNKNOWN_BYTES ? UNKNOWN_BYTES : v->len;
 	barrier_var(at);
 	if (v->base && at <= NAME_MAX && !bpf_probe_read_user(&r->bytes[at], take, v->base))
 		r->req_len = take;
-	__u64 id = bpf_get_current_pid_tgid();
-	r->pid = id >> 32;
-	r->tid = (__u32)id;
-	bpf_get_current_comm(r->comm, sizeof(r->comm));
-	if (!record_write(c, KIND_UNKNOWN))
-		count(STAT_LOST_UNKNOWN);
+	unknown_out(c, reason);
 	return 0;
+}
+
+/* request_foreign: what was kept as the begin of a request is of none, nor is what
+ * follows. */
+static __noinline int request_foreign(struct conn *c)
+{
+	if (!c)
+		return 0;
+	struct record *r = &c->rec;
+
+	c->pending = 0;
+	r->resp_len = r->trace_len = 0;
+	if (r->req_len > UNKNOWN_BYTES)
+		r->req_len = UNKNOWN_BYTES;
+	unknown_out(c, REASON_BYTES);
+	return 0;
+}
+
+/* has_room tells whether a poll of the socket would say that it can be written
+ * to. Servers that write in pieces wait for that before the next one. */
+static __always_inline bool has_room(struct sock *sk, bool tcp)
+{
+	if (!tcp)
+		return (BPF_CORE_READ(sk, sk_wmem_alloc.refs.counter) << 2) <= BPF_CORE_READ(sk, sk_sndbuf);
+	int queued = BPF_CORE_READ(sk, sk_wmem_queued);
+	return BPF_CORE_READ(sk, sk_sndbuf) - queued >= queued >> 1;
 }
 
 /* slept is how long the calling thread was in a write in which it slept: the

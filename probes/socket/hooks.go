@@ -1,5 +1,7 @@
 package socket
 
+import "github.com/cilium/ebpf/btf"
+
 // hook ties a kernel attach point to the program it runs.
 type hook struct {
 	program  string // name in the object
@@ -37,16 +39,23 @@ func unless(h hook, programs ...string) hook {
 	return h
 }
 
+// discardProgram counts what listening sockets discard.
+const discardProgram = "see_discard"
+
 const (
 	noUnixArrival = "on unix sockets arrived, queue and duration are absent"
 	noExisting    = "connections older than the agent are not measured"
 	noPools       = "requests in flight, held workers and backlogs are not seen"
+	noProcesses   = "a program that a server executes in its own place has the name of the one before for up to five seconds"
+	noMultipath   = "write_first of MPTCP connections is absent"
+	noDrops       = "of listeners that drop connection attempts at the same time it is not known how many each dropped"
 	noMarker      = "boundary is always syscall"
 )
 
 // commonHooks serve both plans. tcp_state comes last of those that fire by
-// themselves: through it connections come into being, and they must not before
-// everything else that belongs to them is attached.
+// themselves, with what makes up for it: through it connections come into being,
+// and they must not before everything else that belongs to them is attached. The
+// kernel runs what was attached first first.
 func commonHooks() []hook {
 	return []hook{
 		btfHook("tcp_segment", "tcp_probe", "arrived, arrived_last, acked (TCP)"),
@@ -54,13 +63,21 @@ func commonHooks() []hook {
 		syscallHook("accept4_exit", "sys_exit_accept4", "accepted"),
 		syscallHook("close_enter", "sys_enter_close", "end of a unix connection"),
 		syscallHook("shutdown_enter", "sys_enter_shutdown", "end of a unix connection"),
+		optional(btfHook("process_exec", "sched_process_exec", "names of processes"), noProcesses),
+		syscallHook("connect_enter", "sys_enter_connect", "calls that are refused at once"),
+		syscallHook("connect_exit", "sys_exit_connect", "calls that are refused at once"),
 		btfHook("tcp_state", "inet_sock_set_state", "established, end of a TCP connection"),
+		btfHook("tcp_state_skipped", "inet_sock_set_state", "the same, where the kernel skipped a run"),
 		iterHook("idle_elem", "bpf_map_elem", "hands out requests of quiet connections"),
+		iterHook("gone_elem", "bpf_map_elem", "end of a unix connection whose process was killed"),
 		optional(iterHook("tcp_listening", "tcp", "finds sockets that listen: their connections are a server's"), noExisting),
+		optional(iterHook("files_listening", "task_file", "the same in other network namespaces"), noExisting),
 		optional(iterHook("tcp_existing", "tcp", "finds TCP connections older than the agent"), noExisting),
+		optional(iterHook("files_existing", "task_file", "finds those of other network namespaces"), noExisting),
 		optional(iterHook("unix_existing", "unix", "finds unix connections older than the agent"), noExisting),
 		optional(iterHook("see_elem", "bpf_map_elem", "worker pools"), noPools),
 		optional(iterHook("see_files", "task_file", "worker pools"), noPools),
+		optional(tellsListener(btfHook(discardProgram, "kfree_skb", "connection attempts that a listener dropped")), noDrops),
 		optional(hook{program: markProgram, name: "uprobe", purpose: "marker: the application is called", has: uprobes}, noMarker),
 	}
 }
@@ -79,6 +96,7 @@ func socketHooks() []hook {
 		optional(btfHook("data_ready", "sk_data_ready", "arrived, write_first (unix)"), noUnixArrival),
 		sendEnter,
 		unless(sendFunction, "send_enter"),
+		optional(btfHook("mptcp_sends", "mptcp_sendmsg_frag", "write_first (MPTCP)"), noMultipath),
 	}
 	for _, call := range writeCalls {
 		hooks = append(hooks, unless(syscallHook("call_enter", "sys_enter_"+call, "write_first"), "send_enter", "send_function"))
@@ -118,6 +136,30 @@ func syscallHooks() []hook {
 		optional(btfHook("data_ready", "sk_data_ready", "arrived (unix)"), "fentry/sock_def_readable is used instead"),
 		unless(optional(readable, noUnixArrival), "data_ready"))
 	return append(hooks, commonHooks()...)
+}
+
+// tellsListener demands that the tracepoint says which socket dropped a packet,
+// as it does since 6.11.
+func tellsListener(h hook) hook {
+	tracepoint := h.has
+	h.has = func(k *kernel) error {
+		if err := tracepoint(k); err != nil {
+			return err
+		}
+		var t *btf.Typedef
+		if err := k.types.TypeByName("btf_trace_kfree_skb", &t); err != nil {
+			return lacks("the kernel has no tracepoint kfree_skb")
+		}
+		p, _ := t.Type.(*btf.Pointer)
+		if p == nil {
+			return lacks("the kernel's tracepoint kfree_skb is unknown")
+		}
+		if f, ok := p.Target.(*btf.FuncProto); !ok || len(f.Params) < 5 { // one is the program's own
+			return lacks("the kernel is older than 6.11: its tracepoint kfree_skb does not tell the socket")
+		}
+		return nil
+	}
+	return h
 }
 
 func hooksOf(p Plan) []hook {

@@ -8,6 +8,7 @@
 #ifndef LAPWING_HOOKS_H
 #define LAPWING_HOOKS_H
 
+#include "failed.h"
 #include "tcp.h"
 #include "unix.h"
 
@@ -18,7 +19,7 @@ static __always_inline void find_arrivals(struct conn *c, struct in *in, bool tc
 	__u32 end = copied_seq;
 
 	if (!tcp) {
-		end = unix_read(c, in->n);
+		end = c->rec.family == AF_UNIX ? unix_read(c, in->n) : mptcp_read(c, in->n);
 	} else if (!c->in_first && c->mode == MODE_FRESH) {
 		/* See tcp_segment: they came with the end of the handshake. */
 		c->in_first = c->in_last = c->rec.established;
@@ -27,7 +28,7 @@ static __always_inline void find_arrivals(struct conn *c, struct in *in, bool tc
 	}
 	in->end = end;
 	arrivals(c, in, end);
-	if (!tcp)
+	if (!tcp && c->rec.family == AF_UNIX)
 		unix_settle(c, in);
 }
 
@@ -91,9 +92,20 @@ int close_enter(struct trace_event_raw_sys_enter *ctx)
 	__u64 key = (__u64)sk;
 	if (c) {
 		call_closed(c, true, 0);
-		on_close(c, bpf_ktime_get_ns(), true, 0);
+		unix_closed(c, bpf_ktime_get_ns());
 		bpf_map_delete_elem(&unix_conns, &key);
 	}
+	return 0;
+}
+
+/* A process that serves executes a program: what it is called may change. */
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(process_exec, struct task_struct *t)
+{
+	__u32 tgid = t->tgid;
+
+	if (bpf_map_lookup_elem(&processes, &tgid))
+		process_did(t, PROCESS_EXECUTED);
 	return 0;
 }
 

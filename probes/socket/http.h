@@ -1,29 +1,53 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* As much of HTTP/1 as the kernel side needs: does a request begin here, does
- * a response, where does a head end, how long is the body. What these cannot
- * tell cheaply is left to user space. Bytes are handled eight at a time, in
- * little-endian words. */
+/* May an HTTP/1 request begin with these bytes, or a response? Bytes are handled
+ * eight at a time, in little-endian words. What begins like a request is one when
+ * its request line is whole, see framing.h, or when it is answered as one. */
 #ifndef LAPWING_HTTP_H
 #define LAPWING_HTTP_H
 
 #include "buffers.h"
-#include "state.h"
+#include "framing.h"
 
-#define ONES 0x0101010101010101ULL
-#define HIGHS 0x8080808080808080ULL
-#define SCAN_BLOCK 256
-#define SCAN_BLOCKS 32
+/* token_byte tells whether c may be in a method: whether it is of a token of
+ * RFC 9110. */
+static __always_inline bool token_byte(__u8 c)
+{
+	__u64 set = c < 64 ? 0x3ff6cfa00000000ULL : 0x57ffffffc7fffffeULL;
 
-/* The functions that are not static are checked by the verifier once, by
- * themselves, and not again for each way that leads to their call: those that
- * loop have to be. */
+	return c < 128 && set >> (c & 63) & 1;
+}
 
-struct block {
-	__u8 bytes[SCAN_BLOCK + 8];
-};
+static __always_inline bool capital_byte(__u8 c)
+{
+	return c == '-' || (c >= 'A' && c <= 'Z');
+}
+
+/* method_begins tells whether the n bytes in w can be a method and the space
+ * behind it. Blank lines in front are let pass. */
+static __always_inline bool method_begins(__u64 w, __u64 n, bool capitals)
+{
+	if (n > 8)
+		n = 8;
+	for (int i = 0; i < 4; i++)
+		if (n && ((__u8)w == '\r' || (__u8)w == '\n')) {
+			w >>= 8;
+			n--;
+		}
+	for (__u32 i = 0; i < 8; i++, w >>= 8) {
+		__u8 c = w;
+
+		if (i >= n)
+			return true; /* the rest is not there yet */
+		if (c == ' ')
+			return i >= (capitals ? 3 : 1);
+		if (capitals ? !capital_byte(c) : !token_byte(c))
+			return false;
+	}
+	return true;
+}
 
 /* is_request tells whether n bytes, up to eight of them in w, can begin an
- * HTTP/1 request: a method in capitals, then a space. */
+ * HTTP/1 request: a token, then a space. */
 __noinline int is_request(__u64 w, __u64 n)
 {
 	__u32 four = (__u32)w;
@@ -32,22 +56,14 @@ __noinline int is_request(__u64 w, __u64 n)
 		return true;
 	if (n >= 4 && four == 0x20495250) /* "PRI ": the preface of HTTP/2 */
 		return false;
-	if (n < 8)
-		w |= ~0ULL << (n * 8); /* 0xff: not there yet */
-	for (int i = 0; i < 4; i++) /* blank lines in front are let pass */
-		if ((__u8)w == '\r' || (__u8)w == '\n')
-			w = w >> 8 | 0xffULL << 56;
-	for (int i = 0; i < 8; i++, w >>= 8) {
-		__u8 c = w;
+	return method_begins(w, n, false);
+}
 
-		if (c == 0xff)
-			return true;
-		if (c == ' ')
-			return i >= 3;
-		if (c != '-' && (c < 'A' || c > 'Z'))
-			return false;
-	}
-	return true;
+/* in_capitals tells whether what is_request takes begins as methods do that
+ * somebody has registered. */
+__noinline int in_capitals(__u64 w, __u64 n)
+{
+	return method_begins(w, n, true);
 }
 
 /* is_response tells whether n bytes can begin an HTTP/1 response. */
@@ -59,91 +75,6 @@ static __always_inline bool is_response(__u64 w, __u64 n)
 		return (w & 0x00ffffffffffffffULL) == want;
 	__u64 mask = (1ULL << (n * 8)) - 1;
 	return (w & mask) == (want & mask);
-}
-
-/* blank_line looks for the "\n\r" that ends a head in the first n bytes of a
- * block. It returns the number of bytes up to and with the line feed that
- * follows, or 0. before is the byte before the block. */
-__noinline __u32 blank_line(const struct block *block, __u32 n, __u8 before)
-{
-	__u64 carry = before, z = 0;
-	__u32 at = 0;
-
-	if (!block)
-		return 0;
-	for (at = 0; at < SCAN_BLOCK; at += 8) {
-		__u64 w = *(const __u64 *)(block->bytes + at);
-		__u64 cr = w ^ (ONES * '\r');
-		__u64 lf = ((w << 8) | carry) ^ (ONES * '\n');
-
-		z = cr | lf;
-		z = (z - ONES) & ~z & HIGHS;
-		if (z || at + 8 >= n)
-			break;
-		carry = w >> 56;
-	}
-	if (!z)
-		return 0;
-	for (int k = 0; k < 7; k++, z >>= 8, at++)
-		if (z & 0x80)
-			break;
-	return at < n ? at + 2 : 0;
-}
-
-/* length_header looks for the Content-Length header in the first n bytes of a
- * head, which begin in block, and returns where its value begins, or 0. */
-__noinline __u32 length_header(const struct block *block, __u32 n)
-{
-	const __u64 fold = 0x2020202020202020ULL;
-
-	if (!block)
-		return 0;
-	for (__u32 i = 0; i + 16 < SCAN_BLOCK; i++) {
-		const __u8 *p = block->bytes + i;
-
-		if (i + 16 >= n)
-			return 0;
-		/* "\ncontent-length:" in two words, letters folded to lower case */
-		if (p[0] == '\n' && (*(__u64 *)(p + 1) | fold) == 0x2d746e65746e6f63ULL &&
-		    (*(__u64 *)(p + 8) | fold) == 0x3a6874676e656c2dULL)
-			return i + 16;
-	}
-	return 0;
-}
-
-/* number_at reads the number that begins at byte `at` of the first n bytes of
- * a head. It returns NEVER_ENDS where there is none, or where it may go on
- * beyond what was captured. */
-__noinline __u64 number_at(const struct block *block, __u32 n, __u32 at)
-{
-	bool digits = false;
-	__u64 value = 0;
-
-	if (!block)
-		return NEVER_ENDS;
-	for (__u32 k = 0; k < 20; k++, at++) {
-		if (at >= n || at >= SCAN_BLOCK)
-			return NEVER_ENDS;
-		barrier_var(at);
-		__u8 c = block->bytes[at % SCAN_BLOCK];
-
-		if (c >= '0' && c <= '9') {
-			value = value * 10 + (c - '0');
-			digits = true;
-		} else if (digits || (c != ' ' && c != '\t')) {
-			break;
-		}
-	}
-	return digits ? value : NEVER_ENDS;
-}
-
-/* content_length is what the head in block says of its body's length, or
- * NEVER_ENDS. */
-static __always_inline __u64 content_length(const struct block *block, __u32 n)
-{
-	__u32 at = length_header(block, n);
-
-	return at ? number_at(block, n, at) : NEVER_ENDS;
 }
 
 /* shown is how many of a call's n bytes are in the first segment. */
@@ -166,35 +97,49 @@ static __always_inline __u64 first_word(const struct vec *v, __u64 n)
 	return w;
 }
 
-/* begins_request tells whether a call's n bytes can begin an HTTP/1 request. */
-static __always_inline bool begins_request(const struct vec *v, __u64 n)
+/* line_end_at is line_end for a byte of which the caller knows nothing. */
+__noinline __u32 line_end_at(const struct block *b, __u32 i)
 {
-	return is_request(first_word(v, n), shown(v, n));
+	barrier_var(i);
+	return b && i < SCAN_BLOCK ? line_end(b, i) : LINE_BLOCK;
 }
 
-/* scan_rest looks for the end of a head in n bytes of user memory. It returns
- * the number of bytes up to the end, or 0. before is the byte before them. */
-__noinline __u32 scan_rest(__u64 base, __u64 n, __u8 before)
+/* line_at_hand tells whether n bytes begin with a whole request line, of which
+ * what ends in one block is looked at. */
+__noinline int line_at_hand(const struct vec *v, __u64 n)
 {
-	__u32 zero = 0;
+	__u32 zero = 0, i = 0, at;
 	struct scratch *s = bpf_map_lookup_elem(&scratch, &zero);
 
-	if (!s)
-		return 0;
-	for (__u32 at = 0; at < SCAN_BLOCKS * SCAN_BLOCK && at < n; at += SCAN_BLOCK) {
-		__u64 len = n - at;
-
-		barrier_var(len);
-		if (len > SCAN_BLOCK)
-			len = SCAN_BLOCK;
-		if (bpf_probe_read_user(s->data, len, (void *)base + at))
-			return 0;
-		__u32 end = blank_line((struct block *)s->data, len, before);
-		if (end)
-			return at + end;
-		before = s->data[SCAN_BLOCK - 1];
+	if (n > SCAN_BLOCK)
+		n = SCAN_BLOCK;
+	barrier_var(n);
+	if (!v || !s || n > SCAN_BLOCK || bpf_probe_read_user(s->data, n, v->base))
+		return false;
+	const struct block *b = (struct block *)s->data;
+	for (int k = 0; k < SCAN_BLOCK / LINE_BLOCK + 4; k++) {
+		at = line_end_at(b, i);
+		i += at;
+		if (i >= n)
+			return false;
+		if (at == LINE_BLOCK)
+			continue;
+		if (i >= 4)
+			return ends_in_version(b, i);
+		i++; /* a blank line in front */
 	}
-	return 0;
+	return false;
+}
+
+/* begins_request tells whether a call's n bytes begin an HTTP/1 request where they
+ * can as well be bytes of something else: of a body that goes on, of a session that
+ * is older than the agent. Many of those begin with a token. Where it is not in
+ * capitals the whole request line has to be there. */
+static __always_inline bool begins_request(const struct vec *v, __u64 n)
+{
+	__u64 w = first_word(v, n), visible = shown(v, n);
+
+	return is_request(w, visible) && (in_capitals(w, visible) || line_at_hand(v, visible));
 }
 
 #endif

@@ -19,8 +19,10 @@ static __always_inline void connection_begin(struct conn *c, __u64 sk, __u16 fam
 static __always_inline void on_close(struct conn *c, __u64 now, bool final, __u16 error)
 {
 	if (c->mode == MODE_CAREFUL) {
-		if (final)
+		if (final) {
+			uncount(c);
 			careful_end(c, now, error);
+		}
 		return;
 	}
 	if (c->mode == MODE_GUESS && final)
@@ -53,15 +55,20 @@ static __always_inline void on_close(struct conn *c, __u64 now, bool final, __u1
 }
 
 /* on_idle: nothing was heard of the connection for a while; hand out a
- * response that may be complete. */
+ * response that is complete. One that is not stays open, however long: the last
+ * sweep, which does not wait for quiet, says that it is. */
 static __always_inline void on_idle(struct conn *c, __u64 now)
 {
-	if (c->mode != MODE_HTTP || c->phase != PHASE_RESPONDING || c->told || c->write_enter)
+	__u16 kind = KIND_TENTATIVE;
+
+	if (c->mode != MODE_HTTP || c->phase == PHASE_IDLE || c->told)
 		return;
-	if (now < c->write_exit + idle_ns)
+	if (c->phase != PHASE_RESPONDING || c->write_enter || c->rec.out.place != PLACE_END)
+		kind = KIND_UNDER_WAY;
+	if (kind == KIND_UNDER_WAY ? idle_ns : now < c->write_exit + idle_ns)
 		return;
 	c->told = 1;
-	hand_out(c, KIND_TENTATIVE);
+	hand_out(c, kind);
 }
 
 #endif

@@ -22,11 +22,12 @@ struct sock___backlog {
 	atomic_t sk_drops;
 };
 
-struct bpf_iter__task_file {
-	struct bpf_iter_meta *meta;
-	struct task_struct *task;
-	__u32 fd;
-	struct file *file;
+struct request_sock_queue___defer {
+	__u8 rskq_defer_accept;
+};
+
+struct inet_connection_sock___defer {
+	struct request_sock_queue___defer icsk_accept_queue;
 };
 
 #pragma clang attribute pop
@@ -46,6 +47,75 @@ static __always_inline void show_waiters(struct seq_file *seq, __u64 sk, __u32 p
 	}
 }
 
+/* A listening TCP socket: its address is used again, the number is not. */
+struct listens {
+	__u64 sk;
+	__u64 number;
+};
+
+/* discards: listening socket → segments that were discarded there. Its own counter
+ * has each of them, and the connection attempts that it dropped. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct listens);
+	__type(value, __u64);
+} discards SEC(".maps");
+
+static __always_inline void listens_at(struct listens *l, struct sock *sk)
+{
+	l->sk = (__u64)sk;
+	l->number = BPF_CORE_READ(sk, sk_socket, file, f_inode, i_ino);
+}
+
+/* see_discard: a packet is dropped. Of those that came to a listening socket two
+ * kinds are not in its counter: they belonged to no connection. */
+SEC("tp_btf/kfree_skb")
+int BPF_PROG(see_discard, struct sk_buff *skb, void *location, enum skb_drop_reason reason, struct sock *sk)
+{
+	struct sock *at = (struct sock *)(__u64)sk; /* it may be over, or another one already */
+	struct listens key;
+	__u64 one = 1;
+
+	if (!at || reason == bpf_core_enum_value(enum skb_drop_reason, SKB_DROP_REASON_NO_SOCKET) ||
+	    reason == bpf_core_enum_value(enum skb_drop_reason, SKB_DROP_REASON_TCP_FLAGS))
+		return 0;
+	if (BPF_CORE_READ(at, __sk_common.skc_state) != TCP_LISTEN)
+		return 0;
+	listens_at(&key, at);
+	__u64 *n = bpf_map_lookup_elem(&discards, &key);
+	if (n)
+		__sync_fetch_and_add(n, 1);
+	else
+		bpf_map_update_elem(&discards, &key, &one, BPF_NOEXIST);
+	return 0;
+}
+
+/* tcp_listener is the socket in which connections wait for accept: that of a
+ * listener itself, and of one that speaks MPTCP the one below it. */
+static __always_inline struct sock *tcp_listener(struct sock *sk)
+{
+	struct mptcp_sock *msk = (void *)sk;
+
+	if (!bpf_core_field_exists(msk->first) || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_MPTCP)
+		return sk;
+	struct sock *first = BPF_CORE_READ(msk, first);
+	return first ? first : sk;
+}
+
+static __always_inline void listener_drops(struct sight_listener *l, struct sock *sk)
+{
+	struct inet_connection_sock___defer *c = (void *)sk;
+	struct sock___backlog *b = (void *)sk;
+	struct listens key;
+
+	listens_at(&key, sk);
+	l->drops = BPF_CORE_READ(b, sk_drops.counter);
+	l->defers = !!BPF_CORE_READ(c, icsk_accept_queue.rskq_defer_accept);
+	__u64 *n = bpf_map_lookup_elem(&discards, &key);
+	l->discards = n ? *n : 0;
+}
+
 static __always_inline void listener_address(struct sight_listener *l, struct sock *sk)
 {
 	l->port = BPF_CORE_READ(sk, __sk_common.skc_num);
@@ -58,7 +128,8 @@ static __always_inline void listener_address(struct sight_listener *l, struct so
 static __always_inline void show_listener(struct seq_file *seq, struct sock *sk, __u16 family, __u32 pid)
 {
 	struct sight_listener l = { SIGHT_LISTENER, sizeof(l), pid, (__u64)sk };
-	struct sock___backlog *b = (void *)sk;
+	struct sock *below = family == AF_UNIX ? sk : tcp_listener(sk);
+	struct sock___backlog *b = (void *)below;
 
 	l.family = family;
 	l.netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
@@ -71,7 +142,7 @@ static __always_inline void show_listener(struct seq_file *seq, struct sock *sk,
 		if (addr)
 			l.name_len = unix_name(addr, l.name);
 	} else {
-		l.drops = BPF_CORE_READ(b, sk_drops.counter);
+		listener_drops(&l, below);
 		listener_address(&l, sk);
 	}
 	bpf_seq_write(seq, &l, sizeof(l));
@@ -87,16 +158,19 @@ int see_files(struct bpf_iter__task_file *ctx)
 	if (!task || !file)
 		return 0;
 	struct sock *sk = sock_of_file(file);
-	if (!sk || BPF_CORE_READ(sk, sk_type) != SOCK_STREAM)
+	if (!sk)
+		return 0;
+	/* First what leaves the fewest: nearly all are connections. */
+	__u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	if (state != TCP_LISTEN && !want_holders)
 		return 0;
 	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	if (family != AF_INET && family != AF_INET6 && family != AF_UNIX)
 		return 0;
 	__u32 pid = task->tgid;
-	__u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	if (state == TCP_LISTEN) {
 		show_listener(ctx->meta->seq, sk, family, pid);
-	} else if (want_holders && (state == TCP_ESTABLISHED || state == TCP_CLOSE_WAIT)) {
+	} else if (state == TCP_ESTABLISHED || state == TCP_CLOSE_WAIT) {
 		struct sight_holder h = { SIGHT_HOLDER, sizeof(h), pid, (__u64)sk };
 
 		bpf_seq_write(ctx->meta->seq, &h, sizeof(h));

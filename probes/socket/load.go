@@ -4,11 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
 )
 
 // Options are the settings of the probes. The zero value of a field means its
@@ -23,7 +26,8 @@ type Options struct {
 	RingBytes int
 	// Connections bounds the connections that are tracked by address: all of
 	// them with the syscall plan, those on unix sockets with the socket plan.
-	// Default 16384.
+	// Memory is taken as they come, where the kernel can do that in a probe (6.1);
+	// else for all of them at the start. Default 65536, and 16384 there.
 	Connections int
 	// Ports limits the probes to connections to these local TCP ports, at most
 	// MaxPorts. Others cost a look-up only. Unix sockets are not limited.
@@ -40,7 +44,7 @@ const (
 	MinHeadBytes       = 64
 	MaxHeadBytes       = 1024
 	DefaultRingBytes   = 8 << 20
-	DefaultConnections = 16384
+	DefaultConnections = 65536
 	MaxPorts           = 16
 )
 
@@ -56,7 +60,7 @@ func (o *Options) setDefaults() error {
 		o.RingBytes = DefaultRingBytes
 	}
 	if o.Connections == 0 {
-		o.Connections = DefaultConnections
+		o.Connections = defaultConnections()
 	}
 	switch {
 	case o.HeadBytes < MinHeadBytes || o.HeadBytes > MaxHeadBytes:
@@ -77,14 +81,16 @@ type Probe struct {
 	plan   PlanSurvey
 	coll   *ebpf.Collection
 	links  []link.Link
+	events *events
 	sweeps []*sweep
+	gone   *link.Iter // of unix connections whose close was not seen
 	log    *logReader
 	markBy MarkBy
 	stats  *ebpf.Map
 	served *ebpf.Map // the processes that served
 	snaps  snapshots
 
-	malformed uint64 // messages that were cut
+	malformed atomic.Uint64 // messages that were cut
 }
 
 // Open loads and attaches the probes of the first plan that works, or of the
@@ -105,7 +111,7 @@ func Open(opts Options) (*Probe, error) {
 	by := markBy(spec.Programs[markProgram])
 	coll, err := ebpf.NewCollection(spec)
 	if err != nil {
-		return nil, fmt.Errorf("load the probes: %w", explain(err))
+		return nil, fmt.Errorf("load the probes: %w", explainSize(explain(err), spec))
 	}
 	p := &Probe{plan: plan, coll: coll, markBy: by, stats: coll.Maps["stats"], served: coll.Maps["processes"]}
 	if err := p.start(sizeOfLog(opts.RingBytes), secret); err != nil {
@@ -120,10 +126,21 @@ func explain(err error) error {
 		return fmt.Errorf("%w (lapwing probes shows what this kernel has)", err)
 	}
 	var refused *ebpf.VerifierError
-	if errors.As(err, &refused) {
+	if errors.As(err, &refused) && !isShortage(err) {
 		return fmt.Errorf("the kernel's verifier refused a program, please report this with the kernel's version: %w", err)
 	}
 	return err
+}
+
+// isShortage reports whether the kernel refused for want of something, and not
+// for what the program is.
+func isShortage(err error) bool {
+	for _, e := range []error{unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.EPERM} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 func (p *Probe) start(size logSize, secret uint64) error {
@@ -154,22 +171,24 @@ func (p *Probe) Plan() PlanSurvey { return p.plan }
 // Detach removes the probes from the kernel's hooks. Records that were written
 // before can still be read.
 func (p *Probe) Detach() error {
-	var errs []error
-	for _, l := range p.links {
-		errs = append(errs, l.Close())
-	}
+	err := detach(p.links)
 	p.links = nil
-	return errors.Join(errs...)
+	return err
 }
 
 // Close detaches the probes and frees everything. It is safe on a probe that
 // was opened in part.
 func (p *Probe) Close() error {
-	errs := []error{p.Detach()}
+	errs := []error{p.Detach(), p.events.Close()}
+	p.events = nil
 	for _, s := range p.sweeps {
 		errs = append(errs, s.Close())
 	}
 	p.sweeps = nil
+	if p.gone != nil {
+		errs = append(errs, p.gone.Close())
+		p.gone = nil
+	}
 	errs = append(errs, p.snaps.close())
 	if p.log != nil {
 		errs = append(errs, p.log.close())
@@ -208,20 +227,37 @@ func buildSpec(plan PlanSurvey, opts Options, secret uint64) (*ebpf.CollectionSp
 func sizeMaps(spec *ebpf.CollectionSpec, opts Options) {
 	const nameMax = 108
 	fixed := spec.Maps["blank"].ValueSize
-	const block = 264 // see struct block in http.h
+	const block, trace = 296, 64 // see struct block in framing.h, TRACE_MAX in state.h
 	head := uint32(opts.HeadBytes)
-	size := (fixed + nameMax + 2*head + max(head, block) + 15) &^ 7
+	size := (fixed + nameMax + trace + 2*head + max(head, block) + 15) &^ 7
 	for _, name := range []string{"blank", "unix_conns", "tcp_conns", "parked"} {
 		m := spec.Maps[name]
 		m.ValueSize = size
 		m.Value = &btf.Array{Index: &btf.Int{Size: 4}, Type: &btf.Int{Size: 1}, Nelems: size}
 		if name == "unix_conns" || name == "tcp_conns" && m.Type != ebpf.SkStorage {
 			m.MaxEntries = uint32(opts.Connections)
+			if allocatesInProbes() {
+				m.Flags |= unix.BPF_F_NO_PREALLOC
+			}
 		}
 	}
 	log := sizeOfLog(opts.RingBytes)
 	spec.Maps["messages"].ValueSize = log.stride()
 	spec.Maps["messages"].MaxEntries = log.segments
+}
+
+// allocatesInProbes tells whether the kernel can take memory for an element of a
+// hash map wherever a probe runs: it has an allocator of its own for that.
+var allocatesInProbes = sync.OnceValue(func() bool {
+	k, err := newKernel()
+	return err == nil && function("bpf_mem_alloc_init")(k) == nil
+})
+
+func defaultConnections() int {
+	if allocatesInProbes() {
+		return DefaultConnections
+	}
+	return DefaultConnections / 4
 }
 
 func setKnobs(spec *ebpf.CollectionSpec, opts Options, secret uint64, noteEntry bool) error {
@@ -254,7 +290,9 @@ func setKnobs(spec *ebpf.CollectionSpec, opts Options, secret uint64, noteEntry 
 // attach links every program to its hook. Iterators are kept apart: they run
 // when asked. What marks functions is attached by Mark.
 func (p *Probe) attach() error {
-	for i, h := range hooksOf(p.plan.Plan) {
+	hooks := hooksOf(p.plan.Plan)
+	p.events = newEvents(len(hooks))
+	for i, h := range hooks {
 		prog := p.coll.Programs[h.program]
 		if prog == nil || !p.plan.Hooks[i].Used || strings.HasPrefix(h.name, "iter/") || h.program == markProgram {
 			continue
@@ -263,6 +301,7 @@ func (p *Probe) attach() error {
 		if err != nil {
 			return fmt.Errorf("attach to %s: %w", h.name, err)
 		}
+		p.events.hold(l)
 		p.links = append(p.links, l)
 	}
 	return nil

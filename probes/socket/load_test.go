@@ -95,7 +95,7 @@ type seenRequest struct {
 	kind Kind
 	head string
 	resp string
-	tail string
+	end  End
 }
 
 func (s *seen) HandleRecord(kind Kind, r Record) {
@@ -103,7 +103,7 @@ func (s *seen) HandleRecord(kind Kind, r Record) {
 		return
 	}
 	s.requests = append(s.requests, seenRequest{
-		*r.record, kind, string(r.RequestHead()), string(r.ResponseHead()), string(r.ResponseTail())})
+		*r.record, kind, string(r.RequestHead()), string(r.ResponseHead()), r.ResponseEnd()})
 }
 func (s *seen) HandleEvent(Event) {}
 func (s *seen) Tick(time.Time)    {}
@@ -148,16 +148,18 @@ func observe(t *testing.T, opts Options, port uint16, do func()) *seen {
 	awaitQuiet(t, p)
 	s := &seen{port: port}
 	runOut(t, p, s)
-	assert.Zero(t, p.malformed)
+	assert.Zero(t, p.malformed.Load())
 	return s
 }
 
-// awaitQuiet waits until the probes have nothing more to count.
+// awaitQuiet waits until the probes have nothing more to count. Where nothing was
+// counted at all, a slow machine may just not have come to it.
 func awaitQuiet(t *testing.T, p *Probe) {
 	var last Stats
+	began := time.Now()
 	require.Eventually(t, func() bool {
 		now, err := p.Stats()
-		quiet := err == nil && now == last
+		quiet := err == nil && now == last && (now != Stats{} || time.Since(began) > 3*time.Second)
 		last = now
 		return quiet
 	}, 20*time.Second, 200*time.Millisecond)
@@ -235,8 +237,8 @@ func TestHeadBytes(t *testing.T) {
 			require.Len(t, got, 1)
 			rounded := (n + 7) &^ 7
 			assert.Len(t, got[0].head, rounded)
-			assert.Len(t, got[0].resp, rounded)
-			assert.Equal(t, "x\r\n0\r\n\r\n", got[0].tail, "the end of a chunked response")
+			assert.Empty(t, got[0].resp, "nothing of a whole head is needed")
+			assert.Equal(t, EndSeen, got[0].end, "the end of a chunked response")
 		}
 	})
 }
@@ -268,7 +270,7 @@ func TestFastClient(t *testing.T) {
 		for i, r := range got {
 			require.EqualValues(t, i+1, r.Seq)
 			require.NotZero(t, r.WriteFirst, "request %d", i)
-			require.True(t, strings.HasPrefix(r.resp, "HTTP/1.1 200 OK"), "request %d: %q", i, r.resp)
+			require.EqualValues(t, 200, r.Out.Status, "request %d", i)
 			require.Zero(t, r.Marks&MarkPipelined, "request %d", i)
 		}
 	})
@@ -290,14 +292,16 @@ func TestFullRingIsCounted(t *testing.T) {
 		var stats Stats
 		require.Eventually(t, func() bool {
 			stats, err = p.Stats()
-			// Other servers of this machine, on unix sockets, count as well.
-			return err == nil && stats.Final+stats.LostRing >= sent
+			// Other servers of this machine, on unix sockets, count as well. A
+			// connection whose lock was held for too long, by a thread whose
+			// processor was taken away, goes on in events.
+			return err == nil && stats.Final+stats.LostRing+stats.LostEvents >= sent
 		}, 10*time.Second, 10*time.Millisecond, "of %d requests: %+v", sent, &stats)
 		assert.NotZero(t, stats.LostRing)
 		got := &seen{port: port}
 		runOut(t, p, got)
 		require.NoError(t, p.Close())
-		assert.GreaterOrEqual(t, uint64(len(got.finals()))+stats.LostRing, uint64(sent))
+		assert.GreaterOrEqual(t, uint64(len(got.finals()))+stats.LostRing+stats.LostEvents, uint64(sent))
 		assert.LessOrEqual(t, uint64(len(got.finals())), stats.Final)
 	})
 }
@@ -368,5 +372,31 @@ func TestCloseLeavesNothingAttached(t *testing.T) {
 				return errors.Is(err, os.ErrNotExist)
 			}, 5*time.Second, 10*time.Millisecond)
 		}
+	})
+}
+
+// TestSizesOfMaps holds what a message says about memory against what the kernel
+// says of the maps it made.
+func TestSizesOfMaps(t *testing.T) {
+	forEachPlan(t, func(t *testing.T, plan Plan) {
+		// A port that nobody uses: some maps grow with the connections of the machine.
+		opts := Options{Plan: plan, Snapshots: true, Ports: []uint16{1}}
+		p := open(t, opts)
+		require.NoError(t, opts.setDefaults())
+		spec, err := buildSpec(p.Plan(), opts, 1)
+		require.NoError(t, err)
+		all, largest, _ := mapSizes(spec)
+		var real uint64
+		for _, m := range p.coll.Maps {
+			info, err := m.Info()
+			require.NoError(t, err)
+			size, ok := info.Memlock()
+			if !ok {
+				t.Skipf("this kernel tells no memory of the map %s: before Linux 6.4 it does not know what maps take", info.Name)
+			}
+			real += size
+		}
+		assert.Equal(t, "messages", largest)
+		assert.InEpsilon(t, real, all, 0.2)
 	})
 }

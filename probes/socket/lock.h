@@ -5,20 +5,29 @@
 
 #include "state.h"
 
+#define LOCK_TRIES 8         /* in a step */
+#define LOCK_STEPS (1 << 20) /* some 20 ms: a virtual processor can be away for so long */
+#define LOCK_STEPS_OLD 256   /* in kernels without loops of any length */
+
+static long lock_step(__u32 i, struct conn **c)
+{
+#pragma unroll
+	for (int k = 0; k < LOCK_TRIES; k++)
+		if (!__sync_lock_test_and_set(&(*c)->lock, 1))
+			return 1;
+	return 0;
+}
+
 /* The lock keeps a thread that reads the next request apart from one that is
  * just leaving the write of the response: on two CPUs they can be that close.
  * Tracing programs may not use the kernel's spin locks. The holder runs with
- * preemption off for less than a microsecond, so the wait is short and bounded. */
+ * preemption off for about a microsecond, so the wait is short, unless the
+ * hypervisor takes its processor away; and it is bounded. */
 __noinline int await_lock(struct conn *c)
 {
 	if (!c)
 		return 0;
-	for (int i = 0; i < 2048 / 8; i++) {
-#pragma unroll
-		for (int k = 0; k < 8; k++)
-			if (!__sync_lock_test_and_set(&c->lock, 1))
-				return 0;
-	}
+	REPEAT(LOCK_STEPS, LOCK_STEPS_OLD, lock_step, &c);
 	return 0;
 }
 

@@ -78,15 +78,19 @@ static __always_inline bool read_by_thread(const struct app_thread *t, const str
 }
 
 /* marker_read: this thread has read bytes of the current request, the first
- * ones or more of them, up to its last one if complete. */
-static __always_inline void marker_read(struct record *r, bool first, bool complete)
+ * ones or more of them, up to its last one if complete. What was called while
+ * the head was not whole yet (unread) is not the application: a server with
+ * coroutines calls the same function to wait for the rest. */
+static __always_inline void marker_read(struct record *r, bool first, bool unread, bool complete)
 {
 	struct app_thread *t = this_app_thread();
 
 	if (likely(!t))
 		return;
 	if (!first && read_by_thread(t, r)) {
-		if (t->at) /* the application reads the body */
+		if (unread)
+			t->at = t->calls = 0;
+		else if (t->at) /* the application reads the body */
 			r->marker = t->at;
 		t->unmarked = complete && !t->at;
 		return;

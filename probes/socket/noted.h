@@ -7,7 +7,8 @@
 #include "state.h"
 
 /* write_vec describes the buffer of the write that ends on this thread. Of a
- * vector it knows the ends only: what takes its segments calls user_vec. */
+ * vector it knows the first segment and the sum: what takes the others calls
+ * user_vec. */
 static __always_inline void write_vec(struct conn *c, struct vec *v)
 {
 	if (!c->out_want) {
@@ -18,7 +19,6 @@ static __always_inline void write_vec(struct conn *c, struct vec *v)
 	v->segments = 0;
 	v->base = (void *)c->out_base;
 	v->len = c->out_len;
-	v->end = (void *)c->out_end;
 	v->want = c->out_want;
 	v->file = false;
 }

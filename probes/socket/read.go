@@ -11,8 +11,8 @@ import (
 // Handler takes what the kernel hands out. Its methods are called from one
 // goroutine; what they are given is valid until they return.
 type Handler interface {
-	// HandleRecord takes a record of kind Final, Tentative, Opened, Unknown or
-	// Call.
+	// HandleRecord takes a record of kind Final, Tentative, Opened, Unknown,
+	// Call, Abandoned or UnderWay.
 	HandleRecord(kind Kind, r Record)
 	// HandleEvent takes a read, write or close of an opened connection.
 	HandleEvent(e Event)
@@ -20,11 +20,18 @@ type Handler interface {
 	Tick(now time.Time)
 }
 
+// ProcessHandler is a Handler that wants to know of processes too.
+type ProcessHandler interface {
+	// HandleProcess takes what a process did that serves.
+	HandleProcess(n ProcessNote)
+}
+
 // The kernel does not wake the reader for a record, only when the log
 // fills: the reader looks by itself.
 const (
 	pollEvery  = 100 * time.Millisecond
 	sweepEvery = 250 * time.Millisecond
+	goneEvery  = 2 * time.Second
 	// burst is how many messages are read before other duties get their turn.
 	burst = 1 << 16
 	// turn is how many messages are read before who waits for the CPU gets it:
@@ -36,7 +43,7 @@ const (
 // over what is left, finished requests of quiet connections included, and
 // returns.
 func (p *Probe) Run(ctx context.Context, h Handler) error {
-	swept := time.Now()
+	swept, cleared := time.Now(), time.Now()
 	for ctx.Err() == nil {
 		n := p.readSome(h)
 		now := time.Now()
@@ -46,6 +53,12 @@ func (p *Probe) Run(ctx context.Context, h Handler) error {
 				return err
 			}
 			n += p.readSome(h)
+		}
+		if now.Sub(cleared) >= goneEvery {
+			cleared = now
+			if err := walk(p.gone); err != nil {
+				return err
+			}
 		}
 		h.Tick(now)
 		if n >= burst {
@@ -60,7 +73,8 @@ func (p *Probe) Run(ctx context.Context, h Handler) error {
 
 // drain hands over what the kernel wrote before the probes were detached.
 func (p *Probe) drain(h Handler) error {
-	err := errors.Join(p.Detach(), p.sweepAll())
+	err := p.coll.Variables["ending"].Set(uint32(1))
+	err = errors.Join(err, p.Detach(), p.sweepAll())
 	for p.readSome(h) > 0 {
 	}
 	return err
@@ -86,11 +100,11 @@ func (p *Probe) readSome(h Handler) int {
 
 func (p *Probe) dispatch(raw []byte, h Handler) {
 	if len(raw) < 2 {
-		p.malformed++
+		p.malformed.Add(1)
 		return
 	}
 	switch kind := Kind(binary.NativeEndian.Uint16(raw)); kind {
-	case Final, Tentative, Opened, Unknown, Call:
+	case Final, Tentative, Opened, Unknown, Call, Abandoned, UnderWay:
 		if r, ok := decodeRecord(raw); ok {
 			h.HandleRecord(kind, r)
 			return
@@ -100,8 +114,15 @@ func (p *Probe) dispatch(raw []byte, h Handler) {
 			h.HandleEvent(e)
 			return
 		}
+	case kindProcess:
+		if n, ok := decodeProcess(raw); ok {
+			if takes, ok := h.(ProcessHandler); ok {
+				takes.HandleProcess(n)
+			}
+			return
+		}
 	}
-	p.malformed++
+	p.malformed.Add(1)
 }
 
 // Stats are the kernel side's own counts since the start.
@@ -114,6 +135,7 @@ type Stats struct {
 	LostEvents  uint64 // events that found it full
 	LostUnknown uint64 // connections of unknown protocol that found it full
 	LostTable   uint64 // connections that found the table of connections full
+	Malformed   uint64 // messages whose form is not known
 	Calls       uint64 // exchanges of calls handed out
 	LostCalls   uint64 // exchanges of calls that found the ring buffer full
 	Skipped     uint64 // runs that the kernel skipped: it had interrupted one of the same program
@@ -147,6 +169,7 @@ func (p *Probe) Stats() (Stats, error) {
 			*to += n
 		}
 	}
+	s.Malformed = p.malformed.Load()
 	var err error
 	s.Skipped, err = p.skipped()
 	return s, err

@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -12,17 +13,49 @@ type (
 	event  = socketPlanEvent
 )
 
+// Framing is what tells the end of a message in one direction of a connection.
+type Framing = socketPlanFraming
+
+// Place is where in a message a direction is.
+type Place = socketPlanPlace
+
+// The places that a head can be left in for good, and those after it.
+const (
+	PlaceLine        = socketPlanPlacePLACE_LINE
+	PlaceName        = socketPlanPlacePLACE_NAME
+	PlaceLength      = socketPlanPlacePLACE_LENGTH
+	PlaceSize        = socketPlanPlacePLACE_SIZE
+	PlaceSizeRest    = socketPlanPlacePLACE_SIZE_REST
+	PlaceChunk       = socketPlanPlacePLACE_CHUNK
+	PlaceChunkEnd    = socketPlanPlacePLACE_CHUNK_END
+	PlaceTrailer     = socketPlanPlacePLACE_TRAILER
+	PlaceTrailerLine = socketPlanPlacePLACE_TRAILER_LINE
+	PlaceClose       = socketPlanPlacePLACE_CLOSE
+	PlaceLost        = socketPlanPlacePLACE_LOST
+	PlaceEnd         = socketPlanPlacePLACE_END
+)
+
 // RecordFields is the fixed part of a Record, as the kernel lays it out.
 type RecordFields = socketPlanRecord
 
 // Compose makes a record as the kernel would, for tests of what takes records.
 // It sets the lengths of the parts by itself.
 func Compose(f RecordFields, name, requestHead, responseHead []byte) Record {
+	return compose(f, name, requestHead, nil, responseHead)
+}
+
+// ComposeTraced is Compose for a request whose traceparent comes after what was
+// captured of its head.
+func ComposeTraced(f RecordFields, requestHead []byte, traceParent string, responseHead []byte) Record {
+	return compose(f, nil, requestHead, []byte(traceParent), responseHead)
+}
+
+func compose(f RecordFields, name, requestHead, traceParent, responseHead []byte) Record {
 	f.NameLen, f.ReqLen, f.RespLen = uint16(len(name)), uint16(len(requestHead)), uint16(len(responseHead))
-	raw := make([]byte, recordSize, recordSize+len(name)+len(requestHead)+len(responseHead))
+	f.TraceLen = uint8(len(traceParent))
+	raw := make([]byte, recordSize)
 	copy(raw, unsafe.Slice((*byte)(unsafe.Pointer(&f)), recordSize))
-	raw = append(append(append(raw, name...), requestHead...), responseHead...)
-	r, _ := decodeRecord(raw)
+	r, _ := decodeRecord(slices.Concat(raw, name, requestHead, traceParent, responseHead))
 	return r
 }
 
@@ -67,6 +100,9 @@ const (
 	MarkUpgraded   = uint16(socketPlanMarkMARK_UPGRADED)
 	MarkCaller     = uint16(socketPlanMarkMARK_CALLER)
 	MarkGuess      = uint16(socketPlanMarkMARK_GUESS)
+	MarkProxied    = uint16(socketPlanMarkMARK_PROXIED)
+	MarkSoFar      = uint16(socketPlanMarkMARK_SO_FAR)
+	MarkTold       = uint16(socketPlanMarkMARK_TOLD)
 )
 
 // What speaks for the request that a call is said to belong to.
@@ -77,6 +113,8 @@ const (
 	EvidenceNoReader = uint8(socketPlanEvidenceEVIDENCE_NO_READER)
 	EvidenceOnly     = uint8(socketPlanEvidenceEVIDENCE_ONLY)
 	EvidenceSole     = uint8(socketPlanEvidenceEVIDENCE_SOLE)
+	EvidenceCounted  = uint8(socketPlanEvidenceEVIDENCE_COUNTED)
+	EvidenceClean    = uint8(socketPlanEvidenceEVIDENCE_CLEAN)
 )
 
 // Kind says what a message of the kernel is.
@@ -84,7 +122,9 @@ type Kind uint16
 
 // The kinds. Of a Tentative record a Final one follows; after an Open record
 // the connection's Read, Write and Close events follow. A Call is an exchange
-// that a server began itself; it may come again with more of its response.
+// that a server began itself; with MarkSoFar it is not known to be over and may
+// come again with more of its response, which then has MarkTold. UnderWay records
+// come at the end of Run only: requests that were in progress then.
 const (
 	Final     = Kind(socketPlanKindKIND_FINAL)
 	Tentative = Kind(socketPlanKindKIND_TENTATIVE)
@@ -94,6 +134,17 @@ const (
 	Write     = Kind(socketPlanKindKIND_WRITE)
 	Close     = Kind(socketPlanKindKIND_CLOSE)
 	Call      = Kind(socketPlanKindKIND_CALL)
+	Abandoned = Kind(socketPlanKindKIND_ABANDONED)
+	UnderWay  = Kind(socketPlanKindKIND_UNDER_WAY)
+
+	kindProcess = Kind(socketPlanKindKIND_PROCESS)
+)
+
+// The reasons of Abandoned records.
+const (
+	AbandonedUnread  = Reason(socketPlanAbandonedABANDONED_UNREAD)
+	AbandonedBacklog = Reason(socketPlanAbandonedABANDONED_BACKLOG)
+	AbandonedReset   = Reason(socketPlanAbandonedABANDONED_RESET)
 )
 
 // Reason says why a connection is ignored.
@@ -113,32 +164,75 @@ func (r Record) bytes(at, n int) []byte {
 }
 
 // Name is the unix socket's name: a path, or an abstract name that begins with
-// a zero byte. It is empty for TCP.
+// a zero byte. It is empty for TCP. In a record with MarkProxied a header of the
+// PROXY protocol is the end of it.
 func (r Record) Name() []byte { return r.bytes(0, int(r.NameLen)) }
 
-// RequestHead is the begin of the request, as far as it was captured.
+// RequestHead is the begin of the request, as far as it was captured: of a call
+// that is no HTTP, its first 64 bytes at most.
 func (r Record) RequestHead() []byte { return r.bytes(int(r.NameLen), int(r.ReqLen)) }
 
-// ResponseHead is the begin of the response, as far as it was captured.
-func (r Record) ResponseHead() []byte {
-	return r.bytes(int(r.NameLen)+int(r.ReqLen), int(r.RespLen))
+// TraceParent is the request's traceparent, where its head is longer than what
+// was captured; RequestHead may have it too.
+func (r Record) TraceParent() []byte {
+	return r.bytes(int(r.NameLen)+int(r.ReqLen), int(r.TraceLen))
 }
 
-// ResponseTail are the last bytes of the response, at most eight; none when
-// they were not visible, or when the head alone tells where the response ends.
-func (r Record) ResponseTail() []byte {
-	if uint64(r.RespLen) == r.ResponseBytes {
-		head := r.ResponseHead()
-		return head[max(0, len(head)-len(r.record.Tail)):]
+// ResponseHead is the beginning of the response while its head is not whole;
+// after that OutHead is its length and Out.Status its status.
+func (r Record) ResponseHead() []byte {
+	return r.bytes(int(r.NameLen)+int(r.ReqLen)+int(r.TraceLen), int(r.RespLen))
+}
+
+// size is how many bytes the record has.
+func (r Record) size() int {
+	return recordSize + int(r.NameLen) + int(r.ReqLen) + int(r.TraceLen) + int(r.RespLen)
+}
+
+// End says how the end of a message is known.
+type End uint8
+
+// The answers of RequestEnd and ResponseEnd.
+const (
+	EndUnknown End = iota // it cannot be told from the bytes that were seen
+	EndSeen               // the message is complete
+	EndOpen               // more of it is due
+	EndClose              // it ends with the connection
+)
+
+// RequestEnd says how far the request is, by its framing.
+func (r Record) RequestEnd() End { return endOf(r.In.Place) }
+
+// ResponseEnd says how far the response is, by its framing.
+func (r Record) ResponseEnd() End { return endOf(r.Out.Place) }
+
+// SetResponseEnd makes the record one whose response has that end, for tests of
+// what takes records.
+func (f *RecordFields) SetResponseEnd(e End) {
+	f.Out.Place = uint8(map[End]Place{
+		EndUnknown: PlaceLost,
+		EndSeen:    PlaceEnd,
+		EndOpen:    PlaceLength,
+		EndClose:   PlaceClose,
+	}[e])
+}
+
+func endOf(place uint8) End {
+	switch Place(place) {
+	case PlaceLost:
+		return EndUnknown
+	case PlaceEnd:
+		return EndSeen
+	case PlaceClose:
+		return EndClose
 	}
-	return r.record.Tail[:min(int(r.TailLen), len(r.record.Tail))]
+	return EndOpen
 }
 
 // Clone copies the record into buf, which grows as needed, and returns both.
 // The copy is valid as long as buf is not used for anything else.
 func (r Record) Clone(buf []byte) (Record, []byte) {
-	n := recordSize + int(r.NameLen) + int(r.ReqLen) + int(r.RespLen)
-	buf = append(buf[:0], unsafe.Slice((*byte)(unsafe.Pointer(r.record)), n)...)
+	buf = append(buf[:0], unsafe.Slice((*byte)(unsafe.Pointer(r.record)), r.size())...)
 	clone, _ := decodeRecord(buf)
 	return clone, buf
 }
@@ -190,7 +284,7 @@ func decodeRecord(raw []byte) (Record, bool) {
 		return Record{}, false
 	}
 	r := Record{(*record)(unsafe.Pointer(unsafe.SliceData(raw)))}
-	return r, len(raw) >= recordSize+int(r.NameLen)+int(r.ReqLen)+int(r.RespLen)
+	return r, len(raw) >= r.size()
 }
 
 func decodeEvent(raw []byte) (Event, bool) {

@@ -17,6 +17,9 @@ enum kind {
 	KIND_WRITE = 6,
 	KIND_CLOSE = 7,
 	KIND_CALL = 8, /* an exchange on a connection that a server opened itself */
+	KIND_ABANDONED = 9, /* a connection that ended with bytes that nobody had read */
+	KIND_PROCESS = 10,  /* a process that serves */
+	KIND_UNDER_WAY = 11, /* a request that is in progress when the agent ends */
 };
 
 enum mark {
@@ -27,6 +30,9 @@ enum mark {
 	MARK_UPGRADED = 16,   /* the connection is a tunnel from here on */
 	MARK_CALLER = 32,     /* the server makes calls itself */
 	MARK_GUESS = 64,      /* of KIND_OPEN: begun with too few bytes to know the protocol */
+	MARK_PROXIED = 128,   /* a header of the PROXY protocol is the end of the name */
+	MARK_SO_FAR = 256,    /* of a call: more of it may come */
+	MARK_TOLD = 512,      /* of a call: it was handed out before */
 };
 
 /* Why a connection is ignored, in `error` of a KIND_UNKNOWN record. */
@@ -34,6 +40,29 @@ enum reason {
 	REASON_BYTES = 1,        /* the first bytes begin no known protocol */
 	REASON_SERVER_FIRST = 2, /* the server spoke first */
 	REASON_NO_BYTES = 3,     /* the bytes were not visible (io_uring, splice) */
+};
+
+/* Why nobody read what arrived, in `error` of a KIND_ABANDONED record. Its
+ * request_bytes are what was not read. */
+enum abandoned {
+	ABANDONED_UNREAD = 1,  /* the server closed the connection */
+	ABANDONED_BACKLOG = 2, /* ... or the listener, with the connection in its backlog */
+	ABANDONED_RESET = 3,   /* the client or the network did, first */
+};
+
+/* What a process did, in a message of KIND_PROCESS. */
+enum process_did {
+	PROCESS_LISTENS = 1,  /* it has a listening socket open; at the agent's start */
+	PROCESS_SERVES = 2,   /* it read from a client for the first time */
+	PROCESS_EXECUTED = 3, /* it executes a program; it had served before */
+};
+
+struct process_note {
+	__u16 kind;
+	__u16 did;
+	__u32 pid;
+	__u64 at;
+	__u64 born; /* time since boot, suspended or not */
 };
 
 /* What speaks for the request that a call is said to belong to. */
@@ -44,13 +73,62 @@ enum evidence {
 	EVIDENCE_NO_READER = 8, /* the thread reads no requests */
 	EVIDENCE_ONLY = 16,     /* of the requests that the thread read, one is unanswered */
 	EVIDENCE_SOLE = 32,     /* of those that the whole process read, one is unanswered */
+	EVIDENCE_COUNTED = 64,  /* acceptor_tid is how many of those there are */
+	EVIDENCE_CLEAN = 128,   /* as EVIDENCE_DIRECT, but there were too few to tell "always" */
+};
+
+/* Where in a message one direction of a connection is. The order matters:
+ * everything up to PLACE_VALUE is in the head. */
+enum place {
+	PLACE_START,      /* before the first byte of a message */
+	PLACE_LINE,       /* in the first line */
+	PLACE_SKIP,       /* in a line of which nothing more is needed */
+	PLACE_NAME,       /* at the start of a line, or in the name of a field */
+	PLACE_VALUE,      /* in the value of a field that framing needs */
+	PLACE_BODY,       /* right after the head: its fields say what follows */
+	PLACE_LENGTH,     /* in a body that has `left` more bytes */
+	PLACE_SIZE,       /* in the digits of a chunk's size */
+	PLACE_SIZE_REST,  /* after them, in the same line */
+	PLACE_CHUNK,      /* in a chunk that has `left` more bytes */
+	PLACE_CHUNK_END,  /* in the line break after a chunk */
+	PLACE_TRAILER,    /* at the start of a line after the last chunk */
+	PLACE_TRAILER_LINE,
+	PLACE_CLOSE, /* in a body that ends with the connection */
+	PLACE_LOST,  /* where the message ends cannot be told any more */
+	PLACE_END,   /* the message is complete */
+};
+
+/* Framing: what tells the end of a message in one direction of a connection. */
+struct framing {
+	__u64 left;   /* of the body, or of the chunk; in a head, its Content-Length */
+	__u64 value;  /* the number being read */
+	__u16 status; /* of a response; 0 if not seen yet */
+	__u8 place;   /* enum place */
+	__u8 field;   /* the line being read is this field, enum field */
+	__u8 at;      /* bytes of the line, or of its value, that were matched */
+	__u8 flags;   /* enum said */
+	__u16 pos;    /* in the block being scanned */
+};
+
+/* What a head said of the message. */
+enum said {
+	SAID_LENGTH = 1,  /* Content-Length */
+	SAID_BAD = 2,     /* lengths that are no number, or differ */
+	SAID_CODING = 4,  /* Transfer-Encoding */
+	SAID_CHUNKED = 8, /* whose last coding is chunked */
+	SAID_EXPECT = 16, /* the client waits for leave to send the body */
+	SAID_OTHER = 32,  /* the first line is not of HTTP/1 */
+	SAID_TRACE = 64,  /* traceparent, of its right length */
 };
 
 /* One request. In a record of KIND_CALL it is one that the server made: accepted
  * is then when it began to connect, write_* when it wrote the request and read_*
- * when it read the response; requests and responses keep their places in `bytes`.
+ * when it read the response; what is of the request and of the response keeps its
+ * place, in `bytes` and in framing.
  * `bytes` holds, one after the other, the unix socket's name
- * (name_len), the head of the request (req_len) and of the response (resp_len). */
+ * (name_len), the head of the request (req_len), its traceparent where the head
+ * is longer than what was captured (trace_len), and the head of the response
+ * (resp_len). */
 struct record {
 	__u16 kind;
 	__u16 marks;
@@ -81,7 +159,7 @@ struct record {
 	__u32 pid;
 	__u32 tid;
 	__u32 writer_tid;
-	__u32 acceptor_tid;
+	__u32 acceptor_tid; /* of a call: the process's unanswered requests, see EVIDENCE_COUNTED */
 	char comm[16];
 	__u8 local[16];
 	__u8 peer[16];
@@ -92,9 +170,14 @@ struct record {
 	__u16 name_len;
 	__u16 req_len;
 	__u16 resp_len;
-	__u8 tail_len;
+	__u8 trace_len;
 	__u8 evidence; /* enum evidence; calls only */
-	__u8 tail[8]; /* the last bytes written */
+	__u32 in_head;  /* bytes of the request's head so far */
+	__u32 out_head; /* of the response's, which is in `bytes` only until it is whole */
+	__u32 told; /* seq of the request that a TENTATIVE record was written of, 0 if none */
+	__u32 pad;
+	struct framing in;  /* of the request */
+	struct framing out; /* of the response */
 	__u8 bytes[];
 };
 
@@ -146,6 +229,7 @@ enum stat {
 	STAT_CAREFUL,         /* connections handed to user space for framing */
 	STAT_CALLS,           /* exchanges of calls handed out */
 	STAT_LOST_CALLS,      /* those that found the ring full */
+	STAT_LOST_PROCESSES,  /* notes of processes that found the ring full */
 	STAT_MAX,
 };
 
@@ -154,6 +238,11 @@ const enum kind *mention_kind __attribute__((unused));
 const enum mark *mention_mark __attribute__((unused));
 const enum reason *mention_reason __attribute__((unused));
 const enum evidence *mention_evidence __attribute__((unused));
+const enum place *mention_place __attribute__((unused));
+const enum said *mention_said __attribute__((unused));
+const enum abandoned *mention_abandoned __attribute__((unused));
+const enum process_did *mention_process_did __attribute__((unused));
+const struct process_note *mention_process_note __attribute__((unused));
 const enum stat *mention_stat __attribute__((unused));
 
 #endif

@@ -5,6 +5,9 @@
 #define LAPWING_REQUEST_H
 
 #include "gateway.h"
+#include "proxy.h"
+#include "unseen.h"
+#include "walk.h"
 
 /* request_begin forgets the last request and starts one with a read. */
 static __always_inline void request_begin(struct conn *c)
@@ -12,68 +15,247 @@ static __always_inline void request_begin(struct conn *c)
 	struct record *r = &c->rec;
 
 	r->seq++;
-	r->marks = 0;
+	r->marks &= MARK_PROXIED;
 	r->error = 0;
 	r->write_first = r->write_last = r->closed = r->marker = 0;
 	r->client_wait = r->blocked = r->produce = 0;
 	r->request_bytes = r->response_bytes = 0;
-	r->req_len = r->resp_len = r->tail_len = 0;
+	r->req_len = r->resp_len = r->trace_len = 0;
 	r->writer_tid = 0;
-	c->expect = NEVER_ENDS;
-	c->head_end = 0;
-	c->last_byte = 0;
-	c->short_write = c->await_ack = c->told = c->sealed = c->rest = 0;
+	framing_begins(&r->in);
+	framing_begins(&r->out);
+	r->in_head = r->out_head = 0;
+	c->short_write = c->await_ack = c->told = c->sealed = 0;
 	c->acked = 0;
 	c->phase = PHASE_READING;
 	c->pending = 1;
 }
 
-static __always_inline void hand_to_user(struct conn *c, const struct vec *v, const struct in *in, bool open)
+/* request_withdrawn: what was read is no request, or user space's. */
+static __always_inline void request_withdrawn(struct conn *c)
 {
-	careful_begin(c, open);
-	careful_read(c, v, in);
+	c->rec.seq--;
+	c->pending = 0;
+	c->phase = PHASE_IDLE;
 }
 
-/* read_request takes n bytes into a request that is being read. */
-static __always_inline void read_request(struct conn *c, const struct vec *v, const struct in *in, bool first)
+/* first_doubted: what begins like a request on a connection that is older than the
+ * agent goes on like none. It can be lines of another protocol's session, which
+ * the next turns show. */
+static __noinline int first_doubted(struct conn *c)
+{
+	if (!c)
+		return 0;
+	uncount(c);
+	count(STAT_MISSED_PROGRESS);
+	c->pending = 0;
+	c->rec.seq = 0;
+	c->phase = PHASE_IDLE;
+	c->mode = MODE_EXISTING;
+	c->existing = EXISTING_AGAIN;
+	return 0;
+}
+
+static __always_inline void hand_to_user(struct conn *c, const struct vec *v, const struct in *in, bool open)
+{
+	if (unlikely(!v->base)) {
+		taken_unseen(c);
+		return;
+	}
+	if (unlikely(c->existing == EXISTING_TAKEN && c->rec.seq <= 1)) {
+		first_doubted(c);
+		return;
+	}
+	careful_begin(c, open);
+	careful_read(c, v, in);
+	worker_reads(c);
+}
+
+/* request_read takes n bytes, which framing has seen, into the request. unread
+ * tells that its head was not whole before. */
+static __always_inline void request_read(struct conn *c, const struct in *in, __u64 n, bool first, bool unread)
 {
 	struct record *r = &c->rec;
 
-	/* The end of the head is known from its last but one byte. */
-	if (!c->head_end || unlikely(r->request_bytes < c->head_end)) {
-		__u32 took = capture(c, SEAL_REQUEST, r->req_len, v, in->n);
-
-		r->req_len += took;
-		head_progress(c, v, in->n, took);
-		/* More than one request in this read: user space takes it apart,
-		 * from the state before the read. */
-		if (unlikely(r->request_bytes + in->n > c->expect)) {
-			r->req_len -= took;
-			if (first) {
-				r->seq--;
-				c->pending = 0;
-			}
-			hand_to_user(c, v, in, !first);
-			return;
-		}
-	} else if (r->request_bytes + in->n > c->expect) {
-		hand_to_user(c, v, in, true);
-		return;
-	}
-	r->request_bytes += in->n;
-	marker_read(r, first, r->request_bytes >= c->expect);
+	r->request_bytes += n;
+	marker_read(r, first, unread, r->in.place == PLACE_END);
 	if (!first && !r->marker)
 		r->client_wait += empty_since(r->read_last, in);
 	r->read_last = in->now;
 	r->arrived_last = in->arrived_last;
+	if (unlikely(c->callers != callers))
+		worker_reads(c);
+}
+
+/* blank_start is how many of a read's first bytes, of which w has eight, are
+ * line breaks. */
+static __always_inline __u32 blank_start(__u64 w)
+{
+	__u32 n = 0;
+
+	for (; n < 8; n++, w >>= 8)
+		if ((__u8)w != '\r' && (__u8)w != '\n')
+			break;
+	return n;
+}
+
+/* arrives_after is when what a read returned after its first `skip` bytes
+ * arrived. */
+static __always_inline void arrives_after(struct conn *c, struct in *in, __u64 skip)
+{
+	in->n -= skip;
+	arrivals(c, in, in->end);
+	if (in->arrived > in->now)
+		in->arrived = in->now;
+}
+
+#define ODD_START (~0ULL)
+
+/* request_captured frames a request from what is captured of its first read,
+ * and returns how many bytes are left after its end, or ODD_START. */
+static __always_inline __u64 request_captured(struct conn *c, const struct vec *v, __u64 n)
+{
+	struct record *r = &c->rec;
+	struct framing *f = &r->in;
+	__u32 name = r->name_len;
+	__u64 visible = shown(v, n);
+	__u32 took = capture_at(r, name, 0, v->base, visible > SCAN_BLOCK ? SCAN_BLOCK : visible);
+
+	barrier_var(name);
+	if (name > NAME_MAX)
+		return 0;
+	const struct block *b = (struct block *)&r->bytes[name];
+	if (unlikely(took ? b->bytes[0] < '!' || !is_request(word_at(b, 0), took) : !v->base))
+		return ODD_START;
+	__u32 used = scan_head(b, took, f, (struct trace_value *)c->trace);
+	r->req_len = used;
+	r->in_head = used;
+	if (likely(f->place == PLACE_BODY))
+		request_body(f);
+	if (likely(used == n))
+		return 0;
+	if (f->place == PLACE_LENGTH)
+		return n - used - body_bytes(f, n - used);
+	return walk_in(c, n, used);
+}
+
+/* request_odd deals with a first read that does not start with a request: with
+ * line breaks, or with anything else. It returns false where no request starts
+ * in it. */
+static __noinline int request_odd(struct conn *c, const struct vec *v, struct in *in, __u64 skip)
+{
+	__u64 w = first_word(v, in->n), blank = skip ? skip : blank_start(w);
+
+	if (!v->base) {
+		request_withdrawn(c);
+		taken_unseen(c);
+		return false;
+	}
+	if (!blank) {
+		request_withdrawn(c);
+		connection_ignore(c, v, in->n, REASON_BYTES);
+		return false;
+	}
+	if (blank >= in->n) {
+		request_withdrawn(c);
+		return false;
+	}
+	arrives_after(c, in, blank);
+	return true;
+}
+
+/* request_new: a request starts with a read, after its first `skip` bytes. */
+static __always_inline void request_new(struct conn *c, const struct vec *v, struct in *in, __u64 skip)
+{
+	struct record *r = &c->rec;
+	__u64 last_enter = c->last_enter, all = in->n, excess = ODD_START;
+
+	request_begin(c);
+	if (likely(!skip))
+		excess = request_captured(c, v, all);
+	if (unlikely(excess == ODD_START)) {
+		if (!request_odd(c, v, in, skip))
+			return;
+		excess = walk_in(c, all, all - in->n);
+	}
+	if (in->arrived && in->arrived < last_enter)
+		r->marks |= MARK_PIPELINED;
+	r->arrived = in->arrived;
+	r->read_first = in->now;
+	note_worker(r);
+	if (unlikely(r->in.flags & SAID_OTHER)) {
+		request_withdrawn(c);
+		connection_ignore(c, v, all, REASON_BYTES);
+		return;
+	}
+	/* More than one request in this read: user space takes it apart, from the
+	 * state before the read. */
+	if (unlikely(excess)) {
+		request_withdrawn(c);
+		hand_to_user(c, v, in, false);
+		return;
+	}
+	request_read(c, in, all - skip, true, true);
+}
+
+/* request_walks: a request goes on, and not with bytes of a body of known length. */
+static __noinline int request_walks(struct conn *c, const struct vec *v, const struct in *in)
+{
+	struct record *r = &c->rec;
+	struct framing was = r->in;
+	__u32 had = r->req_len, head = r->in_head;
+
+	__u64 excess = walk_in(c, in->n, 0);
+
+	if (r->in.flags & SAID_OTHER) {
+		request_foreign(c);
+	} else if (excess) {
+		r->in = was;
+		r->req_len = had;
+		r->in_head = head;
+		hand_to_user(c, v, in, true);
+	} else {
+		request_read(c, in, in->n, false, was.place <= PLACE_VALUE);
+	}
+	return 0;
+}
+
+/* request_more: a request goes on. */
+static __always_inline void request_more(struct conn *c, const struct vec *v, const struct in *in)
+{
+	struct framing *f = &c->rec.in;
+
+	if (unlikely(f->place != PLACE_LENGTH || in->n > f->left)) {
+		request_walks(c, v, in);
+		return;
+	}
+	body_bytes(f, in->n);
+	request_read(c, in, in->n, false, false);
+}
+
+/* all_digits tells whether the n bytes of w are digits, and no more than a length
+ * has that SCGI begins with. Servers read it by itself. */
+static __always_inline bool all_digits(__u64 w, __u64 n)
+{
+	for (__u32 i = 0; i < 8; i++, w >>= 8) {
+		if (i >= n)
+			return true;
+		if (!is_digit(w))
+			return false;
+	}
+	return false;
 }
 
 /* first_request tells whether an HTTP request begins with this read, the first
  * of the connection. If not, the connection is not this side's from here on. */
 static __always_inline bool first_request(struct conn *c, const struct vec *v, const struct in *in)
 {
-	if (c->mode == MODE_FRESH && v->base && begins_request(v, in->n))
-		return true;
+	if (c->mode == MODE_FRESH && v->base) {
+		__u64 w = first_word(v, in->n), n = shown(v, in->n);
+
+		if (is_request(w, n) && (likely((__u8)w > '9') || !all_digits(w, n)))
+			return true;
+	}
 	gateway_read(c, v, in);
 	return false;
 }
@@ -83,37 +265,93 @@ static __always_inline bool first_request(struct conn *c, const struct vec *v, c
 static __always_inline bool existing_read(struct conn *c, const struct vec *v, __u64 n)
 {
 	__u64 w = first_word(v, n);
-	bool http = v->base && is_request(w, shown(v, n));
+	bool http = v->base && begins_request(v, n);
 	bool gateway = v->base && fastcgi_begins(w, shown(v, n)) == GUESS_YES;
 
 	switch (c->existing) {
 	case EXISTING_QUIET:
 	case EXISTING_ANSWERED:
+	case EXISTING_TWICE:
 		if (http || gateway) {
 			c->mode = http ? MODE_HTTP : MODE_FRESH;
+			c->existing = EXISTING_TAKEN;
 			process_serves();
 			return true;
 		}
-		if (c->existing == EXISTING_ANSWERED)
-			return false;
-		count(STAT_MISSED_PROGRESS);
+		if (c->existing == EXISTING_QUIET)
+			count(STAT_MISSED_PROGRESS);
 		break;
 	case EXISTING_QUEUED:
 		count(STAT_MISSED_QUEUED);
 		break;
+	default:
+		return false;
 	}
-	c->existing = EXISTING_MISSED;
+	/* The rest of a body can follow an answer; a third turn that begins no
+	 * request is of something else. */
+	if (c->existing == EXISTING_TWICE)
+		connection_ignore(c, v, n, v->base ? REASON_BYTES : REASON_NO_BYTES);
+	c->existing = c->existing == EXISTING_ANSWERED ? EXISTING_AGAIN : EXISTING_MISSED;
 	return false;
 }
 
-/* next_begins tells whether a read while a response is being written begins
- * the next request. Otherwise it is more of the body that the server answered
- * before it had read it. */
-static __always_inline bool next_begins(struct conn *c, const struct vec *v, __u64 n)
+static __always_inline bool unfinished(const struct record *r)
 {
-	if (c->expect != NEVER_ENDS)
-		return c->rec.request_bytes >= c->expect;
-	return begins_request(v, n);
+	return r->out.place != PLACE_END && r->out.place != PLACE_LOST;
+}
+
+/* asks_anew tells whether a client that was to send a body, and was refused
+ * instead of getting leave, sends its next request. */
+static __always_inline bool asks_anew(struct conn *c, const struct vec *v, const struct in *in)
+{
+	struct record *r = &c->rec;
+
+	return r->in.flags & SAID_EXPECT && !(r->marks & MARK_CONTINUED) && r->out.place == PLACE_END &&
+	       r->request_bytes == r->in_head && in->arrived > c->last_enter && begins_request(v, in->n);
+}
+
+/* rest_of_request takes what a server reads of a request after it began to
+ * answer. It returns how many of the bytes that is, or ALL_TAKEN. */
+static __always_inline __u64 rest_of_request(struct conn *c, const struct vec *v, const struct in *in)
+{
+	struct record *r = &c->rec;
+	struct framing was = r->in;
+	__u64 excess = 0;
+
+	if (asks_anew(c, v, in))
+		return 0;
+	if (was.place != PLACE_LOST)
+		excess = walk_in(c, in->n, 0);
+	else if (r->out.place == PLACE_END && begins_request(v, in->n))
+		return 0;
+	if (excess && unfinished(r) && !c->write_enter) {
+		r->in = was;
+		hand_to_user(c, v, in, true);
+		return ALL_TAKEN;
+	}
+	r->request_bytes += in->n - excess;
+	r->marks |= MARK_EARLY;
+	return excess ? in->n - excess : ALL_TAKEN;
+}
+
+/* read_meanwhile: a read while the request before it is not over. It returns
+ * after how many bytes the next request starts, or ALL_TAKEN. */
+static __noinline __u64 read_meanwhile(struct conn *c, const struct vec *v, const struct in *in)
+{
+	struct record *r = &c->rec;
+
+	if (r->in.place != PLACE_END)
+		return rest_of_request(c, v, in);
+	/* What the client says while a response goes on that ends with the
+	 * connection is no request: the two made a protocol of their own. */
+	if (r->out.place == PLACE_CLOSE)
+		return ALL_TAKEN;
+	if (c->phase == PHASE_RESPONDING && unfinished(r) && !c->write_enter) {
+		if (blank_start(first_word(v, in->n)) < in->n)
+			hand_to_user(c, v, in, true);
+		return ALL_TAKEN;
+	}
+	return 0;
 }
 
 /* park sets the current request aside for the write that answers it. */
@@ -128,10 +366,20 @@ static __always_inline bool park(struct conn *c)
 	return true;
 }
 
-static __always_inline void read_by(struct conn *c, const struct in *in)
+/* over_with: the next request starts, so the one before it is over. */
+static __always_inline void over_with(struct conn *c, const struct in *in)
+{
+	if (in->arrived > c->last_enter)
+		settle_ack(c, in->arrived);
+	if (likely(!c->write_enter) || !park(c))
+		hand_out(c, KIND_FINAL);
+	c->phase = PHASE_IDLE;
+}
+
+static __always_inline void read_by(struct conn *c, struct in *in)
 {
 	struct record *r = &c->rec;
-	bool first = false;
+	__u64 skip = 0;
 	struct vec v;
 
 	if (unlikely(c->mode == MODE_IGNORED || c->shut))
@@ -141,6 +389,18 @@ static __always_inline void read_by(struct conn *c, const struct in *in)
 		careful_read(c, &v, in);
 		worker_reads(c);
 		return;
+	}
+	if (unlikely(c->mode == MODE_FRESH)) {
+		skip = proxy_skip(c, &v, in);
+		if (skip == ALL_TAKEN)
+			return;
+		if (skip) {
+			v.base += skip;
+			v.len -= skip;
+			c->ahead = skip;
+			arrives_after(c, in, skip);
+			skip = 0;
+		}
 	}
 	if (unlikely(c->mode == MODE_EXISTING) && !existing_read(c, &v, in->n))
 		return;
@@ -152,41 +412,28 @@ static __always_inline void read_by(struct conn *c, const struct in *in)
 	}
 	/* A write in progress on another thread has begun the response. */
 	if (c->phase == PHASE_RESPONDING || (c->phase == PHASE_READING && c->write_enter)) {
-		if (unlikely(!next_begins(c, &v, in->n))) {
-			r->request_bytes += in->n;
-			r->marks |= MARK_EARLY;
+		if (unlikely(r->in.place != PLACE_END || r->out.place != PLACE_END))
+			skip = read_meanwhile(c, &v, in);
+		if (unlikely(skip == ALL_TAKEN))
 			return;
-		}
-		if (in->arrived > c->last_enter)
-			settle_ack(c, in->arrived);
-		if (likely(!c->write_enter) || !park(c))
-			hand_out(c, KIND_FINAL);
-		c->phase = PHASE_IDLE;
+		over_with(c, in);
 	}
-	if (c->phase == PHASE_IDLE) {
-		__u64 last_enter = c->last_enter;
-
-		first = true;
-		request_begin(c);
-		if (in->arrived && in->arrived < last_enter)
-			r->marks |= MARK_PIPELINED;
-		r->arrived = in->arrived;
-		r->read_first = in->now;
-		note_worker(r);
-	}
-	read_request(c, &v, in, first);
-	if (unlikely(c->callers != callers))
-		worker_reads(c);
+	if (c->phase == PHASE_IDLE)
+		request_new(c, &v, in, skip);
+	else
+		request_more(c, &v, in);
 }
 
 /* on_read: a read returned bytes. */
-static __always_inline void on_read(struct conn *c, const struct in *in)
+static __always_inline void on_read(struct conn *c, struct in *in)
 {
 	bool writing = c->write_enter;
 
 	if (unlikely(writing))
 		lock_conn(c);
 	read_by(c, in);
+	if (unlikely(c->ahead))
+		c->ahead = 0;
 	if (unlikely(writing))
 		unlock_conn(c);
 }

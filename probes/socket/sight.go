@@ -19,18 +19,16 @@ const (
 type Work uint8
 
 // The answers of ConnSight.Work. Whether a response that has begun is complete
-// its framing tells.
+// its framing tells, which for WorkAnswering only the connection's pairer knows.
 const (
 	WorkNone       Work = iota // no request is in progress
 	WorkReading                // the request is being read
 	WorkComputing              // it was read, its response has not begun
 	WorkResponding             // the response has begun
 	WorkUnframed               // some request is in progress on a connection that user space frames
+	WorkAnswering              // something was written on such a connection since it was last read
 	WorkEarlier                // some request is in progress since before the agent's start
 )
-
-// never is an expected length that is not known.
-const never = ^uint64(0)
 
 // Work says how far the request of the connection is.
 func (c *ConnSight) Work() Work {
@@ -41,6 +39,7 @@ func (c *ConnSight) Work() Work {
 		if c.Record.ReadLast > c.WriteExit {
 			return WorkUnframed
 		}
+		return WorkAnswering
 	case uint32(socketPlanModeMODE_EXISTING):
 		if c.unanswered() {
 			return WorkEarlier
@@ -67,13 +66,11 @@ func (c *ConnSight) request() Work {
 	return WorkNone
 }
 
-// allRead reports whether the request was read to its end. Where that is its
-// last chunk, it was unless somebody waits for more.
+// allRead reports whether the request was read to its end. Where that cannot be
+// told, it was unless somebody waits for more.
 func (c *ConnSight) allRead() bool {
-	if c.Expect == never {
-		return c.HeadEnd > 0 && !c.blocked()
-	}
-	return c.Record.RequestBytes >= c.Expect
+	end := c.Record.RequestEnd()
+	return end == EndSeen || end == EndUnknown && !c.blocked()
 }
 
 // blocked reports whether a thread is in a read of the connection, or in poll
@@ -95,6 +92,19 @@ func (c *ConnSight) unanswered() bool {
 	return c.Received > 0 && (c.Sent == 0 || int32(c.ReceivedAt-c.SentAt) > 0)
 }
 
+// Multiplexed reports whether somebody waits for the connection together with
+// others, as event loops do.
+func (c *ConnSight) Multiplexed() bool {
+	how := WaitHow(c.WaiterHow)
+	return how == WaitLoop || how == WaitMany
+}
+
+// Earlier reports whether all that is known of the connection is that it was
+// there when the agent started.
+func (c *ConnSight) Earlier() bool {
+	return uint32(c.Mode) == uint32(socketPlanModeMODE_EXISTING)
+}
+
 // Blocked is the thread that is blocked in reading the connection: in a read
 // of it, or in poll of it alone. A thread that waits for many connections is
 // not blocked by any of them.
@@ -111,13 +121,15 @@ func ComposeSight(w Work, r Record) ConnSight {
 	case WorkNone:
 		phase = socketPlanPhasePHASE_IDLE
 	case WorkReading:
-		c.Expect = r.RequestBytes + 1
+		r.record.In.Place = uint8(socketPlanPlacePLACE_LENGTH)
 	case WorkComputing:
-		c.Expect = r.RequestBytes
+		r.record.In.Place = uint8(socketPlanPlacePLACE_END)
 	case WorkResponding:
 		phase = socketPlanPhasePHASE_RESPONDING
 	case WorkUnframed:
 		mode, c.WriteExit = socketPlanModeMODE_CAREFUL, r.ReadLast-1
+	case WorkAnswering:
+		mode, c.WriteExit = socketPlanModeMODE_CAREFUL, r.ReadLast+1
 	case WorkEarlier:
 		mode, c.Received = socketPlanModeMODE_EXISTING, 1
 	}

@@ -31,8 +31,6 @@ struct sight_conn {
 	__u64 jiffies;
 	__u64 write_enter; /* a write is in progress since */
 	__u64 write_exit;  /* the last one returned */
-	__u64 expect;      /* bytes of the whole request; NEVER_ENDS if not known */
-	__u64 head_end;    /* bytes of its head; 0 if the end was not seen yet */
 	__u64 received;    /* TCP: bytes so far */
 	__u64 sent;
 	__u32 received_at; /* TCP: the low bits of the jiffies of the last byte */
@@ -55,11 +53,13 @@ struct sight_listener {
 	__u32 netns; /* inode of the network namespace */
 	__u32 len;   /* of the backlog, and the most it takes */
 	__u32 limit;
-	__u32 drops; /* connection attempts dropped since the socket was made */
+	__u32 drops; /* the socket's own counter, which counts other things too */
+	__u32 discards; /* ... how often; only where that is seen */
+	__u32 pad;
 	__u16 family;
 	__u16 port;
 	__u16 name_len;
-	__u16 pad;
+	__u16 defers; /* TCP: accept waits for data */
 	__u8 local[16];
 	__u8 name[112]; /* unix: what the socket is bound to */
 };

@@ -24,6 +24,7 @@ type snapshots struct {
 	conns []*link.Iter
 	files *link.Iter
 	buf   bytes.Buffer
+	uses  uint64 // of connections, when these were looked at last
 }
 
 // ConnSight is a connection that is in use at the moment of a snapshot.
@@ -41,7 +42,14 @@ type Listener struct {
 	Unix    []byte // what a unix socket is bound to; nil for TCP
 	Len     int    // connections that wait for accept
 	Limit   int    // how many may wait
-	Drops   uint32 // TCP: connection attempts dropped since the socket was made
+	// Drops is TCP's own counter of the socket. It counts, besides connection
+	// attempts that were dropped, each end of a handshake that accept need not
+	// see yet, repeated SYNs, and some drops twice: the Discards, where the
+	// kernel tells of them.
+	Drops, Discards uint32
+	Discerned       bool // Discards are counted
+
+	Deferred bool // TCP: accept waits until data has arrived (TCP_DEFER_ACCEPT)
 }
 
 // IsUnix reports whether it is a unix socket.
@@ -108,6 +116,23 @@ func (p *Probe) iterator(program, m string) (*link.Iter, error) {
 	return it, nil
 }
 
+// Touched reports whether bytes came or went on any connection since the last
+// SnapConns. If none did, all that can have changed is which thread waits for
+// which connection.
+func (p *Probe) Touched() bool {
+	p.snaps.mu.Lock()
+	defer p.snaps.mu.Unlock()
+	if len(p.snaps.conns) == 0 || p.uses() != p.snaps.uses {
+		return true
+	}
+	for _, s := range p.sweeps {
+		if used, err := s.inUse(); used || err != nil {
+			return true
+		}
+	}
+	return false
+}
+
 // SnapConns finds the connections in use.
 func (p *Probe) SnapConns(s *Snapshot) error {
 	p.snaps.mu.Lock()
@@ -115,6 +140,7 @@ func (p *Probe) SnapConns(s *Snapshot) error {
 	if len(p.snaps.conns) == 0 {
 		return errNoSnapshots
 	}
+	p.snaps.uses = p.uses()
 	if err := errors.Join(p.coll.Variables["sights_left"].Set(uint32(maxSights)),
 		p.coll.Variables["sights_cut"].Set(uint32(0))); err != nil {
 		return fmt.Errorf("prepare a snapshot: %w", err)
@@ -153,7 +179,11 @@ func (p *Probe) SnapFiles(s *Snapshot, holders bool) error {
 		return err
 	}
 	s.Listeners, s.Waiters, s.Holders = s.Listeners[:0], s.Waiters[:0], s.Holders[:0]
-	return s.decode(raw)
+	err = s.decode(raw)
+	for i := range s.Listeners {
+		s.Listeners[i].Discerned = p.coll.Programs[discardProgram] != nil
+	}
+	return err
 }
 
 // read runs iterators and returns a copy of what they wrote.
@@ -246,7 +276,7 @@ func sightOf[T any](raw []byte) (*T, bool) {
 }
 
 func newListener(l *socketPlanSightListener) Listener {
-	out := Listener{PID: l.Pid, Socket: l.Sk, NetNS: l.Netns, Len: int(l.Len), Limit: int(l.Limit), Drops: l.Drops}
+	out := Listener{PID: l.Pid, Socket: l.Sk, NetNS: l.Netns, Len: int(l.Len), Limit: int(l.Limit), Drops: l.Drops, Discards: l.Discards, Deferred: l.Defers != 0}
 	switch l.Family {
 	case unix.AF_INET:
 		out.Address = netip.AddrPortFrom(netip.AddrFrom4([4]byte(l.Local[:4])), l.Port)

@@ -180,7 +180,8 @@ func followRequest(t *testing.T, s *blockingServer, p *Probe) {
 	c = s.awaitWork(p, WorkResponding) // from the entry of the write on
 	s.eventually("the response's head is known", func() bool {
 		conns := s.conns(p)
-		return len(conns) == 1 && string(conns[0].Record.ResponseHead()) == response
+		return len(conns) == 1 && conns[0].Record.Out.Status == 200 && int(conns[0].Record.OutHead) == len(response) &&
+			conns[0].Record.ResponseEnd() == EndOpen
 	})
 
 	s.steps <- func() { s.write("ok") }

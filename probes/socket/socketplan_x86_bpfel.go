@@ -13,6 +13,14 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type socketPlanAbandoned uint32
+
+const (
+	socketPlanAbandonedABANDONED_UNREAD  socketPlanAbandoned = 1
+	socketPlanAbandonedABANDONED_BACKLOG socketPlanAbandoned = 2
+	socketPlanAbandonedABANDONED_RESET   socketPlanAbandoned = 3
+)
+
 type socketPlanEvent struct {
 	_           structs.HostLayout
 	Kind        uint16
@@ -50,7 +58,21 @@ const (
 	socketPlanEvidenceEVIDENCE_NO_READER socketPlanEvidence = 8
 	socketPlanEvidenceEVIDENCE_ONLY      socketPlanEvidence = 16
 	socketPlanEvidenceEVIDENCE_SOLE      socketPlanEvidence = 32
+	socketPlanEvidenceEVIDENCE_COUNTED   socketPlanEvidence = 64
+	socketPlanEvidenceEVIDENCE_CLEAN     socketPlanEvidence = 128
 )
+
+type socketPlanFraming struct {
+	_      structs.HostLayout
+	Left   uint64
+	Value  uint64
+	Status uint16
+	Place  uint8
+	Field  uint8
+	At     uint8
+	Flags  uint8
+	Pos    uint16
+}
 
 type socketPlanKind uint32
 
@@ -63,6 +85,9 @@ const (
 	socketPlanKindKIND_WRITE     socketPlanKind = 6
 	socketPlanKindKIND_CLOSE     socketPlanKind = 7
 	socketPlanKindKIND_CALL      socketPlanKind = 8
+	socketPlanKindKIND_ABANDONED socketPlanKind = 9
+	socketPlanKindKIND_PROCESS   socketPlanKind = 10
+	socketPlanKindKIND_UNDER_WAY socketPlanKind = 11
 )
 
 type socketPlanMark uint32
@@ -75,6 +100,9 @@ const (
 	socketPlanMarkMARK_UPGRADED   socketPlanMark = 16
 	socketPlanMarkMARK_CALLER     socketPlanMark = 32
 	socketPlanMarkMARK_GUESS      socketPlanMark = 64
+	socketPlanMarkMARK_PROXIED    socketPlanMark = 128
+	socketPlanMarkMARK_SO_FAR     socketPlanMark = 256
+	socketPlanMarkMARK_TOLD       socketPlanMark = 512
 )
 
 type socketPlanMessage struct {
@@ -104,6 +132,27 @@ const (
 	socketPlanPhasePHASE_RESPONDING socketPlanPhase = 2
 )
 
+type socketPlanPlace uint32
+
+const (
+	socketPlanPlacePLACE_START        socketPlanPlace = 0
+	socketPlanPlacePLACE_LINE         socketPlanPlace = 1
+	socketPlanPlacePLACE_SKIP         socketPlanPlace = 2
+	socketPlanPlacePLACE_NAME         socketPlanPlace = 3
+	socketPlanPlacePLACE_VALUE        socketPlanPlace = 4
+	socketPlanPlacePLACE_BODY         socketPlanPlace = 5
+	socketPlanPlacePLACE_LENGTH       socketPlanPlace = 6
+	socketPlanPlacePLACE_SIZE         socketPlanPlace = 7
+	socketPlanPlacePLACE_SIZE_REST    socketPlanPlace = 8
+	socketPlanPlacePLACE_CHUNK        socketPlanPlace = 9
+	socketPlanPlacePLACE_CHUNK_END    socketPlanPlace = 10
+	socketPlanPlacePLACE_TRAILER      socketPlanPlace = 11
+	socketPlanPlacePLACE_TRAILER_LINE socketPlanPlace = 12
+	socketPlanPlacePLACE_CLOSE        socketPlanPlace = 13
+	socketPlanPlacePLACE_LOST         socketPlanPlace = 14
+	socketPlanPlacePLACE_END          socketPlanPlace = 15
+)
+
 type socketPlanProcess struct {
 	_      structs.HostLayout
 	Born   uint64
@@ -111,7 +160,24 @@ type socketPlanProcess struct {
 	Parent uint32
 	Calls  uint32
 	Open   uint32
-	_      [4]byte
+	Reads  uint32
+}
+
+type socketPlanProcessDid uint32
+
+const (
+	socketPlanProcessDidPROCESS_LISTENS  socketPlanProcessDid = 1
+	socketPlanProcessDidPROCESS_SERVES   socketPlanProcessDid = 2
+	socketPlanProcessDidPROCESS_EXECUTED socketPlanProcessDid = 3
+)
+
+type socketPlanProcessNote struct {
+	_    structs.HostLayout
+	Kind uint16
+	Did  uint16
+	Pid  uint32
+	At   uint64
+	Born uint64
 }
 
 type socketPlanProgress struct {
@@ -173,11 +239,28 @@ type socketPlanRecord struct {
 	NameLen       uint16
 	ReqLen        uint16
 	RespLen       uint16
-	TailLen       uint8
+	TraceLen      uint8
 	Evidence      uint8
-	Tail          [8]uint8
+	InHead        uint32
+	OutHead       uint32
+	Told          uint32
+	Pad           uint32
+	In            socketPlanFraming
+	Out           socketPlanFraming
 	Bytes         [0]uint8
 }
+
+type socketPlanSaid uint32
+
+const (
+	socketPlanSaidSAID_LENGTH  socketPlanSaid = 1
+	socketPlanSaidSAID_BAD     socketPlanSaid = 2
+	socketPlanSaidSAID_CODING  socketPlanSaid = 4
+	socketPlanSaidSAID_CHUNKED socketPlanSaid = 8
+	socketPlanSaidSAID_EXPECT  socketPlanSaid = 16
+	socketPlanSaidSAID_OTHER   socketPlanSaid = 32
+	socketPlanSaidSAID_TRACE   socketPlanSaid = 64
+)
 
 type socketPlanSightConn struct {
 	_          structs.HostLayout
@@ -188,8 +271,6 @@ type socketPlanSightConn struct {
 	Jiffies    uint64
 	WriteEnter uint64
 	WriteExit  uint64
-	Expect     uint64
-	HeadEnd    uint64
 	Received   uint64
 	Sent       uint64
 	ReceivedAt uint32
@@ -221,21 +302,23 @@ const (
 )
 
 type socketPlanSightListener struct {
-	_       structs.HostLayout
-	Kind    uint16
-	Size    uint16
-	Pid     uint32
-	Sk      uint64
-	Netns   uint32
-	Len     uint32
-	Limit   uint32
-	Drops   uint32
-	Family  uint16
-	Port    uint16
-	NameLen uint16
-	Pad     uint16
-	Local   [16]uint8
-	Name    [112]uint8
+	_        structs.HostLayout
+	Kind     uint16
+	Size     uint16
+	Pid      uint32
+	Sk       uint64
+	Netns    uint32
+	Len      uint32
+	Limit    uint32
+	Drops    uint32
+	Discards uint32
+	Pad      uint32
+	Family   uint16
+	Port     uint16
+	NameLen  uint16
+	Defers   uint16
+	Local    [16]uint8
+	Name     [112]uint8
 }
 
 type socketPlanSightWaiter struct {
@@ -263,7 +346,8 @@ const (
 	socketPlanStatSTAT_CAREFUL         socketPlanStat = 9
 	socketPlanStatSTAT_CALLS           socketPlanStat = 10
 	socketPlanStatSTAT_LOST_CALLS      socketPlanStat = 11
-	socketPlanStatSTAT_MAX             socketPlanStat = 12
+	socketPlanStatSTAT_LOST_PROCESSES  socketPlanStat = 12
+	socketPlanStatSTAT_MAX             socketPlanStat = 13
 )
 
 type socketPlanWaitHow uint32
@@ -284,13 +368,18 @@ const (
 	socketPlanMapAppThreads           = "app_threads"
 	socketPlanMapBlank                = "blank"
 	socketPlanMapBroken               = "broken"
+	socketPlanMapChanged              = "changed"
 	socketPlanMapClients              = "clients"
+	socketPlanMapConnects             = "connects"
+	socketPlanMapDiscards             = "discards"
 	socketPlanMapEntries              = "entries"
 	socketPlanMapLateWrites           = "late_writes"
 	socketPlanMapListening            = "listening"
 	socketPlanMapLogProgress          = "log_progress"
 	socketPlanMapMessages             = "messages"
+	socketPlanMapNote                 = "note"
 	socketPlanMapNumbers              = "numbers"
+	socketPlanMapOlder                = "older"
 	socketPlanMapParked               = "parked"
 	socketPlanMapProcesses            = "processes"
 	socketPlanMapScratch              = "scratch"
@@ -304,10 +393,18 @@ const (
 	socketPlanProgAppCalled           = "app_called"
 	socketPlanProgCallEnter           = "call_enter"
 	socketPlanProgCloseEnter          = "close_enter"
+	socketPlanProgConnectEnter        = "connect_enter"
+	socketPlanProgConnectExit         = "connect_exit"
 	socketPlanProgDataReady           = "data_ready"
+	socketPlanProgFilesExisting       = "files_existing"
+	socketPlanProgFilesListening      = "files_listening"
+	socketPlanProgGoneElem            = "gone_elem"
 	socketPlanProgIdleElem            = "idle_elem"
 	socketPlanProgIdleTcp             = "idle_tcp"
+	socketPlanProgMptcpSends          = "mptcp_sends"
+	socketPlanProgProcessExec         = "process_exec"
 	socketPlanProgRecvExit            = "recv_exit"
+	socketPlanProgSeeDiscard          = "see_discard"
 	socketPlanProgSeeElem             = "see_elem"
 	socketPlanProgSeeFiles            = "see_files"
 	socketPlanProgSeeTcp              = "see_tcp"
@@ -319,22 +416,29 @@ const (
 	socketPlanProgTcpListening        = "tcp_listening"
 	socketPlanProgTcpSegment          = "tcp_segment"
 	socketPlanProgTcpState            = "tcp_state"
+	socketPlanProgTcpStateSkipped     = "tcp_state_skipped"
 	socketPlanProgUnixExisting        = "unix_existing"
 	socketPlanVarCallers              = "callers"
+	socketPlanVarEnding               = "ending"
 	socketPlanVarHeadBytes            = "head_bytes"
 	socketPlanVarIdleNs               = "idle_ns"
 	socketPlanVarLogSecret            = "log_secret"
 	socketPlanVarLogSegments          = "log_segments"
 	socketPlanVarLogShift             = "log_shift"
 	socketPlanVarMarkersAttached      = "markers_attached"
+	socketPlanVarMentionAbandoned     = "mention_abandoned"
 	socketPlanVarMentionEvidence      = "mention_evidence"
 	socketPlanVarMentionKind          = "mention_kind"
 	socketPlanVarMentionMark          = "mention_mark"
 	socketPlanVarMentionMessage       = "mention_message"
 	socketPlanVarMentionMode          = "mention_mode"
 	socketPlanVarMentionPhase         = "mention_phase"
+	socketPlanVarMentionPlace         = "mention_place"
+	socketPlanVarMentionProcessDid    = "mention_process_did"
+	socketPlanVarMentionProcessNote   = "mention_process_note"
 	socketPlanVarMentionProgress      = "mention_progress"
 	socketPlanVarMentionReason        = "mention_reason"
+	socketPlanVarMentionSaid          = "mention_said"
 	socketPlanVarMentionSightConn     = "mention_sight_conn"
 	socketPlanVarMentionSightHolder   = "mention_sight_holder"
 	socketPlanVarMentionSightKind     = "mention_sight_kind"
@@ -345,8 +449,11 @@ const (
 	socketPlanVarNoteEntry            = "note_entry"
 	socketPlanVarOnlyPorts            = "only_ports"
 	socketPlanVarOnlyPortsLen         = "only_ports_len"
+	socketPlanVarServing              = "serving"
 	socketPlanVarSightsCut            = "sights_cut"
 	socketPlanVarSightsLeft           = "sights_left"
+	socketPlanVarSocketOperations     = "socket_operations"
+	socketPlanVarStrange              = "strange"
 	socketPlanVarTcpUsed              = "tcp_used"
 	socketPlanVarUnixUsed             = "unix_used"
 	socketPlanVarWakeBytes            = "wake_bytes"
@@ -395,27 +502,36 @@ type socketPlanSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type socketPlanProgramSpecs struct {
-	Accept4Exit   *ebpf.ProgramSpec `ebpf:"accept4_exit"`
-	AcceptExit    *ebpf.ProgramSpec `ebpf:"accept_exit"`
-	AppCalled     *ebpf.ProgramSpec `ebpf:"app_called"`
-	CallEnter     *ebpf.ProgramSpec `ebpf:"call_enter"`
-	CloseEnter    *ebpf.ProgramSpec `ebpf:"close_enter"`
-	DataReady     *ebpf.ProgramSpec `ebpf:"data_ready"`
-	IdleElem      *ebpf.ProgramSpec `ebpf:"idle_elem"`
-	IdleTcp       *ebpf.ProgramSpec `ebpf:"idle_tcp"`
-	RecvExit      *ebpf.ProgramSpec `ebpf:"recv_exit"`
-	SeeElem       *ebpf.ProgramSpec `ebpf:"see_elem"`
-	SeeFiles      *ebpf.ProgramSpec `ebpf:"see_files"`
-	SeeTcp        *ebpf.ProgramSpec `ebpf:"see_tcp"`
-	SendEnter     *ebpf.ProgramSpec `ebpf:"send_enter"`
-	SendExit      *ebpf.ProgramSpec `ebpf:"send_exit"`
-	SendFunction  *ebpf.ProgramSpec `ebpf:"send_function"`
-	ShutdownEnter *ebpf.ProgramSpec `ebpf:"shutdown_enter"`
-	TcpExisting   *ebpf.ProgramSpec `ebpf:"tcp_existing"`
-	TcpListening  *ebpf.ProgramSpec `ebpf:"tcp_listening"`
-	TcpSegment    *ebpf.ProgramSpec `ebpf:"tcp_segment"`
-	TcpState      *ebpf.ProgramSpec `ebpf:"tcp_state"`
-	UnixExisting  *ebpf.ProgramSpec `ebpf:"unix_existing"`
+	Accept4Exit     *ebpf.ProgramSpec `ebpf:"accept4_exit"`
+	AcceptExit      *ebpf.ProgramSpec `ebpf:"accept_exit"`
+	AppCalled       *ebpf.ProgramSpec `ebpf:"app_called"`
+	CallEnter       *ebpf.ProgramSpec `ebpf:"call_enter"`
+	CloseEnter      *ebpf.ProgramSpec `ebpf:"close_enter"`
+	ConnectEnter    *ebpf.ProgramSpec `ebpf:"connect_enter"`
+	ConnectExit     *ebpf.ProgramSpec `ebpf:"connect_exit"`
+	DataReady       *ebpf.ProgramSpec `ebpf:"data_ready"`
+	FilesExisting   *ebpf.ProgramSpec `ebpf:"files_existing"`
+	FilesListening  *ebpf.ProgramSpec `ebpf:"files_listening"`
+	GoneElem        *ebpf.ProgramSpec `ebpf:"gone_elem"`
+	IdleElem        *ebpf.ProgramSpec `ebpf:"idle_elem"`
+	IdleTcp         *ebpf.ProgramSpec `ebpf:"idle_tcp"`
+	MptcpSends      *ebpf.ProgramSpec `ebpf:"mptcp_sends"`
+	ProcessExec     *ebpf.ProgramSpec `ebpf:"process_exec"`
+	RecvExit        *ebpf.ProgramSpec `ebpf:"recv_exit"`
+	SeeDiscard      *ebpf.ProgramSpec `ebpf:"see_discard"`
+	SeeElem         *ebpf.ProgramSpec `ebpf:"see_elem"`
+	SeeFiles        *ebpf.ProgramSpec `ebpf:"see_files"`
+	SeeTcp          *ebpf.ProgramSpec `ebpf:"see_tcp"`
+	SendEnter       *ebpf.ProgramSpec `ebpf:"send_enter"`
+	SendExit        *ebpf.ProgramSpec `ebpf:"send_exit"`
+	SendFunction    *ebpf.ProgramSpec `ebpf:"send_function"`
+	ShutdownEnter   *ebpf.ProgramSpec `ebpf:"shutdown_enter"`
+	TcpExisting     *ebpf.ProgramSpec `ebpf:"tcp_existing"`
+	TcpListening    *ebpf.ProgramSpec `ebpf:"tcp_listening"`
+	TcpSegment      *ebpf.ProgramSpec `ebpf:"tcp_segment"`
+	TcpState        *ebpf.ProgramSpec `ebpf:"tcp_state"`
+	TcpStateSkipped *ebpf.ProgramSpec `ebpf:"tcp_state_skipped"`
+	UnixExisting    *ebpf.ProgramSpec `ebpf:"unix_existing"`
 }
 
 // socketPlanMapSpecs contains maps before they are loaded into the kernel.
@@ -427,13 +543,18 @@ type socketPlanMapSpecs struct {
 	AppThreads  *ebpf.MapSpec `ebpf:"app_threads"`
 	Blank       *ebpf.MapSpec `ebpf:"blank"`
 	Broken      *ebpf.MapSpec `ebpf:"broken"`
+	Changed     *ebpf.MapSpec `ebpf:"changed"`
 	Clients     *ebpf.MapSpec `ebpf:"clients"`
+	Connects    *ebpf.MapSpec `ebpf:"connects"`
+	Discards    *ebpf.MapSpec `ebpf:"discards"`
 	Entries     *ebpf.MapSpec `ebpf:"entries"`
 	LateWrites  *ebpf.MapSpec `ebpf:"late_writes"`
 	Listening   *ebpf.MapSpec `ebpf:"listening"`
 	LogProgress *ebpf.MapSpec `ebpf:"log_progress"`
 	Messages    *ebpf.MapSpec `ebpf:"messages"`
+	Note        *ebpf.MapSpec `ebpf:"note"`
 	Numbers     *ebpf.MapSpec `ebpf:"numbers"`
+	Older       *ebpf.MapSpec `ebpf:"older"`
 	Parked      *ebpf.MapSpec `ebpf:"parked"`
 	Processes   *ebpf.MapSpec `ebpf:"processes"`
 	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
@@ -449,20 +570,26 @@ type socketPlanMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type socketPlanVariableSpecs struct {
 	Callers              *ebpf.VariableSpec `ebpf:"callers"`
+	Ending               *ebpf.VariableSpec `ebpf:"ending"`
 	HeadBytes            *ebpf.VariableSpec `ebpf:"head_bytes"`
 	IdleNs               *ebpf.VariableSpec `ebpf:"idle_ns"`
 	LogSecret            *ebpf.VariableSpec `ebpf:"log_secret"`
 	LogSegments          *ebpf.VariableSpec `ebpf:"log_segments"`
 	LogShift             *ebpf.VariableSpec `ebpf:"log_shift"`
 	MarkersAttached      *ebpf.VariableSpec `ebpf:"markers_attached"`
+	MentionAbandoned     *ebpf.VariableSpec `ebpf:"mention_abandoned"`
 	MentionEvidence      *ebpf.VariableSpec `ebpf:"mention_evidence"`
 	MentionKind          *ebpf.VariableSpec `ebpf:"mention_kind"`
 	MentionMark          *ebpf.VariableSpec `ebpf:"mention_mark"`
 	MentionMessage       *ebpf.VariableSpec `ebpf:"mention_message"`
 	MentionMode          *ebpf.VariableSpec `ebpf:"mention_mode"`
 	MentionPhase         *ebpf.VariableSpec `ebpf:"mention_phase"`
+	MentionPlace         *ebpf.VariableSpec `ebpf:"mention_place"`
+	MentionProcessDid    *ebpf.VariableSpec `ebpf:"mention_process_did"`
+	MentionProcessNote   *ebpf.VariableSpec `ebpf:"mention_process_note"`
 	MentionProgress      *ebpf.VariableSpec `ebpf:"mention_progress"`
 	MentionReason        *ebpf.VariableSpec `ebpf:"mention_reason"`
+	MentionSaid          *ebpf.VariableSpec `ebpf:"mention_said"`
 	MentionSightConn     *ebpf.VariableSpec `ebpf:"mention_sight_conn"`
 	MentionSightHolder   *ebpf.VariableSpec `ebpf:"mention_sight_holder"`
 	MentionSightKind     *ebpf.VariableSpec `ebpf:"mention_sight_kind"`
@@ -473,8 +600,11 @@ type socketPlanVariableSpecs struct {
 	NoteEntry            *ebpf.VariableSpec `ebpf:"note_entry"`
 	OnlyPorts            *ebpf.VariableSpec `ebpf:"only_ports"`
 	OnlyPortsLen         *ebpf.VariableSpec `ebpf:"only_ports_len"`
+	Serving              *ebpf.VariableSpec `ebpf:"serving"`
 	SightsCut            *ebpf.VariableSpec `ebpf:"sights_cut"`
 	SightsLeft           *ebpf.VariableSpec `ebpf:"sights_left"`
+	SocketOperations     *ebpf.VariableSpec `ebpf:"socket_operations"`
+	Strange              *ebpf.VariableSpec `ebpf:"strange"`
 	TcpUsed              *ebpf.VariableSpec `ebpf:"tcp_used"`
 	UnixUsed             *ebpf.VariableSpec `ebpf:"unix_used"`
 	WakeBytes            *ebpf.VariableSpec `ebpf:"wake_bytes"`
@@ -506,13 +636,18 @@ type socketPlanMaps struct {
 	AppThreads  *ebpf.Map `ebpf:"app_threads"`
 	Blank       *ebpf.Map `ebpf:"blank"`
 	Broken      *ebpf.Map `ebpf:"broken"`
+	Changed     *ebpf.Map `ebpf:"changed"`
 	Clients     *ebpf.Map `ebpf:"clients"`
+	Connects    *ebpf.Map `ebpf:"connects"`
+	Discards    *ebpf.Map `ebpf:"discards"`
 	Entries     *ebpf.Map `ebpf:"entries"`
 	LateWrites  *ebpf.Map `ebpf:"late_writes"`
 	Listening   *ebpf.Map `ebpf:"listening"`
 	LogProgress *ebpf.Map `ebpf:"log_progress"`
 	Messages    *ebpf.Map `ebpf:"messages"`
+	Note        *ebpf.Map `ebpf:"note"`
 	Numbers     *ebpf.Map `ebpf:"numbers"`
+	Older       *ebpf.Map `ebpf:"older"`
 	Parked      *ebpf.Map `ebpf:"parked"`
 	Processes   *ebpf.Map `ebpf:"processes"`
 	Scratch     *ebpf.Map `ebpf:"scratch"`
@@ -530,13 +665,18 @@ func (m *socketPlanMaps) Close() error {
 		m.AppThreads,
 		m.Blank,
 		m.Broken,
+		m.Changed,
 		m.Clients,
+		m.Connects,
+		m.Discards,
 		m.Entries,
 		m.LateWrites,
 		m.Listening,
 		m.LogProgress,
 		m.Messages,
+		m.Note,
 		m.Numbers,
+		m.Older,
 		m.Parked,
 		m.Processes,
 		m.Scratch,
@@ -553,20 +693,26 @@ func (m *socketPlanMaps) Close() error {
 // It can be passed to loadSocketPlanObjects or ebpf.CollectionSpec.LoadAndAssign.
 type socketPlanVariables struct {
 	Callers              *ebpf.Variable `ebpf:"callers"`
+	Ending               *ebpf.Variable `ebpf:"ending"`
 	HeadBytes            *ebpf.Variable `ebpf:"head_bytes"`
 	IdleNs               *ebpf.Variable `ebpf:"idle_ns"`
 	LogSecret            *ebpf.Variable `ebpf:"log_secret"`
 	LogSegments          *ebpf.Variable `ebpf:"log_segments"`
 	LogShift             *ebpf.Variable `ebpf:"log_shift"`
 	MarkersAttached      *ebpf.Variable `ebpf:"markers_attached"`
+	MentionAbandoned     *ebpf.Variable `ebpf:"mention_abandoned"`
 	MentionEvidence      *ebpf.Variable `ebpf:"mention_evidence"`
 	MentionKind          *ebpf.Variable `ebpf:"mention_kind"`
 	MentionMark          *ebpf.Variable `ebpf:"mention_mark"`
 	MentionMessage       *ebpf.Variable `ebpf:"mention_message"`
 	MentionMode          *ebpf.Variable `ebpf:"mention_mode"`
 	MentionPhase         *ebpf.Variable `ebpf:"mention_phase"`
+	MentionPlace         *ebpf.Variable `ebpf:"mention_place"`
+	MentionProcessDid    *ebpf.Variable `ebpf:"mention_process_did"`
+	MentionProcessNote   *ebpf.Variable `ebpf:"mention_process_note"`
 	MentionProgress      *ebpf.Variable `ebpf:"mention_progress"`
 	MentionReason        *ebpf.Variable `ebpf:"mention_reason"`
+	MentionSaid          *ebpf.Variable `ebpf:"mention_said"`
 	MentionSightConn     *ebpf.Variable `ebpf:"mention_sight_conn"`
 	MentionSightHolder   *ebpf.Variable `ebpf:"mention_sight_holder"`
 	MentionSightKind     *ebpf.Variable `ebpf:"mention_sight_kind"`
@@ -577,8 +723,11 @@ type socketPlanVariables struct {
 	NoteEntry            *ebpf.Variable `ebpf:"note_entry"`
 	OnlyPorts            *ebpf.Variable `ebpf:"only_ports"`
 	OnlyPortsLen         *ebpf.Variable `ebpf:"only_ports_len"`
+	Serving              *ebpf.Variable `ebpf:"serving"`
 	SightsCut            *ebpf.Variable `ebpf:"sights_cut"`
 	SightsLeft           *ebpf.Variable `ebpf:"sights_left"`
+	SocketOperations     *ebpf.Variable `ebpf:"socket_operations"`
+	Strange              *ebpf.Variable `ebpf:"strange"`
 	TcpUsed              *ebpf.Variable `ebpf:"tcp_used"`
 	UnixUsed             *ebpf.Variable `ebpf:"unix_used"`
 	WakeBytes            *ebpf.Variable `ebpf:"wake_bytes"`
@@ -589,27 +738,36 @@ type socketPlanVariables struct {
 //
 // It can be passed to loadSocketPlanObjects or ebpf.CollectionSpec.LoadAndAssign.
 type socketPlanPrograms struct {
-	Accept4Exit   *ebpf.Program `ebpf:"accept4_exit"`
-	AcceptExit    *ebpf.Program `ebpf:"accept_exit"`
-	AppCalled     *ebpf.Program `ebpf:"app_called"`
-	CallEnter     *ebpf.Program `ebpf:"call_enter"`
-	CloseEnter    *ebpf.Program `ebpf:"close_enter"`
-	DataReady     *ebpf.Program `ebpf:"data_ready"`
-	IdleElem      *ebpf.Program `ebpf:"idle_elem"`
-	IdleTcp       *ebpf.Program `ebpf:"idle_tcp"`
-	RecvExit      *ebpf.Program `ebpf:"recv_exit"`
-	SeeElem       *ebpf.Program `ebpf:"see_elem"`
-	SeeFiles      *ebpf.Program `ebpf:"see_files"`
-	SeeTcp        *ebpf.Program `ebpf:"see_tcp"`
-	SendEnter     *ebpf.Program `ebpf:"send_enter"`
-	SendExit      *ebpf.Program `ebpf:"send_exit"`
-	SendFunction  *ebpf.Program `ebpf:"send_function"`
-	ShutdownEnter *ebpf.Program `ebpf:"shutdown_enter"`
-	TcpExisting   *ebpf.Program `ebpf:"tcp_existing"`
-	TcpListening  *ebpf.Program `ebpf:"tcp_listening"`
-	TcpSegment    *ebpf.Program `ebpf:"tcp_segment"`
-	TcpState      *ebpf.Program `ebpf:"tcp_state"`
-	UnixExisting  *ebpf.Program `ebpf:"unix_existing"`
+	Accept4Exit     *ebpf.Program `ebpf:"accept4_exit"`
+	AcceptExit      *ebpf.Program `ebpf:"accept_exit"`
+	AppCalled       *ebpf.Program `ebpf:"app_called"`
+	CallEnter       *ebpf.Program `ebpf:"call_enter"`
+	CloseEnter      *ebpf.Program `ebpf:"close_enter"`
+	ConnectEnter    *ebpf.Program `ebpf:"connect_enter"`
+	ConnectExit     *ebpf.Program `ebpf:"connect_exit"`
+	DataReady       *ebpf.Program `ebpf:"data_ready"`
+	FilesExisting   *ebpf.Program `ebpf:"files_existing"`
+	FilesListening  *ebpf.Program `ebpf:"files_listening"`
+	GoneElem        *ebpf.Program `ebpf:"gone_elem"`
+	IdleElem        *ebpf.Program `ebpf:"idle_elem"`
+	IdleTcp         *ebpf.Program `ebpf:"idle_tcp"`
+	MptcpSends      *ebpf.Program `ebpf:"mptcp_sends"`
+	ProcessExec     *ebpf.Program `ebpf:"process_exec"`
+	RecvExit        *ebpf.Program `ebpf:"recv_exit"`
+	SeeDiscard      *ebpf.Program `ebpf:"see_discard"`
+	SeeElem         *ebpf.Program `ebpf:"see_elem"`
+	SeeFiles        *ebpf.Program `ebpf:"see_files"`
+	SeeTcp          *ebpf.Program `ebpf:"see_tcp"`
+	SendEnter       *ebpf.Program `ebpf:"send_enter"`
+	SendExit        *ebpf.Program `ebpf:"send_exit"`
+	SendFunction    *ebpf.Program `ebpf:"send_function"`
+	ShutdownEnter   *ebpf.Program `ebpf:"shutdown_enter"`
+	TcpExisting     *ebpf.Program `ebpf:"tcp_existing"`
+	TcpListening    *ebpf.Program `ebpf:"tcp_listening"`
+	TcpSegment      *ebpf.Program `ebpf:"tcp_segment"`
+	TcpState        *ebpf.Program `ebpf:"tcp_state"`
+	TcpStateSkipped *ebpf.Program `ebpf:"tcp_state_skipped"`
+	UnixExisting    *ebpf.Program `ebpf:"unix_existing"`
 }
 
 func (p *socketPlanPrograms) Close() error {
@@ -619,10 +777,18 @@ func (p *socketPlanPrograms) Close() error {
 		p.AppCalled,
 		p.CallEnter,
 		p.CloseEnter,
+		p.ConnectEnter,
+		p.ConnectExit,
 		p.DataReady,
+		p.FilesExisting,
+		p.FilesListening,
+		p.GoneElem,
 		p.IdleElem,
 		p.IdleTcp,
+		p.MptcpSends,
+		p.ProcessExec,
 		p.RecvExit,
+		p.SeeDiscard,
 		p.SeeElem,
 		p.SeeFiles,
 		p.SeeTcp,
@@ -634,6 +800,7 @@ func (p *socketPlanPrograms) Close() error {
 		p.TcpListening,
 		p.TcpSegment,
 		p.TcpState,
+		p.TcpStateSkipped,
 		p.UnixExisting,
 	)
 }

@@ -4,14 +4,14 @@
 #define LAPWING_STATE_H
 
 #include "drift.h"
+#include "payload.h"
 #include "record.h"
 
 #define NAME_MAX 108
-#define MAX_HEAD 1024 /* head_bytes is never more */
 #define EVENT_DATA_MAX 8192
 #define LOG_SLACK (12 << 10) /* more than the longest message */
 #define LOG_FULL (~0ULL)
-#define NEVER_ENDS (~0ULL)
+#define TRACE_MAX 64 /* a traceparent has 55 bytes */
 
 /* Set by user space before loading. */
 const volatile __u32 head_bytes = 256;         /* captured of each head */
@@ -21,12 +21,21 @@ const volatile __u16 only_ports[16] = {};
 /* A response is handed out when it was quiet for so long. Changed at the end. */
 __u64 idle_ns = 200000000;
 
-/* A connection of these maps was in use, or a sweep found one whose response
- * may be complete. While none was, there is nothing to sweep for. */
+/* Bytes came or went on a connection of these maps, or a sweep found one whose
+ * response may be complete and is not handed out. While there was nothing of that,
+ * there is nothing to sweep for, and what a snapshot shows is as it was. */
 __u32 unix_used;
-__u32 tcp_used; /* where they are in a hash map */
+__u32 tcp_used;
+
+/* note_tcp_use keeps the cache line to readers: it is written once a sweep. */
+static __always_inline void note_tcp_use(void)
+{
+	if (unlikely(!tcp_used))
+		tcp_used = 1;
+}
 
 #define METHOD_CONNECT 0x4e4e4f43 /* "CONN" */
+#define METHOD_HEAD 0x44414548    /* "HEAD" */
 
 enum mode {
 	MODE_FRESH,    /* nothing read yet */
@@ -50,6 +59,9 @@ enum existing {
 	EXISTING_QUEUED, /* unread bytes were there */
 	EXISTING_MISSED, /* counted; its response is not seen yet */
 	EXISTING_ANSWERED,
+	EXISTING_AGAIN, /* something came after the answer that begins no request, */
+	EXISTING_TWICE, /* ... and was answered too */
+	EXISTING_TAKEN, /* its first request was seen, the answer not yet */
 };
 
 /* One arrival behind bytes that were not read yet. */
@@ -90,11 +102,8 @@ struct conn {
 	__u64 sleeps_before; /* of the writing thread, at write_enter */
 	__u64 out_base; /* the buffer of that write: its first segment, */
 	__u64 out_len;
-	__u64 out_end;  /* the end of its last, */
 	__u64 out_want; /* and all its bytes; 0 if the buffer was not noted */
 	__u64 acked;         /* the response was acknowledged; 0 if not seen */
-	__u64 expect;   /* bytes of the whole request; NEVER_ENDS if not known */
-	__u64 head_end; /* bytes of its head; 0 if the end was not seen yet */
 	__u32 end_seq;  /* TCP sequence number after the response */
 	__u32 pending;  /* rec holds a request that was not handed out */
 	__u32 lock;     /* held by a thread that changes rec, see lock_conn() */
@@ -103,24 +112,27 @@ struct conn {
 	__u8 existing;
 	__u8 short_write; /* the last write found the send buffer full */
 	__u8 told;        /* a TENTATIVE record was written, nothing happened since */
-	__u8 last_byte;   /* of the head so far */
 	__u8 shut;        /* the server can write no more */
 	__u8 gone;        /* closed while a write was in progress, which hands out */
 	__u8 parked;      /* the previous request is in `parked` */
 	__u8 await_ack;
 	__u8 counted;     /* the request is one of its reader's open ones, see worker.h */
 	__u8 speaks_http; /* calls: the request looks like HTTP */
-	__u8 length_at;   /* see tail.h */
 	__u8 unnoticed;   /* unix: bytes were read whose arrival was not noticed yet */
-	__u8 sealed;      /* heads that nothing is appended to any more, see head.h */
-	__u8 rest;        /* the head that the call in progress has more for, ... */
-	__u8 pad3;
-	__u32 rest_at;    /* ... behind so many of its bytes */
+	__u8 sealed;      /* nothing is appended to the request's head any more */
+	__u8 pipelines;   /* calls: one was begun before the one before was answered */
+	__u8 proxy;       /* enum proxy */
+	__u8 multipath;   /* MPTCP */
+	__u8 pad3[5];
+	__u32 proxy_left; /* bytes of a header that are not kept */
+	__u32 ahead;      /* bytes of the read in progress before those that count */
 	__u32 noticed_seq; /* and the other way round: number and time of bytes whose */
 	__u64 noticed_at;  /* arrival was noticed when the reader had taken them */
 	__u32 callers;    /* what `callers` was at the last look, see worker.h */
-	__u64 in_total;   /* unix: bytes that arrived, which number them */
+	__u32 read_seq;   /* TCP: number of the byte after those that reads returned; 0 if not known */
+	__u64 in_total;   /* unix: bytes that arrived, which number them; MPTCP: see mptcp.h */
 	__u64 read_total; /* unix: bytes that were read */
+	__u8 trace[TRACE_MAX]; /* the request's traceparent */
 	struct record rec;
 };
 
@@ -148,9 +160,11 @@ struct {
 	__type(value, struct conn);
 } blank SEC(".maps");
 
-/* unix_conns: address of a server-side unix socket → connection. */
+/* unix_conns: address of a server-side unix socket → connection. None is evicted:
+ * one that finds no room is counted, and what is left of sockets whose close was
+ * not seen is swept out. */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 8192);
 	__type(key, __u64);
 	__type(value, struct conn);
@@ -168,7 +182,8 @@ struct {
 
 struct scratch {
 	struct event event;
-	__u8 data[EVENT_DATA_MAX + 8];
+	__u8 data[EVENT_DATA_MAX + 16];
+	struct walk walk;
 };
 
 /* scratch[1] is for closes, which can interrupt what uses scratch[0]. */

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -12,10 +14,14 @@ import (
 // adopt finds the connections that are older than the agent and prepares the
 // sweeps over quiet ones.
 func (p *Probe) adopt() error {
-	for _, name := range []string{"tcp_listening", "tcp_existing", "unix_existing"} {
+	for _, name := range []string{"tcp_listening", "files_listening", "tcp_existing", "files_existing", "unix_existing"} {
 		if err := p.runOnce(name); err != nil {
 			return err
 		}
+	}
+	var err error
+	if p.gone, err = p.iterator("gone_elem", "unix_conns"); err != nil {
+		return err
 	}
 	for _, t := range p.tables() {
 		if err := p.addSweep(t); err != nil {
@@ -29,26 +35,32 @@ func (p *Probe) adopt() error {
 type table struct {
 	name string
 	walk string // what the names of the programs end in that walk it
-	used string // the variable that tells of use, if there is one
+	used string // the variable that tells of use
 }
 
 func (p *Probe) tables() []table {
 	tcp := table{"tcp_conns", "elem", "tcp_used"}
 	if p.coll.Maps[tcp.name].Type() == ebpf.SkStorage {
-		tcp.walk, tcp.used = "tcp", ""
+		tcp.walk = "tcp"
 	}
 	return []table{{"unix_conns", "elem", "unix_used"}, tcp}
 }
 
-// sweep goes over the connections in a map. To walk a hash map takes time even
-// if it is empty: used tells whether there is something to find; nil where
-// that is not kept.
+// sweepShare is how many times longer than a sweep the pause after it is: where
+// few of very many connections are in use, all are walked for those few.
+const sweepShare = 100
+
+// sweep goes over the connections in a map. The walk passes all that are open:
+// used tells whether there is something to find.
 type sweep struct {
 	*link.Iter
 	used *ebpf.Variable
 	// again: it was in use the last time. The use may have been so near then
 	// that the walk came before its effect.
 	again bool
+	uses  atomic.Uint64 // how often it was found in use
+	cost  Cost
+	ended time.Time
 }
 
 func (p *Probe) addSweep(t table) error {
@@ -59,30 +71,45 @@ func (p *Probe) addSweep(t table) error {
 	return err
 }
 
-// due tells whether to walk, and begins anew to watch for use: what happens
-// from here on counts for the next time.
-func (s *sweep) due() (bool, error) {
-	if s.used == nil {
-		return true, nil
-	}
+func (s *sweep) inUse() (bool, error) {
 	var used uint32
 	if err := s.used.Get(&used); err != nil {
 		return false, fmt.Errorf("read whether connections were in use: %w", err)
 	}
-	due := used != 0 || s.again
-	s.again = used != 0
-	if !s.again {
+	return used != 0, nil
+}
+
+// due tells whether to walk, and begins anew to watch for use: what happens
+// from here on counts for the next time.
+func (s *sweep) due() (bool, error) {
+	used, err := s.inUse()
+	if err != nil || !s.cost.Worth(time.Since(s.ended), sweepShare) {
+		return false, err
+	}
+	due := used || s.again
+	s.again = used
+	if !used {
 		return due, nil
 	}
+	s.uses.Add(1)
 	return due, s.used.Set(uint32(0))
 }
 
 // run walks if that is due, and tells whether it was.
 func (s *sweep) run() (due bool, err error) {
 	if due, err = s.due(); due {
-		err = errors.Join(err, walk(s.Iter))
+		err = errors.Join(err, s.cost.Measure(func() error { return walk(s.Iter) }))
+		s.ended = time.Now()
 	}
 	return due, err
+}
+
+// uses grows with the use of connections, as far as the sweeps noticed it.
+func (p *Probe) uses() (n uint64) {
+	for _, s := range p.sweeps {
+		n += s.uses.Load()
+	}
+	return n
 }
 
 func (p *Probe) runOnce(program string) error {
@@ -113,10 +140,15 @@ func (p *Probe) sweep() error {
 	return errors.Join(errs...)
 }
 
-// sweepAll is the last sweep: it does not wait for quiet.
+// sweepAll is the last sweep: it does not wait for quiet, and hands out what is in
+// progress as such.
 func (p *Probe) sweepAll() error {
 	if err := p.coll.Variables["idle_ns"].Set(uint64(0)); err != nil {
 		return fmt.Errorf("end the wait for quiet: %w", err)
 	}
-	return p.sweep()
+	var errs []error
+	for _, s := range p.sweeps { // requests that are being read are not in `used`
+		errs = append(errs, walk(s.Iter))
+	}
+	return errors.Join(errs...)
 }

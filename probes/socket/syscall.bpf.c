@@ -21,11 +21,8 @@ static __always_inline const struct tcp_sock *tcp_of(struct sock *sk)
 static __always_inline struct conn *tcp_find(struct sock *sk)
 {
 	__u64 key = (__u64)sk;
-	struct conn *c = bpf_map_lookup_elem(&tcp_conns, &key);
 
-	if (c && !tcp_used)
-		tcp_used = 1;
-	return c;
+	return bpf_map_lookup_elem(&tcp_conns, &key);
 }
 
 static __always_inline struct conn *tcp_create(struct sock *sk)
@@ -44,14 +41,81 @@ static __always_inline void tcp_forget(__u64 addr)
 	bpf_map_delete_elem(&tcp_conns, &addr);
 }
 
-static __always_inline void tcp_accepted(__u64 addr, __u64 now, __u32 tid)
+static __always_inline struct conn *mptcp_find(__u64 addr)
+{
+	return tcp_find((struct sock *)addr);
+}
+
+static __always_inline struct conn *mptcp_create(__u64 addr)
+{
+	return tcp_create((struct sock *)addr);
+}
+
+static __always_inline void mptcp_forget(__u64 addr)
+{
+	tcp_forget(addr);
+}
+
+static __always_inline void take_accept(struct conn *c)
+{
+	/* It is with the connection already. */
+}
+
+static __always_inline void reads_from(struct conn *c, __u32 seq)
+{
+	/* Each system call that reads is seen, the ones that splice as well. */
+}
+
+#include "begin.h"
+
+/* tcp_adopt finds nothing: accept made the state of what accept returned. */
+static __always_inline struct conn *tcp_adopt(struct sock *sk)
+{
+	return NULL;
+}
+
+/* adopt_at makes the state of a server's connection of which there is only the
+ * address. */
+static __noinline struct conn *adopt_at(struct sock *sk)
+{
+	if (!port_wanted(BPF_CORE_READ(sk, __sk_common.skc_num)))
+		return NULL;
+	struct conn *c = tcp_create(sk);
+	if (!c) {
+		count(STAT_LOST_TABLE);
+		return NULL;
+	}
+	connection_begin(c, (__u64)sk, BPF_CORE_READ(sk, __sk_common.skc_family));
+	inet_addresses_at(c, (__u64)sk);
+	c->multipath = BPF_CORE_READ(sk, sk_protocol) == IPPROTO_MPTCP;
+	return c;
+}
+
+static __noinline int tcp_accepted(__u64 addr, __u64 now, __u32 tid)
 {
 	struct conn *c = tcp_find((struct sock *)addr);
 
+	/* A socket whose close was not seen may have had the address before. */
+	if (c && c->rec.accepted)
+		on_close(c, now, true, 0);
+	if (!c || c->rec.accepted || c->mode == MODE_CLIENT)
+		c = adopt_at((struct sock *)addr);
 	if (!c)
-		return;
+		return 0;
 	c->rec.accepted = now;
 	c->rec.acceptor_tid = tid;
+	return 0;
+}
+
+/* existing_at: the server's end at an address is older than the agent. */
+static __always_inline void existing_at(struct sock *sk, __u8 existing)
+{
+	struct conn *c = tcp_find(sk) ? NULL : adopt_at(sk);
+
+	if (!c)
+		return;
+	c->mode = MODE_EXISTING;
+	c->existing = existing;
 }
 
 #include "existing.h"
@@ -60,6 +124,7 @@ static __always_inline void tcp_accepted(__u64 addr, __u64 now, __u32 tid)
 /* A connection and the socket it was found by. */
 struct found {
 	struct conn *conn;
+	struct sock *sk;
 	struct tcp_sock *tcp; /* NULL for unix sockets */
 };
 
@@ -68,6 +133,7 @@ static __always_inline void find_fd(struct found *f, long fd)
 	struct sock *sk = sock_of_file(file_of_fd(fd));
 
 	f->conn = NULL;
+	f->sk = sk;
 	f->tcp = NULL;
 	if (!sk)
 		return;
@@ -75,8 +141,12 @@ static __always_inline void find_fd(struct found *f, long fd)
 	if (family == AF_UNIX) {
 		f->conn = unix_find(sk);
 	} else if (family == AF_INET || family == AF_INET6) {
-		f->tcp = (struct tcp_sock *)sk;
 		f->conn = tcp_find(sk);
+		if (!f->conn)
+			return;
+		note_tcp_use();
+		if (likely(!f->conn->multipath))
+			f->tcp = (struct tcp_sock *)sk;
 	}
 	if (f->conn && f->conn->mode == MODE_IGNORED)
 		f->conn = NULL;
@@ -93,16 +163,17 @@ static __always_inline int read_returned(long fd, long ret)
 		return 0;
 	if (unlikely(f.conn->mode == MODE_CLIENT)) {
 		call_read(f.conn, ret);
-		goto rest;
+		return 0;
 	}
 	if (!ret)
 		return 0;
 	in.now = bpf_ktime_get_ns();
+	if (f.conn->rec.family != AF_UNIX)
+		addressed(f.conn);
+	if (tcp && f.conn->mode <= MODE_EXISTING)
+		late_caller(f.conn);
 	find_arrivals(f.conn, &in, tcp, tcp ? BPF_CORE_READ(tcp, copied_seq) : 0);
 	on_read(f.conn, &in);
-rest:
-	if (unlikely(f.conn->rest))
-		capture_rest(f.conn, ret);
 	return 0;
 }
 
@@ -126,18 +197,19 @@ static __always_inline int write_returned(long fd, long ret, __u64 asked)
 	if (tcp) {
 		out.end_seq = BPF_CORE_READ(tcp, write_seq);
 		out.acked_seq = BPF_CORE_READ(tcp, snd_una);
+	} else {
+		out.end_seq = f.conn->multipath; /* what was acknowledged is not known */
 	}
 	if (unlikely(f.conn->mode == MODE_CLIENT)) {
 		call_written(f.conn, &out);
-		return f.conn->rest ? capture_rest(f.conn, out.n) : 0;
+		return 0;
 	}
 	on_write(f.conn, &out);
-	if (f.conn->rest)
-		capture_rest(f.conn, out.n);
 	if (unlikely(out.n && out.n < asked))
 		f.conn->short_write = 1;
-	if (tcp && f.conn->gone)
-		tcp_forget((__u64)tcp);
+	note_room(f.conn, f.sk, tcp);
+	if (f.conn->gone && f.conn->rec.family != AF_UNIX)
+		tcp_forget(f.conn->rec.sk);
 	return 0;
 }
 
@@ -186,6 +258,13 @@ int read_exit(struct trace_event_raw_sys_exit *ctx)
 	return read_returned((__s32)SYSCALL_ARG0(regs), bytes);
 }
 
+static __always_inline bool is_tcp(struct sock *sk)
+{
+	__u16 family = sk ? BPF_CORE_READ(sk, __sk_common.skc_family) : AF_UNIX;
+
+	return (family == AF_INET || family == AF_INET6) && BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP;
+}
+
 /* The socket that splice writes to is its third argument. */
 SEC("tracepoint/syscalls/sys_enter_write")
 int write_enter(void *ctx)
@@ -194,6 +273,10 @@ int write_enter(void *ctx)
 	struct found f;
 
 	find_fd(&f, (__s32)(SYSCALL_NR(regs) == NR_splice ? SYSCALL_ARG2(regs) : SYSCALL_ARG0(regs)));
+	if (!f.conn && unlikely(may_serve()) && is_tcp(f.sk) && !tcp_find(f.sk)) {
+		call_adopt(f.sk);
+		f.conn = tcp_find(f.sk);
+	}
 	if (f.conn)
 		on_write_enter(f.conn, bpf_ktime_get_ns());
 	return 0;

@@ -20,11 +20,15 @@ const (
 	syscallPlanMapAppThreads           = "app_threads"
 	syscallPlanMapBlank                = "blank"
 	syscallPlanMapBroken               = "broken"
+	syscallPlanMapChanged              = "changed"
 	syscallPlanMapClients              = "clients"
+	syscallPlanMapConnects             = "connects"
+	syscallPlanMapDiscards             = "discards"
 	syscallPlanMapLateWrites           = "late_writes"
 	syscallPlanMapListening            = "listening"
 	syscallPlanMapLogProgress          = "log_progress"
 	syscallPlanMapMessages             = "messages"
+	syscallPlanMapNote                 = "note"
 	syscallPlanMapNumbers              = "numbers"
 	syscallPlanMapParked               = "parked"
 	syscallPlanMapProcesses            = "processes"
@@ -38,10 +42,18 @@ const (
 	syscallPlanProgAcceptExit          = "accept_exit"
 	syscallPlanProgAppCalled           = "app_called"
 	syscallPlanProgCloseEnter          = "close_enter"
+	syscallPlanProgConnectEnter        = "connect_enter"
+	syscallPlanProgConnectExit         = "connect_exit"
 	syscallPlanProgDataReady           = "data_ready"
+	syscallPlanProgFilesExisting       = "files_existing"
+	syscallPlanProgFilesListening      = "files_listening"
+	syscallPlanProgGoneElem            = "gone_elem"
 	syscallPlanProgIdleElem            = "idle_elem"
+	syscallPlanProgMptcpSends          = "mptcp_sends"
+	syscallPlanProgProcessExec         = "process_exec"
 	syscallPlanProgReadExit            = "read_exit"
 	syscallPlanProgReadable            = "readable"
+	syscallPlanProgSeeDiscard          = "see_discard"
 	syscallPlanProgSeeElem             = "see_elem"
 	syscallPlanProgSeeFiles            = "see_files"
 	syscallPlanProgShutdownEnter       = "shutdown_enter"
@@ -49,24 +61,31 @@ const (
 	syscallPlanProgTcpListening        = "tcp_listening"
 	syscallPlanProgTcpSegment          = "tcp_segment"
 	syscallPlanProgTcpState            = "tcp_state"
+	syscallPlanProgTcpStateSkipped     = "tcp_state_skipped"
 	syscallPlanProgUnixExisting        = "unix_existing"
 	syscallPlanProgWriteEnter          = "write_enter"
 	syscallPlanProgWriteExit           = "write_exit"
 	syscallPlanVarCallers              = "callers"
+	syscallPlanVarEnding               = "ending"
 	syscallPlanVarHeadBytes            = "head_bytes"
 	syscallPlanVarIdleNs               = "idle_ns"
 	syscallPlanVarLogSecret            = "log_secret"
 	syscallPlanVarLogSegments          = "log_segments"
 	syscallPlanVarLogShift             = "log_shift"
 	syscallPlanVarMarkersAttached      = "markers_attached"
+	syscallPlanVarMentionAbandoned     = "mention_abandoned"
 	syscallPlanVarMentionEvidence      = "mention_evidence"
 	syscallPlanVarMentionKind          = "mention_kind"
 	syscallPlanVarMentionMark          = "mention_mark"
 	syscallPlanVarMentionMessage       = "mention_message"
 	syscallPlanVarMentionMode          = "mention_mode"
 	syscallPlanVarMentionPhase         = "mention_phase"
+	syscallPlanVarMentionPlace         = "mention_place"
+	syscallPlanVarMentionProcessDid    = "mention_process_did"
+	syscallPlanVarMentionProcessNote   = "mention_process_note"
 	syscallPlanVarMentionProgress      = "mention_progress"
 	syscallPlanVarMentionReason        = "mention_reason"
+	syscallPlanVarMentionSaid          = "mention_said"
 	syscallPlanVarMentionSightConn     = "mention_sight_conn"
 	syscallPlanVarMentionSightHolder   = "mention_sight_holder"
 	syscallPlanVarMentionSightKind     = "mention_sight_kind"
@@ -76,8 +95,11 @@ const (
 	syscallPlanVarMentionWaitHow       = "mention_wait_how"
 	syscallPlanVarOnlyPorts            = "only_ports"
 	syscallPlanVarOnlyPortsLen         = "only_ports_len"
+	syscallPlanVarServing              = "serving"
 	syscallPlanVarSightsCut            = "sights_cut"
 	syscallPlanVarSightsLeft           = "sights_left"
+	syscallPlanVarSocketOperations     = "socket_operations"
+	syscallPlanVarStrange              = "strange"
 	syscallPlanVarTcpUsed              = "tcp_used"
 	syscallPlanVarUnixUsed             = "unix_used"
 	syscallPlanVarWakeBytes            = "wake_bytes"
@@ -126,24 +148,33 @@ type syscallPlanSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type syscallPlanProgramSpecs struct {
-	Accept4Exit   *ebpf.ProgramSpec `ebpf:"accept4_exit"`
-	AcceptExit    *ebpf.ProgramSpec `ebpf:"accept_exit"`
-	AppCalled     *ebpf.ProgramSpec `ebpf:"app_called"`
-	CloseEnter    *ebpf.ProgramSpec `ebpf:"close_enter"`
-	DataReady     *ebpf.ProgramSpec `ebpf:"data_ready"`
-	IdleElem      *ebpf.ProgramSpec `ebpf:"idle_elem"`
-	ReadExit      *ebpf.ProgramSpec `ebpf:"read_exit"`
-	Readable      *ebpf.ProgramSpec `ebpf:"readable"`
-	SeeElem       *ebpf.ProgramSpec `ebpf:"see_elem"`
-	SeeFiles      *ebpf.ProgramSpec `ebpf:"see_files"`
-	ShutdownEnter *ebpf.ProgramSpec `ebpf:"shutdown_enter"`
-	TcpExisting   *ebpf.ProgramSpec `ebpf:"tcp_existing"`
-	TcpListening  *ebpf.ProgramSpec `ebpf:"tcp_listening"`
-	TcpSegment    *ebpf.ProgramSpec `ebpf:"tcp_segment"`
-	TcpState      *ebpf.ProgramSpec `ebpf:"tcp_state"`
-	UnixExisting  *ebpf.ProgramSpec `ebpf:"unix_existing"`
-	WriteEnter    *ebpf.ProgramSpec `ebpf:"write_enter"`
-	WriteExit     *ebpf.ProgramSpec `ebpf:"write_exit"`
+	Accept4Exit     *ebpf.ProgramSpec `ebpf:"accept4_exit"`
+	AcceptExit      *ebpf.ProgramSpec `ebpf:"accept_exit"`
+	AppCalled       *ebpf.ProgramSpec `ebpf:"app_called"`
+	CloseEnter      *ebpf.ProgramSpec `ebpf:"close_enter"`
+	ConnectEnter    *ebpf.ProgramSpec `ebpf:"connect_enter"`
+	ConnectExit     *ebpf.ProgramSpec `ebpf:"connect_exit"`
+	DataReady       *ebpf.ProgramSpec `ebpf:"data_ready"`
+	FilesExisting   *ebpf.ProgramSpec `ebpf:"files_existing"`
+	FilesListening  *ebpf.ProgramSpec `ebpf:"files_listening"`
+	GoneElem        *ebpf.ProgramSpec `ebpf:"gone_elem"`
+	IdleElem        *ebpf.ProgramSpec `ebpf:"idle_elem"`
+	MptcpSends      *ebpf.ProgramSpec `ebpf:"mptcp_sends"`
+	ProcessExec     *ebpf.ProgramSpec `ebpf:"process_exec"`
+	ReadExit        *ebpf.ProgramSpec `ebpf:"read_exit"`
+	Readable        *ebpf.ProgramSpec `ebpf:"readable"`
+	SeeDiscard      *ebpf.ProgramSpec `ebpf:"see_discard"`
+	SeeElem         *ebpf.ProgramSpec `ebpf:"see_elem"`
+	SeeFiles        *ebpf.ProgramSpec `ebpf:"see_files"`
+	ShutdownEnter   *ebpf.ProgramSpec `ebpf:"shutdown_enter"`
+	TcpExisting     *ebpf.ProgramSpec `ebpf:"tcp_existing"`
+	TcpListening    *ebpf.ProgramSpec `ebpf:"tcp_listening"`
+	TcpSegment      *ebpf.ProgramSpec `ebpf:"tcp_segment"`
+	TcpState        *ebpf.ProgramSpec `ebpf:"tcp_state"`
+	TcpStateSkipped *ebpf.ProgramSpec `ebpf:"tcp_state_skipped"`
+	UnixExisting    *ebpf.ProgramSpec `ebpf:"unix_existing"`
+	WriteEnter      *ebpf.ProgramSpec `ebpf:"write_enter"`
+	WriteExit       *ebpf.ProgramSpec `ebpf:"write_exit"`
 }
 
 // syscallPlanMapSpecs contains maps before they are loaded into the kernel.
@@ -154,11 +185,15 @@ type syscallPlanMapSpecs struct {
 	AppThreads  *ebpf.MapSpec `ebpf:"app_threads"`
 	Blank       *ebpf.MapSpec `ebpf:"blank"`
 	Broken      *ebpf.MapSpec `ebpf:"broken"`
+	Changed     *ebpf.MapSpec `ebpf:"changed"`
 	Clients     *ebpf.MapSpec `ebpf:"clients"`
+	Connects    *ebpf.MapSpec `ebpf:"connects"`
+	Discards    *ebpf.MapSpec `ebpf:"discards"`
 	LateWrites  *ebpf.MapSpec `ebpf:"late_writes"`
 	Listening   *ebpf.MapSpec `ebpf:"listening"`
 	LogProgress *ebpf.MapSpec `ebpf:"log_progress"`
 	Messages    *ebpf.MapSpec `ebpf:"messages"`
+	Note        *ebpf.MapSpec `ebpf:"note"`
 	Numbers     *ebpf.MapSpec `ebpf:"numbers"`
 	Parked      *ebpf.MapSpec `ebpf:"parked"`
 	Processes   *ebpf.MapSpec `ebpf:"processes"`
@@ -175,20 +210,26 @@ type syscallPlanMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type syscallPlanVariableSpecs struct {
 	Callers              *ebpf.VariableSpec `ebpf:"callers"`
+	Ending               *ebpf.VariableSpec `ebpf:"ending"`
 	HeadBytes            *ebpf.VariableSpec `ebpf:"head_bytes"`
 	IdleNs               *ebpf.VariableSpec `ebpf:"idle_ns"`
 	LogSecret            *ebpf.VariableSpec `ebpf:"log_secret"`
 	LogSegments          *ebpf.VariableSpec `ebpf:"log_segments"`
 	LogShift             *ebpf.VariableSpec `ebpf:"log_shift"`
 	MarkersAttached      *ebpf.VariableSpec `ebpf:"markers_attached"`
+	MentionAbandoned     *ebpf.VariableSpec `ebpf:"mention_abandoned"`
 	MentionEvidence      *ebpf.VariableSpec `ebpf:"mention_evidence"`
 	MentionKind          *ebpf.VariableSpec `ebpf:"mention_kind"`
 	MentionMark          *ebpf.VariableSpec `ebpf:"mention_mark"`
 	MentionMessage       *ebpf.VariableSpec `ebpf:"mention_message"`
 	MentionMode          *ebpf.VariableSpec `ebpf:"mention_mode"`
 	MentionPhase         *ebpf.VariableSpec `ebpf:"mention_phase"`
+	MentionPlace         *ebpf.VariableSpec `ebpf:"mention_place"`
+	MentionProcessDid    *ebpf.VariableSpec `ebpf:"mention_process_did"`
+	MentionProcessNote   *ebpf.VariableSpec `ebpf:"mention_process_note"`
 	MentionProgress      *ebpf.VariableSpec `ebpf:"mention_progress"`
 	MentionReason        *ebpf.VariableSpec `ebpf:"mention_reason"`
+	MentionSaid          *ebpf.VariableSpec `ebpf:"mention_said"`
 	MentionSightConn     *ebpf.VariableSpec `ebpf:"mention_sight_conn"`
 	MentionSightHolder   *ebpf.VariableSpec `ebpf:"mention_sight_holder"`
 	MentionSightKind     *ebpf.VariableSpec `ebpf:"mention_sight_kind"`
@@ -198,8 +239,11 @@ type syscallPlanVariableSpecs struct {
 	MentionWaitHow       *ebpf.VariableSpec `ebpf:"mention_wait_how"`
 	OnlyPorts            *ebpf.VariableSpec `ebpf:"only_ports"`
 	OnlyPortsLen         *ebpf.VariableSpec `ebpf:"only_ports_len"`
+	Serving              *ebpf.VariableSpec `ebpf:"serving"`
 	SightsCut            *ebpf.VariableSpec `ebpf:"sights_cut"`
 	SightsLeft           *ebpf.VariableSpec `ebpf:"sights_left"`
+	SocketOperations     *ebpf.VariableSpec `ebpf:"socket_operations"`
+	Strange              *ebpf.VariableSpec `ebpf:"strange"`
 	TcpUsed              *ebpf.VariableSpec `ebpf:"tcp_used"`
 	UnixUsed             *ebpf.VariableSpec `ebpf:"unix_used"`
 	WakeBytes            *ebpf.VariableSpec `ebpf:"wake_bytes"`
@@ -230,11 +274,15 @@ type syscallPlanMaps struct {
 	AppThreads  *ebpf.Map `ebpf:"app_threads"`
 	Blank       *ebpf.Map `ebpf:"blank"`
 	Broken      *ebpf.Map `ebpf:"broken"`
+	Changed     *ebpf.Map `ebpf:"changed"`
 	Clients     *ebpf.Map `ebpf:"clients"`
+	Connects    *ebpf.Map `ebpf:"connects"`
+	Discards    *ebpf.Map `ebpf:"discards"`
 	LateWrites  *ebpf.Map `ebpf:"late_writes"`
 	Listening   *ebpf.Map `ebpf:"listening"`
 	LogProgress *ebpf.Map `ebpf:"log_progress"`
 	Messages    *ebpf.Map `ebpf:"messages"`
+	Note        *ebpf.Map `ebpf:"note"`
 	Numbers     *ebpf.Map `ebpf:"numbers"`
 	Parked      *ebpf.Map `ebpf:"parked"`
 	Processes   *ebpf.Map `ebpf:"processes"`
@@ -252,11 +300,15 @@ func (m *syscallPlanMaps) Close() error {
 		m.AppThreads,
 		m.Blank,
 		m.Broken,
+		m.Changed,
 		m.Clients,
+		m.Connects,
+		m.Discards,
 		m.LateWrites,
 		m.Listening,
 		m.LogProgress,
 		m.Messages,
+		m.Note,
 		m.Numbers,
 		m.Parked,
 		m.Processes,
@@ -274,20 +326,26 @@ func (m *syscallPlanMaps) Close() error {
 // It can be passed to loadSyscallPlanObjects or ebpf.CollectionSpec.LoadAndAssign.
 type syscallPlanVariables struct {
 	Callers              *ebpf.Variable `ebpf:"callers"`
+	Ending               *ebpf.Variable `ebpf:"ending"`
 	HeadBytes            *ebpf.Variable `ebpf:"head_bytes"`
 	IdleNs               *ebpf.Variable `ebpf:"idle_ns"`
 	LogSecret            *ebpf.Variable `ebpf:"log_secret"`
 	LogSegments          *ebpf.Variable `ebpf:"log_segments"`
 	LogShift             *ebpf.Variable `ebpf:"log_shift"`
 	MarkersAttached      *ebpf.Variable `ebpf:"markers_attached"`
+	MentionAbandoned     *ebpf.Variable `ebpf:"mention_abandoned"`
 	MentionEvidence      *ebpf.Variable `ebpf:"mention_evidence"`
 	MentionKind          *ebpf.Variable `ebpf:"mention_kind"`
 	MentionMark          *ebpf.Variable `ebpf:"mention_mark"`
 	MentionMessage       *ebpf.Variable `ebpf:"mention_message"`
 	MentionMode          *ebpf.Variable `ebpf:"mention_mode"`
 	MentionPhase         *ebpf.Variable `ebpf:"mention_phase"`
+	MentionPlace         *ebpf.Variable `ebpf:"mention_place"`
+	MentionProcessDid    *ebpf.Variable `ebpf:"mention_process_did"`
+	MentionProcessNote   *ebpf.Variable `ebpf:"mention_process_note"`
 	MentionProgress      *ebpf.Variable `ebpf:"mention_progress"`
 	MentionReason        *ebpf.Variable `ebpf:"mention_reason"`
+	MentionSaid          *ebpf.Variable `ebpf:"mention_said"`
 	MentionSightConn     *ebpf.Variable `ebpf:"mention_sight_conn"`
 	MentionSightHolder   *ebpf.Variable `ebpf:"mention_sight_holder"`
 	MentionSightKind     *ebpf.Variable `ebpf:"mention_sight_kind"`
@@ -297,8 +355,11 @@ type syscallPlanVariables struct {
 	MentionWaitHow       *ebpf.Variable `ebpf:"mention_wait_how"`
 	OnlyPorts            *ebpf.Variable `ebpf:"only_ports"`
 	OnlyPortsLen         *ebpf.Variable `ebpf:"only_ports_len"`
+	Serving              *ebpf.Variable `ebpf:"serving"`
 	SightsCut            *ebpf.Variable `ebpf:"sights_cut"`
 	SightsLeft           *ebpf.Variable `ebpf:"sights_left"`
+	SocketOperations     *ebpf.Variable `ebpf:"socket_operations"`
+	Strange              *ebpf.Variable `ebpf:"strange"`
 	TcpUsed              *ebpf.Variable `ebpf:"tcp_used"`
 	UnixUsed             *ebpf.Variable `ebpf:"unix_used"`
 	WakeBytes            *ebpf.Variable `ebpf:"wake_bytes"`
@@ -309,24 +370,33 @@ type syscallPlanVariables struct {
 //
 // It can be passed to loadSyscallPlanObjects or ebpf.CollectionSpec.LoadAndAssign.
 type syscallPlanPrograms struct {
-	Accept4Exit   *ebpf.Program `ebpf:"accept4_exit"`
-	AcceptExit    *ebpf.Program `ebpf:"accept_exit"`
-	AppCalled     *ebpf.Program `ebpf:"app_called"`
-	CloseEnter    *ebpf.Program `ebpf:"close_enter"`
-	DataReady     *ebpf.Program `ebpf:"data_ready"`
-	IdleElem      *ebpf.Program `ebpf:"idle_elem"`
-	ReadExit      *ebpf.Program `ebpf:"read_exit"`
-	Readable      *ebpf.Program `ebpf:"readable"`
-	SeeElem       *ebpf.Program `ebpf:"see_elem"`
-	SeeFiles      *ebpf.Program `ebpf:"see_files"`
-	ShutdownEnter *ebpf.Program `ebpf:"shutdown_enter"`
-	TcpExisting   *ebpf.Program `ebpf:"tcp_existing"`
-	TcpListening  *ebpf.Program `ebpf:"tcp_listening"`
-	TcpSegment    *ebpf.Program `ebpf:"tcp_segment"`
-	TcpState      *ebpf.Program `ebpf:"tcp_state"`
-	UnixExisting  *ebpf.Program `ebpf:"unix_existing"`
-	WriteEnter    *ebpf.Program `ebpf:"write_enter"`
-	WriteExit     *ebpf.Program `ebpf:"write_exit"`
+	Accept4Exit     *ebpf.Program `ebpf:"accept4_exit"`
+	AcceptExit      *ebpf.Program `ebpf:"accept_exit"`
+	AppCalled       *ebpf.Program `ebpf:"app_called"`
+	CloseEnter      *ebpf.Program `ebpf:"close_enter"`
+	ConnectEnter    *ebpf.Program `ebpf:"connect_enter"`
+	ConnectExit     *ebpf.Program `ebpf:"connect_exit"`
+	DataReady       *ebpf.Program `ebpf:"data_ready"`
+	FilesExisting   *ebpf.Program `ebpf:"files_existing"`
+	FilesListening  *ebpf.Program `ebpf:"files_listening"`
+	GoneElem        *ebpf.Program `ebpf:"gone_elem"`
+	IdleElem        *ebpf.Program `ebpf:"idle_elem"`
+	MptcpSends      *ebpf.Program `ebpf:"mptcp_sends"`
+	ProcessExec     *ebpf.Program `ebpf:"process_exec"`
+	ReadExit        *ebpf.Program `ebpf:"read_exit"`
+	Readable        *ebpf.Program `ebpf:"readable"`
+	SeeDiscard      *ebpf.Program `ebpf:"see_discard"`
+	SeeElem         *ebpf.Program `ebpf:"see_elem"`
+	SeeFiles        *ebpf.Program `ebpf:"see_files"`
+	ShutdownEnter   *ebpf.Program `ebpf:"shutdown_enter"`
+	TcpExisting     *ebpf.Program `ebpf:"tcp_existing"`
+	TcpListening    *ebpf.Program `ebpf:"tcp_listening"`
+	TcpSegment      *ebpf.Program `ebpf:"tcp_segment"`
+	TcpState        *ebpf.Program `ebpf:"tcp_state"`
+	TcpStateSkipped *ebpf.Program `ebpf:"tcp_state_skipped"`
+	UnixExisting    *ebpf.Program `ebpf:"unix_existing"`
+	WriteEnter      *ebpf.Program `ebpf:"write_enter"`
+	WriteExit       *ebpf.Program `ebpf:"write_exit"`
 }
 
 func (p *syscallPlanPrograms) Close() error {
@@ -335,10 +405,18 @@ func (p *syscallPlanPrograms) Close() error {
 		p.AcceptExit,
 		p.AppCalled,
 		p.CloseEnter,
+		p.ConnectEnter,
+		p.ConnectExit,
 		p.DataReady,
+		p.FilesExisting,
+		p.FilesListening,
+		p.GoneElem,
 		p.IdleElem,
+		p.MptcpSends,
+		p.ProcessExec,
 		p.ReadExit,
 		p.Readable,
+		p.SeeDiscard,
 		p.SeeElem,
 		p.SeeFiles,
 		p.ShutdownEnter,
@@ -346,6 +424,7 @@ func (p *syscallPlanPrograms) Close() error {
 		p.TcpListening,
 		p.TcpSegment,
 		p.TcpState,
+		p.TcpStateSkipped,
 		p.UnixExisting,
 		p.WriteEnter,
 		p.WriteExit,

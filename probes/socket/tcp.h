@@ -1,51 +1,26 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* The hooks of TCP that both probe plans use: a connection's begin and end, and
  * what segments bring. The plan defines how it finds and makes the connection of
- * a socket:
+ * a socket, and what it knows of one whose begin was not seen:
  *
- *   tcp_of(sk), tcp_find(sk), tcp_create(sk), tcp_forget(addr)
+ *   tcp_of(sk), tcp_find(sk), tcp_create(sk), tcp_forget(addr), mptcp_find(addr),
+ *   mptcp_create(addr), mptcp_forget(addr), tcp_adopt(sk), take_accept(c)
  */
 #ifndef LAPWING_TCP_H
 #define LAPWING_TCP_H
 
-#include "call.h"
-
-static __always_inline void inet_addresses(struct conn *c, const struct sock *sk)
-{
-	struct record *r = &c->rec;
-
-	r->local_port = sk->__sk_common.skc_num;
-	r->peer_port = __builtin_bswap16(sk->__sk_common.skc_dport);
-	if (sk->__sk_common.skc_family == AF_INET) {
-		*(__u32 *)r->local = sk->__sk_common.skc_rcv_saddr;
-		*(__u32 *)r->peer = sk->__sk_common.skc_daddr;
-		return;
-	}
-	BPF_CORE_READ_INTO(&r->local, sk, __sk_common.skc_v6_rcv_saddr);
-	BPF_CORE_READ_INTO(&r->peer, sk, __sk_common.skc_v6_daddr);
-}
-
-static __always_inline void tcp_established(struct sock *sk)
-{
-	if (!port_wanted(sk->__sk_common.skc_num))
-		return;
-	struct conn *c = tcp_create(sk);
-	if (!c) {
-		count(STAT_LOST_TABLE);
-		return;
-	}
-	connection_begin(c, (__u64)sk, sk->__sk_common.skc_family);
-	inet_addresses(c, sk);
-	c->rec.established = bpf_ktime_get_ns();
-	if (callers)
-		caller_of(c, sk);
-}
+#include "abandoned.h"
+#include "mptcp.h"
+#include "failed.h"
 
 /* tcp_call: the calling thread begins to connect. */
 static __noinline int tcp_call(struct sock *sk)
 {
 	if (!process_opens())
 		return 0;
+	/* From here on the connection tells of its end itself. */
+	__u64 id = bpf_get_current_pid_tgid();
+	bpf_map_delete_elem(&connects, &id);
 	struct conn *c = tcp_create(sk);
 	if (c)
 		call_opened(c, (__u64)sk, sk->__sk_common.skc_family);
@@ -54,40 +29,61 @@ static __noinline int tcp_call(struct sock *sk)
 	return 0;
 }
 
+/* is_clients tells whether connect chose a socket's port: accept gives its
+ * sockets that of their listener. */
+static __always_inline bool is_clients(struct sock *sk)
+{
+	struct inet_bind_bucket *port = BPF_CORE_READ((struct inet_connection_sock *)sk, icsk_bind_hash);
+
+	return port && BPF_CORE_READ(port, fastreuse) < 0;
+}
+
+/* call_adopt: a thread of a process that may serve begins to write on a socket
+ * that nothing is known of. */
+static __noinline int call_adopt(struct sock *sk)
+{
+	if (!sk || BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_ESTABLISHED || !is_clients(sk) || !process_opens())
+		return 0;
+	struct conn *c = tcp_create(sk);
+	if (!c) {
+		count(STAT_LOST_TABLE);
+		return 0;
+	}
+	call_adopted(c, (__u64)sk, BPF_CORE_READ(sk, __sk_common.skc_family));
+	inet_addresses_at(c, (__u64)sk);
+	client_opened(c, sk);
+	return 0;
+}
+
 /* tcp_call_established: the client's end is, the server's is about to be. */
 static __noinline int tcp_call_established(struct sock *sk)
 {
 	struct conn *c = tcp_find(sk);
-	struct ends e;
 
 	if (!c || c->mode != MODE_CLIENT)
 		return 0;
 	inet_addresses(c, sk);
 	c->rec.established = bpf_ktime_get_ns();
-	ends_of(&e, &c->rec, sk, true);
-	__u64 number = c->rec.conn;
-	bpf_map_update_elem(&clients, &e, &number, BPF_ANY);
+	client_opened(c, sk);
 	return 0;
 }
 
 /* tcp_call_closing: both ends find each other only while it is open. */
 static __always_inline void tcp_call_closing(struct conn *c, const struct sock *sk, int state, int error)
 {
-	struct ends e;
-
 	if (!c->rec.established)
 		inet_addresses(c, sk);
 	call_closed(c, state == TCP_CLOSE, error);
 	if (state != TCP_CLOSE)
 		return;
-	ends_of(&e, &c->rec, sk, true);
-	bpf_map_delete_elem(&clients, &e);
+	client_gone(c, sk);
 	tcp_forget((__u64)sk);
 }
 
-static __always_inline void tcp_closing(struct sock *sk, int state)
+static __always_inline void tcp_closing(struct sock *sk, int before, int state)
 {
-	struct conn *c = tcp_find(sk);
+	bool multipath = sk->sk_protocol == IPPROTO_MPTCP;
+	struct conn *c = multipath ? mptcp_find((__u64)sk) : tcp_find(sk);
 	__u64 now = bpf_ktime_get_ns();
 	bool final = state != TCP_FIN_WAIT1 && state != TCP_LAST_ACK && state != TCP_CLOSING;
 	int error = sk->sk_err;
@@ -98,31 +94,134 @@ static __always_inline void tcp_closing(struct sock *sk, int state)
 		tcp_call_closing(c, sk, state, error);
 		return;
 	}
+	tcp_taken(c, sk);
+	bool request = state == TCP_CLOSE && may_hold_request(c) &&
+		       (before == TCP_ESTABLISHED || before == TCP_CLOSE_WAIT || before == TCP_SYN_RECV);
 	if (final && !error)
 		settle_ack(c, now); /* our FIN was acknowledged, and all before it */
 	on_close(c, now, final, error);
-	if (state == TCP_CLOSE && !c->gone)
+	if (state != TCP_CLOSE)
+		return;
+	if (request && !c->gone)
+		tcp_abandoned(c, sk, now, before, error);
+	if (c->gone)
+		return;
+	if (multipath)
+		mptcp_forget((__u64)sk);
+	else
 		tcp_forget((__u64)sk);
+}
+
+/* begins_or_ends tells whether a change of state is one of those that matter. */
+static __always_inline bool begins_or_ends(const struct sock *sk, int before, int after)
+{
+	switch (after) {
+	case TCP_ESTABLISHED:
+	case TCP_SYN_SENT:
+	case TCP_SYN_RECV:
+	case TCP_FIN_WAIT1:
+	case TCP_FIN_WAIT2:
+	case TCP_TIME_WAIT:
+	case TCP_CLOSE:
+	case TCP_LAST_ACK:
+	case TCP_CLOSING:
+		return sk->sk_protocol == IPPROTO_TCP || sk->sk_protocol == IPPROTO_MPTCP;
+	}
+	return false;
+}
+
+static __noinline int state_changed(struct sock *sk, int before, int after)
+{
+	bool multipath = sk->sk_protocol == IPPROTO_MPTCP;
+
+	switch (after) {
+	case TCP_SYN_RECV:
+		return before == TCP_LISTEN && !multipath ? tcp_begins(sk) : 0;
+	case TCP_SYN_SENT:
+		return multipath ? 0 : tcp_call(sk);
+	case TCP_ESTABLISHED:
+		if (multipath)
+			return before == TCP_SYN_SENT ? 0 : mptcp_established(sk);
+		if (before == TCP_SYN_RECV)
+			return tcp_established(sk);
+		return before == TCP_SYN_SENT ? tcp_call_established(sk) : 0;
+	}
+	tcp_closing(sk, before, after);
+	return 0;
+}
+
+/* changed: the change of state that tcp_state saw last on this CPU. */
+struct changed {
+	__u64 sk;
+	__u32 after;
+	__u32 busy; /* tcp_state is in a run */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct changed);
+} changed SEC(".maps");
+
+static __always_inline struct changed *changed_here(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&changed, &zero);
 }
 
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(tcp_state, struct sock *sk, int before, int after)
 {
-	if (sk->sk_protocol != IPPROTO_TCP)
+	struct changed *here = changed_here();
+
+	if (!here || !begins_or_ends(sk, before, after))
 		return 0;
-	if (before == TCP_SYN_RECV && after == TCP_ESTABLISHED)
-		tcp_established(sk);
-	else if (after == TCP_SYN_SENT)
-		tcp_call(sk);
-	else if (before == TCP_SYN_SENT && after == TCP_ESTABLISHED)
-		tcp_call_established(sk);
-	else if (after >= TCP_FIN_WAIT1 && after != TCP_CLOSE_WAIT && after <= TCP_CLOSING && after != TCP_LISTEN)
-		tcp_closing(sk, after);
+	*(volatile __u32 *)&here->busy = 1;
+	here->sk = (__u64)sk;
+	here->after = after;
+	state_changed(sk, before, after);
+	*(volatile __u32 *)&here->busy = 0;
 	return 0;
 }
 
-/* More than a receive queue can hold, less than half of the numbers. */
-#define BEHIND_HOLE (1U << 30)
+/* The kernel skips a program that it interrupted in a run, on the same CPU: a
+ * connection that begins or ends in an interrupt of the network would be missed
+ * where a program just closes another. This one runs after tcp_state for each
+ * change and makes up for the runs that were skipped: while one of the two is
+ * interrupted, the other is not. It may do once more what was done already. */
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(tcp_state_skipped, struct sock *sk, int before, int after)
+{
+	struct changed *here = changed_here();
+
+	if (!here || !begins_or_ends(sk, before, after))
+		return 0;
+	if (unlikely(*(volatile __u32 *)&here->busy || here->sk != (__u64)sk || here->after != after))
+		state_changed(sk, before, after);
+	return 0;
+}
+
+/* other_segment: the socket has no state, or it is not by this socket that it is
+ * kept. A connection that accept has not returned yet is a server's. */
+static __noinline struct conn *other_segment(struct sock *sk, const struct sk_buff *skb, struct conn *c)
+{
+	const struct tcp_sock *tp = tcp_of(sk);
+
+	if (tp && is_subflow(tp)) {
+		mptcp_arrived(sk, skb);
+		return NULL;
+	}
+	if (c || !port_wanted(sk->__sk_common.skc_num))
+		return NULL;
+	if (sk->sk_socket)
+		return tcp_adopt(sk);
+	c = tcp_make(sk, false);
+	if (c)
+		inet_addresses(c, sk);
+	return c;
+}
 
 /* tcp_probe runs for each segment that reaches an established socket, before
  * it is queued. */
@@ -132,8 +231,13 @@ int BPF_PROG(tcp_segment, struct sock *sk, const struct sk_buff *skb)
 	struct conn *c = tcp_find(sk);
 	struct segment s;
 
-	if (!c || c->mode >= MODE_IGNORED)
-		return 0;
+	if (!c || c->mode >= MODE_IGNORED) {
+		if (likely(!strange && (c || sk->sk_socket)))
+			return 0;
+		c = other_segment(sk, skb, c);
+		if (!c)
+			return 0;
+	}
 	const struct tcp_sock *tp = tcp_of(sk);
 	if (!tp)
 		return 0;
@@ -143,6 +247,7 @@ int BPF_PROG(tcp_segment, struct sock *sk, const struct sk_buff *skb)
 		on_ack(c, now, s.ack_seq);
 		return 0;
 	}
+	note_tcp_use();
 	struct arrival a = { .seq = tp->rcv_nxt, .end = s.seq + s.payload, .unread = tp->copied_seq };
 	/* Old bytes again, or bytes behind a hole: nothing the server could read. */
 	if ((__s32)(a.end - a.seq) <= 0 || (__s32)(s.seq - a.seq) > 0)

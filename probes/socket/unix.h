@@ -4,7 +4,7 @@
 #ifndef LAPWING_UNIX_H
 #define LAPWING_UNIX_H
 
-#include "call.h"
+#include "abandoned.h"
 #include "descriptor.h"
 #include "late.h"
 
@@ -53,6 +53,32 @@ static __noinline struct conn *unix_create(__u64 key, struct unix_address *addr)
 	c->rec.peer_sk = (__u64)BPF_CORE_READ((struct unix_sock *)key, peer);
 	c->rec.name_len = unix_name(addr, c->rec.bytes);
 	return c;
+}
+
+/* unix_closed: the server closed its end, which can have bytes that it did not
+ * read. now is 0 where it is not known when. */
+static __noinline int unix_closed(struct conn *c, __u64 now)
+{
+	struct in in = { .now = now };
+
+	if (!c)
+		return 0;
+	/* The owner closes it: what is left in its queue is what nobody read. */
+	if (now && c->mode == MODE_FRESH)
+		unix_taken(c);
+	__s64 unread = c->in_total - c->read_total;
+	bool request = may_hold_request(c), waits = c->mode == MODE_FRESH && !c->rec.accepted;
+
+	if (now && unread > 0 && is_empty(c))
+		unread = 0;
+	on_close(c, now, true, 0);
+	if (!request || c->gone || (unread <= 0 && !waits))
+		return 0;
+	in.n = 1;
+	if (unread > 0)
+		arrivals(c, &in, (__u32)c->read_total + 1);
+	in.n = unread;
+	return abandon(c, &in, waits ? ABANDONED_BACKLOG : ABANDONED_UNREAD);
 }
 
 /* unix_call_writes: a call's write reached the server's end. */

@@ -162,6 +162,24 @@ __noinline int next_waiter(struct waiter *w)
 	return 1;
 }
 
+/* somebody_waits tells whether among a socket's first waiters is one that is not
+ * an epoll instance. */
+static __always_inline bool somebody_waits(__u64 queue)
+{
+	__u64 head = queue + bpf_core_field_offset(struct wait_queue_head, head), node = head;
+
+	for (int i = 0; queue && i < 4; i++) {
+		node = (__u64)BPF_CORE_READ((struct list_head *)node, next);
+		__u64 entry = node - bpf_core_field_offset(struct wait_queue_entry, entry);
+
+		if (!node || node == head)
+			return false;
+		if (BPF_CORE_READ((struct wait_queue_entry *)entry, private))
+			return true;
+	}
+	return false;
+}
+
 /* blocked_in finds the thread that waits in a read of this socket, or in a
  * poll. Threads in epoll_wait are not blocked by one connection: how is then
  * WAIT_LOOP and there is no thread. */

@@ -8,6 +8,7 @@
 #ifndef LAPWING_WORKER_H
 #define LAPWING_WORKER_H
 
+#include "process.h"
 #include "state.h"
 
 #define CALLER (~0U)            /* in conn.callers: the process makes calls */
@@ -24,6 +25,7 @@ struct process {
 	__u32 parent; /* that runs the same program; 0 if it runs another */
 	__u32 calls;
 	__u32 open; /* requests that it began to read and nobody has answered yet */
+	__u32 reads; /* requests that it began to read, in all */
 };
 
 /* processes: process → what is known of it. It is there once it served. */
@@ -56,6 +58,22 @@ struct {
 	__type(value, struct worker);
 } workers SEC(".maps");
 
+/* serving has a bit for each process that may be in `processes`, by a part of
+ * its id: most others are sorted out without a look-up. */
+__u64 serving[1024];
+
+static __always_inline bool may_serve(void)
+{
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+
+	return serving[tgid / 64 % 1024] >> tgid % 64 & 1;
+}
+
+static __always_inline void note_serving(__u32 tgid)
+{
+	serving[tgid / 64 % 1024] |= 1ULL << tgid % 64;
+}
+
 static __always_inline struct worker *worker_of(__u64 id)
 {
 	struct worker *w = bpf_map_lookup_elem(&workers, &id);
@@ -78,6 +96,14 @@ static __always_inline __u32 parent_of(struct task_struct *t)
 	return BPF_CORE_READ(up, tgid);
 }
 
+static __noinline int process_new(struct task_struct *t, __u32 tgid, __u64 born)
+{
+	struct process fresh = { .born = born, .parent = parent_of(t) };
+
+	bpf_map_update_elem(&processes, &tgid, &fresh, BPF_ANY);
+	return 0;
+}
+
 /* process_serves notes that the calling process serves requests. When user
  * space reads of them it can be over already: then its parent speaks for it. */
 __noinline int process_serves(void)
@@ -87,10 +113,11 @@ __noinline int process_serves(void)
 	struct process *known = bpf_map_lookup_elem(&processes, &tgid);
 	__u64 born = t->group_leader->start_time;
 
+	note_serving(tgid);
 	if (known && known->born == born)
 		return 0;
-	struct process fresh = { .born = born, .parent = parent_of(t) };
-	bpf_map_update_elem(&processes, &tgid, &fresh, BPF_ANY);
+	process_new(t, tgid, born);
+	process_did(t, PROCESS_SERVES);
 	return 0;
 }
 
@@ -141,6 +168,22 @@ __noinline int uncount(struct conn *c)
 	return 0;
 }
 
+/* count_open takes a request into its reader's open ones. */
+static __always_inline void count_open(struct conn *c, struct worker *w, __u32 tgid)
+{
+	if (c->counted || c->rec.tid != (__u32)bpf_get_current_pid_tgid())
+		return;
+	c->counted = 1;
+	__u32 open = __sync_fetch_and_add(&w->open, 1) + 1;
+	if (open > w->most)
+		w->most = open;
+	struct process *p = bpf_map_lookup_elem(&processes, &tgid);
+	if (!p)
+		return;
+	__sync_fetch_and_add(&p->open, 1);
+	__sync_fetch_and_add(&p->reads, 1);
+}
+
 /* worker_reads: the calling thread read from the request on c. */
 __noinline int worker_reads(struct conn *c)
 {
@@ -155,9 +198,15 @@ __noinline int worker_reads(struct conn *c)
 	w->call_seq = w->starts = 0;
 	w->sleeps = bpf_get_current_task_btf()->nvcsw;
 	w->conn = 0;
-	/* Requests that user space takes apart have no number here. */
+	/* Requests that user space takes apart have no number here: their
+	 * connection counts as one that is never answered. */
 	if (c->mode != MODE_HTTP) {
 		w->most = 2;
+		if (!c->counted) {
+			c->rec.pid = id >> 32;
+			c->rec.tid = id;
+		}
+		count_open(c, w, id >> 32);
 		return 0;
 	}
 	w->conn = c->rec.conn;
@@ -165,16 +214,9 @@ __noinline int worker_reads(struct conn *c)
 	c->rec.marks |= MARK_CALLER;
 	if (c->counted || c->rec.tid != (__u32)id)
 		return 0;
-	c->counted = 1;
 	c->rec.cause = 0;
 	c->rec.cause_seq = 0;
-	__u32 open = __sync_fetch_and_add(&w->open, 1) + 1;
-	if (open > w->most)
-		w->most = open;
-	__u32 tgid = id >> 32;
-	struct process *p = bpf_map_lookup_elem(&processes, &tgid);
-	if (p)
-		__sync_fetch_and_add(&p->open, 1);
+	count_open(c, w, id >> 32);
 	return 0;
 }
 
@@ -282,20 +324,21 @@ static __always_inline __u8 direct(struct worker *w)
 	if (w->sleeps != (__u32)bpf_get_current_task_btf()->nvcsw)
 		return 0;
 	w->clean++;
-	return !w->fouls && w->clean > CLEAN_STARTS ? EVIDENCE_DIRECT : 0;
+	return !w->fouls && w->clean > CLEAN_STARTS ? EVIDENCE_DIRECT : EVIDENCE_CLEAN;
 }
 
 /* how_many tells from how many requests one was to be found. Those that were
  * there before anybody counted are over after a while. */
-static __always_inline __u8 how_many(struct worker *w, __u32 tgid)
+static __always_inline __u8 how_many(struct worker *w, struct process *p, __u32 *open)
 {
-	struct process *p = bpf_map_lookup_elem(&processes, &tgid);
 	__u64 then = bpf_ktime_get_ns() - SETTLED_NS;
 	__u8 evidence = 0;
 
-	if (p && p->open == 1 && p->since < then)
-		evidence |= EVIDENCE_SOLE;
-	if (!w || w->since >= then)
+	*open = p ? p->open : 0;
+	if (p && p->since < then)
+		evidence |= EVIDENCE_COUNTED | (p->open == 1 ? EVIDENCE_SOLE : 0);
+	/* A thread that began after that has nothing but what was counted. */
+	if (!w || (w->since >= then && !(p && p->since && p->since < bpf_get_current_task_btf()->start_time)))
 		return evidence;
 	if (w->most == 1)
 		evidence |= EVIDENCE_ALONE;
@@ -315,7 +358,11 @@ __noinline int worker_calls(struct conn *c)
 	struct worker *w = bpf_map_lookup_elem(&workers, &id);
 	r->caller = r->cause = 0;
 	r->caller_seq = r->cause_seq = 0;
-	r->evidence = how_many(w, id >> 32);
+	__u32 tgid = id >> 32;
+	struct process *p = bpf_map_lookup_elem(&processes, &tgid);
+
+	r->evidence = how_many(w, p, &r->acceptor_tid);
+	c->events = p ? p->reads : 0; /* of calls nothing else */
 	if (!w || !w->most)
 		r->evidence |= EVIDENCE_NO_READER;
 	if (!w)
@@ -326,6 +373,38 @@ __noinline int worker_calls(struct conn *c)
 	r->caller_seq = w->call_seq;
 	r->evidence |= direct(w);
 	w->starts++;
+	return 0;
+}
+
+/* worker_uses: the calling thread writes the first bytes of the call on c. The
+ * connection may have been opened for another request, or for none yet. */
+__noinline int worker_uses(struct conn *c)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+	__u32 tgid = id >> 32;
+
+	if (!c)
+		return 0;
+	struct record *r = &c->rec;
+	struct worker *w = bpf_map_lookup_elem(&workers, &id);
+	struct process *p = bpf_map_lookup_elem(&processes, &tgid);
+	__u8 evidence = how_many(w, p, &r->acceptor_tid);
+
+	r->marker = r->cause;
+	r->client_wait = r->cause_seq;
+	r->writer_tid = r->tid;
+	/* One request all the time: it does not matter which thread writes. */
+	if (r->evidence & evidence & EVIDENCE_SOLE && p && c->events == p->reads)
+		evidence = r->evidence;
+	else
+		r->writer_tid = id;
+	if (r->writer_tid != r->tid || !(r->evidence & evidence & EVIDENCE_SOLE)) {
+		r->marker = w ? w->conn : 0;
+		r->client_wait = w ? w->seq : 0;
+	}
+	if (!w || !w->most)
+		evidence |= EVIDENCE_NO_READER;
+	r->produce = evidence;
 	return 0;
 }
 

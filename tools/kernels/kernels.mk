@@ -12,7 +12,7 @@ GUEST_E2E       ?= ./agent/e2e
 GUEST_E2E_TESTS ?= ^TestHard
 # Seconds for one test binary. The guest's own limit is higher, so that a test
 # that hangs ends with its goroutines on the screen.
-GUEST_SECONDS   ?= 600
+GUEST_SECONDS   ?= 1800
 
 GUEST_BIN := build/kernels/bin
 GUEST_RUN  = tools/kernels/run --timeout $$(($(GUEST_SECONDS) + 30)) --env LAPWING_TEST_PLANS=$(PLANS_ON_$*)

@@ -5,5 +5,5 @@
 //
 // Usage:
 //
-//	scaling [-hosts 1000] [-requests 500] [-ratio 0.01] [-services 5] [-sets 20] [-workers 16]
+//	scaling [-hosts 1000] [-requests 500] [-ratio 0.01] [-services 5] [-sets 20] [-workers 16] [-max-series 100000]
 package main

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"lapwing/exporters/metrics"
 )
 
 // plan is what the hosts are like.
@@ -12,6 +14,7 @@ type plan struct {
 	hosts    int
 	requests float64 // per second and host
 	ratio    float64 // of requests that become traces
+	most     int     // series of a host
 	host
 }
 
@@ -23,9 +26,10 @@ func main() {
 	flag.IntVar(&p.services, "services", 5, "services of one host")
 	flag.IntVar(&p.sets, "sets", 20, "sets of labels of one service: routes, methods, statuses that occur together")
 	flag.IntVar(&p.workers, "workers", 16, "workers of one service, each a process")
+	flag.IntVar(&p.most, "max-series", metrics.DefaultConfig().MaxSeries, "metrics.max_series of the agents")
 	flag.Parse()
-	if p.hosts < 1 || p.services < 1 || p.sets < 1 || p.workers < 1 || p.requests <= 0 || p.ratio < 0 || p.ratio > 1 {
-		fmt.Fprintln(os.Stderr, "scaling: numbers must be positive, and the ratio 0 to 1")
+	if p.hosts < 1 || p.most < metrics.MinSeries || p.services < 1 || p.sets < 1 || p.workers < 1 || p.requests <= 0 || p.ratio < 0 || p.ratio > 1 {
+		fmt.Fprintln(os.Stderr, "scaling: numbers must be positive, the ratio 0 to 1, and -max-series at least", metrics.MinSeries)
 		os.Exit(2)
 	}
 	if err := report(os.Stdout, p); err != nil {
@@ -43,19 +47,15 @@ func report(w io.Writer, p plan) error {
 	if err != nil {
 		return err
 	}
-	all, err := metricsOf(p.host)
+	each, err := perEach()
 	if err != nil {
 		return err
 	}
-	more := p.host
-	more.sets++
-	set, err := metricsOf(more)
+	all, err := metricsOf(p.host, p.most)
 	if err != nil {
 		return err
 	}
-	more = p.host
-	more.workers++
-	worker, err := metricsOf(more)
+	free, err := metricsOf(p.host, metrics.MaxSeries)
 	if err != nil {
 		return err
 	}
@@ -63,9 +63,15 @@ func report(w io.Writer, p plan) error {
 	fmt.Fprintf(w, "measured\n")
 	fmt.Fprintf(w, second, "  spans of a request", spans, "")
 	fmt.Fprintf(w, second, "  bytes of a request's trace", plain, fmt.Sprintf("gzip %.1f", zipped))
-	fmt.Fprintf(w, second, "  series of a set of labels", float64(set.series-all.series)/float64(p.services), "")
-	fmt.Fprintf(w, second, "  series of a worker process", float64(worker.series-all.series)/float64(p.services), "")
-	fmt.Fprintf(w, second, "  series of a host", float64(all.series), fmt.Sprintf("%d services, %d sets and %d workers each", p.services, p.sets, p.workers))
+	fmt.Fprintf(w, second, "  series of a set of labels", float64(each.set), "")
+	fmt.Fprintf(w, second, "  series of a worker process", float64(each.worker), "")
+	fmt.Fprintf(w, second, "  series of a service", float64(each.service), "its parts, its pool and one listener")
+	fmt.Fprintf(w, second, "  series of the agent itself", float64(each.agent), "")
+	note := fmt.Sprintf("%d services, %d sets and %d workers each", p.services, p.sets, p.workers)
+	if free.series > all.series {
+		note += fmt.Sprintf("; %d without the bound of %d", free.series, p.most)
+	}
+	fmt.Fprintf(w, second, "  series of a host", float64(all.series), note)
 	fmt.Fprintf(w, second, "  bytes of a scrape", float64(all.text), "text, before compression")
 	fmt.Fprintf(w, second, "  bytes of an OTLP upload", float64(all.push), fmt.Sprintf("gzip %d", all.pushGz))
 

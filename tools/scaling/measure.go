@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -20,7 +21,7 @@ import (
 
 	"lapwing/collectors/request"
 	"lapwing/collectors/worker"
-	"lapwing/exporters"
+	"lapwing/exporters/health"
 	"lapwing/exporters/metrics"
 	"lapwing/exporters/otlp"
 	"lapwing/exporters/prometheus"
@@ -130,16 +131,17 @@ type size struct {
 	text, push, pushGz int // bytes of a scrape and of an upload
 }
 
-// metricsOf counts the metrics of a host.
-func metricsOf(h host) (s size, err error) {
-	a := metrics.New(metrics.Config{MaxLabelSets: metrics.MaxLabelSets})
-	a.AddSource(metrics.Health(func() exporters.Health { return exporters.Health{} }))
+// metricsOf counts the metrics of a host that may have so many series.
+func metricsOf(h host, most int) (s size, err error) {
+	a := metrics.New(metrics.Config{MaxLabelSets: metrics.MaxLabelSets, MaxSeries: most})
+	a.AddSource(metrics.Health(func() health.Health { return health.Health{} }))
 	a.AddSource(metrics.Self())
 	a.AddSource(metrics.WorkerPools(func() []worker.Snapshot { return h.pools() }))
 	for i := range h.services * h.sets * 50 {
 		r := made(i)
 		r.Service = fmt.Sprint("service", i%h.services)
 		r.Route = fmt.Sprintf("/route%d/{id}", i/h.services%h.sets)
+		r.Seq = 1 // the first of its connection has all parts
 		a.Export(r)
 	}
 	if s.series, s.text, err = scrape(a); err != nil {
@@ -152,8 +154,34 @@ func metricsOf(h host) (s size, err error) {
 	return s, err
 }
 
+// shares are the series that each thing on a host adds.
+type shares struct{ set, worker, service, agent int }
+
+// sum is how many series a host has by them.
+func (s shares) sum(h host) int {
+	return s.agent + h.services*(s.service+h.sets*s.set+h.workers*s.worker)
+}
+
+// perEach measures the shares, each by what one more of it adds to a host that
+// has no bound.
+func perEach() (s shares, err error) {
+	series := func(h host) int {
+		found, failed := metricsOf(h, metrics.MaxSeries)
+		err = errors.Join(err, failed)
+		return found.series
+	}
+	one := host{services: 1, sets: 1, workers: 1}
+	base := series(one)
+	s.set = series(host{1, 2, 1}) - base
+	s.worker = series(host{1, 1, 2}) - base
+	s.service = series(host{2, 1, 1}) - base - s.set - s.worker
+	s.agent = base - s.sum(one)
+	return s, err
+}
+
+// pools are those that the agent keeps: not more than its collector does.
 func (h host) pools() (pools []worker.Snapshot) {
-	for i := range h.services {
+	for i := range min(h.services, worker.DefaultServices) {
 		p := worker.Snapshot{Service: fmt.Sprint("service", i), Workers: h.workers, Available: h.workers, Active: map[string]int{"GET": 0}, HTTP: true,
 			Listeners: []worker.Listener{{Address: fmt.Sprintf("0.0.0.0:%d", 8000+i), Limit: 511}}}
 		for w := range h.workers {

@@ -6,6 +6,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"lapwing/exporters/metrics"
 )
 
 func TestPerTrace(t *testing.T) {
@@ -17,22 +19,33 @@ func TestPerTrace(t *testing.T) {
 	assert.Less(t, zipped, plain)
 }
 
-// TestSeriesAreLinear checks what the page multiplies with: a set of labels and
-// a worker each add the same number of series, however many there are.
-func TestSeriesAreLinear(t *testing.T) {
-	series := func(h host) int {
-		s, err := metricsOf(h)
+// TestSeriesAddUp checks what the page multiplies with: a service, a set of
+// labels and a worker each add the same number of series, however many there
+// are, and nothing is left out of the sum.
+func TestSeriesAddUp(t *testing.T) {
+	each, err := perEach()
+	require.NoError(t, err)
+	for _, h := range []host{{1, 1, 1}, {1, 10, 5}, {7, 3, 2}} {
+		s, err := metricsOf(h, metrics.MaxSeries)
 		require.NoError(t, err)
-		return s.series
+		assert.Equal(t, s.series, each.sum(h), "%+v", h)
 	}
-	one := series(host{1, 1, 1})
-	set, worker := series(host{1, 2, 1})-one, series(host{1, 1, 2})-one
-	assert.Equal(t, one+9*set+4*worker, series(host{1, 10, 5}))
+}
+
+// TestSeriesStayBelowTheBound has more services than there is room for.
+func TestSeriesStayBelowTheBound(t *testing.T) {
+	h := host{services: 300, sets: 1, workers: 2}
+	each, err := perEach()
+	require.NoError(t, err)
+	s, err := metricsOf(h, metrics.MinSeries)
+	require.NoError(t, err)
+	assert.LessOrEqual(t, s.series, metrics.MinSeries)
+	assert.Greater(t, each.sum(h), metrics.MinSeries)
 }
 
 func TestReport(t *testing.T) {
 	var out strings.Builder
-	require.NoError(t, report(&out, plan{hosts: 10, requests: 100, ratio: 0.1, host: host{1, 1, 1}}))
+	require.NoError(t, report(&out, plan{hosts: 10, requests: 100, ratio: 0.1, most: metrics.MinSeries, host: host{1, 1, 1}}))
 	assert.Regexp(t, `traces/s +100\.0`, out.String())
 	assert.Regexp(t, `spans/s +500\.0`, out.String())
 }

@@ -121,7 +121,7 @@ func (v value) plain() any {
 	return nil
 }
 
-func (d tracesData) appendTo(spans []Span) []Span {
+func (d tracesData) spans() (spans []Span) {
 	for _, rs := range d.ResourceSpans {
 		res := rs.Resource.Attributes.toMap()
 		for _, ss := range rs.ScopeSpans {

@@ -12,7 +12,7 @@ import (
 
 	"lapwing/agent/e2e/collectortest"
 	"lapwing/collectors/request"
-	"lapwing/exporters"
+	"lapwing/exporters/health"
 	"lapwing/exporters/metrics"
 	"lapwing/exporters/otlp"
 )
@@ -21,18 +21,21 @@ import (
 // where those make it, else from a source.
 func allFamilies(r ...*request.Request) *metrics.Aggregator {
 	a := metrics.New(metrics.DefaultConfig())
-	a.AddSource(metrics.Health(func() exporters.Health {
-		return exporters.Health{
-			Requests: 12, Lost: map[string]uint64{"ring_full": 3}, MissedStart: map[string]uint64{"queued": 1},
-			Unjoined: map[string]uint64{"ambiguous": 1}, CallsUnjoined: map[string]uint64{"no_request": 1},
-			Unknown: map[string]uint64{"tls": 1}, Dropped: map[string]map[string]uint64{"otlp": {"queue_full": 1}},
+	a.AddSource(metrics.Health(func() health.Health {
+		h := health.Health{}
+		for _, c := range health.Table {
+			h[c] = health.Of(12)
+			if len(c.By) > 0 {
+				h[c] = health.Counts{{"one", "other"}: 3}
+			}
 		}
+		return h
 	}))
 	fromHealth := map[*metrics.Family]bool{
-		metrics.AgentRequests: true, metrics.AgentIncomplete: true, metrics.AgentLost: true, metrics.AgentSkipped: true, metrics.AgentMissed: true,
-		metrics.AgentUnknown: true, metrics.AgentTunnels: true, metrics.AgentDropped: true, metrics.AgentLabelSets: true,
-		metrics.AgentJoined: true, metrics.AgentUnjoined: true, metrics.AgentCallsJoined: true, metrics.AgentCallsUnjoined: true,
-		metrics.AgentOverflow: true, metrics.AgentUntimed: true, metrics.AgentUnsplit: true,
+		metrics.AgentLabelSets: true, metrics.AgentOverflow: true, metrics.AgentUntimed: true, metrics.AgentUnsplit: true,
+	}
+	for _, c := range health.Table {
+		fromHealth[metrics.Of(c)] = true // nil, of one that is no metric, is in no list
 	}
 	a.AddSource(metrics.SourceFunc(func(s *metrics.Snapshot) {
 		for _, f := range metrics.Families() {
@@ -56,13 +59,21 @@ func (heads) HeadSizes() (int, int) { return 100, 100 }
 func (heads) Clone() request.Detail { return heads{} }
 
 // TestCollectorTakesAllMetrics pushes every metric there is, with both kinds of
-// histograms, and reads back what a real Collector made of them.
+// histograms, in protobuf and in JSON, and reads back what a real Collector made of them.
 func TestCollectorTakesAllMetrics(t *testing.T) {
-	for _, kind := range []string{otlp.HistogramsExplicit, otlp.HistogramsExponential} {
-		t.Run(kind, func(t *testing.T) {
+	for _, tt := range []struct{ kind, protocol, compression string }{
+		{otlp.HistogramsExplicit, otlp.ProtocolGRPC, ""},
+		{otlp.HistogramsExponential, otlp.ProtocolGRPC, ""},
+		{otlp.HistogramsExplicit, otlp.ProtocolHTTPJSON, ""},
+		{otlp.HistogramsExponential, otlp.ProtocolHTTPJSON, otlp.CompressionGzip},
+	} {
+		t.Run(tt.kind+" "+tt.protocol, func(t *testing.T) {
 			collector := collectortest.Start(t)
 			c := otlp.DefaultConfig()
-			c.Endpoint, c.Protocol, c.Metrics.Histograms = collector.GRPC, otlp.ProtocolGRPC, kind
+			c.Endpoint, c.Protocol, c.Compression, c.Metrics.Histograms = collector.GRPC, tt.protocol, tt.compression, tt.kind
+			if tt.protocol != otlp.ProtocolGRPC {
+				c.Endpoint = collector.HTTP
+			}
 			traced := finished("nginx")
 			traced.Detail, traced.Traced, traced.TraceID, traced.SpanID = heads{}, true, [16]byte{1}, [8]byte{2}
 			a := allFamilies(traced, reset("nginx"))

@@ -45,14 +45,20 @@ type Point struct {
 func (c *Collector) Spans() ([]Span, error) {
 	var spans []Span
 	err := eachLine(c.traces, func(line []byte) error {
-		var data tracesData
-		if err := json.Unmarshal(line, &data); err != nil {
-			return err
-		}
-		spans = data.appendTo(spans)
-		return nil
+		more, err := DecodeSpans(line)
+		spans = append(spans, more...)
+		return err
 	})
 	return spans, err
+}
+
+// DecodeSpans reads spans in the OTLP/JSON encoding.
+func DecodeSpans(traces []byte) ([]Span, error) {
+	var data tracesData
+	if err := json.Unmarshal(traces, &data); err != nil {
+		return nil, err
+	}
+	return data.spans(), nil
 }
 
 // Points returns all data points received so far.

@@ -66,13 +66,13 @@ func TestDeliveredConfigurations(t *testing.T) {
 // TestGatewaySamples sends traces of an agent through the gateway: those that
 // failed and the slow ones all arrive, and a part of the others.
 func TestGatewaySamples(t *testing.T) {
-	tempo := collectortest.Start(t)
+	store := collectortest.Start(t)
 	address := harness.FreeAddress(t)
 	_, port, err := net.SplitHostPort(address)
 	require.NoError(t, err)
 	config := strings.NewReplacer(":4317", ":"+port, "decision_wait: 10s", "decision_wait: 1s").Replace(read(t, "packaging/collector/gateway.yaml"))
 	gateway := collectortest.StartFile(t, write(t, []byte(config)), address,
-		"LISTEN=127.0.0.1", "TEMPO="+strings.TrimPrefix(tempo.GRPC, "http://"))
+		"LISTEN=127.0.0.1", "TEMPO="+strings.TrimPrefix(store.GRPC, "http://"))
 
 	c := otlp.DefaultConfig()
 	c.Endpoint, c.Protocol = gateway.GRPC, otlp.ProtocolGRPC
@@ -91,7 +91,7 @@ func TestGatewaySamples(t *testing.T) {
 
 	count := func() map[string]int {
 		n := map[string]int{}
-		for _, s := range tempo.WaitSpans(t, 1) {
+		for _, s := range store.WaitSpans(t, 1) {
 			if s.ParentSpanID == "" {
 				n[s.Resource["service.name"].(string)]++
 			}

@@ -74,7 +74,7 @@ func (s *site) behindApache(t *testing.T) []hop {
 	return []hop{
 		{name: "modwsgi", front: front, protocol: "mod_wsgi", service: "apache2", local: "unix:" + s.path("wsgi"), logged: own, judge: s.byEvents},
 		{name: "fcgid", front: front, protocol: "fastcgi", service: "php-cgi", local: "unix:" + s.path("fcgid"), logged: own, judge: within},
-		{name: "proxyfcgi", front: front, protocol: "fastcgi", service: "php-fpm", local: fpm, logged: own, judge: within},
+		{name: "proxyfcgi", front: front, protocol: "fastcgi", service: "php-fpm:proxied", local: fpm, logged: own, judge: within},
 	}
 }
 

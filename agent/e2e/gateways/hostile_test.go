@@ -4,8 +4,6 @@ import (
 	"io"
 	"maps"
 	"net"
-	"regexp"
-	"strconv"
 	"testing"
 	"time"
 
@@ -66,7 +64,7 @@ func TestHostileBytes(t *testing.T) {
 				t.Errorf("an invented request: %s", r.Line)
 			}
 		}
-		if got := unknown(trace.Stderr()); len(records) != 3 || !maps.Equal(got, want) {
+		if got := harness.Unknown(trace.Stderr()); len(records) != 3 || !maps.Equal(got, want) {
 			t.Errorf("%d requests, want 3; counted %v, want %v", len(records), got, want)
 		}
 	})
@@ -101,18 +99,4 @@ func exchange(t *testing.T, l net.Listener, first int, bytes string) {
 	_, _ = io.WriteString(server, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 	_ = server.Close()
 	_, _ = io.Copy(io.Discard, client)
-}
-
-// unknown are the counts of connections of no known protocol in the agent's
-// last word about itself.
-func unknown(log string) map[string]int {
-	counts := make(map[string]int)
-	group := regexp.MustCompile(`\(([^()]*)\) connections of unknown protocol`).FindStringSubmatch(log)
-	if group == nil {
-		return counts
-	}
-	for _, m := range regexp.MustCompile(`(\w+) (\d+)`).FindAllStringSubmatch(group[1], -1) {
-		counts[m[1]], _ = strconv.Atoi(m[2])
-	}
-	return counts
 }

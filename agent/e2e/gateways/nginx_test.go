@@ -124,7 +124,7 @@ func (s *site) php(t *testing.T) (hops []hop, locations []string, kept string) {
 		{"php-kept", kept, "kept", kept, clients, -25 * time.Millisecond},
 	} {
 		conf += fmt.Sprintf(phpPool, h.name, h.listen, h.children)
-		hops = append(hops, hop{name: h.name, protocol: "fastcgi", service: "php-fpm", local: h.local,
+		hops = append(hops, hop{name: h.name, protocol: "fastcgi", service: "php-fpm:" + h.name, local: h.local,
 			logged: logReader(s.path("fpm.log"), time.Microsecond), judge: worked(h.least)})
 		location := "include /etc/nginx/fastcgi_params; fastcgi_param SCRIPT_FILENAME DIR/index.php; fastcgi_pass " + h.pass + ";"
 		if h.name == "php-kept" {

@@ -15,8 +15,9 @@ import (
 var buildDir = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "lapwing-e2e") })
 
 var (
-	buildLapwing   = sync.OnceValues(func() (string, error) { return build("lapwing") })
-	buildRefServer = sync.OnceValues(func() (string, error) { return build("refserver") })
+	buildLapwing     = sync.OnceValues(func() (string, error) { return build("cmd/lapwing") })
+	buildRefServer   = sync.OnceValues(func() (string, error) { return build("cmd/refserver") })
+	buildHostileUser = sync.OnceValues(func() (string, error) { return build("agent/e2e/attack/user") })
 )
 
 // Lapwing is the path of the agent's binary: what LAPWING_BIN names, or the
@@ -31,6 +32,12 @@ func Lapwing(t testing.TB) string {
 func RefServer(t testing.TB) string {
 	t.Helper()
 	return binary(t, "REFSERVER_BIN", buildRefServer)
+}
+
+// HostileUser is the path of the program that a user runs who attacks.
+func HostileUser(t testing.TB) string {
+	t.Helper()
+	return binary(t, "LAPWING_HOSTILE_USER_BIN", buildHostileUser)
 }
 
 // Cleanup removes what the run built. Call it at the end of TestMain.
@@ -79,8 +86,8 @@ func binary(t testing.TB, variable string, build func() (string, error)) string 
 	return path
 }
 
-// build builds a command of this module.
-func build(name string) (string, error) {
+// build builds a program of this module, given its directory.
+func build(program string) (string, error) {
 	dir, err := buildDir()
 	if err != nil {
 		return "", err
@@ -89,12 +96,12 @@ func build(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, name)
-	cmd := exec.Command("go", "build", "-o", path, "./cmd/"+name)
+	path := filepath.Join(dir, filepath.Base(program))
+	cmd := exec.Command("go", "build", "-o", path, "./"+program)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
+		return "", fmt.Errorf("build %s: %w\n%s", program, err, out)
 	}
 	return path, nil
 }
@@ -130,4 +137,28 @@ func Installed(t testing.TB, name string) string {
 		t.Fatalf("%s is not installed: run `make deps`", name)
 	}
 	return path
+}
+
+// Executable is this test binary, which is also the scripted peers'.
+func Executable(t testing.TB) string {
+	t.Helper()
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatalf("find the test binary: %v", err)
+	}
+	return path
+}
+
+// OpenDir is a directory that servers of other users can reach and fill.
+func OpenDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "lapwing-server")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }

@@ -63,6 +63,7 @@ func standIn(t *testing.T, script string) string {
 // told to end.
 const agentScript = `
 printf 'lapwing: attached (plan %s)\n' "$5" >&2
+printf 'level=INFO msg="processes searched for markers" files=0 markers=0\n' >&2
 finish() {
 	case $1 in
 	trace) printf '%s\n' "$RECORD" ;;

@@ -3,6 +3,7 @@ package harness
 import (
 	"encoding/json"
 	"io"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -25,14 +26,17 @@ type PoolsObject struct {
 	Final bool        `json:"final"`
 	Pools []Pool      `json:"pools"`
 	Host  worker.Host `json:"host"`
+
+	InFlight *uint64 `json:"in_flight"` // of the final object
 }
 
 // Pool is one pool in it.
 type Pool struct {
 	worker.Snapshot
-	Scoreboard  string  `json:"scoreboard"`
-	Requests    uint64  `json:"requests"`
-	Utilisation float64 `json:"utilisation"`
+	Scoreboard  string   `json:"scoreboard"`
+	Requests    uint64   `json:"requests"`
+	Rate        *float64 `json:"rate"`
+	Utilisation *float64 `json:"utilisation"`
 }
 
 // StartPools starts the agent and waits until its probes are attached.
@@ -42,6 +46,7 @@ func StartPools(t testing.TB, plan socket.Plan, args ...string) *Pools {
 	p := &Pools{Process: process, read: make(chan struct{})}
 	go p.collect(out)
 	awaitAttached(t, process, plan)
+	awaitMarkers(t, process, args)
 	return p
 }
 
@@ -72,15 +77,38 @@ func (p *Pools) Objects() []PoolsObject {
 }
 
 // Await waits for an object whose only pool is as wanted, and returns it.
-func (p *Pools) Await(limit time.Duration, what string, is func(Pool) bool) (found Pool) {
+func (p *Pools) Await(limit time.Duration, what string, is func(Pool) bool) Pool {
+	p.t.Helper()
+	return p.await(limit, what, func(all []Pool) (Pool, bool) {
+		if len(all) != 1 {
+			return Pool{}, false
+		}
+		return all[0], true
+	}, is)
+}
+
+// AwaitOf waits until the pool of a service is as wanted, and returns it.
+func (p *Pools) AwaitOf(limit time.Duration, service, what string, is func(Pool) bool) Pool {
+	p.t.Helper()
+	return p.await(limit, service+": "+what, func(all []Pool) (Pool, bool) {
+		i := slices.IndexFunc(all, func(one Pool) bool { return one.Service == service })
+		if i < 0 {
+			return Pool{}, false
+		}
+		return all[i], true
+	}, is)
+}
+
+func (p *Pools) await(limit time.Duration, what string, choose func([]Pool) (Pool, bool), is func(Pool) bool) (found Pool) {
 	p.t.Helper()
 	last := "no pool"
 	if !Within(limit, func() bool {
 		for _, o := range p.Objects() {
-			if len(o.Pools) != 1 {
+			one, ok := choose(o.Pools)
+			if !ok {
 				continue
 			}
-			found, last = o.Pools[0], o.Pools[0].Scoreboard
+			found, last = one, one.Scoreboard
 			if is(found) {
 				return true
 			}

@@ -25,13 +25,24 @@ type Process struct {
 // Start starts a program. stdout may be nil.
 func Start(t testing.TB, cmd *exec.Cmd) *Process {
 	t.Helper()
+	return start(t, cmd, nil)
+}
+
+// StartAs is Start for a program that another user runs.
+func StartAs(t testing.TB, cmd *exec.Cmd, uid uint32) *Process {
+	t.Helper()
+	return start(t, cmd, &syscall.Credential{Uid: uid, Gid: uid})
+}
+
+func start(t testing.TB, cmd *exec.Cmd, user *syscall.Credential) *Process {
+	t.Helper()
 	p := &Process{Name: filepath.Base(cmd.Path), t: t, cmd: cmd, exited: make(chan struct{})}
 	if cmd.Stderr == nil {
 		cmd.Stderr = &p.stderr
 	}
 	// A server must not outlive a test binary that was killed, nor children
 	// their server.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setpgid: true, Credential: user}
 	cmd.WaitDelay = 2 * time.Second // children that hold its output open
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("start %s: %v", p.Name, err)

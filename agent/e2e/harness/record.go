@@ -61,7 +61,8 @@ type Record struct {
 type Call struct {
 	SpanID        string `json:"span_id"`
 	Start         string `json:"start"`
-	Duration      int64  `json:"duration_ns"`
+	Duration      *int64 `json:"duration_ns"`
+	End           string `json:"end"`
 	Connect       *int64 `json:"connect_ns"`
 	Peer          string `json:"peer"`
 	Protocol      string `json:"protocol"`

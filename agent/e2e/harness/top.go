@@ -28,6 +28,7 @@ type Totals struct {
 	Services    []ServiceTotals   `json:"services"`
 	Lost        map[string]uint64 `json:"lost"`
 	MissedStart map[string]uint64 `json:"missed_start"`
+	InFlight    uint64            `json:"in_flight"`
 }
 
 // ServiceTotals are the totals of one service. Durations are in nanoseconds.

@@ -3,7 +3,9 @@ package harness
 import (
 	"bufio"
 	"io"
+	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -31,6 +33,7 @@ func StartTrace(t testing.TB, plan socket.Plan, args ...string) *Trace {
 	tr.Process = p
 	go tr.collect(out)
 	awaitAttached(t, p, plan)
+	awaitMarkers(t, p, args)
 	return tr
 }
 
@@ -39,6 +42,7 @@ func startAgent(t testing.TB, command string, plan socket.Plan, args []string) (
 	t.Helper()
 	args = append([]string{command, "--format", "json", "--probe-plan", string(plan)}, args...)
 	cmd := exec.Command(Lapwing(t), args...)
+	cmd.Env = append(os.Environ(), "LAPWING_LOG_LEVEL=info") // for awaitMarkers
 	// Not a StdoutPipe: Wait would close it before the last lines were read.
 	out := newSpill()
 	cmd.Stdout = out
@@ -63,6 +67,17 @@ func awaitAttached(t testing.TB, p *Process, plan socket.Plan) {
 		}
 		return false
 	})
+}
+
+// awaitMarkers waits until the processes that run were searched for markers,
+// which the agent does after it is attached.
+func awaitMarkers(t testing.TB, p *Process, args []string) {
+	t.Helper()
+	if slices.Contains(args, "--markers=off") {
+		return
+	}
+	const searched = "processes searched for markers"
+	Eventually(t, 20*time.Second, searched, func() bool { return p.Exited() || strings.Contains(p.Stderr(), searched) })
 }
 
 func (tr *Trace) collect(out io.Reader) {

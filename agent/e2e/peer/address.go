@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -82,21 +83,39 @@ type Listener struct {
 	file    *os.File
 }
 
-// Listen opens a listening socket on a free loopback port, or on a new path.
-// It is closed when the test ends.
+// given are the ports that Listen gave out.
+var given sync.Map
+
+// Listen opens a listening socket on a new path, or on a free loopback port that
+// it has not given out before: what an agent prints of two listeners is told
+// apart by their addresses. It is closed when the test ends.
 func Listen(t testing.TB, family Family, backlog int) *Listener {
 	t.Helper()
 	a := Address{Family: family}
 	if family == Unix {
 		a.Path = filepath.Join(shortTempDir(t), "s")
 	}
+	for {
+		l := a.open(t, backlog)
+		if family == Unix {
+			return l
+		}
+		if _, again := given.LoadOrStore(l.Address.Port, true); !again {
+			return l
+		} // kept open, so that the next is another
+	}
+}
+
+// open listens, on a port of the kernel's choice.
+func (a Address) open(t testing.TB, backlog int) *Listener {
+	t.Helper()
 	fd, err := a.listen(backlog)
 	if err != nil {
-		t.Fatalf("listen on %s: %v", family, err)
+		t.Fatalf("listen on %s: %v", a.Family, err)
 	}
 	l := &Listener{Address: a, file: os.NewFile(uintptr(fd), "listener")}
 	t.Cleanup(func() { _ = l.file.Close() })
-	if family == Unix {
+	if a.Family == Unix {
 		return l
 	}
 	local, err := unix.Getsockname(fd)

@@ -87,6 +87,18 @@ func vector(number uintptr, fd int, b []byte) (int, error) {
 	return n, err
 }
 
+// writev writes the parts as they are.
+func writev(fd int, parts [][]byte) (int, error) {
+	vectors := make([]unix.Iovec, len(parts))
+	for i, part := range parts {
+		vectors[i].Base = &part[0]
+		vectors[i].SetLen(len(part))
+	}
+	n, err := raw(unix.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&vectors[0])), uintptr(len(vectors)), 0, 0, 0)
+	runtime.KeepAlive(vectors)
+	return n, err
+}
+
 func message(number uintptr, fd int, b []byte) (int, error) {
 	parts := halves(b)
 	msg := unix.Msghdr{Iov: &parts[0]}

@@ -65,6 +65,8 @@ const (
 	OpWrite      Op = "write"       // one call, which blocks as long as it takes
 	OpTrickle    Op = "trickle"     // Chunk bytes a call, Pause between calls
 	OpWritePoll  Op = "write_poll"  // non-blocking calls, poll between them
+	OpWriteRoom  Op = "write_room"  // poll for room before each non-blocking call
+	OpSegments   Op = "segments"    // the Segments in one vectored call, as far as it takes them
 	OpSendfile   Op = "sendfile"    // the data by sendfile
 	OpSplice     Op = "splice"      // the data through a pipe
 	OpShutdown   Op = "shutdown"    // no more writes
@@ -82,19 +84,20 @@ const (
 // Step is one step of a script. Make it with the functions named after the
 // operations.
 type Step struct {
-	Op      Op
-	Label   string        // the stamps are found under it; empty: not stamped
-	Slot    Slot          // the descriptor
-	Other   Slot          // a second descriptor
-	Data    []byte        // what is written
-	Size    int           // bytes to read, or the length of generated data
-	Chunk   int           // bytes per call; 0: as many as fit
-	Pause   time.Duration // between the calls of the step, or how long to sleep
-	Via     string        // the system call family: see the Via constants
-	Event   Event
-	Address Address // where to connect; zero: where the run's server listens
-	Child   *Program
-	MayFail bool // an error of the call is stamped and the script goes on
+	Op       Op
+	Label    string        // the stamps are found under it; empty: not stamped
+	Slot     Slot          // the descriptor
+	Other    Slot          // a second descriptor
+	Data     []byte        // what is written
+	Segments []Segment     // what a vectored call writes
+	Size     int           // bytes to read, or the length of generated data
+	Chunk    int           // bytes per call; 0: as many as fit
+	Pause    time.Duration // between the calls of the step, or how long to sleep
+	Via      string        // the system call family: see the Via constants
+	Event    Event
+	Address  Address // where to connect; zero: where the run's server listens
+	Child    *Program
+	MayFail  bool // an error of the call is stamped and the script goes on
 }
 
 // The system calls that can carry a read or a write.
@@ -163,6 +166,12 @@ func Write(data string) Step { return Step{Op: OpWrite, Data: []byte(data)} }
 // Trickle hands the data over in calls of chunk bytes.
 func Trickle(data string, chunk int, pause time.Duration) Step {
 	return Step{Op: OpTrickle, Data: []byte(data), Chunk: chunk, Pause: pause}
+}
+
+// WriteRoom polls for room before each call of chunk bytes, as event loops do
+// that never see a full buffer.
+func WriteRoom(data string, chunk int) Step {
+	return Step{Op: OpWriteRoom, Data: []byte(data), Chunk: chunk}
 }
 
 // Padded lengthens the data of a write to n bytes.

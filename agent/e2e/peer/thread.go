@@ -86,8 +86,10 @@ func (t *thread) onDescriptor(s Step, fd int) error {
 		return t.read(s, fd)
 	case OpPeek, OpReadNone:
 		return t.look(s, fd)
-	case OpWrite, OpTrickle, OpWritePoll:
+	case OpWrite, OpTrickle, OpWritePoll, OpWriteRoom:
 		return t.write(s, fd)
+	case OpSegments:
+		return t.writeSegments(s, fd)
 	case OpSendfile, OpSplice:
 		return t.sendFrom(s, fd)
 	case OpPassFD:

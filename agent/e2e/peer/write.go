@@ -11,7 +11,7 @@ import (
 // write makes the calls of a write step until all data was handed over.
 func (t *thread) write(s Step, fd int) error {
 	data := s.payload()
-	if s.Op == OpWritePoll {
+	if s.Op == OpWritePoll || s.Op == OpWriteRoom {
 		if err := unix.SetNonblock(fd, true); err != nil {
 			return err
 		}
@@ -20,6 +20,11 @@ func (t *thread) write(s Step, fd int) error {
 	for first := true; len(data) > 0; first = false {
 		if !first && s.Pause > 0 {
 			if err := sleep(s.Pause); err != nil {
+				return err
+			}
+		}
+		if s.Op == OpWriteRoom {
+			if err := awaitRoom(fd); err != nil {
 				return err
 			}
 		}
@@ -54,15 +59,21 @@ func (t *thread) writeOnce(s Step, fd int, data []byte) (int, error) {
 		data = data[:min(len(data), s.Chunk)]
 	}
 	n := 0
-	err := t.stamped(s, func() (int, error) {
+	err := t.carrying(s, func() (int, error) {
 		var err error
 		n, err = send(s.Via, fd, data)
 		return n, err
 	})
+	return max(n, 0), err
+}
+
+// carrying makes a call that is stamped unless it was refused for want of room.
+func (t *thread) carrying(s Step, call func() (int, error)) error {
+	err := t.stamped(s, call)
 	if errors.Is(err, unix.EAGAIN) && s.Label != "" {
 		t.stamps = t.stamps[:len(t.stamps)-1]
 	}
-	return max(n, 0), err
+	return err
 }
 
 // awaitRoom polls until the socket takes data again.
@@ -79,7 +90,7 @@ func awaitRoom(fd int) error {
 // by sendfile, or from a pipe by splice.
 func (t *thread) sendFrom(s Step, fd int) error {
 	from := int(t.sources[t.at].Fd())
-	for left := len(s.payload()); left > 0; {
+	for left := max(s.Size, len(s.Data)); left > 0; { // making it again would take time
 		n := 0
 		err := t.stamped(s, func() (int, error) {
 			var err error

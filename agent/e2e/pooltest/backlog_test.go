@@ -38,9 +38,9 @@ func TestBacklogOverflows(t *testing.T) {
 		assert.Equal(t, limit+1, p.BacklogMax)
 		final := agent.Finish()
 		require.Len(t, final.Pools, 1)
-		// The socket counts a little more than the host does, which counts for
-		// other listeners too.
-		ratio := float64(final.Pools[0].Overflows) / float64(final.Host.ListenDrops)
-		assert.InDelta(t, 1, ratio, .5, "%d at the listener, the host counts %+v", final.Pools[0].Overflows, final.Host)
+		// The host counts for other listeners too.
+		dropped := final.Pools[0].Overflows
+		assert.LessOrEqual(t, dropped, final.Host.ListenDrops, "the host counts %+v", final.Host)
+		assert.GreaterOrEqual(t, 2*dropped, final.Host.ListenDrops, "the host counts %+v", final.Host)
 	})
 }

@@ -30,7 +30,8 @@ func TestHeldByIdleConnections(t *testing.T) {
 		}
 		last := s.ask(t, workers, "/fast")
 		p := agent.Await(harness.Slow(10*time.Second), "four held workers and one request in dispatch", func(p harness.Pool) bool {
-			return p.Held == workers && p.Dispatch == 1
+			// That a thread accepts for others shows a look after the first that waits.
+			return p.Held == workers && p.Dispatch == 1 && p.Available == 0
 		})
 		assert.Equal(t, "KKKK", p.Scoreboard)
 		assert.Equal(t, []int{workers, 0, 0}, []int{p.Workers, p.Busy, p.Available})

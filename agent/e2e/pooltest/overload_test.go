@@ -91,7 +91,7 @@ func (o overload) checkFull(t *testing.T, p harness.Pool, waiting int) {
 func (o overload) checkTotals(t *testing.T, p harness.Pool, waiting int, all []truth) {
 	t.Helper()
 	assert.Equal(t, uint64(clients), p.Served)
-	assert.Equal(t, workers, p.MaxNeeded)
+	assert.Equal(t, workers, p.MaxBusy)
 	var busy time.Duration
 	for _, l := range all {
 		busy += time.Duration(l.Left - l.ReadFirst)

@@ -37,6 +37,7 @@ type Prometheus struct {
 const frame = `global:
   scrape_interval: %[1]s
   scrape_timeout: %[1]s
+  evaluation_interval: %[4]s
 rule_files: [%[2]s]
 scrape_configs:
   - job_name: lapwing
@@ -50,7 +51,8 @@ type Options struct {
 	Rules    []string // files of rules
 	Targets  []string // more hosts and ports to scrape
 
-	Every time.Duration // between scrapes; 200 ms where it is 0
+	Every    time.Duration // between scrapes; 200 ms where it is 0
+	Evaluate time.Duration // between evaluations of the rules; a minute where it is 0
 }
 
 // Start runs a Prometheus that scrapes a target, a host and a port, until the
@@ -59,7 +61,7 @@ func Start(t testing.TB, target string, o Options) *Prometheus {
 	t.Helper()
 	dir, address := t.TempDir(), harness.FreeAddress(t)
 	file := filepath.Join(dir, "prometheus.yml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, frame, cmp.Or(o.Every, 200*time.Millisecond), strings.Join(o.Rules, ", "), strings.Join(append(o.Targets, target), ", ")), 0o600); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, frame, cmp.Or(o.Every, 200*time.Millisecond), strings.Join(o.Rules, ", "), strings.Join(append(o.Targets, target), ", "), cmp.Or(o.Evaluate, time.Minute)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	p := harness.Start(t, exec.Command(harness.Installed(t, "prometheus"),

@@ -177,7 +177,7 @@ func (c change) judge(t *testing.T, service string, records []harness.Record, ou
 	}
 	pids := make(map[int]bool)
 	for _, r := range records {
-		p.check(r.Service == service, "service is not %q: %s", service, r.Line)
+		p.check(named(r, service), "service is not %q: %s", service, r.Line)
 		pids[r.PID] = true
 	}
 	// The first attempt of a request that was sent again may have been read.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lapwing/agent/e2e/harness"
+	"lapwing/collectors/service"
 	"lapwing/probes/socket"
 )
 
@@ -80,7 +81,7 @@ func stopAll(all []*standing) {
 // start starts the server in a directory of its own, at a free port.
 func (s *standing) start(t *testing.T) {
 	t.Helper()
-	s.at = place{dir: openDir(t), address: harness.FreeAddress(t)}
+	s.at = place{dir: harness.OpenDir(t), address: harness.FreeAddress(t)}
 	writeFiles(t, s.at, append(s.files, file{applicationLog, ""}))
 	if s.behind != nil {
 		start(t, s.at, s.behind)
@@ -98,19 +99,9 @@ func start(t *testing.T, at place, command func(place) *exec.Cmd, adds ...string
 	return harness.Start(t, cmd)
 }
 
-// openDir is a directory that workers of another user can reach and fill.
-func openDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "lapwing-server")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o777); err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
+// named reports whether a record is of a service. Several servers of one
+// program run at a time: what stands after the colon says which it is.
+func named(r harness.Record, want string) bool { return service.MatchName(want, r.Service) }
 
 func portsOf(t *testing.T, servers []*standing) (args []string) {
 	t.Helper()

@@ -224,7 +224,7 @@ func connectedIsNotAccepted() trap {
 	front := nginxConf(`location / { proxy_pass http://UPSTREAM; }`)
 	front.content = strings.Replace(front.content, "$upstream_response_time", "$upstream_connect_time", 1)
 	return trap{s, func(t *testing.T, s *standing, trace *harness.Trace, run string) {
-		at := place{openDir(t), harness.FreeAddress(t)}
+		at := place{harness.OpenDir(t), harness.FreeAddress(t)}
 		writeFiles(t, at, []file{{front.name, strings.ReplaceAll(front.content, "UPSTREAM", s.at.address)}})
 		proxy := start(t, at, nginx)
 		harness.AwaitListener(t, proxy, at.address)

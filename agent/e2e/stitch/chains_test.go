@@ -21,7 +21,6 @@ type chain struct {
 type hops struct {
 	addresses []string
 	path      string // with a verb for the request's number
-	partial   bool   // not all joins can be known
 }
 
 func chains() []chain {
@@ -31,7 +30,7 @@ func chains() []chain {
 			return numbered(startNginx(t, proxy("http://"+back, false)), back)
 		}},
 		{"nginx, gunicorn on a unix socket", func(t *testing.T) hops {
-			back := startGunicorn(t, "unix:"+filepath.Join(openDir(t), "g.sock"), "--workers", "4")
+			back := startGunicorn(t, "unix:"+filepath.Join(harness.OpenDir(t), "g.sock"), "--workers", "4")
 			return numbered(startNginx(t, proxy("http://"+back, false)), back)
 		}},
 		{"nginx, gunicorn gthread, kept connections", func(t *testing.T) hops {
@@ -64,7 +63,7 @@ func chains() []chain {
 				fastcgi_keep_conn on; fastcgi_param SCRIPT_FILENAME %s; fastcgi_pass back; } }`, back, script)), back)
 		}},
 		{"Apache worker, php-fpm on a unix socket", func(t *testing.T) hops {
-			back := "unix:" + filepath.Join(openDir(t), "php.sock")
+			back := "unix:" + filepath.Join(harness.OpenDir(t), "php.sock")
 			script := startPHP(t, back, 4)
 			return numbered(startApache(t, fmt.Sprintf(`ProxyPass / "%s|fcgi://localhost%s/"`, back, script)), back)
 		}},
@@ -88,11 +87,11 @@ func chains() []chain {
 		}},
 		{"asyncio that waits first, gunicorn sync", func(t *testing.T) hops {
 			back := startGunicorn(t, harness.FreeAddress(t), "--workers", "4")
-			return numbered(startAsyncio(t, back), back).uncertain()
+			return numbered(startAsyncio(t, back), back)
 		}},
 		{"Go proxy, gunicorn sync", func(t *testing.T) hops {
 			back := startGunicorn(t, harness.FreeAddress(t), "--workers", "4")
-			return numbered(startGoProxy(t, back), back).uncertain()
+			return numbered(goQueue("0")(t, back), back)
 		}},
 		{"refserver front, daemon", func(t *testing.T) hops {
 			back := startRefServer(t, "--arch", "daemon", "--protocol", "http", "--workers", "8")
@@ -108,13 +107,6 @@ func chains() []chain {
 
 func numbered(addresses ...string) hops {
 	return hops{addresses: addresses, path: "/n/%d"}
-}
-
-// uncertain marks a chain in which several requests of one thread can be in
-// progress with nothing to tell them apart: those are left unjoined.
-func (h hops) uncertain() hops {
-	h.partial = true
-	return h
 }
 
 // proxy is nginx's way to an upstream; kept keeps its connections.
@@ -141,7 +133,7 @@ http {
 
 func startNginx(t *testing.T, blocks string) string {
 	t.Helper()
-	dir, address := openDir(t), harness.FreeAddress(t)
+	dir, address := harness.OpenDir(t), harness.FreeAddress(t)
 	conf := filepath.Join(dir, "nginx.conf")
 	write(t, conf, fmt.Sprintf(nginxFrame, dir, strings.ReplaceAll(blocks, "LISTEN", address)))
 	p := harness.Start(t, exec.Command(harness.Installed(t, "nginx"), "-e", "stderr", "-p", dir, "-c", conf))
@@ -163,7 +155,7 @@ application = app
 
 func startGunicorn(t *testing.T, bind string, args ...string) string {
 	t.Helper()
-	dir := openDir(t)
+	dir := harness.OpenDir(t)
 	write(t, filepath.Join(dir, "application.py"), application)
 	p := harness.Start(t, exec.Command(harness.Installed(t, "gunicorn"), append([]string{
 		"--chdir", dir, "--bind", bind, "--worker-tmp-dir", dir, "--graceful-timeout", "5", "--umask", "0",
@@ -182,7 +174,7 @@ func startRefServer(t *testing.T, args ...string) string {
 
 func startUWSGI(t *testing.T, address string, args ...string) string {
 	t.Helper()
-	dir := openDir(t)
+	dir := harness.OpenDir(t)
 	write(t, filepath.Join(dir, "application.py"), application)
 	for i, arg := range args {
 		if strings.HasSuffix(arg, "socket") {
@@ -202,7 +194,7 @@ func gateway(protocol, option string, onUnix bool) func(t *testing.T) hops {
 	return func(t *testing.T) hops {
 		back := harness.FreeAddress(t)
 		if onUnix {
-			back = filepath.Join(openDir(t), "u.sock")
+			back = filepath.Join(harness.OpenDir(t), "u.sock")
 		}
 		startUWSGI(t, back, option, "--processes", "4", "--chmod-socket=666")
 		if onUnix {
@@ -217,7 +209,7 @@ func gateway(protocol, option string, onUnix bool) func(t *testing.T) hops {
 // startPHP starts php-fpm and returns its only script.
 func startPHP(t *testing.T, listen string, children int) string {
 	t.Helper()
-	dir := openDir(t)
+	dir := harness.OpenDir(t)
 	script, conf := filepath.Join(dir, "work.php"), filepath.Join(dir, "fpm.conf")
 	write(t, script, `<?php usleep(2000); header("Content-Type: text/plain"); echo "ok\n";`)
 	write(t, conf, fmt.Sprintf(`[global]
@@ -240,7 +232,7 @@ pm.max_children = %[3]d
 // returns the addresses of both.
 func startDaemon(t *testing.T) (front, back string) {
 	t.Helper()
-	dir := openDir(t)
+	dir := harness.OpenDir(t)
 	write(t, filepath.Join(dir, "app.wsgi"), application)
 	front = startApache(t, fmt.Sprintf(`WSGISocketPrefix %[1]s/wsgi
 WSGIDaemonProcess work processes=2 threads=8 user=www-data group=www-data
@@ -294,7 +286,7 @@ MaxKeepAliveRequests 0
 
 func startApache(t *testing.T, directives string) string {
 	t.Helper()
-	dir, address := openDir(t), harness.FreeAddress(t)
+	dir, address := harness.OpenDir(t), harness.FreeAddress(t)
 	conf := filepath.Join(dir, "apache.conf")
 	write(t, conf, fmt.Sprintf(apacheFrame, dir, address, strings.ReplaceAll(directives, "DIR", dir)))
 	p := harness.Start(t, exec.Command(harness.Installed(t, "apache2"), "-DFOREGROUND", "-f", conf))
@@ -304,7 +296,7 @@ func startApache(t *testing.T, directives string) string {
 
 func startLighttpd(t *testing.T, back string) string {
 	t.Helper()
-	dir, address := openDir(t), harness.FreeAddress(t)
+	dir, address := harness.OpenDir(t), harness.FreeAddress(t)
 	conf := filepath.Join(dir, "lighttpd.conf")
 	host, port, _ := strings.Cut(address, ":")
 	_, backPort, _ := strings.Cut(back, ":")
@@ -327,20 +319,6 @@ func await(t *testing.T, p *harness.Process, address string) {
 		return
 	}
 	harness.AwaitListener(t, p, address)
-}
-
-// openDir is a directory that servers under other users can enter.
-func openDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "lapwing-stitch")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o777); err != nil {
-		t.Fatal(err)
-	}
-	return dir
 }
 
 func write(t *testing.T, path, content string) {

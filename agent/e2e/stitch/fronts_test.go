@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"lapwing/agent/e2e/harness"
@@ -59,7 +60,7 @@ asyncio.run(main())
 
 func startAsyncio(t *testing.T, back string) string {
 	t.Helper()
-	dir, address := openDir(t), harness.FreeAddress(t)
+	dir, address := harness.OpenDir(t), harness.FreeAddress(t)
 	script := filepath.Join(dir, "front.py")
 	write(t, script, patientFront)
 	await(t, harness.Start(t, exec.Command(harness.Installed(t, "python3"), script, address, back)), address)
@@ -69,26 +70,19 @@ func startAsyncio(t *testing.T, back string) string {
 const (
 	proxyListen = "LAPWING_STITCH_PROXY_LISTEN"
 	proxyBack   = "LAPWING_STITCH_PROXY_BACK"
+	proxyLimit  = "LAPWING_STITCH_PROXY_LIMIT"
 )
 
-// startGoProxy starts this test binary as a proxy, in which requests change
-// their threads at every turn.
-func startGoProxy(t *testing.T, back string) string {
-	t.Helper()
-	address := harness.FreeAddress(t)
-	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), proxyListen+"="+address, proxyBack+"="+back)
-	await(t, harness.Start(t, cmd), address)
-	return address
-}
-
-// goProxy is the process that startGoProxy starts.
+// goProxy is the process that goQueue starts.
 func goProxy() {
 	address := os.Getenv(proxyListen)
 	if address == "" {
 		return
 	}
 	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: os.Getenv(proxyBack)})
+	if limit, err := strconv.Atoi(os.Getenv(proxyLimit)); err == nil {
+		proxy.Transport = &http.Transport{MaxConnsPerHost: limit}
+	}
 	fmt.Fprintln(os.Stderr, http.ListenAndServe(address, proxy))
 	os.Exit(1)
 }

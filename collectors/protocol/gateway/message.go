@@ -5,6 +5,7 @@ import (
 
 	"lapwing/collectors/protocol"
 	"lapwing/collectors/request"
+	"lapwing/collectors/text"
 )
 
 // Message is what the variables tell of a request beyond what all protocols
@@ -47,13 +48,14 @@ func (m *Message) Clone() request.Detail {
 
 // describe fills in what the variables tell of a request. It copies no bytes.
 func (v *Vars) describe(r *request.Request, m *Message) {
-	r.Method, r.Path, r.Host = v.Method(), v.Path(), v.Host()
+	r.Method, r.Path = v.Method(), protocol.Path(v.Path())
+	r.Host = text.Cut(v.Host(), text.MaxHost)
 	*m = Message{
-		Query: v.Query(), UserAgent: v.get(userAgent),
+		Query: text.Cut(v.Query(), text.MaxQuery), UserAgent: text.Cut(v.get(userAgent), text.MaxUserAgent),
 		TraceParent: v.get(traceParent), TraceState: v.get(traceState),
 	}
 	if r.Method == protocol.MethodOther {
-		m.RawMethod = v.get(method)
+		m.RawMethod = text.Cut(v.get(method), protocol.MaxMethodLen)
 	}
 	if v.Cut {
 		r.Flags |= request.HeadCut

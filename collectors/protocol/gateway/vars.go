@@ -137,7 +137,7 @@ func (v *Vars) get(f fact) []byte {
 // empty when it was not seen.
 func (v *Vars) Method() string {
 	m := v.get(method)
-	if len(m) == 0 || len(m) > protocol.MaxMethodLen || !protocol.IsToken(m) {
+	if len(m) == 0 || !protocol.IsToken(m) {
 		return ""
 	}
 	return protocol.InternMethod(m)

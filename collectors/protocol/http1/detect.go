@@ -24,4 +24,4 @@ func Detect(b []byte) protocol.Match {
 }
 
 // New is NewPairer for the list of protocols.
-func New(o protocol.Options) protocol.Pairer { return NewPairer(o.Base, o.Done) }
+func New(o protocol.Options) protocol.Pairer { return NewPairer(o) }

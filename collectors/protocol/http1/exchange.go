@@ -6,6 +6,7 @@ import (
 
 	"lapwing/collectors/protocol"
 	"lapwing/collectors/request"
+	"lapwing/collectors/text"
 )
 
 // exchange is a request and its response while either is under way.
@@ -14,11 +15,14 @@ type exchange struct {
 	m      Message
 	kept   []byte // holds what r and m view into
 	seeded bool   // the kernel vouches for it, even if its head is not at hand
+	token  bool   // of its request line there is a method that is not in capitals, and no end
 }
 
 // known reports whether this is a request for sure: a few bytes without so
-// much as a method are not.
-func (x *exchange) known() bool { return x.seeded || x.r.Method != "" || x.r.Status != 0 }
+// much as a method are not, nor is a word that can be of anything.
+func (x *exchange) known() bool {
+	return x.r.Status != 0 || !x.token && (x.seeded || x.r.Method != "")
+}
 
 // begun is the first moment at which something was seen of the request.
 func (x *exchange) begun() request.Stamp {
@@ -78,6 +82,7 @@ func (x *exchange) settle() {
 // reports that something did not fit.
 func (x *exchange) describe(h *RequestHead, room int) (cut bool) {
 	Describe(&x.r, h, nil, &x.m)
+	x.token = h.LineCut && !h.Capitals
 	// By worth: what comes last is the first to go.
 	views := [...]*[]byte{
 		&x.r.Path, &x.m.RawMethod, &x.r.Host, &x.m.TraceParent,
@@ -98,7 +103,7 @@ func (x *exchange) describe(h *RequestHead, room int) (cut bool) {
 				*v = nil
 				continue
 			}
-			*v = (*v)[:left] // a path is worth having in part
+			*v = text.Cut(*v, left) // a path is worth having in part
 		}
 		at := len(x.kept)
 		x.kept = append(x.kept, *v...)

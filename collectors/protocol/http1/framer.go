@@ -23,10 +23,12 @@ type body struct {
 // requestBody is the body that a request head announces.
 func requestBody(h *RequestHead) body {
 	switch {
-	case h.HeadLen == 0 || h.BadLength:
+	case h.HeadLen == 0:
 		return body{kind: bodyLost}
-	case h.Chunked:
+	case h.Chunked: // it wins over any length
 		return body{kind: bodyChunked}
+	case h.BadLength:
+		return body{kind: bodyLost}
 	case h.ContentLength > 0:
 		return body{kind: bodyLength, left: uint64(h.ContentLength)}
 	}

@@ -21,6 +21,7 @@ type inbound struct {
 	head  []byte    // begin of a head whose end has not come yet
 	body  body      // of the request under way; lost between messages, too
 	begun bool      // a request is under way
+	waits bool      // its client waits for leave to send the body, of which nothing came
 	cur   *exchange // that request; nil when it is not kept or already answered
 
 	arrived, returned request.Stamp // of the latest read of that request
@@ -33,7 +34,10 @@ func (in *inbound) reset() { *in = inbound{head: in.head[:0]} }
 
 // read frames one read.
 func (p *Pairer) read(rd *reading) {
-	p.resyncRead(rd.Data)
+	if p.talksOn() {
+		return
+	}
+	p.resyncRead(rd)
 	for rd.N > 0 {
 		switch p.in.place {
 		case atStart:
@@ -49,18 +53,25 @@ func (p *Pairer) read(rd *reading) {
 	}
 }
 
-// resyncRead finds the way back: where the place in the bytes is lost, or the
-// rest of a request that is already answered is due, a read that begins with a
-// request line begins a request.
-func (p *Pairer) resyncRead(data []byte) {
-	if p.in.place != inBody || !p.in.lost() && p.in.cur != nil || !p.beginsRequest(data) {
+// talksOn reports whether the response under way ends with the connection: what
+// the client says meanwhile is no request.
+func (p *Pairer) talksOn() bool {
+	return p.in.place == atStart && p.out.begun && p.out.place == inBody && p.out.body.kind == bodyToClose
+}
+
+// resyncRead finds the way back: where the place in the bytes is lost, a read
+// that begins with a request line begins a request. So does one where a body is
+// due whose client got the response instead of leave to send it.
+func (p *Pairer) resyncRead(rd *reading) {
+	if p.in.place != inBody || !p.beginsRequest(rd.Data) {
 		return
 	}
-	if p.in.lost() {
+	switch {
+	case p.in.lost():
 		p.in.reset()
-		return
+	case p.in.waits && p.in.cur == nil && rd.arrived > p.lastEnter:
+		p.cutShort()
 	}
-	p.cutShort()
 }
 
 // cutShort gives up on the rest of the request under way: what was read of it
@@ -141,6 +152,7 @@ func (p *Pairer) attribute(rd *reading, n uint64) {
 func (p *Pairer) beginBody(rd *reading, b body) {
 	p.in.head = p.in.head[:0]
 	p.in.place, p.in.body = inBody, b
+	p.in.waits = p.req.Expect100
 	switch b.kind {
 	case bodyNone:
 		p.endRequest(rd)
@@ -197,6 +209,7 @@ func (p *Pairer) withdraw(x *exchange) {
 // readBody takes body bytes, or bytes of no known place, off the read.
 func (p *Pairer) readBody(rd *reading) {
 	before, lost := rd.N, p.in.lost()
+	p.in.waits = false
 	done := p.in.body.take(&rd.Stretch)
 	p.attribute(rd, before-rd.N)
 	switch {

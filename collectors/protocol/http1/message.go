@@ -5,6 +5,7 @@ import (
 
 	"lapwing/collectors/protocol"
 	"lapwing/collectors/request"
+	"lapwing/collectors/text"
 )
 
 // Names of the versions in request.Request.Protocol.
@@ -61,12 +62,13 @@ func (m *Message) Clone() request.Detail {
 func Describe(r *request.Request, req *RequestHead, resp *ResponseHead, m *Message) {
 	r.Detail = m
 	if req != nil {
-		r.Method, r.Path, r.Host = req.Method, req.Path, req.Host
+		r.Method, r.Path = req.Method, protocol.Path(req.Path)
+		r.Host = text.Cut(req.Host, text.MaxHost)
 		m.RawMethod = nil
 		if req.Method == protocol.MethodOther {
-			m.RawMethod = req.RawMethod
+			m.RawMethod = text.Cut(req.RawMethod, protocol.MaxMethodLen)
 		}
-		m.Query, m.UserAgent = req.Query, req.UserAgent
+		m.Query, m.UserAgent = text.Cut(req.Query, text.MaxQuery), text.Cut(req.UserAgent, text.MaxUserAgent)
 		m.TraceParent, m.TraceState = req.TraceParent, req.TraceState
 		m.RequestHeadLen = req.HeadLen
 	}

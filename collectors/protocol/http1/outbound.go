@@ -137,6 +137,9 @@ func (p *Pairer) endHead() {
 // dropInterim notes that what was written is not the response.
 func (p *Pairer) dropInterim() {
 	x := p.out.cur
+	if p.resp.Status == http.StatusContinue {
+		p.in.waits = false
+	}
 	if x == nil {
 		return
 	}
@@ -178,12 +181,33 @@ func (p *Pairer) cutResponse(w *writing) {
 // They count as a response only if its begin was seen before.
 func (p *Pairer) loseResponse(w *writing) {
 	p.counts.Desynced++
+	if p.answersHalf() {
+		p.giveUp()
+		w.Skip(w.N)
+		return
+	}
 	if p.out.begun {
 		p.putOut(w, w.N)
 	}
 	w.Skip(w.N)
 	p.out.head = p.out.head[:0]
 	p.out.place, p.out.body = inBody, body{kind: bodyLost}
+}
+
+// answersHalf reports whether what is being answered is a head that is not whole.
+func (p *Pairer) answersHalf() bool {
+	x := p.in.cur
+	return x != nil && p.in.place == inHead && x == p.queue[0] && x.r.Status == 0
+}
+
+// giveUp stops to look at the connection: half a head was answered with bytes that
+// are none of HTTP. It is no request, the two speak something else.
+func (p *Pairer) giveUp() {
+	p.withdraw(p.in.cur)
+	if p.unknown != nil {
+		p.unknown(NotHTTP.String())
+	}
+	*p = Pairer{conn: p.conn, seq: p.seq, begins: p.begins, counts: p.counts, closed: true}
 }
 
 // writeBody takes body bytes, or bytes of no known place, off the write.

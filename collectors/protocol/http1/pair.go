@@ -10,10 +10,10 @@ import (
 
 // Bounds of what one connection may hold.
 const (
-	maxOutstanding = 1000    // requests without a complete response
-	maxHead        = 8 << 10 // bytes of one head, per direction
-	maxKept        = 8 << 10 // bytes of facts of all outstanding requests
-	maxFree        = 16      // exchanges kept for reuse
+	maxOutstanding = 1000     // requests without a complete response
+	maxHead        = 16 << 10 // bytes of one head, per direction
+	maxKept        = 8 << 10  // bytes of facts of all outstanding requests
+	maxFree        = 16       // exchanges kept for reuse
 )
 
 // minRequest is the length of the shortest request.
@@ -24,6 +24,8 @@ const minRequest = uint64(len("GET / HTTP/1.1\r\n\r\n"))
 type Pairer struct {
 	conn request.Request // what all requests of the connection share
 	done func(*request.Request)
+
+	unknown func(reason string) // nil when nobody wants to know
 
 	queue     []*exchange // requests without a complete response, oldest first
 	free      []*exchange
@@ -48,15 +50,9 @@ type Pairer struct {
 }
 
 // NewPairer returns the pairer of a connection that is between two requests.
-// The base gives what all requests share (Conn, addresses, service, acceptor,
-// the stamps established and accepted) and the Seq of the last request that
-// was already reported.
-//
-// Each finished request is handed to done, in order; it is valid only until
-// done returns.
-func NewPairer(base request.Request, done func(*request.Request)) *Pairer {
-	o := protocol.Options{Base: base}
-	return &Pairer{conn: o.Shared(), done: done, seq: base.Seq}
+// Finished requests are handed out in order.
+func NewPairer(o protocol.Options) *Pairer {
+	return &Pairer{conn: o.Shared(), done: o.Done, unknown: o.Unknown, seq: o.Base.Seq}
 }
 
 // Seed takes in a request that was under way when the connection began to
@@ -101,15 +97,10 @@ func (p *Pairer) Handle(ev *protocol.Event) {
 	}
 }
 
-// Expire hands out a request whose response can no longer be seen to end,
-// because its place was lost, if nothing was written of it for that long.
-// Without it, such a request is handed out when the next response begins or
-// the connection ends.
-func (p *Pairer) Expire(now request.Stamp, silence time.Duration) {
-	if p.out.begun && p.out.lost() && protocol.Between(p.out.Exit, now) >= silence {
-		p.finish()
-	}
-}
+// Expire implements protocol.Pairer. Silence ends nothing here: a request whose
+// response can no longer be seen to end is handed out when the next response
+// begins or the connection ends.
+func (p *Pairer) Expire(request.Stamp, time.Duration) {}
 
 // Tunnel reports whether the connection stopped to speak HTTP/1 after an
 // upgrade. No more requests come of it.

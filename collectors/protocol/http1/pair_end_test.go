@@ -152,20 +152,17 @@ func TestPairHeadsOfWhichOnlyAPrefixIsAtHand(t *testing.T) {
 	assert.Equal(t, protocol.Counts{Desynced: 6, HeadsCut: 6}, s.p.Counts())
 }
 
-func TestPairExpire(t *testing.T) {
+func TestSilenceEndsNoResponse(t *testing.T) {
 	s := newScript(t)
 	s.read(10, 11, get("/1"))
 	s.event(protocol.Event{Kind: protocol.Write, Enter: ms(20), Exit: ms(21), Bytes: 900, Data: []byte(chunkedResponse)})
-	s.p.Expire(ms(500), 500e6)
-	assert.Empty(t, s.got, "the response paused for less than that")
-	s.p.Expire(ms(521), 500e6)
-	assert.Equal(t, []string{"GET /1 200"}, s.lines())
+	s.p.Expire(ms(3600e3), 500e6)
+	assert.Empty(t, s.got, "the end of a response in whose chunks bytes are missing is not known")
+	assert.Equal(t, 1, s.p.Outstanding())
 
-	s.read(600, 601, get("/2"))
-	s.p.Expire(ms(9000), 500e6)
-	assert.Len(t, s.got, 1, "a response that has not begun does not expire")
-	s.write(9001, 9002, response(200, ""))
-	assert.Equal(t, []string{"GET /1 200", "GET /2 200"}, s.lines())
+	s.read(3700e3, 3700e3+1, get("/2"))
+	s.write(3800e3, 3800e3+1, response(200, ""))
+	assert.Equal(t, []string{"GET /1 200", "GET /2 200"}, s.lines(), "the next request ends it")
 }
 
 func TestPairOrphans(t *testing.T) {
@@ -227,4 +224,46 @@ func TestPairOrphans(t *testing.T) {
 		assert.Equal(t, []string{"GET /1 0 head_cut", "GET /2 200"}, s.lines())
 		checkPhases(t, s.got[0], 1, 0, 9, 1)
 	})
+}
+
+// A head that is not whole is no request, if what answers it is none of HTTP.
+func TestHalfHeadAnsweredOtherwise(t *testing.T) {
+	for _, half := range []string{"G", "GET /ha", "m1 /a HT", "GET /a HTTP/1.1\r\nHost: a\r\n"} {
+		for name, first := range map[string]func(*script){
+			"read":   func(s *script) { s.read(30, 31, half) },
+			"seeded": func(s *script) { s.p.Seed(seed(30, 0), []byte(half), uint64(len(half)), nil, 0) },
+		} {
+			t.Run(name+" "+half, func(t *testing.T) {
+				s := newScript(t)
+				var unknown []string
+				s.p.unknown = func(reason string) { unknown = append(unknown, reason) }
+				if name == "read" { // what comes first on the connection
+					s.read(10, 11, get("/before"))
+					s.write(20, 21, response(200, ""))
+				}
+				want := s.lines()
+				first(s)
+				s.write(40, 41, "what?\r\n")
+				s.read(50, 51, half)
+				s.write(60, 61, "what?\r\n")
+				s.close(70, "")
+				assert.Equal(t, want, s.lines())
+				assert.Equal(t, []string{"not_http"}, unknown)
+			})
+		}
+	}
+}
+
+// So is a line that nothing answers, if its method is not in capitals.
+func TestHalfHeadWithoutAnswer(t *testing.T) {
+	for half, want := range map[string]int{"GET /ha": 1, "hello wor": 0, "m1 /a HTTP/1.1\r\nHost:": 1} {
+		s := newScript(t)
+		s.read(10, 11, half)
+		s.close(70, "")
+		assert.Len(t, s.got, want, half)
+	}
+	s := newScript(t)
+	s.read(10, 11, "hello wor")
+	s.write(20, 21, response(400, ""))
+	assert.Len(t, s.got, 1, "it is answered as a request")
 }

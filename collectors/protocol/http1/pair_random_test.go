@@ -172,7 +172,7 @@ func TestPairRandomConversations(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		c := newTalk(rng)
 		var got []*request.Request
-		p := NewPairer(request.Request{}, func(r *request.Request) { got = append(got, r.Clone()) })
+		p := newPairer(request.Request{}, func(r *request.Request) { got = append(got, r.Clone()) })
 		c.play(rng, p)
 		c.check(t, got)
 		require.Equal(t, protocol.Counts{}, p.Counts())

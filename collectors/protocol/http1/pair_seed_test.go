@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"lapwing/collectors/request"
+	"lapwing/collectors/text"
 )
 
 // seed is a request that arrived at a moment, was read a millisecond later and
@@ -167,11 +168,11 @@ func TestPairBoundsFacts(t *testing.T) {
 	s := newScript(t)
 	path := "/" + strings.Repeat("p", 2999)
 	head := "GET " + path + "?" + strings.Repeat("q", 500) + " HTTP/1.1\r\nHost: h\r\n\r\n"
-	for range 4 {
+	for range 5 {
 		s.read(10, 11, head)
 	}
 	assert.Equal(t, maxKept, s.p.kept)
-	for range 4 {
+	for range 5 {
 		s.write(20, 21, response(200, ""))
 	}
 	assert.Zero(t, s.p.kept)
@@ -180,8 +181,9 @@ func TestPairBoundsFacts(t *testing.T) {
 		paths = append(paths, len(r.Path))
 		queries = append(queries, len(r.Detail.(*Message).Query))
 	}
-	assert.Equal(t, []int{3000, 3000, maxKept - 2*3501, 0}, paths)
-	assert.Equal(t, []int{500, 500, 0, 0}, queries)
+	const most = text.MaxPath
+	assert.Equal(t, []int{most, most, most, maxKept - 3*(most+501), 0}, paths)
+	assert.Equal(t, []int{500, 500, 500, 0, 0}, queries)
 	assert.Equal(t, uint64(2), s.p.Counts().HeadsCut)
-	assert.Equal(t, request.HeadCut|request.Pipelined, s.got[3].Flags)
+	assert.Equal(t, request.HeadCut|request.Pipelined, s.got[4].Flags)
 }

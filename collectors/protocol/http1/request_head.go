@@ -14,7 +14,7 @@ import (
 // Query as there is.
 type RequestHead struct {
 	Method    string // a well-known method or protocol.MethodOther; empty when not seen
-	RawMethod []byte // the method as it was sent
+	RawMethod []byte // the method as it was sent; of one that is longer than protocol.MaxMethodLen a byte more than that
 
 	Path        []byte // without query; "*" in asterisk form, empty for CONNECT
 	Query       []byte // without the question mark
@@ -31,6 +31,7 @@ type RequestHead struct {
 	Upgrade       bool // an Upgrade field was sent
 	Expect100     bool // the client waits for an interim response
 	LineCut       bool // the request line is cut: Minor is not known and set to 1
+	Capitals      bool // and what there is of the method is in capitals, as those of HTTP are
 
 	HeadLen int // bytes, blank line included; 0 when the end was not seen
 
@@ -71,11 +72,15 @@ func ParseRequest(b []byte, h *RequestHead) Verdict {
 // requestLine parses the first line. It returns how many bytes the line has,
 // or 0 and a verdict when the line is cut or none of HTTP/1.
 func (h *RequestHead) requestLine(b []byte) (Verdict, int) {
-	method, whole := word(b[:min(len(b), protocol.MaxMethodLen+1)])
-	if !protocol.IsToken(method) || len(method) > protocol.MaxMethodLen || whole && len(method) == 0 {
+	method, whole := word(b)
+	if !protocol.IsToken(method) || whole && len(method) == 0 {
 		return other(b), 0
 	}
 	if !whole {
+		h.Capitals = inCapitals(method)
+		if len(method) > protocol.MaxMethodLen {
+			h.method(method) // whatever follows, it is no well-known one
+		}
 		return Partial, 0
 	}
 	if isPreface(b) {
@@ -96,10 +101,26 @@ func (h *RequestHead) requestLine(b []byte) (Verdict, int) {
 	if !ok || len(target) == 0 || len(target) == len(line) || isControl(target[0]) {
 		return NotHTTP, 0
 	}
-	h.Method, h.RawMethod = protocol.InternMethod(method), method
+	h.method(method)
 	h.Minor, h.LineCut = minor, false
 	h.target(target)
 	return OK, len(method) + nl + 1
+}
+
+// method takes the method in.
+func (h *RequestHead) method(m []byte) {
+	h.Method, h.RawMethod = protocol.InternMethod(m), m[:min(len(m), protocol.MaxMethodLen+1)]
+}
+
+// inCapitals reports whether the bytes are those of a method that somebody has
+// registered, or the begin of one.
+func inCapitals(method []byte) bool {
+	for _, c := range method {
+		if c != '-' && (c < 'A' || c > 'Z') {
+			return false
+		}
+	}
+	return true
 }
 
 // cutLine takes in what there is of a request line whose end is missing.
@@ -107,7 +128,8 @@ func (h *RequestHead) cutLine(method, target []byte) Verdict {
 	if len(target) > 0 && isControl(target[0]) {
 		return NotHTTP
 	}
-	h.Method, h.RawMethod = protocol.InternMethod(method), method
+	h.method(method)
+	h.Capitals = inCapitals(method)
 	h.KeepAlive = true
 	h.target(target)
 	return Partial

@@ -6,6 +6,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"lapwing/collectors/protocol"
+	"lapwing/collectors/request"
 )
 
 const (
@@ -195,6 +198,27 @@ func TestParseRequestCut(t *testing.T) {
 	}
 }
 
+func TestParseRequestOfAnyMethod(t *testing.T) {
+	long := strings.Repeat("M", 300)
+	for method, raw := range map[string]string{
+		"get": "get", "M1": "M1", "1": "1", "!#$%&'*+-.^_`|~09azAZ": "!#$%&'*+-.^_`|~09azAZ", long[:32]: long[:32], long: long[:33],
+	} {
+		t.Run(raw, func(t *testing.T) {
+			checkRequest(t, method+" /a HTTP/1.0\r\n\r\n", wantRequest{method: protocol.MethodOther, raw: raw, path: "/a", length: -1,
+				headLen: len(method) + len(" /a HTTP/1.0\r\n\r\n")})
+		})
+	}
+	checkRequest(t, long, wantRequest{verdict: Partial, method: protocol.MethodOther, raw: long[:33], minor: 1, length: -1, lineCut: true})
+
+	var h RequestHead
+	var r request.Request
+	var m Message
+	require.Equal(t, OK, ParseRequest([]byte(long+" /a HTTP/1.1\r\n\r\n"), &h))
+	Describe(&r, &h, nil, &m)
+	assert.Equal(t, protocol.MethodOther, r.Method)
+	assert.Equal(t, long[:29]+"…", string(m.MethodOriginal()))
+}
+
 func TestParseRequestOfOtherProtocols(t *testing.T) {
 	for name, tc := range map[string]struct {
 		bytes string
@@ -213,7 +237,9 @@ func TestParseRequestOfOtherProtocols(t *testing.T) {
 		"HTTP/0.9":                   {"GET /index.html\r\n", NotHTTP},
 		"no target":                  {"GET HTTP/1.1\r\n\r\n", NotHTTP},
 		"HTTP/3.0":                   {"GET / HTTP/3.0\r\n\r\n", NotHTTP},
-		"a long word":                {strings.Repeat("A", 33), NotHTTP},
+		"a word and no more":         {strings.Repeat("A", 300), Partial},
+		"a long word, no token":      {strings.Repeat("A", 100) + ":", NotHTTP},
+		"a long line":                {strings.Repeat("A", 100) + " / SIP/2.0\r\n", NotHTTP},
 		"a space first":              {" GET / HTTP/1.1\r\n\r\n", NotHTTP},
 		"a response":                 {"HTTP/1.1 200 OK\r\n\r\n", NotHTTP},
 		"a control byte as target":   {"GET \x00\x01", NotHTTP},

@@ -25,8 +25,12 @@ func newScript(t *testing.T) *script {
 	s := &script{t: t}
 	base := request.Request{Conn: 7, Seq: 4, AcceptorTID: 9, Service: "shop"}
 	base.Established, base.Accepted = ms(1), ms(2)
-	s.p = NewPairer(base, func(r *request.Request) { s.got = append(s.got, r.Clone()) })
+	s.p = newPairer(base, func(r *request.Request) { s.got = append(s.got, r.Clone()) })
 	return s
+}
+
+func newPairer(base request.Request, done func(*request.Request)) *Pairer {
+	return NewPairer(protocol.Options{Base: base, Done: done})
 }
 
 func ms(n float64) request.Stamp { return request.Stamp(n * float64(time.Millisecond)) }

@@ -9,6 +9,7 @@ import (
 
 	"lapwing/collectors/protocol"
 	"lapwing/collectors/request"
+	"lapwing/tools/fuzzing"
 )
 
 // Fuzz plays fuzzed bytes, and parts of the given fragments that the bytes pick,
@@ -34,12 +35,16 @@ func Fuzz(f *testing.F, newPairer func(protocol.Options) protocol.Pairer, in, ou
 			},
 			Unknown: func(string) { unknown++ },
 		})
-		p.play(pairer)
+		fuzzing.For(pieces*len(input)).Within(t, func() { p.play(pairer) })
 		require.LessOrEqual(t, p.done, strings.Count(p.read.String(), "METHOD"), "no request is invented")
 		require.LessOrEqual(t, unknown, 1, "a connection is counted once")
 		require.Zero(t, pairer.Outstanding())
 	})
 }
+
+// pieces is how many bytes of a connection one byte of the input may stand for: it
+// can pick a fragment.
+const pieces = 512
 
 // player turns fuzzed bytes into events.
 type player struct {

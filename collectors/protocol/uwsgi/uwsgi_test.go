@@ -163,3 +163,11 @@ func FuzzPairer(f *testing.F) {
 		[]string{protocoltest.Get("/a?b=c").UWSGI(), protocoltest.Post("/p", 12).UWSGI() + "twelve bytes", "\x00\x10\x00\x00", "body"},
 		[]string{answer, "HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 101 X\r\n\r\n", "HTTP/1.0 500 X\r\n", "\r\n", "\n\n", "x"})
 }
+
+func TestPathParametersAreCut(t *testing.T) {
+	s := protocoltest.New(t, New)
+	s.Read(10, 12, protocoltest.Get("/shop;v=1/cart;jsessionid=1A2B?id=7").UWSGI())
+	s.Write(20, 21, answer)
+	s.Close(22, request.ErrorClosed)
+	assert.Equal(t, []string{"GET /shop/cart 200"}, s.Lines())
+}

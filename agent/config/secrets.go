@@ -1,0 +1,46 @@
+package config
+
+import (
+	"fmt"
+	"os"
+)
+
+// Warnings tells of files with secrets that users may read for whom they are not
+// meant, or that these could change. file is the configuration's own.
+func (c Config) Warnings(file string) (warnings []string) {
+	for _, f := range c.secretFiles(file) {
+		info, err := os.Stat(f.name)
+		if err != nil {
+			continue // whoever opens it tells
+		}
+		switch mode := info.Mode().Perm(); {
+		case mode&0o002 != 0:
+			warnings = append(warnings, fmt.Sprintf("%s can be changed by every user of this host: chmod o-w %s", f.name, f.name))
+		case mode&0o004 != 0 && f.what != "":
+			warnings = append(warnings, fmt.Sprintf("%s has %s and can be read by every user of this host: chmod o-r %s", f.name, f.what, f.name))
+		}
+	}
+	return warnings
+}
+
+type secretFile struct{ name, what string }
+
+// secretFiles lists the files to look at and what is secret in them. A
+// configuration without secrets may be read by all, and changed by nobody.
+func (c Config) secretFiles(file string) (all []secretFile) {
+	own := secretFile{name: file}
+	if len(c.Export.OTLP.Headers) > 0 {
+		own.what = "headers for receivers (export.otlp.headers), which often are keys,"
+	}
+	for _, f := range []secretFile{
+		own,
+		{c.Export.OTLP.TLS.Key, "the key of a certificate (export.otlp.tls.key)"},
+		{c.Export.Prometheus.TLS.Key, "the key of a certificate (export.prometheus.tls.key)"},
+		{c.Export.Prometheus.BasicAuth.PasswordFile, "a password (export.prometheus.basic_auth.password_file)"},
+	} {
+		if f.name != "" {
+			all = append(all, f)
+		}
+	}
+	return all
+}

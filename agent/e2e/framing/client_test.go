@@ -1,0 +1,90 @@
+package framing
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// caller is a client of real servers, on one connection.
+type caller struct {
+	net.Conn
+	in   *bufio.Reader
+	got  int           // bytes that were received
+	per  int           // after so many it stops
+	stop time.Duration // for so long; zero: never
+	mark int
+
+	stopped time.Duration // in all
+}
+
+// dial connects a client that stops for a while after every so many bytes. A
+// slow one has a small receive buffer.
+func dial(t *testing.T, address string, per int, stop time.Duration) *caller {
+	t.Helper()
+	d := net.Dialer{Control: func(_, _ string, raw syscall.RawConn) error {
+		if per == 0 {
+			return nil
+		}
+		var err error
+		return errors.Join(raw.Control(func(fd uintptr) {
+			err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 16<<10)
+		}), err)
+	}}
+	conn, err := d.DialContext(context.Background(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	c := &caller{Conn: conn, per: per, stop: stop, mark: per}
+	c.in = bufio.NewReader(c)
+	return c
+}
+
+// Read implements io.Reader at the pace of the client.
+func (c *caller) Read(p []byte) (int, error) {
+	if c.per > 0 && c.got >= c.mark {
+		c.mark += c.per
+		time.Sleep(c.stop)
+		c.stopped += c.stop
+	}
+	n, err := c.Conn.Read(p)
+	c.got += n
+	return n, err
+}
+
+// answer is a response as its client saw it.
+type answer struct {
+	status int
+	bytes  int
+	begun  time.Time
+	took   time.Duration
+	err    error // of its body
+}
+
+// call sends a request and takes the response. It fails the test, in any
+// goroutine of it, if there is none.
+func (c *caller) call(t *testing.T, request string) answer {
+	t.Helper()
+	a, before := answer{begun: time.Now()}, c.got-c.in.Buffered()
+	_, err := io.WriteString(c.Conn, request)
+	var r *http.Response
+	if err == nil {
+		r, err = http.ReadResponse(c.in, nil)
+	}
+	if err != nil {
+		t.Errorf("response to %.60q: %v", request, err)
+		return answer{err: err}
+	}
+	_, a.err = io.Copy(io.Discard, r.Body)
+	a.status, a.bytes, a.took = r.StatusCode, c.got-c.in.Buffered()-before, time.Since(a.begun)
+	return a
+}

@@ -1,0 +1,81 @@
+package framing
+
+import (
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"lapwing/agent/e2e/harness"
+	"lapwing/agent/e2e/peer"
+	"lapwing/probes/socket"
+)
+
+// TestScripted plays every row on each probe plan and address family. What the
+// agent prints is told apart by the listening address, of which each row has
+// its own.
+func TestScripted(t *testing.T) {
+	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+		trace := harness.StartTrace(t, plan, "--exe", harness.Executable(t))
+		wanted := make(map[string]int)
+		var absent atomic.Int64
+		t.Run("row", func(t *testing.T) {
+			for _, r := range rows() {
+				for _, family := range r.on() {
+					// Open until all are done: no two rows share an address.
+					listener := peer.Listen(t, family, 0)
+					wanted[listener.Address.String()] = len(r.talk)
+					t.Run(r.name+"/"+string(family), func(t *testing.T) {
+						t.Parallel()
+						r.play(t, trace, listener, &absent)
+					})
+				}
+			}
+		})
+		records := trace.Finish()
+		if n := absent.Load(); n > int64(len(records)/100) {
+			t.Errorf("the arrival of %d in %d requests is absent", n, len(records))
+		}
+		harness.CheckTotals(t, records, wanted)
+		nothingLost(t, trace)
+	})
+}
+
+func rows() []row {
+	return slices.Concat(streamRows(), memoryRows(), slowRows(), headRows(), bodyRows(), bothRows(), interimRows(),
+		expectRows(), refusedRows(), rawRows(), traceRows(), pairRows(), blankRows(), unreadRows(), randomRows())
+}
+
+// play runs the scripts of a row and judges what the agent printed of them.
+func (r row) play(t *testing.T, trace *harness.Trace, l *peer.Listener, absent *atomic.Int64) {
+	run := peer.NewRun(t, l, harness.Slow(20*time.Second))
+	server, client := r.scripts()
+	parts := []*peer.Part{run.Serve(server), run.Call(client)}
+	address := l.Address.String()
+	if !r.closes {
+		// The connection is closed when the records are there, or must be.
+		trace.AwaitRecords(address, len(r.talk), r.least()+3*time.Second)
+		run.Signal(released)
+	}
+	p := played{t: t, address: l.Address, absent: absent}
+	p.gather(parts)
+	p.records = trace.AwaitRecords(address, len(r.talk), 3*time.Second)
+	p.judge(r.talk)
+}
+
+// gather waits for the scripts to end.
+func (p *played) gather(parts []*peer.Part) {
+	for _, part := range parts {
+		stamps, noise := part.Wait()
+		p.stamps, p.noise = append(p.stamps, stamps...), p.noise+noise
+	}
+}
+
+// least is how long the scripts of the row take, as far as they say it.
+func (r row) least() (d time.Duration) {
+	server, client := r.scripts()
+	for _, s := range slices.Concat(server.Threads[0], client.Threads[0]) {
+		d += s.Pause * time.Duration(max(1, max(s.Size, len(s.Data))/max(s.Chunk, 1)))
+	}
+	return d
+}

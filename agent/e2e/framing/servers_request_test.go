@@ -1,0 +1,229 @@
+package framing
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"lapwing/agent/e2e/harness"
+)
+
+// requestScenes are servers whose requests are easily misread.
+func requestScenes() []scene {
+	return []scene{
+		{name: "waitress, length and chunks", start: startWaitress, play: playBoth},
+		{name: "Go, length and chunks", start: startGo, play: playBoth},
+		{name: "curl refused with 417", start: startRefusing, play: playCurl},
+		{name: "uWSGI gevent, head in two pieces", start: startGevent, play: playGevent},
+		{name: "HTTP::Daemon gives leave", start: startPerl, play: playLeave},
+	}
+}
+
+const echoApp = `
+def app(environ, start):
+    body = b"read %d" % len(environ["wsgi.input"].read())
+    start("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+`
+
+func startWaitress(t *testing.T, dir string) []string {
+	write(t, dir, "echo.py", echoApp)
+	address := harness.FreeAddress(t)
+	run(t, dir, python, "-c", "from waitress import serve; from echo import app; serve(app, listen='"+address+"')")
+	return []string{address}
+}
+
+const goServerVariable = "LAPWING_FRAMING_SERVER"
+
+// goServer serves with Go's own package if this process was started for it.
+func goServer() {
+	address := os.Getenv(goServerVariable)
+	if address == "" {
+		return
+	}
+	err := http.ListenAndServe(address, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n, _ := io.Copy(io.Discard, r.Body)
+		_, _ = fmt.Fprintf(w, "read %d", n)
+	}))
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
+}
+
+func startGo(t *testing.T, _ string) []string {
+	address := harness.FreeAddress(t)
+	cmd := exec.Command(harness.Executable(t))
+	cmd.Env = append(os.Environ(), goServerVariable+"="+address)
+	harness.Start(t, cmd)
+	return []string{address}
+}
+
+// playBoth sends requests with both framings, and two plain ones after each.
+func playBoth(t *testing.T, _ string, addresses []string) (facts []fact) {
+	const body = "3\r\nabc\r\n0\r\n\r\n"
+	for _, fields := range [][]string{
+		{"Content-Length: 5000", chunkedField}, {chunkedField, "Content-Length: 5000"}, {"Content-Length: 1", chunkedField},
+		{padding(300), chunkedField, "Content-Length: 5000"},
+	} {
+		c := dial(t, addresses[0], 0, 0)
+		path := unique("/both")
+		a := c.call(t, ask("POST", path, body, fields...))
+		facts = append(facts, fact{local: addresses[0], method: "POST", path: path, status: a.status, bytes: a.bytes, most: a.took})
+		for range 2 {
+			path := unique("/after")
+			if _, err := io.WriteString(c.Conn, get(path)); err != nil {
+				break
+			}
+			r, err := http.ReadResponse(c.in, nil)
+			if err != nil {
+				break // some servers close the connection, as they may
+			}
+			_, _ = io.Copy(io.Discard, r.Body)
+			facts = append(facts, fact{local: addresses[0], path: path, status: r.StatusCode})
+		}
+	}
+	return facts
+}
+
+// startRefusing starts a server that refuses to give leave and keeps the
+// connection.
+func startRefusing(t *testing.T, _ string) []string {
+	return []string{serve(t, refuse)}
+}
+
+func refuse(c net.Conn) {
+	in := bufio.NewReader(c)
+	for {
+		r, err := http.ReadRequest(in)
+		if err != nil {
+			return
+		}
+		status := "417 Expectation Failed"
+		if r.Header.Get("Expect") == "" {
+			status = "200 OK"
+			_, _ = io.Copy(io.Discard, r.Body)
+		}
+		time.Sleep(ms(20))
+		_, _ = io.WriteString(c, reply(status, "done"))
+	}
+}
+
+// playCurl lets curl post twice on one connection. It asks for leave, and asks
+// again without when that is refused.
+func playCurl(t *testing.T, dir string, addresses []string) (facts []fact) {
+	var urls []string
+	for range 2 {
+		path := unique("/curl")
+		urls = append(urls, "http://"+addresses[0]+path)
+		for _, status := range []int{417, 200} {
+			facts = append(facts, fact{local: addresses[0], method: "POST", path: path, status: status, least: ms(20), most: ms(100)})
+		}
+	}
+	// From 1 MiB on curl asks for leave.
+	body := write(t, dir, "body", strings.Repeat("b", 1200<<10))
+	args := append([]string{"--silent", "--max-time", "5", "--write-out", "%{num_connects}\n", "--data-binary", "@" + body}, urls...)
+	out, err := exec.Command(harness.Installed(t, "curl"), args...).Output()
+	if connects := strings.ReplaceAll(strings.ReplaceAll(string(out), "\n", ""), "done", ""); err != nil || connects != "10" {
+		t.Errorf("curl: %v, connections %q", err, out)
+	}
+	return facts
+}
+
+// startGevent starts uWSGI with an event loop that works for 20 ms.
+func startGevent(t *testing.T, dir string) []string {
+	write(t, dir, "work.py", `
+from gevent import sleep
+def app(environ, start):
+    sleep(0.02)
+    start("200 OK", [("Content-Length", "4")])
+    return [b"done"]
+`)
+	address := harness.FreeAddress(t)
+	run(t, dir, "uwsgi", "--plugin", "python3", "--plugin", "gevent_python3", "--gevent", "10", "--master", "--die-on-term", "--need-app",
+		"--chdir", dir, "--wsgi", "work:app", "--http-socket", address, "--logto", dir+"/server.log")
+	return []string{address}
+}
+
+// playGevent sends heads in two pieces. The marker says when the application
+// was called: after the second piece.
+func playGevent(t *testing.T, _ string, addresses []string) (facts []fact) {
+	const wait, work = 30 * time.Millisecond, 20 * time.Millisecond
+	for i := range 5 {
+		path := unique("/gevent")
+		head := get(path, "Connection: close")
+		c := dial(t, addresses[0], 0, 0)
+		at, began := len(head)-2-7*i, time.Now()
+		if _, err := io.WriteString(c.Conn, head[:at]); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(wait)
+		a := c.call(t, head[at:])
+		whole := a.begun.Add(a.took).Sub(began)
+		f := fact{local: addresses[0], path: path, status: a.status, least: wait + work, most: whole}
+		// Until it was called once, an event loop may have no marker.
+		marked := i > 0
+		f.check = func(t *testing.T, r harness.Record) {
+			if marked {
+				equal(t, path+" boundary", r.Boundary, "marker")
+			}
+			if read := duration(r.Queue) + duration(r.Parse); read < wait-little || read > whole-work+little || duration(r.Parse) < wait/2 {
+				t.Errorf("%s: queue and parse are %s and %s, want %s to %s", path, duration(r.Queue), duration(r.Parse), wait, whole-work)
+			}
+			if app := duration(r.App); app < work-little || app > whole-wait+little {
+				t.Errorf("%s: app is %s, want %s to %s", path, app, work, whole-wait)
+			}
+		}
+		facts = append(facts, f)
+	}
+	return facts
+}
+
+// startPerl starts a server that writes an interim response line by line.
+func startPerl(t *testing.T, dir string) []string {
+	address := harness.FreeAddress(t)
+	script := write(t, dir, "server.pl", `
+use HTTP::Daemon;
+my $d = HTTP::Daemon->new(LocalAddr => "127.0.0.1", LocalPort => @PORT@, ReuseAddr => 1) or die;
+while (my $c = $d->accept) {
+	while (my $r = $c->get_request) {
+		select(undef, undef, undef, 0.02);
+		$c->send_response(HTTP::Response->new($r->uri->path =~ /missing/ ? 404 : 201, undef, [], "read " . length($r->content)));
+	}
+	$c->close;
+}
+`, "PORT", harness.Port(t, address))
+	run(t, dir, "perl", script)
+	return []string{address}
+}
+
+// playLeave asks for leave, and sends the body 20 ms after it was given.
+func playLeave(t *testing.T, _ string, addresses []string) (facts []fact) {
+	for path, status := range map[string]int{"/made": 201, "/missing": 404} {
+		path := unique(path)
+		c := dial(t, addresses[0], 0, 0)
+		body := strings.Repeat("b", 1000)
+		if _, err := io.WriteString(c.Conn, ask("PUT", path, "", "Expect: 100-continue", lengthOf(body))); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := http.ReadResponse(c.in, nil); err != nil || r.StatusCode != 100 {
+			t.Errorf("%s: %v, %v instead of leave to go on", path, r, err)
+		}
+		time.Sleep(ms(20))
+		a := c.call(t, body)
+		equal(t, path+" status", a.status, status)
+		facts = append(facts, fact{local: addresses[0], method: "PUT", path: path, status: status, check: func(t *testing.T, r harness.Record) {
+			equal(t, path+" flag early_response", r.Has("early_response"), false)
+			if app := duration(r.App); app < ms(20)-little || app > a.took+ms(20) {
+				t.Errorf("%s: app is %s", path, app)
+			}
+		}})
+		_ = c.Conn.Close() // the server has one connection at a time
+	}
+	return facts
+}

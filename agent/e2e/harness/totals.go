@@ -1,0 +1,40 @@
+package harness
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// CheckTotals compares how many records there are in all per listening address:
+// none may come late, twice or for something that is no request.
+func CheckTotals(t testing.TB, records []Record, wanted map[string]int) {
+	t.Helper()
+	printed := make(map[string][]string)
+	for _, r := range records {
+		printed[r.Local] = append(printed[r.Local], r.Line)
+		if _, known := wanted[r.Local]; !known {
+			t.Errorf("a record for an address where nobody listens: %s", r.Line)
+		}
+	}
+	for address, want := range wanted {
+		if got := printed[address]; len(got) != want {
+			t.Errorf("%d records at %s, want %d:\n%s", len(got), address, want, strings.Join(got, "\n"))
+		}
+	}
+}
+
+// Unknown are the counts of connections of no known protocol in the agent's last
+// word about itself, by reason.
+func Unknown(log string) map[string]int {
+	counts := make(map[string]int)
+	group := regexp.MustCompile(`\(([^()]*)\) connections of unknown protocol`).FindStringSubmatch(log)
+	if group == nil {
+		return counts
+	}
+	for _, m := range regexp.MustCompile(`(\w+) (\d+)`).FindAllStringSubmatch(group[1], -1) {
+		counts[m[1]], _ = strconv.Atoi(m[2])
+	}
+	return counts
+}

@@ -1,0 +1,244 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+	"github.com/stretchr/testify/require"
+
+	"lapwing/agent/e2e/attack"
+	"lapwing/agent/e2e/harness"
+)
+
+// scrape reads the agent's metrics.
+func scrape(t *testing.T, address string) string {
+	t.Helper()
+	page, _, err := harness.Scrape(address)
+	require.NoError(t, err)
+	return page
+}
+
+// cpuTime is what a process and its children that ended have used.
+func cpuTime(t *testing.T, pid int) time.Duration {
+	t.Helper()
+	sum := 0
+	for _, field := range stat(t, pid)[11:15] {
+		n, err := strconv.Atoi(field)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum += n
+	}
+	return time.Duration(sum) * 10 * time.Millisecond
+}
+
+// stat is /proc/PID/stat from the state on.
+func stat(t *testing.T, pid int) []string {
+	t.Helper()
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Fields(string(raw[bytes.LastIndexByte(raw, ')')+1:]))
+}
+
+const memoryLatitude = 10 << 20
+
+// sparseModules are attacks with a file that asks for memory and time: the one
+// that was found, and two that keep the limits of each table.
+var sparseModules = map[string]struct {
+	tables int
+	names  uint64
+}{
+	"4,095 tables over 63 MiB of names": {4095, 63 << 20},
+	"two tables over 60 MiB":            {2, 60 << 20},
+	"one table over 300 MiB":            {1, 300 << 20},
+}
+
+// TestHostileSymbols: the agent runs when a user's program, named like a
+// server, maps a file that asks its reader for all memory and time.
+func TestHostileSymbols(t *testing.T) {
+	metrics := harness.FreeAddress(t)
+	agent := harness.StartDaemon(t, "--prometheus-listen", metrics)
+	for name, module := range sparseModules {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(harness.OpenDir(t), "mod_wsgi_x.so")
+			require.NoError(t, attack.SparseModule(file, module.tables, module.names))
+			memory, cpu, refused := resident(t, agent.PID()), cpuTime(t, agent.PID()), refusals(t, metrics)["over_budget"]
+			attacker := startHostile(t, "httpd", "map", hostileUser, file)
+			defer attacker.end()
+			most := uint64(0)
+			harness.Within(6*time.Second, func() bool { // two searches
+				most = max(most, resident(t, agent.PID()))
+				return false
+			})
+			if most > memory+memoryLatitude {
+				t.Errorf("the agent's memory grew from %d to %d KiB", memory>>10, most>>10)
+			}
+			used := cpuTime(t, agent.PID()) - cpu
+			if used > harness.Slow(2*time.Second) {
+				t.Errorf("the agent and its readers used %s", used)
+			}
+			t.Logf("memory %d KiB, at most %d KiB; %s of processor time", memory>>10, most>>10, used)
+			if refusals(t, metrics)["over_budget"] == refused {
+				t.Errorf("nothing was refused: %v", refusals(t, metrics))
+			}
+		})
+	}
+	if err := agent.Stop(); err != nil {
+		t.Errorf("the agent ended with %v:\n%s", err, agent.Stderr())
+	}
+}
+
+// TestHostileSymbolsAtTheStart: the agent starts beside such a program, with
+// little memory, and is attached as soon as otherwise.
+func TestHostileSymbolsAtTheStart(t *testing.T) {
+	usual := attachTime(t)
+	for name, module := range sparseModules {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(harness.OpenDir(t), "mod_wsgi_x.so")
+			require.NoError(t, attack.SparseModule(file, module.tables, module.names))
+			startHostile(t, "httpd", "map", hostileUser, file)
+			if took := attachTime(t); took > 2*usual+harness.Slow(time.Second) {
+				t.Errorf("attached after %s, otherwise after %s", took, usual)
+			}
+		})
+	}
+}
+
+// attachTime starts an agent in a group with 256 MiB of memory, lets it search,
+// and says how long it took to attach.
+func attachTime(t *testing.T) time.Duration {
+	t.Helper()
+	group, err := os.MkdirTemp(memoryGroups, "lapwing-e2e")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = os.Remove(group) }()
+	writeFile(t, filepath.Join(group, "memory.limit_in_bytes"), strconv.Itoa(256<<20))
+	begin := time.Now()
+	const script = `echo $$ > "$0/cgroup.procs" && exec "$@"`
+	agent := harness.Start(t, exec.Command("sh", "-c", script, group, harness.Lapwing(t), "run", "--prometheus-listen", harness.FreeAddress(t)))
+	says := func(text string) func() bool {
+		return func() bool { return agent.Exited() || strings.Contains(agent.Stderr(), text) }
+	}
+	harness.Eventually(t, 30*time.Second, "the probes to be attached", says("probes attached"))
+	took := time.Since(begin)
+	harness.Eventually(t, 20*time.Second, "a search", says("searched for markers"))
+	if err := agent.Stop(); err != nil {
+		t.Errorf("the agent ended with %v:\n%s", err, agent.Stderr())
+	}
+	return took
+}
+
+// memoryGroups is where groups of limited memory are made.
+const memoryGroups = "/sys/fs/cgroup/memory"
+
+// TestHostileTerminal: a mapped file becomes a link to a terminal of the
+// attacker. The agent, which has none, must not get it as its own: it would
+// end with what is typed there, and when it is hung up.
+func TestHostileTerminal(t *testing.T) {
+	for name, put := range map[string]func(path, terminal string) error{
+		"a link to the terminal": func(path, terminal string) error { return os.Symlink(terminal, path) },
+		"the terminal itself": func(path, terminal string) error {
+			var st syscall.Stat_t
+			if err := syscall.Stat(terminal, &st); err != nil {
+				return err
+			}
+			return syscall.Mknod(path, syscall.S_IFCHR|0o666, int(st.Rdev))
+		},
+		"a pipe": func(path, _ string) error { return syscall.Mkfifo(path, 0o666) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			master, slave, err := pty.Open()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = slave.Close() }()
+			file := filepath.Join(harness.OpenDir(t), "mod_wsgi_x.so")
+			require.NoError(t, attack.Module(file, "wsgi_start_request"))
+			startHostile(t, "httpd", "map", hostileUser, file)
+			if err := os.Remove(file); err != nil {
+				t.Fatal(err)
+			}
+			if err := put(file, slave.Name()); err != nil {
+				t.Fatal(err)
+			}
+			metrics := harness.FreeAddress(t)
+			agent := startLeader(t, "run", "--prometheus-listen", metrics)
+			harness.Eventually(t, 20*time.Second, "metrics", func() bool { return harness.Listens(metrics) })
+			awaitRefusal(t, metrics, "not_regular", 1)
+			if terminal := stat(t, agent.Process.Pid)[4]; terminal != "0" {
+				t.Errorf("the agent has the controlling terminal %s", terminal)
+			}
+			_, _ = master.Write([]byte{3}) // ^C
+			_ = master.Close()             // and it is hung up
+			time.Sleep(100 * time.Millisecond)
+			if err := agent.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatalf("the agent is gone: %v", err)
+			}
+			if err := agent.Wait(); err != nil {
+				t.Errorf("the agent ended with %v", err)
+			}
+		})
+	}
+}
+
+// startLeader starts the agent as a daemon is: in a session of its own, which
+// has no terminal yet.
+func startLeader(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	agent := exec.Command(harness.Lapwing(t), args...)
+	agent.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGTERM}
+	if err := agent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = agent.Process.Kill() })
+	return agent
+}
+
+// TestHostileFilesShareOut: a user maps more files with markers than the agent
+// looks into. A server that is started later gets its marker, and the agent
+// ends within its second.
+func TestHostileFilesShareOut(t *testing.T) {
+	const files = 300
+	dir := harness.OpenDir(t)
+	var paths []string
+	for i := range files {
+		paths = append(paths, filepath.Join(dir, fmt.Sprintf("mod_wsgi_%d.so", i)))
+		require.NoError(t, attack.Module(paths[i], "wsgi_start_request"))
+	}
+	startHostile(t, "httpd", "map", hostileUser, paths...)
+	metrics := harness.FreeAddress(t)
+	agent := harness.StartDaemon(t, "--prometheus-listen", metrics)
+	awaitRefusal(t, metrics, "program_share", 1)
+	server := markedArch{arch: "reader"}.start(t, filepath.Join(t.TempDir(), "truth.jsonl"))
+	code := newCode(t, server.PID(), "lapwing/cmd/refserver/app.Serve")
+	warm(t, server.address)
+	harness.Eventually(t, 10*time.Second, "a mark in the later server", func() bool { return code.marked(t) })
+	t.Logf("refused: %v", refusals(t, metrics))
+	stopInTime(t, agent)
+}
+
+// stopInTime ends the agent, within the time in which it has to.
+func stopInTime(t *testing.T, agent *harness.Process) {
+	t.Helper()
+	begin := time.Now()
+	if err := agent.Stop(); err != nil {
+		t.Errorf("the agent ended with %v:\n%s", err, agent.Stderr())
+	}
+	took := time.Since(begin)
+	t.Logf("it ended within %s", took)
+	if took > harness.Slow(time.Second) {
+		t.Errorf("the agent took %s to end:\n%s", took, agent.Stderr())
+	}
+}

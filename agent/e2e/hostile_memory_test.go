@@ -1,0 +1,180 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+
+	"lapwing/agent/e2e/harness"
+)
+
+// neverWritten is a file whose server does not answer writes until it is
+// released.
+type neverWritten struct {
+	fs.Inode
+	release chan struct{}
+}
+
+var (
+	_ fs.NodeGetattrer = (*neverWritten)(nil)
+	_ fs.NodeOpener    = (*neverWritten)(nil)
+	_ fs.NodeReader    = (*neverWritten)(nil)
+	_ fs.NodeWriter    = (*neverWritten)(nil)
+)
+
+func (n *neverWritten) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	out.Mode, out.Size = 0o666, uint64(os.Getpagesize())
+	return 0
+}
+
+func (n *neverWritten) Open(context.Context, uint32) (fs.FileHandle, uint32, syscall.Errno) {
+	return nil, fuse.FOPEN_KEEP_CACHE, 0
+}
+
+func (n *neverWritten) Read(_ context.Context, _ fs.FileHandle, dest []byte, _ int64) (fuse.ReadResult, syscall.Errno) {
+	clear(dest)
+	return fuse.ReadResultData(dest), 0
+}
+
+func (n *neverWritten) Write(_ context.Context, _ fs.FileHandle, data []byte, _ int64) (uint32, syscall.Errno) {
+	<-n.release
+	return uint32(len(data)), 0
+}
+
+// mountNeverWritten mounts a file system with that file. Until release is
+// called, a process that waits for it cannot even be killed.
+func mountNeverWritten(t *testing.T) (file string, release func()) {
+	t.Helper()
+	dir := harness.OpenDir(t)
+	node := &neverWritten{release: make(chan struct{})}
+	root := &fs.Inode{}
+	server, err := fs.Mount(dir, root, &fs.Options{
+		MountOptions: fuse.MountOptions{AllowOther: true, DirectMountStrict: true, FsName: "never"},
+		OnAdd: func(ctx context.Context) {
+			root.AddChild("page", root.NewPersistentInode(ctx, node, fs.StableAttr{Mode: fuse.S_IFREG}), false)
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	keepFuse(t)
+	release = sync.OnceFunc(func() { close(node.release) })
+	t.Cleanup(func() {
+		release()
+		harness.Eventually(t, 10*time.Second, "the end of the file system", func() bool { return server.Unmount() == nil })
+	})
+	return filepath.Join(dir, "page"), release
+}
+
+// keepFuse keeps the server's end of the file system from the programs that the
+// test starts: should it die, the kernel lets go of whoever waits.
+func keepFuse(t *testing.T) {
+	t.Helper()
+	open, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := 0
+	for _, entry := range open {
+		fd, err := strconv.Atoi(entry.Name())
+		if to, _ := os.Readlink("/proc/self/fd/" + entry.Name()); err != nil || to != "/dev/fuse" {
+			continue
+		}
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC); err != nil {
+			t.Fatal(err)
+		}
+		kept++
+	}
+	if kept == 0 {
+		t.Fatal("the server's end of the file system was not found")
+	}
+}
+
+// startHeld starts a process whose memory cannot be looked at, and makes sure
+// of that.
+func startHeld(t *testing.T, name string) *hostile {
+	t.Helper()
+	file, release := mountNeverWritten(t)
+	attacker := startHostile(t, name, "hold", hostileUser, file)
+	t.Cleanup(release) // before the attacker is ended
+	harness.Eventually(t, 10*time.Second, "a held lock", func() bool {
+		read := make(chan struct{})
+		go func() {
+			defer close(read)
+			_, _ = os.ReadFile(fmt.Sprintf("/proc/%d/maps", attacker.cmd.Process.Pid))
+		}()
+		select {
+		case <-read:
+			return false
+		case <-time.After(300 * time.Millisecond):
+			return true
+		}
+	})
+	return attacker
+}
+
+// TestHostileMemory: the lock of a process's memory is held for ever. Beside
+// it the agent starts, measures every request of a server under load, is asked
+// for metrics, and ends, as if it was not there.
+func TestHostileMemory(t *testing.T) {
+	usual := startTime(t)
+	startHeld(t, "httpd")
+	server, status := startLoaded(t)
+	metrics := harness.FreeAddress(t)
+	begin := time.Now()
+	agent := harness.StartDaemon(t, "--prometheus-listen", metrics)
+	if took := time.Since(begin); took > 2*usual+harness.Slow(time.Second) {
+		t.Errorf("attached after %s, otherwise after %s", took, usual)
+	}
+	before := counted(t, status)
+	load := startLoad(t, server.address, 6*time.Second) // two searches
+	var scrapes []time.Duration
+	for !load.Exited() {
+		asked := time.Now()
+		_ = scrape(t, metrics)
+		scrapes = append(scrapes, time.Since(asked))
+		time.Sleep(50 * time.Millisecond)
+	}
+	load.finish(t)
+	served := counted(t, status) - before - 1
+	awaitRefusal(t, metrics, "no_answer", 1)
+	usually, slowest := median(scrapes), slices.Max(scrapes)
+	t.Logf("%d requests, a scrape took %s, the slowest %s, refused %v", served, usually, slowest, refusals(t, metrics))
+	// One may wait for the processor, which the load and others use; one that
+	// waited for the process would take seconds.
+	if usually > harness.Slow(100*time.Millisecond) || slowest > harness.Slow(time.Second) {
+		t.Errorf("a scrape took %s, the slowest %s", usually, slowest)
+	}
+	harness.Within(5*time.Second, func() bool {
+		return harness.SumOf(t, scrape(t, metrics), "lapwing_agent_requests_total") >= float64(served)
+	})
+	page := scrape(t, metrics)
+	if lost := harness.SumOf(t, page, "lapwing_agent_requests_lost_total"); lost != 0 {
+		t.Errorf("%v requests were lost", lost)
+	}
+	if requests := harness.SumOf(t, page, "lapwing_agent_requests_total"); requests < float64(served) {
+		t.Errorf("the agent counted %v requests, nginx served %d", requests, served)
+	}
+	stopInTime(t, agent)
+}
+
+// startTime is how long an agent takes to be attached.
+func startTime(t *testing.T) time.Duration {
+	t.Helper()
+	begin := time.Now()
+	agent := harness.StartDaemon(t, "--prometheus-listen", harness.FreeAddress(t))
+	took := time.Since(begin)
+	stopInTime(t, agent)
+	return took
+}

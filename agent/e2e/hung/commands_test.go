@@ -1,0 +1,58 @@
+package hung
+
+import (
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"lapwing/agent/e2e/harness"
+	"lapwing/probes/socket"
+)
+
+// watch runs a command that shows something until its probes are attached and, for
+// said, until it wrote that, then ends it. Each is waited for within a time.
+func watch(t *testing.T, said string, args ...string) (attached, ended time.Duration) {
+	t.Helper()
+	began := time.Now()
+	c := harness.Start(t, exec.Command(harness.Lapwing(t), args...))
+	harness.Eventually(t, 20*time.Second, "attached: "+strings.Join(args, " "), func() bool {
+		return c.Exited() || strings.Contains(c.Stderr(), "lapwing: attached (plan ")
+	})
+	attached = time.Since(began)
+	harness.Eventually(t, 20*time.Second, said, func() bool { return strings.Contains(c.Stderr(), said) })
+	began = time.Now()
+	c.Signal(syscall.SIGTERM)
+	err := c.AwaitExit(10 * time.Second)
+	assert.Equal(t, 0, harness.ExitStatus(err), c.Stderr())
+	return attached, time.Since(began)
+}
+
+// TestCommandsWithFilters runs the commands that compare a filter with what runs
+// beside processes whose command lines nobody can read.
+func TestCommandsWithFilters(t *testing.T) {
+	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+		args := func(args ...string) []string { return append(args, "--probe-plan", string(plan)) }
+		const absent = "no server is called absent now"
+		usual, usualEnd := watch(t, absent, args("trace", "--service", "absent")...)
+		held := startAttacker(t, "hunga")
+		pid := strconv.Itoa(held.PID())
+		for _, tt := range []struct {
+			said string
+			args []string
+		}{
+			{absent, args("trace", "--service", "absent")},
+			{absent, args("top", "--pid", pid, "--service", "absent", "--format", "json")},
+			{absent, args("workers", "--service", "absent", "--exe", "hunga")},
+		} {
+			attached, ended := watch(t, tt.said, tt.args...)
+			t.Logf("%v: attached after %s, usually %s; ended after %s, usually %s", tt.args, attached, usual, ended, usualEnd)
+			assert.Less(t, attached, 2*usual+harness.Slow(time.Second), "attached")
+			assert.Less(t, ended, 2*usualEnd+harness.Slow(time.Second), "the end after SIGTERM")
+		}
+	})
+}

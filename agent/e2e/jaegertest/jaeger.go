@@ -1,0 +1,207 @@
+package jaegertest
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"lapwing/agent/e2e/collectortest"
+	"lapwing/agent/e2e/harness"
+)
+
+// binary builds Jaeger, once per process, and returns its path.
+var binary = sync.OnceValues(func() (string, error) {
+	return harness.BuildModule("jaeger", "github.com/jaegertracing/jaeger/cmd/jaeger", "-ldflags=-s -w")
+})
+
+// Jaeger is a running Jaeger.
+type Jaeger struct {
+	*harness.Process
+	URL  string // of its API
+	OTLP string // endpoint for OTLP over HTTP
+}
+
+// ports are those of the delivered configuration, the API's first and the one
+// for OTLP over HTTP second.
+var ports = []string{"16686", "14318", "14317", "16685"}
+
+// startTimeout is ample: a start takes about a second.
+const startTimeout = 30 * time.Second
+
+// Start runs a Jaeger until the test ends.
+func Start(t testing.TB) *Jaeger {
+	t.Helper()
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, addresses := configure(t)
+	j := &Jaeger{
+		Process: harness.Start(t, exec.Command(path, "--config="+config)),
+		URL:     "http://" + addresses[0], OTLP: "http://" + addresses[1],
+	}
+	harness.Eventually(t, startTimeout, "Jaeger to be ready", func() bool {
+		if j.Exited() {
+			t.Fatalf("Jaeger ended at its start: %.2000s", j.Stderr())
+		}
+		return listens(addresses[0]) && listens(addresses[1])
+	})
+	return j
+}
+
+func listens(address string) bool {
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
+}
+
+// configure writes the delivered configuration with other ports.
+func configure(t testing.TB) (file string, addresses []string) {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(harness.ModuleRoot(t), "dashboards", "stack", "jaeger", "jaeger.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := string(raw)
+	for _, port := range ports {
+		address := harness.FreeAddress(t)
+		if strings.Count(config, "127.0.0.1:"+port) != 1 {
+			t.Fatalf("jaeger.yaml does not have 127.0.0.1:%s once", port)
+		}
+		config = strings.Replace(config, "127.0.0.1:"+port, address, 1)
+		addresses = append(addresses, address)
+	}
+	file = filepath.Join(t.TempDir(), "jaeger.yaml")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file, addresses
+}
+
+// Search is what Jaeger looks for; a service has to be named.
+type Search struct {
+	Service, Operation string
+	Longer             time.Duration
+	Tags               map[string]string // of one span
+	From, To           time.Time
+}
+
+// limit is more traces than a test makes.
+const limit = 20000
+
+// Find returns the spans of all traces that have a span as it is looked for,
+// by the API that the user interface and Grafana's data source take.
+func (j *Jaeger) Find(t testing.TB, s Search) []collectortest.Span {
+	t.Helper()
+	values := url.Values{
+		"query.service_name": {s.Service}, "query.operation_name": {s.Operation}, "query.num_traces": {strconv.Itoa(limit)},
+		"query.start_time_min": {s.From.UTC().Format(time.RFC3339Nano)}, "query.start_time_max": {s.To.UTC().Format(time.RFC3339Nano)},
+	}
+	if s.Longer > 0 {
+		values.Set("query.duration_min", s.Longer.String())
+	}
+	return j.spans(t, "/api/v3/traces?"+values.Encode())
+}
+
+// IDs are the identifiers of the traces that a search finds with conditions on
+// tags, which only the API of Jaeger's own user interface takes.
+func (j *Jaeger) IDs(t testing.TB, s Search) (ids []string) {
+	t.Helper()
+	tags, err := json.Marshal(s.Tags)
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := url.Values{
+		"service": {s.Service}, "operation": {s.Operation}, "tags": {string(tags)}, "limit": {strconv.Itoa(limit)},
+		"start": {strconv.FormatInt(s.From.UnixMicro(), 10)}, "end": {strconv.FormatInt(s.To.UnixMicro(), 10)},
+	}
+	if s.Longer > 0 {
+		values.Set("minDuration", s.Longer.String())
+	}
+	var found struct {
+		Data []struct {
+			TraceID string `json:"traceID"`
+		} `json:"data"`
+	}
+	j.get(t, "/api/traces?"+values.Encode(), &found)
+	for _, trace := range found.Data {
+		ids = append(ids, trace.TraceID)
+	}
+	return ids
+}
+
+// Trace returns the spans of one trace.
+func (j *Jaeger) Trace(t testing.TB, id string) []collectortest.Span {
+	t.Helper()
+	return j.spans(t, "/api/v3/traces/"+id)
+}
+
+// Services are the names that can be looked for.
+func (j *Jaeger) Services(t testing.TB) []string {
+	t.Helper()
+	var found struct {
+		Services []string `json:"services"`
+	}
+	j.get(t, "/api/v3/services", &found)
+	return found.Services
+}
+
+// spans reads an answer in OTLP. There may be none.
+func (j *Jaeger) spans(t testing.TB, path string) []collectortest.Span {
+	t.Helper()
+	var found struct {
+		Result json.RawMessage `json:"result"`
+	}
+	j.get(t, path, &found)
+	if found.Result == nil {
+		return nil
+	}
+	spans, err := collectortest.DecodeSpans(found.Result)
+	if err != nil {
+		t.Fatalf("Jaeger's answer to %s: %v", path, err)
+	}
+	return spans
+}
+
+func (j *Jaeger) get(t testing.TB, path string, into any) {
+	t.Helper()
+	status, body, err := fetch(j.URL + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status == http.StatusNotFound { // nothing found is said this way
+		return
+	}
+	if status != http.StatusOK {
+		t.Fatalf("Jaeger answers %d to %s: %.500s", status, path, body)
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		t.Fatalf("Jaeger's answer to %s: %v", path, err)
+	}
+}
+
+func fetch(url string) (status int, body []byte, err error) {
+	res, err := http.Get(url)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer res.Body.Close()
+	if body, err = io.ReadAll(res.Body); err != nil {
+		return 0, nil, fmt.Errorf("reading %s: %w", url, err)
+	}
+	return res.StatusCode, body, nil
+}

@@ -1,0 +1,139 @@
+package soak
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"lapwing/agent/e2e/harness"
+	"lapwing/probes/socket"
+)
+
+// agent is one that runs as a daemon.
+type agent struct {
+	*harness.Process
+	metrics string
+	slowest atomic.Int64 // scrape, in nanoseconds
+	largest atomic.Int64 // scrape, in bytes
+}
+
+// limits are those of the metrics: the user fills them soon, and from then on memory
+// stays as it is.
+const limits = "{max_label_sets: 100, max_series: 20000}"
+
+// startAgent names the victims by what no user can choose.
+func startAgent(t *testing.T, plan socket.Plan) *agent {
+	t.Helper()
+	a := &agent{metrics: harness.FreeAddress(t)}
+	config := filepath.Join(t.TempDir(), "lapwing.yaml")
+	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, `services:
+  - {name: victim-nginx, exe: '%s'}
+  - {name: victim-gunicorn, exe: '/usr/bin/python3*'}
+metrics: %s
+export: {prometheus: {listen: '%s'}}
+`, harness.Installed(t, "nginx"), limits, a.metrics), 0o600))
+	a.Process = harness.Start(t, exec.Command(harness.Lapwing(t), "run", "--config", config, "--probe-plan", string(plan)))
+	harness.Eventually(t, 20*time.Second, "the agent is attached", func() bool {
+		require.False(t, a.Exited(), a.Stderr())
+		return strings.Contains(a.Stderr(), "probes attached")
+	})
+	return a
+}
+
+// scrape reads the metrics.
+func (a *agent) scrape() (string, error) {
+	page, took, err := harness.Scrape(a.metrics)
+	a.slowest.Store(max(a.slowest.Load(), int64(took)))
+	a.largest.Store(max(a.largest.Load(), int64(len(page))))
+	return page, err
+}
+
+// page is a scrape that succeeds.
+func (a *agent) page(t *testing.T) string {
+	t.Helper()
+	page, err := a.scrape()
+	require.NoError(t, err, a.Stderr())
+	return page
+}
+
+// answered is how many requests of a service were answered as they were asked.
+func answered(t *testing.T, page, service string) uint64 {
+	t.Helper()
+	return uint64(harness.SumOf(t, page, "http_server_request_duration_seconds_count", `service_name="`+service+`"`, `http_response_status_code="200"`))
+}
+
+// resident is the memory of the agent, in bytes.
+func (a *agent) resident(t *testing.T) int64 {
+	t.Helper()
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", a.PID()))
+	require.NoError(t, err)
+	for line := range strings.SplitSeq(string(raw), "\n") {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			kib, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
+			require.NoError(t, err)
+			return kib << 10
+		}
+	}
+	t.Fatal("no VmRSS")
+	return 0
+}
+
+// descriptors are the files that the agent has open, by what they are.
+func (a *agent) descriptors(t *testing.T) (all int, kinds map[string]int) {
+	t.Helper()
+	dir := fmt.Sprintf("/proc/%d/fd", a.PID())
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	kinds = map[string]int{}
+	for _, e := range entries {
+		what, err := os.Readlink(filepath.Join(dir, e.Name()))
+		if err != nil {
+			continue // closed meanwhile
+		}
+		for _, numbered := range []string{"socket", "pipe"} {
+			if strings.HasPrefix(what, numbered+":") {
+				what = numbered
+			}
+		}
+		kinds[what]++
+		all++
+	}
+	return all, kinds
+}
+
+// spent is the processor's time that the agent took.
+func (a *agent) spent(t *testing.T) time.Duration {
+	t.Helper()
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", a.PID()))
+	require.NoError(t, err)
+	var ticks int
+	for _, field := range strings.Fields(string(raw[strings.LastIndexByte(string(raw), ')')+1:]))[11:13] {
+		n, err := strconv.Atoi(field)
+		require.NoError(t, err)
+		ticks += n
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond
+}
+
+// end sends SIGTERM and returns the final account.
+func (a *agent) end(t *testing.T) (account string, took time.Duration) {
+	t.Helper()
+	began := time.Now()
+	a.Signal(syscall.SIGTERM)
+	err := a.AwaitExit(10 * time.Second)
+	took = time.Since(began)
+	assert.Equal(t, 0, harness.ExitStatus(err), a.Stderr())
+	account = a.FinalAccount()
+	assert.NotEmpty(t, account, "the final account")
+	return account, took
+}

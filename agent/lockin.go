@@ -1,0 +1,86 @@
+package agent
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"kernel.org/pub/linux/libs/security/libcap/cap"
+
+	"lapwing/agent/privilege"
+	"lapwing/agent/privilege/sandbox"
+	"lapwing/probes/socket"
+)
+
+// drop gives up what only loading takes, and root.
+func (a *Agent) drop(probe *socket.Probe) error {
+	if !a.cfg.DropPrivileges {
+		return nil
+	}
+	who := a.identity
+	if err := who.Possible(cap.GetProc()); err != nil {
+		a.log.Warn("the agent stays root", "error", err)
+		who = nil
+	}
+	if err := privilege.DropTo(who, a.standing(probe)...); err != nil {
+		return fmt.Errorf("drop privileges: %w", err)
+	}
+	return nil
+}
+
+// lockIn allows from now on only the system calls that measuring takes. It
+// follows drop: a filter takes no_new_privs, and the helper is started with no
+// more than readers of files need.
+func (a *Agent) lockIn() error {
+	if !a.cfg.DropPrivileges || a.cfg.Sandbox == sandbox.Off {
+		return nil
+	}
+	helper, err := sandbox.Start()
+	if err != nil {
+		a.log.Warn("no files of other users can be read for markers, and refused system calls are not counted", "error", err)
+	} else {
+		a.helper.Store(helper)
+	}
+	in, err := sandbox.Lock(a.cfg.Sandbox, helper)
+	switch {
+	case err != nil && a.cfg.Sandbox == sandbox.Kill:
+		return fmt.Errorf("sandbox: %w", err)
+	case err != nil:
+		a.log.Warn("the kernel takes no filter of system calls: none is refused", "error", err)
+	default:
+		a.log.Info("system calls are filtered", "refused", in.Mode, "counted", in.Counted)
+	}
+	if a.markers != nil && helper != nil {
+		a.markers.ReadBy(helper.StartReader)
+	}
+	return nil
+}
+
+// refusals tells of refused system calls, each name once, and of the end of the
+// helper. It is for one goroutine.
+type refusals struct {
+	told  map[string]bool
+	ended <-chan struct{}
+}
+
+func (a *Agent) tellRefusals(r *refusals) {
+	helper := a.helper.Load()
+	if helper == nil {
+		return
+	}
+	if r.told == nil {
+		r.told, r.ended = map[string]bool{}, helper.Ended()
+	}
+	for _, name := range slices.Sorted(maps.Keys(helper.Refused())) {
+		if !r.told[name] {
+			r.told[name] = true
+			a.log.Warn("a system call was refused: the agent should never ask for it; please report", "syscall", name)
+		}
+	}
+	select {
+	case <-r.ended:
+		r.ended = nil
+		a.log.Warn("the helper has ended: new servers get no markers, refused system calls are not counted")
+	default:
+	}
+}

@@ -1,0 +1,85 @@
+package privilege
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"strconv"
+
+	"kernel.org/pub/linux/libs/security/libcap/cap"
+)
+
+// OwnUser is the user that root becomes unless another is named, where there is
+// one of that name.
+const OwnUser = "lapwing"
+
+// Identity is a user to become.
+type Identity struct {
+	Name     string
+	uid, gid int
+}
+
+// FindIdentity finds the user that root is to become, by name or number: nil is
+// none, because the process is not root's, the name is empty, or nobody has the
+// default name.
+func FindIdentity(name string) (*Identity, error) {
+	if os.Geteuid() != 0 || name == "" {
+		return nil, nil
+	}
+	if id, err := strconv.ParseUint(name, 10, 31); err == nil {
+		return identity(name, int(id), int(id))
+	}
+	u, err := user.Lookup(name)
+	if unknown := user.UnknownUserError(""); errors.As(err, &unknown) {
+		if name == OwnUser {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("there is no user %q: add one (useradd --system), or name another", name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for the user %q: %w", name, err)
+	}
+	uid, err := strconv.Atoi(u.Uid)
+	if err != nil {
+		return nil, fmt.Errorf("the user %q has no number: %w", name, err)
+	}
+	gid, err := strconv.Atoi(u.Gid)
+	if err != nil {
+		return nil, fmt.Errorf("the group of the user %q has no number: %w", name, err)
+	}
+	return identity(name, uid, gid)
+}
+
+func identity(name string, uid, gid int) (*Identity, error) {
+	if uid == 0 {
+		return nil, fmt.Errorf("the user %q is root: name another, or none", name)
+	}
+	return &Identity{Name: name, uid: uid, gid: gid}, nil
+}
+
+// become makes all threads another user's, with no further groups. The
+// capabilities stay permitted.
+func (i *Identity) become() error {
+	if err := cap.SetGroups(i.gid); err != nil {
+		return fmt.Errorf("change to group %d: %w", i.gid, err)
+	}
+	if err := cap.SetUID(i.uid); err != nil {
+		return fmt.Errorf("change to user %d (%s): %w", i.uid, i.Name, err)
+	}
+	return nil
+}
+
+// Possible says why the process cannot be that user: in a container root may
+// lack capabilities to change, or those that only root does without.
+func (i *Identity) Possible(have *cap.Set) error {
+	if i == nil {
+		return nil
+	}
+	for _, v := range []cap.Value{cap.SETUID, cap.SETGID, cap.DAC_READ_SEARCH} {
+		if on, err := have.GetFlag(cap.Permitted, v); err != nil || !on {
+			return fmt.Errorf("%v is missing to become user %s", v, i.Name)
+		}
+	}
+	return nil
+}

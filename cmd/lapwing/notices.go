@@ -1,0 +1,123 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"sync/atomic"
+
+	"lapwing/agent/config"
+	"lapwing/collectors/service"
+	"lapwing/collectors/text"
+)
+
+// filterCheck compares a filter with what runs on this host: a person who
+// mistypes a name would else look at an empty table.
+type filterCheck struct {
+	// impossible is an error if the filter never selects anything.
+	impossible func(config.Config) error
+	// complaints says what selects nothing now.
+	complaints func(config.Config) []string
+}
+
+var checkFilter = filterCheck{
+	impossible: func(cfg config.Config) error {
+		if len(cfg.Filter.PIDs) == 0 {
+			return nil
+		}
+		r, err := namesOf(cfg)
+		if err != nil {
+			return err
+		}
+		return cfg.Filter.Impossible(r)
+	},
+	complaints: func(cfg config.Config) []string {
+		if cfg.Filter.Empty() {
+			return nil
+		}
+		r, err := namesOf(cfg)
+		if err != nil {
+			return nil
+		}
+		running, err := r.Servers()
+		if err != nil {
+			return nil // who may not look around is told nothing
+		}
+		return cfg.Filter.Complaints(r, running)
+	},
+}
+
+func namesOf(cfg config.Config) (*service.Resolver, error) {
+	r, err := service.New(service.Options{Rules: cfg.Services})
+	if err != nil {
+		return nil, fmt.Errorf("name services: %w", err)
+	}
+	return r, nil
+}
+
+// begin is what all commands that watch do first: they check what they may do,
+// and refuse what cannot be meant. It asks no process for its command line, unless
+// it refuses: a thread that waits for the answer would be waited for when
+// privileges are given up.
+func (a *app) begin(cfg config.Config) error {
+	a.warnOfVariables()
+	if err := a.prepare(); err != nil {
+		return err
+	}
+	return a.filter.impossible(cfg)
+}
+
+// notices are what is probably not meant.
+type notices struct {
+	texts atomic.Pointer[[]string]
+}
+
+// look finds them, once privileges were given up, and tells each. Nobody waits for
+// it: it asks processes that may not answer.
+func (n *notices) look(check filterCheck, cfg config.Config, tell func(text string)) {
+	go func() {
+		texts := check.complaints(cfg)
+		n.texts.Store(&texts)
+		for _, text := range texts {
+			tell(text)
+		}
+	}()
+}
+
+// all are those that were found until now.
+func (n *notices) all() []string {
+	if texts := n.texts.Load(); texts != nil {
+		return *texts
+	}
+	return nil
+}
+
+func (a *app) warn(what string) { warnTo(a.err, what) }
+
+func warnTo(w io.Writer, what string) { fmt.Fprintf(w, "lapwing: warning: %s\n", text.Show(what)) }
+
+// ignoredVariables says which LAPWING_ variables set nothing.
+func ignoredVariables(environ []string) (texts []string) {
+	for _, name := range config.IgnoredVariables(environ) {
+		text := "environment variable " + name + " sets no key of the configuration"
+		if near := config.NearVariable(name); near != "" {
+			text += ": did you mean " + near + "?"
+		}
+		texts = append(texts, text)
+	}
+	return texts
+}
+
+func (a *app) warnOfVariables() {
+	for _, text := range ignoredVariables(a.environ) {
+		a.warn(text)
+	}
+}
+
+// nowhere says that a configuration exports nothing, and what to set.
+func nowhere(cfg config.Config, file string) string {
+	if cfg.Export.OTLP.Enabled() || cfg.Export.Prometheus.Enabled() {
+		return ""
+	}
+	return "there is nowhere to export to: set export.otlp.endpoint or export.prometheus.listen in " +
+		file + ", or give --otlp-endpoint or --prometheus-listen"
+}

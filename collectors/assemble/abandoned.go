@@ -1,0 +1,55 @@
+package assemble
+
+import (
+	"lapwing/collectors/request"
+	"lapwing/probes/socket"
+)
+
+// maxListeners bounds the listeners whose abandoned connections are counted each
+// for itself. The others share one name.
+const maxListeners = 256
+
+const otherListeners = "other"
+
+// abandoned takes a connection that ended with bytes that nobody had read. Where
+// there are such bytes a client has asked in vain: that is an error of the service.
+// What it asked is not known.
+func (a *Assembler) abandoned(r socket.Record) {
+	a.base(r)
+	a.progress(r)
+	a.counts.abandonedAdd(a.req.Local.String(), abandonReason(r))
+	if r.RequestBytes == 0 {
+		return
+	}
+	a.req.Seq = r.Seq
+	a.req.Error = request.ErrorAbandoned
+	if socket.Reason(r.Error) == socket.AbandonedReset && a.req.PID == 0 {
+		a.req.PID = a.req.AcceptorTID // a thread's id finds its process as well
+	}
+	a.export(&a.req)
+}
+
+func abandonReason(r socket.Record) string {
+	switch socket.Reason(r.Error) {
+	case socket.AbandonedBacklog:
+		return "not_accepted"
+	case socket.AbandonedReset:
+		return "client_reset"
+	}
+	return "not_read"
+}
+
+// HandleProcess implements socket.ProcessHandler: it keeps the names of processes
+// what they are.
+func (a *Assembler) HandleProcess(n socket.ProcessNote) {
+	switch n.Did {
+	case socket.Listens:
+		a.opts.Services.Ask(n.PID, "")
+	case socket.Serves:
+		a.opts.Services.Serves(n.PID, n.Born, n.At)
+	case socket.Executed:
+		a.opts.Services.Executed(n.PID, n.At)
+	}
+}
+
+var _ socket.ProcessHandler = (*Assembler)(nil)

@@ -1,0 +1,28 @@
+package assemble
+
+import (
+	"lapwing/collectors/request"
+	"lapwing/probes/socket"
+)
+
+// underWay takes a request that was in progress when the probes were detached.
+func (a *Assembler) underWay(r socket.Record) {
+	if told(r) {
+		return // handed out: all that was open is the connection
+	}
+	a.base(r)
+	a.progress(r)
+	a.inFlight(&a.req, 1)
+}
+
+// inFlight counts requests that had not ended when the agent did, if the filter
+// wants them.
+func (a *Assembler) inFlight(r *request.Request, n int) {
+	if n == 0 {
+		return
+	}
+	id := a.opts.Services.LookupAt(r.PID, r.Comm, uint64(r.ReadFirst))
+	if f := a.opts.Filter; f == nil || f.Match(r.PID, r.Local.Addr.Port(), id) {
+		a.counts.inFlight.Add(uint64(n))
+	}
+}

@@ -1,0 +1,30 @@
+package assemble
+
+import "sync"
+
+// outstanding counts, per connection that is framed here, the requests whose
+// response has not ended. Unlike the rest of an Assembler it is safe for
+// concurrent use: whoever looks at the worker pools asks.
+type outstanding struct {
+	mu     sync.Mutex
+	byConn map[uint64]int
+}
+
+// note keeps how many requests of a connection are outstanding.
+func (o *outstanding) note(conn uint64, n int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if n > 0 {
+		o.byConn[conn] = n
+	} else {
+		delete(o.byConn, conn)
+	}
+}
+
+// Outstanding is how many requests of a connection, which is framed here, wait
+// for their response to end, as far as the connection's events have come.
+func (a *Assembler) Outstanding(conn uint64) int {
+	a.outstanding.mu.Lock()
+	defer a.outstanding.mu.Unlock()
+	return a.outstanding.byConn[conn]
+}

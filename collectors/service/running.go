@@ -1,0 +1,132 @@
+package service
+
+import (
+	"cmp"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/prometheus/procfs"
+
+	"lapwing/collectors/patience"
+)
+
+// Server is a process that listens, at a TCP port or, with port 0, at the path
+// of a unix socket.
+type Server struct {
+	PID      uint32
+	Identity *Identity
+	Name     string // as PoolName has it
+	Port     uint16
+	Path     string
+}
+
+// unixListens is the flag of a listening socket in /proc/net/unix.
+const unixListens = 1 << 16
+
+// Servers lists what listens on this host now, in all network namespaces. It
+// looks at every descriptor of every process: for a person who waits, once.
+func (r *Resolver) Servers() ([]Server, error) {
+	procs, err := r.proc.AllProcs()
+	if err != nil {
+		return nil, err
+	}
+	namespaces := map[uint32]map[string]Server{}
+	var all []Server
+	for _, p := range procs {
+		targets, _ := p.FileDescriptorTargets() // of what ended meanwhile, none
+		if len(targets) == 0 {
+			continue
+		}
+		listening := r.listening(p, namespaces)
+		for _, target := range targets {
+			s, ok := listening[target]
+			if !ok {
+				continue
+			}
+			s.PID = uint32(p.PID)
+			r.Ask(s.PID, "") // all are asked before any is waited for
+			all = append(all, s)
+		}
+	}
+	for i := range all {
+		all[i].Identity = r.Lookup(all[i].PID, "")
+		all[i].Name = r.PoolName(all[i].Identity, all[i].Port, []byte(all[i].Path))
+	}
+	for i := range all { // the second of a name gave the first another one
+		all[i].Name = r.PoolName(all[i].Identity, all[i].Port, []byte(all[i].Path))
+	}
+	slices.SortFunc(all, func(a, b Server) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.PID, b.PID)) })
+	return all, nil
+}
+
+// listening finds the listening sockets of a process's network namespace, by
+// what their descriptors' links say. Each namespace is read once.
+func (r *Resolver) listening(p procfs.Proc, known map[uint32]map[string]Server) map[string]Server {
+	var inode uint32
+	if all, err := p.Namespaces(); err == nil {
+		inode = all["net"].Inode
+	}
+	if sockets, ok := known[inode]; ok {
+		return sockets
+	}
+	sockets := map[string]Server{}
+	known[inode] = sockets
+	ns, err := procfs.NewFS(filepath.Join(r.root, strconv.Itoa(p.PID)))
+	if err != nil {
+		return sockets
+	}
+	for _, read := range []func() (procfs.NetTCP, error){ns.NetTCP, ns.NetTCP6} {
+		found, _ := read() // a kernel without IPv6 has no second file
+		for _, s := range found {
+			if s.St == tcpListen {
+				sockets[socketLink(s.Inode)] = Server{Port: uint16(s.LocalPort)}
+			}
+		}
+	}
+	if found, err := ns.NetUNIX(); err == nil {
+		for _, s := range found.Rows {
+			if s.Flags&unixListens != 0 {
+				sockets[socketLink(s.Inode)] = Server{Path: strings.TrimSpace(s.Path)}
+			}
+		}
+	}
+	return sockets
+}
+
+func socketLink(inode uint64) string { return "socket:[" + strconv.FormatUint(inode, 10) + "]" }
+
+// Exists reports whether there is such a process, and its command name.
+func (r *Resolver) Exists(pid uint32) (comm string, ok bool) {
+	p, err := ask(r.pool, pid, "state", func() (process, error) { return readProcess(r.proc, int(pid)) })
+	return p.comm, err == nil && !p.ended || patience.NotAsked(err)
+}
+
+// Impossible is an error if a filter selects nothing and never will: it asks for
+// processes by their ids, and none of them is there. Else no process is asked for
+// anything that it could hold back.
+func (f *Filter) Impossible(r *Resolver) error {
+	var missing []string
+	for _, pid := range f.PIDs {
+		if _, ok := r.Exists(pid); ok {
+			return nil
+		}
+		missing = append(missing, fmt.Sprint(pid))
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	running, err := r.Servers()
+	if err != nil {
+		return nil // who may not look around is told nothing
+	}
+	return fmt.Errorf("no process has the id %s: nothing would be shown (listening now: %s)",
+		strings.Join(missing, " or "), complaint{f, r, running}.namesWithIDs())
+}
+
+// Complaints says what of a filter selects nothing now, given what listens.
+func (f *Filter) Complaints(r *Resolver, running []Server) []string {
+	return complaint{f, r, running}.all()
+}

@@ -1,0 +1,68 @@
+package console
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/charmbracelet/x/ansi"
+
+	"lapwing/collectors/request"
+)
+
+func withCalls() *request.Request {
+	r := served("shop", "/cart", 200, 0, 0, 500*time.Millisecond, 0)
+	at := r.ReadLast
+	postgres := request.Endpoint{Addr: netip.MustParseAddrPort("127.0.0.1:5432")}
+	r.Calls = []*request.Call{
+		{Start: at, GotLast: at + request.Stamp(453*time.Millisecond), Peer: postgres, Protocol: "postgres"},
+		{Start: at, GotLast: at + 1, Peer: postgres, Method: "GET", Shown: true},
+		{Start: at, GotLast: at + 1, Peer: postgres, Method: "GET", Path: []byte("/events"), Status: 200, Ending: request.CallEndUnknown},
+		{Start: at, GotLast: at + request.Stamp(2*time.Millisecond), Peer: postgres, Method: "GET", Path: []byte("/gate"), Status: 403},
+		{Start: at, Closed: at + request.Stamp(20*time.Microsecond), Peer: request.Endpoint{IsUn: true, Unix: []byte("/run/app.sock")}, Error: request.ErrorBacklogFull},
+	}
+	return r
+}
+
+// TestCallsStandBelowTheirRequest, unless their other end has a line of its own.
+func TestCallsStandBelowTheirRequest(t *testing.T) {
+	_, below, _ := strings.Cut(string(textOf(120, false, withCalls())), "/cart")
+	lines := strings.Split(strings.TrimSuffix(below, "\n"), "\n")[1:]
+	want := []string{
+		"└ postgres 127.0.0.1:5432 453ms",
+		"200 └ GET 127.0.0.1:5432 /events end_unknown",
+		"403 └ GET 127.0.0.1:5432 /gate 2.00ms",
+		"└ call unix:/run/app.sock 20.0µs backlog_full",
+	}
+	if len(lines) != len(want) {
+		t.Fatalf("%d lines below the request, want %d: %q", len(lines), len(want), lines)
+	}
+	for i, line := range lines {
+		if got := strings.Join(strings.Fields(line), " "); got != want[i] {
+			t.Errorf("line %d: %q, want %q", i, got, want[i])
+		}
+	}
+}
+
+func TestCallsFit(t *testing.T) {
+	for width := minWidth; width <= 200; width += 7 {
+		for _, line := range strings.Split(string(textOf(width, true, withCalls())), "\n") {
+			if cells := ansi.StringWidth(line); cells > width {
+				t.Errorf("width %d: %d cells: %q", width, cells, line)
+			}
+		}
+	}
+}
+
+// TestCallsAreNotCountedAsRequests: what was printed is counted by its lines.
+func TestCallsAreNotCountedAsRequests(t *testing.T) {
+	var l = lines{layout: newLayout(120), times: new(request.Clock)}
+	text := l.appendLine(l.appendLine(nil, withCalls()), withCalls())
+	if got := countRequests(text); got != 2 {
+		t.Errorf("%d requests in %q, want 2", got, text)
+	}
+	if got := countRequests(text[:len(text)/2]); got != 1 {
+		t.Errorf("%d requests in the first half, want 1", got)
+	}
+}

@@ -1,0 +1,55 @@
+package foreign
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	"lapwing/tools/fuzzing"
+)
+
+// FuzzMappings: whatever a list of mappings says, reading it ends, within its
+// budget, and what is found was written there.
+func FuzzMappings(f *testing.F) {
+	for _, list := range []string{
+		"55d0c8a3b000-55d0c8a40000 r-xp 00002000 fe:01 1234                       /usr/bin/true\n",
+		"7f0000000000-7f0000001000 r-xp 00000000 00:2f 18446744073709551615 /tmp/a b (deleted)\n[heap]\n",
+		"1-2 r-xp 0 ffffffff:ffffffff 1 //\n1-2 r-xp 0 1:1 1 /a\\012b\n",
+		"1-2 --xp 0 1:1 -1 /x\n1-2 r-xp 0 :1 1 /x\n1-2 rwxs 0 0x1:1 1 /x\n",
+		strings.Repeat("1-2 r-xp 0 1:1 1 /x\n", 100) + strings.Repeat("y", maxLine+1),
+	} {
+		f.Add([]byte(list))
+	}
+	f.Fuzz(func(t *testing.T, list []byte) {
+		fuzzing.For(len(list)).Within(t, func() {
+			found, err := mappings(bytes.NewReader(list), func(string) bool { return true })
+			if err == nil && len(list) > 0 && len(found) > bytes.Count(list, []byte("\n"))+1 {
+				t.Errorf("%d files in %d lines", len(found), bytes.Count(list, []byte("\n")))
+			}
+			for _, m := range found {
+				if m.Path[0] != '/' || !bytes.Contains(list, []byte(m.Path)) {
+					t.Errorf("an invented path %q", m.Path)
+				}
+			}
+		})
+	})
+}
+
+// FuzzMapping: what the kernel would write of a file is read back as it is.
+func FuzzMapping(f *testing.F) {
+	f.Add("/usr/bin/true", uint32(254), uint32(1), uint64(1234))
+	f.Add("/a  b", uint32(0), uint32(47), ^uint64(0))
+	f.Fuzz(func(t *testing.T, path string, major, minor uint32, inode uint64) {
+		if !strings.HasPrefix(path, "/") || strings.ContainsAny(path, "\n\x00") || strings.HasSuffix(path, deleted) {
+			return
+		}
+		line := fmt.Appendf(nil, "7f0000000000-7f0000001000 r-xp 00002000 %02x:%02x %d                 %s", major, minor, inode, path)
+		fuzzing.For(len(line)).Within(t, func() {
+			m, ok := parseMapping(line)
+			if !ok || m.Path != path || m.ID.Ino != inode {
+				t.Errorf("%q was read as %+v, %v", line, m, ok)
+			}
+		})
+	})
+}

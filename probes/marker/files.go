@@ -1,0 +1,109 @@
+package marker
+
+import (
+	"errors"
+	"io"
+	"slices"
+
+	"lapwing/probes/foreign"
+)
+
+// The limits of the table of files that were looked into.
+const (
+	maxFiles        = 256
+	filesPerUser    = 64
+	filesPerProgram = 32 // of one user
+)
+
+// files is the table of files that were looked into. When it is full, the user
+// who has the most of it makes room for one who has less.
+type files map[foreign.FileID]*marked
+
+// marked is a file that was looked into.
+type marked struct {
+	id      foreign.FileID
+	program string // that brought it in
+	by      uint32 // user
+	users   map[uint32]int
+	marks   []io.Closer
+}
+
+func newMarked(id foreign.FileID, p *process) *marked {
+	return &marked{id: id, program: p.exe, by: p.user, users: map[uint32]int{}}
+}
+
+// room reports why there is no place for a file of a process, or the empty
+// reason. out is the file that makes room.
+func (t files) room(p *process) (out *marked, why foreign.Reason) {
+	ofUser, ofProgram := 0, 0
+	for _, f := range t {
+		if f.users[p.user] > 0 {
+			ofUser++
+		}
+		if f.by == p.user && f.program == p.exe {
+			ofProgram++
+		}
+	}
+	switch {
+	case ofUser >= filesPerUser:
+		return nil, refusedUser
+	case ofProgram >= filesPerProgram:
+		return nil, refusedProgram
+	case len(t) < maxFiles:
+		return nil, ""
+	}
+	out, most := t.heaviest()
+	if most <= ofUser+1 {
+		return nil, refusedFull
+	}
+	return out, ""
+}
+
+// heaviest is a file whose users all have many files. How many is how many the
+// one of them has who has the fewest.
+func (t files) heaviest() (*marked, int) {
+	load := map[uint32]int{}
+	for _, f := range t {
+		for user := range f.users {
+			load[user]++
+		}
+	}
+	var heaviest *marked
+	most := 0
+	for _, f := range t {
+		least := maxFiles
+		for user := range f.users {
+			least = min(least, load[user])
+		}
+		// Of equals one without marks goes first.
+		if least > most || least == most && heaviest != nil && len(f.marks) < len(heaviest.marks) {
+			heaviest, most = f, least
+		}
+	}
+	return heaviest, most
+}
+
+// use notes that a process runs the file.
+func (f *marked) use(p *process) {
+	if !slices.Contains(p.files, f) {
+		p.files = append(p.files, f)
+		f.users[p.user]++
+	}
+}
+
+// leave notes that it does not any more, and reports whether nobody does.
+func (f *marked) leave(user uint32) bool {
+	if f.users[user]--; f.users[user] <= 0 {
+		delete(f.users, user)
+	}
+	return len(f.users) == 0
+}
+
+func (f *marked) close() error {
+	var errs []error
+	for _, mark := range f.marks {
+		errs = append(errs, mark.Close())
+	}
+	f.marks = nil
+	return errors.Join(errs...)
+}

@@ -1,0 +1,66 @@
+package socket
+
+import (
+	"testing"
+	"time"
+	"unsafe"
+
+	"lapwing/tools/fuzzing"
+)
+
+// looker looks at all of what it is handed.
+type looker struct{ bytes, handed int }
+
+func (l *looker) look(b []byte) {
+	for _, c := range b {
+		l.bytes += 1 + int(c)&1
+	}
+}
+
+func (l *looker) HandleRecord(_ Kind, r Record) {
+	l.handed++
+	for _, b := range [][]byte{r.Name(), r.RequestHead(), r.TraceParent(), r.ResponseHead(), r.Command()[:]} {
+		l.look(b)
+	}
+	_, _ = r.RequestEnd(), r.ResponseEnd()
+	clone, _ := r.Clone(nil)
+	l.look(clone.ResponseHead())
+}
+
+func (l *looker) HandleEvent(e Event) {
+	l.handed++
+	l.look(e.Bytes())
+	l.look(e.Command()[:])
+	l.bytes += len(e.Pieces())
+}
+
+func (l *looker) Tick(time.Time) {}
+
+func (l *looker) HandleProcess(ProcessNote) { l.handed++ }
+
+// FuzzMessage: whatever a message of the kernel holds, it is handed over or
+// counted, and nothing beyond its end is looked at. A message lies at the end of
+// its memory: what is beyond belongs to nobody.
+func FuzzMessage(f *testing.F) {
+	r := Compose(RecordFields{Kind: uint16(Final)}, []byte("\x00name"), []byte("GET / HTTP/1.1\r\n\r\n"), []byte("HTTP/1.1 200 OK\r\n\r\n"))
+	f.Add(unsafe.Slice((*byte)(unsafe.Pointer(r.record)), r.size()))
+	for _, kind := range []Kind{Read, Write, Close} {
+		e := ComposeEvent(EventFields{PiecesLen: 200}, kind, []byte("some bytes"))
+		f.Add(unsafe.Slice((*byte)(unsafe.Pointer(e.event)), eventSize+int(e.DataLen)))
+	}
+	note := socketPlanProcessNote{Kind: uint16(kindProcess)}
+	f.Add(unsafe.Slice((*byte)(unsafe.Pointer(&note)), int(unsafe.Sizeof(note))))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		if len(raw) > logSlack-messageLead {
+			return // the log has none so long
+		}
+		message := guarded(t, raw)
+		fuzzing.For(len(raw)).Within(t, func() {
+			p, l := new(Probe), new(looker)
+			p.dispatch(message, l)
+			if uint64(l.handed)+p.malformed.Load() != 1 {
+				t.Errorf("handed over %d times, counted %d times", l.handed, p.malformed.Load())
+			}
+		})
+	})
+}

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+var (
+	number = regexp.MustCompile(`\d[\d.]*( (?:µs|ms|s)\b)?|#+`)
+	blanks = regexp.MustCompile(` +`)
+)
+
+// plain is a text without its numbers and bars.
+func plain(text string) string {
+	return blanks.ReplaceAllString(number.ReplaceAllString(text, "0"), " ")
+}
+
+// TestReadmeShowsTodaysDemo compares what the demo prints besides the trace.
+func TestReadmeShowsTodaysDemo(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, _ := strings.Cut(string(readme), "\nA server with ")
+	block, _, found := strings.Cut("A server with "+block, "\n```")
+	if !found {
+		t.Fatal("the README shows no demo")
+	}
+	r, err := parseResult([]byte(strings.ReplaceAll(totals, "\n", "") + "\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told strings.Builder
+	if err := r.tell(&told, options{workers: 4, clients: 12, length: 10 * time.Second}, 36); err != nil {
+		t.Fatal(err)
+	}
+	shown := plain(block)
+	for line := range strings.Lines(told.String()) {
+		if line = strings.TrimSpace(plain(line)); !strings.Contains(shown, line) {
+			t.Errorf("the README lacks %q:\n%s", line, shown)
+		}
+	}
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"lapwing/probes/socket"
+)
+
+var (
+	serverKey = key{Kernel: "6.12", State: stateNone, Mode: "kept:tcp"}
+	wholeKey  = key{Kernel: "6.12", Plan: socket.PlanSocket, State: stateAll, Mode: "kept:tcp"}
+)
+
+// costs is a report with one figure without and one with the agent.
+func costs(server, whole int) report {
+	return report{Figures: []figure{{key: serverKey, Instructions: server}, {key: wholeKey, Instructions: whole}}}
+}
+
+func TestVerdict(t *testing.T) {
+	baseline := costs(40_000, 50_000)
+	for name, c := range map[string]struct {
+		now        report
+		fail, note string // what the error and the notes contain; "" is none
+	}{
+		"the same":                             {now: costs(40_000, 50_000)},
+		"grown by just 3 %":                    {now: costs(40_000, 51_500)},
+		"grown by more":                        {now: costs(40_000, 51_501), fail: "plan socket, all, TCP kept alive: 51501 instructions per request, +3.0 % against the baseline's 50000"},
+		"grown by half":                        {now: costs(40_000, 75_000), fail: "+50.0 %"},
+		"shrunk by just 3 %":                   {now: costs(40_000, 48_500)},
+		"shrunk by more":                       {now: costs(40_000, 48_000), note: "can be lowered"},
+		"the noise of the server is not added": {now: costs(40_400, 51_501), fail: "against the baseline's 50000"},
+		"another server":                       {now: costs(50_000, 60_000), note: "another one"},
+		"another server and a dearer agent":    {now: costs(50_000, 62_000), fail: "+3.3 % against the baseline's 60000", note: "another one"},
+		"a cheaper server hides no growth":     {now: costs(30_000, 41_500), fail: "+3.8 %", note: "another one"},
+		"a cheaper server is no cheaper agent": {now: costs(39_000, 49_000)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var notes strings.Builder
+			err := verdict(&notes, compare(baseline, c.now), "baseline.json")
+			if (err != nil) != (c.fail != "") || err != nil && !strings.Contains(err.Error(), c.fail) {
+				t.Errorf("error %v, want %q", err, c.fail)
+			}
+			if (notes.Len() > 0) != (c.note != "") || !strings.Contains(notes.String(), c.note) {
+				t.Errorf("notes %q, want %q", notes.String(), c.note)
+			}
+		})
+	}
+}
+
+// A figure that the baseline lacks, or cannot judge, must not pass for one
+// that has not grown.
+func TestUnknownFigureFails(t *testing.T) {
+	whole := costs(40_000, 50_000)
+	for name, baseline := range map[string]report{
+		"empty":          {},
+		"without server": {Figures: whole.Figures[1:]},
+		"without agent":  {Figures: whole.Figures[:1]},
+	} {
+		err := verdict(new(strings.Builder), compare(baseline, whole), "baseline.json")
+		if err == nil || !strings.Contains(err.Error(), "baseline.json does not know this figure") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+// The committed baseline knows every figure of the whole and the short form.
+func TestBaselineIsWhole(t *testing.T) {
+	baseline, err := load("baseline.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, flags := range [][]string{nil, {"-short"}} {
+		o, err := parseOptions(flags)
+		if err != nil {
+			t.Fatal(err)
+		}
+		known := 0
+		for _, kernel := range o.kernels {
+			for _, k := range o.keys(kernel) {
+				known++
+				if f, ok := baseline.get(k); !ok || f.Instructions == 0 {
+					t.Errorf("no figure for %s", k)
+				}
+			}
+		}
+		if len(flags) == 0 && known != len(baseline.Figures) {
+			t.Errorf("the baseline has %d figures, %d of them can be measured", len(baseline.Figures), known)
+		}
+	}
+}

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"lapwing/probes/socket"
+)
+
+func TestParseFigure(t *testing.T) {
+	for line, want := range map[string]figure{
+		"- none kept:tcp 8000 313862067 0 0": {
+			key: key{Kernel: "6.12", State: stateNone, Mode: "kept:tcp"}, Instructions: 39233},
+		// What the agent does after the loop is its cost, too.
+		"socket all each:unix 1000 60000000 9000000 12000000": {
+			key: key{Kernel: "6.12", Plan: socket.PlanSocket, State: stateAll, Mode: "each:unix"}, Instructions: 69000, Process: 12000},
+		"syscall stopped kept:tcp 1000 45000400 0 0": {
+			key: key{Kernel: "6.12", Plan: socket.PlanSyscall, State: stateStopped, Mode: "kept:tcp"}, Instructions: 45000},
+	} {
+		got, err := parseFigure("6.12", line)
+		if err != nil || got != want {
+			t.Errorf("%s: got %+v, %v", line, got, err)
+		}
+	}
+	for _, line := range []string{
+		"", "socket all kept:tcp 1000 60000000 0", "socket all kept:tcp 1000 many 0 0",
+		"socket all kept:tcp 0 60000000 0 0", "socket all kept:tcp 1000 0 0 0", "socket all kept:tcp 1000 60000000 -1 0",
+	} {
+		if f, err := parseFigure("6.12", line); err == nil {
+			t.Errorf("%q: got %+v", line, f)
+		}
+	}
+}
+
+// An agent that missed requests must not pass for a cheap one.
+func TestCheckAgent(t *testing.T) {
+	const (
+		good = `{"services":[{"service":"nginx","requests":17000},{"service":"x","requests":1000}],"lost":{},"final":true}`
+		none = `{"services":[],"lost":{},"final":true}`
+	)
+	for line, ok := range map[string]bool{
+		"socket all 18000 " + good:  true,
+		"socket all 18001 " + good:  false,
+		"socket all 17999 " + good:  false,
+		"socket idle 18000 " + none: true,
+		"socket idle 18000 " + good: false,
+		"socket all 18000 " + strings.Replace(good, `"lost":{}`, `"lost":{"ring_full":1}`, 1): false,
+		"socket all 18000 " + strings.Replace(good, "true", "false", 1):                       false,
+		"socket all 18000 lapwing: interrupted":                                               false,
+		"socket all":                                                                          false,
+	} {
+		if err := checkAgent(line); (err == nil) != ok {
+			t.Errorf("%s: got %v", line, err)
+		}
+	}
+}
+
+func TestGuestOutput(t *testing.T) {
+	o, err := parseOptions([]string{"-short", "-kernels", "6.1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const output = `figure - none kept:tcp 8000 320000000 0 0
+figure syscall all kept:tcp 8000 440000000 0 0
+figure syscall stopped kept:tcp 8000 400000000 0 0
+agent syscall all 17000 {"services":[{"requests":17000}],"final":true}
+`
+	for name, c := range map[string]struct{ output, want string }{
+		"whole":            {output, ""},
+		"a figure missing": {strings.Replace(output, "syscall stopped", "syscall halted", 1), "no figure for Linux 6.1, plan syscall, kernel side alone"},
+		"a figure garbled": {strings.Replace(output, "440000000", "4e8", 1), "read the figure"},
+		"requests missing": {strings.Replace(output, ":17000", ":16999", 1), "reported 16999 of 17000"},
+	} {
+		run := guestRun{kernel: "6.1"}
+		err := run.read(strings.NewReader(c.output))
+		if err == nil {
+			err = run.complete(o)
+		}
+		if (err != nil) != (c.want != "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %q", name, err, c.want)
+		}
+	}
+}
+
+func TestReportComesBack(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "build", "report.json")
+	r := costs(40_000, 50_000)
+	r.Agent, r.Nginx, r.Kernels = "lapwing x", "nginx/1.22.1", map[string]string{"6.12": "6.12.118"}
+	if err := r.save(path); err != nil {
+		t.Fatal(err)
+	}
+	back, err := load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(back.Figures) != 2 || back.Figures[1] != r.Figures[1] || back.Kernels["6.12"] != "6.12.118" || back.Agent != r.Agent || back.Nginx != r.Nginx {
+		t.Errorf("got %+v", back)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "    {\"kernel\":\"6.12\",\"state\":\"none\",\"mode\":\"kept:tcp\",\"instructions\":40000},\n"; !strings.Contains(string(text), want) {
+		t.Errorf("a figure is not a line:\n%s", text)
+	}
+}
+
+// A measurement of a part changes only that part of the baseline.
+func TestPartOfTheBaseline(t *testing.T) {
+	other := figure{key: key{Kernel: "6.1", State: stateNone, Mode: "kept:tcp"}, Instructions: 1}
+	baseline := costs(40_000, 50_000)
+	baseline.Figures = append(baseline.Figures, other)
+	merged := baseline.with(costs(41_000, 52_000))
+	server, _ := merged.get(serverKey)
+	whole, _ := merged.get(wholeKey)
+	kept, _ := merged.get(other.key)
+	if len(merged.Figures) != 3 || server.Instructions != 41_000 || whole.Instructions != 52_000 || kept != other {
+		t.Errorf("got %+v", merged.Figures)
+	}
+}
+
+func TestTable(t *testing.T) {
+	r := costs(40_000, 51_000)
+	r.Kernels = map[string]string{"6.12": "6.12.118+deb13"}
+	r.Figures[1].Process = 5_000
+	var out strings.Builder
+	if err := writeTable(&out, r, compare(costs(40_000, 50_000), r)); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"Linux 6.12.118+deb13, plan socket", "TCP, kept alive", "no agent", "40000 (+0.0 %)", "51000, process 5000 (+2.0 %)"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in the table:\n%s", want, out.String())
+		}
+	}
+}
+
+func TestOptions(t *testing.T) {
+	o, err := parseOptions([]string{"-plans", "socket", "-kernels", "6.12"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := strings.Join(o.guestArgs("tree", "6.12"), "|")
+	if !strings.HasSuffix(args, "|measure|socket|idle all stopped|kept:tcp each:tcp kept:unix each:unix kept:udp|500|8000") {
+		t.Errorf("the guest gets %s", args)
+	}
+	if o, err = parseOptions([]string{"-plans", "socket"}); err != nil || len(o.kernels) != 1 || o.kernels[0] != "6.12" {
+		t.Errorf("the plan socket runs on %q: %v", o.kernels, err)
+	}
+	for _, bad := range [][]string{{"-plans", "socket", "-kernels", "6.1"}, {"-kernels", "5.4"}, {"-jobs", "0"}, {"-format", "xml"}, {"-plans", "both"}, {"now"}} {
+		if _, err := parseOptions(bad); err == nil {
+			t.Errorf("%q was taken", bad)
+		}
+	}
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"slices"
+	"strings"
+
+	"lapwing/probes/socket"
+)
+
+const (
+	formatTable = "table"
+	formatJSON  = "json"
+)
+
+// guestPlans are the kernels that the guests boot and the plans that each of
+// them can carry, as in tools/kernels/kernels.mk.
+var guestPlans = map[string][]socket.Plan{
+	"6.12": {socket.PlanSocket, socket.PlanSyscall},
+	"6.1":  {socket.PlanSyscall},
+}
+
+// work is what every guest measures.
+type work struct {
+	states   []state
+	modes    []mode
+	warmUp   int
+	requests int
+}
+
+// The whole, and the short form that runs among the tests. The short form
+// leaves out what needs an agent of its own or moves only with the rest.
+var (
+	wholeWork = work{
+		states: []state{stateIdle, stateAll, stateStopped},
+		modes:  []mode{"kept:tcp", "each:tcp", "kept:unix", "each:unix", modeDatagrams},
+		warmUp: 500, requests: 8000,
+	}
+	shortWork = work{
+		states: []state{stateAll, stateStopped},
+		modes:  []mode{"kept:tcp"},
+		warmUp: 500, requests: 8000,
+	}
+)
+
+type options struct {
+	work
+	kernels  []string
+	plans    []socket.Plan
+	lapwing  string
+	baseline string
+	update   bool
+	jobs     int
+	format   string
+	out      string
+}
+
+func parseOptions(args []string) (options, error) {
+	var o options
+	flags := flag.NewFlagSet("instructions", flag.ExitOnError)
+	kernels := flags.String("kernels", "6.12,6.1", "`series` of the kernels to boot")
+	plans := flags.String("plans", "socket,syscall", "probe `plans` to measure, where the kernel can carry them")
+	short := flags.Bool("short", false, "measure only kept-alive TCP, without the idle filter")
+	flags.StringVar(&o.lapwing, "lapwing", "bin/lapwing", "the `program` to measure")
+	flags.StringVar(&o.baseline, "baseline", "tools/instructions/baseline.json", "`file` with the figures to compare with")
+	flags.BoolVar(&o.update, "update", false, "write what was measured into the baseline")
+	flags.IntVar(&o.jobs, "jobs", 2, "`number` of guests at a time")
+	flags.StringVar(&o.format, "format", formatTable, "what is printed: `table` or json")
+	flags.StringVar(&o.out, "out", "build/instructions.json", "`file` for the JSON report")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if flags.NArg() > 0 {
+		return o, fmt.Errorf("unexpected argument %q: instructions takes flags only", flags.Arg(0))
+	}
+	o.work = wholeWork
+	if *short {
+		o.work = shortWork
+	}
+	var err error
+	if o.plans, err = parsePlans(*plans); err != nil {
+		return o, err
+	}
+	err = errors.Join(o.chooseKernels(*kernels), o.validate())
+	return o, err
+}
+
+func parsePlans(list string) ([]socket.Plan, error) {
+	var plans []socket.Plan
+	for name := range strings.SplitSeq(list, ",") {
+		plan, err := socket.ParsePlan(name)
+		if err != nil {
+			return nil, fmt.Errorf("-plans: %w", err)
+		}
+		plans = append(plans, plan)
+	}
+	return plans, nil
+}
+
+// chooseKernels leaves out those that carry none of the plans.
+func (o *options) chooseKernels(list string) error {
+	for kernel := range strings.SplitSeq(list, ",") {
+		if _, known := guestPlans[kernel]; !known {
+			return fmt.Errorf("-kernels: there is no guest of series %q", kernel)
+		}
+		if len(o.plansOn(kernel)) > 0 {
+			o.kernels = append(o.kernels, kernel)
+		}
+	}
+	if len(o.kernels) == 0 {
+		return fmt.Errorf("no kernel of -kernels %s carries a plan of -plans", list)
+	}
+	return nil
+}
+
+func (o options) validate() error {
+	switch {
+	case o.jobs < 1:
+		return errors.New("-jobs must be at least 1")
+	case o.format != formatTable && o.format != formatJSON:
+		return fmt.Errorf("unknown -format %q: use %s or %s", o.format, formatTable, formatJSON)
+	}
+	return nil
+}
+
+// plansOn are the plans to measure on a kernel.
+func (o options) plansOn(kernel string) []socket.Plan {
+	return slices.DeleteFunc(slices.Clone(guestPlans[kernel]), func(p socket.Plan) bool {
+		return !slices.Contains(o.plans, p)
+	})
+}
+
+// keys are the figures to be had on a kernel.
+func (o options) keys(kernel string) []key {
+	var keys []key
+	for _, m := range o.modes {
+		keys = append(keys, key{Kernel: kernel, State: stateNone, Mode: m})
+	}
+	for _, plan := range o.plansOn(kernel) {
+		for _, s := range o.states {
+			for _, m := range o.modes {
+				keys = append(keys, key{Kernel: kernel, Plan: plan, State: s, Mode: m})
+			}
+		}
+	}
+	return keys
+}
