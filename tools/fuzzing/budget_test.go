@@ -14,7 +14,10 @@ type verdict struct {
 func (v *verdict) Helper()               {}
 func (v *verdict) Errorf(string, ...any) { v.failed = true }
 
-var kept []byte
+var (
+	kept   []byte
+	others int
+)
 
 func TestBudget(t *testing.T) {
 	for name, tt := range map[string]struct {
@@ -32,6 +35,11 @@ func TestBudget(t *testing.T) {
 			for end := threadTime() + 150*time.Millisecond; threadTime() < end; {
 			}
 		}, true},
+		"what others take once": {func() {
+			if others++; others <= 2 {
+				kept = make([]byte, 1<<20)
+			}
+		}, false},
 		"waiting": {func() { time.Sleep(150 * time.Millisecond) }, false},
 	} {
 		v := &verdict{TB: t}

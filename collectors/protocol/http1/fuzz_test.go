@@ -217,21 +217,25 @@ func FuzzPairer(f *testing.F) {
 	f.Add([]byte("\x00\x00\x64\x01\x00\x03\x73\x10\x00\x00"))
 	f.Add([]byte("\x02\x0a\x80\x00\x01\x02\x03\x04\x05\x06\x0f\x00\x80\x01"))
 	f.Fuzz(func(t *testing.T, input []byte) {
-		var produced uint64
-		lastSeq := uint32(2)
-		p := newPairer(request.Request{Seq: lastSeq}, func(r *request.Request) {
-			produced++
-			require.Greater(t, r.Seq, lastSeq, "requests come in order")
-			lastSeq = r.Seq
-			checkSane(t, r)
-		})
 		const most = 9000 // bytes that one of the input may stand for
-		fuzzing.For(most*len(input)).Within(t, func() { (&player{input: input}).play(p) })
-		counts := p.Counts()
-		require.LessOrEqual(t, produced+counts.Overflowed, p.begins, "no request is invented")
-		require.LessOrEqual(t, p.begins, produced+counts.Overflowed+counts.Unpaired, "none is dropped silently")
-		require.Zero(t, p.Outstanding())
+		fuzzing.For(most*len(input)).Within(t, func() { playConnection(t, input) })
 	})
+}
+
+func playConnection(t *testing.T, input []byte) {
+	var produced uint64
+	lastSeq := uint32(2)
+	p := newPairer(request.Request{Seq: lastSeq}, func(r *request.Request) {
+		produced++
+		require.Greater(t, r.Seq, lastSeq, "requests come in order")
+		lastSeq = r.Seq
+		checkSane(t, r)
+	})
+	(&player{input: input}).play(p)
+	counts := p.Counts()
+	require.LessOrEqual(t, produced+counts.Overflowed, p.begins, "no request is invented")
+	require.LessOrEqual(t, p.begins, produced+counts.Overflowed+counts.Unpaired, "none is dropped silently")
+	require.Zero(t, p.Outstanding())
 }
 
 // checkSane checks what must hold for every request, whatever the bytes.

@@ -20,26 +20,31 @@ func Fuzz(f *testing.F, newPairer func(protocol.Options) protocol.Pairer, in, ou
 	f.Add([]byte("\x00\x64\x00\x01\x03\x64\x00\x00\x06\x01"))
 	f.Add([]byte("\x01\x02\x80\x10\x00\x02\x40\x04\x01\x05\x04\x00\x07\x00\x02\x01\x04\x00"))
 	f.Fuzz(func(t *testing.T, input []byte) {
-		p := &player{input: input, in: in, out: out}
-		last := uint32(0)
-		unknown := 0
-		pairer := newPairer(protocol.Options{
-			Done: func(r *request.Request) {
-				require.NotEqual(t, last, r.Seq, "a request is handed out once")
-				last = r.Seq
-				if strings.HasPrefix(r.Protocol, "http/") {
-					return // has a test of its own
-				}
-				p.done++
-				Sane(t, r)
-			},
-			Unknown: func(string) { unknown++ },
+		fuzzing.For(pieces*len(input)).Within(t, func() {
+			playConnection(t, newPairer, &player{input: input, in: in, out: out})
 		})
-		fuzzing.For(pieces*len(input)).Within(t, func() { p.play(pairer) })
-		require.LessOrEqual(t, p.done, strings.Count(p.read.String(), "METHOD"), "no request is invented")
-		require.LessOrEqual(t, unknown, 1, "a connection is counted once")
-		require.Zero(t, pairer.Outstanding())
 	})
+}
+
+func playConnection(t *testing.T, newPairer func(protocol.Options) protocol.Pairer, p *player) {
+	last := uint32(0)
+	unknown := 0
+	pairer := newPairer(protocol.Options{
+		Done: func(r *request.Request) {
+			require.NotEqual(t, last, r.Seq, "a request is handed out once")
+			last = r.Seq
+			if strings.HasPrefix(r.Protocol, "http/") {
+				return // has a test of its own
+			}
+			p.done++
+			Sane(t, r)
+		},
+		Unknown: func(string) { unknown++ },
+	})
+	p.play(pairer)
+	require.LessOrEqual(t, p.done, strings.Count(p.read.String(), "METHOD"), "no request is invented")
+	require.LessOrEqual(t, unknown, 1, "a connection is counted once")
+	require.Zero(t, pairer.Outstanding())
 }
 
 // pieces is how many bytes of a connection one byte of the input may stand for: it
