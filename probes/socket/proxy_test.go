@@ -22,7 +22,8 @@ type proxied struct {
 func (p proxies) HandleRecord(kind Kind, r Record) {
 	_, path, _ := strings.Cut(string(r.RequestHead()), " ")
 	path, _, _ = strings.Cut(path, " ")
-	if kind != Final || !strings.HasPrefix(path, "/proxied") {
+	// The network may still have the connection when the agent ends.
+	if (kind != Final && kind != Tentative) || !strings.HasPrefix(path, "/proxied") {
 		return
 	}
 	p[path] = proxied{*r.record, string(r.Name())}

@@ -71,10 +71,12 @@ func (p *Probe) Run(ctx context.Context, h Handler) error {
 	return p.drain(h)
 }
 
-// drain hands over what the kernel wrote before the probes were detached.
+// drain hands over what the kernel wrote before the probes were detached. The hooks
+// go one after the other: of a connection that is closed meanwhile nobody tells any
+// more, and its state goes with it. So what is complete is handed out before.
 func (p *Probe) drain(h Handler) error {
 	err := p.coll.Variables["ending"].Set(uint32(1))
-	err = errors.Join(err, p.Detach(), p.sweepAll())
+	err = errors.Join(err, p.sweepComplete(), p.Detach(), p.sweepAll())
 	for p.readSome(h) > 0 {
 	}
 	return err

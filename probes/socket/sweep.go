@@ -140,14 +140,21 @@ func (p *Probe) sweep() error {
 	return errors.Join(errs...)
 }
 
+// sweepComplete hands out all that is complete, however short it was quiet.
+func (p *Probe) sweepComplete() error { return p.sweepQuietFor(1) }
+
 // sweepAll is the last sweep: it does not wait for quiet, and hands out what is in
 // progress as such.
-func (p *Probe) sweepAll() error {
-	if err := p.coll.Variables["idle_ns"].Set(uint64(0)); err != nil {
+func (p *Probe) sweepAll() error { return p.sweepQuietFor(0) }
+
+// sweepQuietFor goes over all connections, in use or not: requests that are being read
+// are not in `used`.
+func (p *Probe) sweepQuietFor(nanoseconds uint64) error {
+	if err := p.coll.Variables["idle_ns"].Set(nanoseconds); err != nil {
 		return fmt.Errorf("end the wait for quiet: %w", err)
 	}
 	var errs []error
-	for _, s := range p.sweeps { // requests that are being read are not in `used`
+	for _, s := range p.sweeps {
 		errs = append(errs, walk(s.Iter))
 	}
 	return errors.Join(errs...)
