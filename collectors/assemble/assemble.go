@@ -12,12 +12,6 @@ import (
 	"lapwing/probes/socket"
 )
 
-// The limits of what an Assembler remembers of connections.
-const (
-	maxHeld    = 1 << 10 // responses whose end was not seen yet
-	maxPairers = 1 << 12 // connections that are framed here
-)
-
 // Options say what an Assembler works with.
 type Options struct {
 	Services *service.Resolver
@@ -40,9 +34,7 @@ type Assembler struct {
 	counts counters
 	comms  comms
 
-	closing     closings
-	held        map[uint64]*http1.Progress
-	pairers     map[uint64]*pairing
+	conns       connections
 	outstanding outstanding
 	nameless    nameless
 	lastAge     time.Time
@@ -60,9 +52,7 @@ func New(opts Options) *Assembler {
 	return &Assembler{
 		opts:        opts,
 		comms:       make(comms),
-		closing:     newClosings(),
-		held:        make(map[uint64]*http1.Progress),
-		pairers:     make(map[uint64]*pairing),
+		conns:       connections{byID: make(map[uint64]*connection)},
 		outstanding: outstanding{byConn: make(map[uint64]int)},
 		nameless:    nameless{byPID: make(map[uint32]*queue)},
 	}
@@ -90,17 +80,19 @@ func (a *Assembler) HandleRecord(kind socket.Kind, r socket.Record) {
 
 // final takes a request of which nothing more will come.
 func (a *Assembler) final(r socket.Record) {
-	if a.closing.over(r) || !told(r) {
+	if a.over(r) || !told(r) {
 		a.ended(r)
 	}
 }
 
 func (a *Assembler) ended(r socket.Record) {
-	a.release(r.Conn)
+	if c := a.conns.at(r.Conn, open); c != nil {
+		a.release(c)
+	}
 	if !a.fill(r) {
 		return
 	}
-	if r.ResponseEnd() == socket.EndOpen && r.Closed == 0 && len(a.held) < maxHeld {
+	if r.ResponseEnd() == socket.EndOpen && r.Closed == 0 {
 		a.hold(r)
 		return
 	}
@@ -124,7 +116,7 @@ func (a *Assembler) tentative(r socket.Record) {
 			a.setError(r)
 			a.export(&a.req)
 		}
-	case !a.closing.add(r):
+	case !a.close(r):
 		a.ended(r)
 	}
 }
@@ -216,7 +208,7 @@ func (a *Assembler) HandleEvent(e socket.Event) { a.event(e) }
 
 // Tick implements socket.Handler: it lets go of what will not be decided.
 func (a *Assembler) Tick(now time.Time) {
-	a.giveUpClosing(request.Now() - closingTime)
+	a.giveUpClosed(request.Now() - closingTime)
 	a.nameAll(request.Now())
 	if now.Sub(a.lastAge) < time.Second {
 		return
@@ -229,16 +221,6 @@ func (a *Assembler) Tick(now time.Time) {
 // counts the requests that are in flight: the agent ends before they do. It is
 // called after the last record.
 func (a *Assembler) Flush() {
-	a.giveUpClosing(request.Now())
-	for _, h := range a.held {
-		a.inFlight(&h.Request, 1)
-	}
-	clear(a.held)
-	for conn, p := range a.pairers {
-		p.pairer.Expire(request.Now(), 0)
-		a.account(p)
-		a.inFlight(&p.base, p.pairer.Outstanding())
-		delete(a.pairers, conn)
-	}
+	a.end(request.Now())
 	a.nameLast()
 }

@@ -117,7 +117,7 @@ func TestEndsThatAreNeverSeen(t *testing.T) {
 			a.Tick(time.Now())
 		}
 	}
-	assert.EqualValues(t, many, a.Counts().Requests+uint64(len(a.closing.byConn)))
+	assert.EqualValues(t, many, a.Counts().Requests+uint64(len(a.conns.byID)))
 	f := fields()
 	f.Conn = many + 1
 	a.HandleRecord(socket.Tentative, record(f, getHead, plainOK))
@@ -140,7 +140,7 @@ func TestClosedConnectionWhoseEndIsNotSeen(t *testing.T) {
 	a.HandleRecord(socket.Final, record(f, getHead, plainOK))
 	require.Len(t, got, 1, "an end that is seen late changes nothing")
 	assert.Equal(t, "/shop/cart", string(got[0].Path))
-	assert.Empty(t, a.closing.byConn)
+	assert.Empty(t, a.conns.byID)
 }
 
 func TestClosedConnectionWhoseEndIsSeen(t *testing.T) {
@@ -156,22 +156,56 @@ func TestClosedConnectionWhoseEndIsSeen(t *testing.T) {
 	a.Flush()
 	require.Len(t, got, 3)
 	assert.True(t, got[0].Acked.Seen())
-	assert.Len(t, a.closing.free, 1, "room is used again")
+	assert.Len(t, a.conns.free, 1, "room is used again")
 }
 
 func TestClosingsAreBounded(t *testing.T) {
 	var got sink
 	a := newAssembler(t, got.take)
-	for i := range uint64(maxClosing + 100) {
+	for i := range uint64(maxConnections + 100) {
 		f := fields()
 		f.Conn, f.Closed = i+1, 1
 		a.HandleRecord(socket.Tentative, record(f, getHead, plainOK))
 	}
-	assert.Len(t, a.closing.byConn, maxClosing)
+	assert.Len(t, a.conns.byID, maxConnections)
 	assert.Len(t, got, 100, "those that found no room do not wait")
 	a.Flush()
-	assert.Len(t, got, maxClosing+100)
-	assert.Empty(t, a.closing.byConn)
+	assert.Len(t, got, maxConnections+100)
+	assert.Empty(t, a.conns.byID)
+}
+
+// TestRoom fills what is kept with connections that are framed here. They lose no
+// request for others of which less is lost.
+func TestRoom(t *testing.T) {
+	var got sink
+	a := newAssembler(t, got.take)
+	f := fields()
+	for range maxConnections {
+		f.Conn++
+		f.Seq, f.RequestBytes = 0, 0
+		a.HandleRecord(socket.Opened, record(f, "", ""))
+		e := socket.EventFields{Conn: f.Conn, Number: 1, Arrived: f.Conn, ArrivedLast: f.Conn, Exit: f.Conn, Pid: 1, Tid: 1}
+		a.HandleEvent(socket.ComposeEvent(e, socket.Read, []byte(getHead)))
+	}
+	f.Seq, f.Conn, f.Closed = 1, f.Conn+1, 1
+	a.HandleRecord(socket.Tentative, record(f, getHead, plainOK))
+	require.Len(t, got, 1, "it does not wait for the end of its connection")
+	f.Conn, f.Closed = f.Conn+1, 0
+	a.HandleRecord(socket.Final, recordOf(f, getHead, cutOK, socket.EndOpen))
+	require.Len(t, got, 2, "nor for that of its response")
+	assert.Empty(t, got[1].Error)
+	assert.Zero(t, got[1].WriteLast)
+	assert.Zero(t, a.Counts().Overflowed)
+	require.Len(t, a.conns.byID, maxConnections)
+
+	f.Conn++
+	f.Seq = 0
+	a.HandleRecord(socket.Opened, record(f, "", ""))
+	assert.EqualValues(t, 1, a.Counts().Overflowed, "the longest unused one makes room")
+	require.Len(t, a.conns.byID, maxConnections)
+	assert.Nil(t, a.conns.byID[fields().Conn+1])
+	assert.Zero(t, a.Outstanding(fields().Conn+1))
+	assert.Equal(t, 1, a.Outstanding(fields().Conn+2))
 }
 
 // What the kernel cannot tell the end of is not over before the connection

@@ -16,22 +16,21 @@ import (
 // is taken for complete.
 const silence = time.Second
 
-// pairing is a connection that is framed here.
+// pairing is what there is of a connection that is framed here.
 type pairing struct {
 	pairer protocol.Pairer
 	base   request.Request // of whom it is
 	number uint32          // of the last event
-	last   request.Stamp
 	counts protocol.Counts // already added to the Assembler's
 }
 
 // open begins to frame a connection. Its record says what was in progress.
 func (a *Assembler) open(r socket.Record) {
-	held := a.held[r.Conn]
-	delete(a.held, r.Conn)
-	if len(a.pairers) >= maxPairers {
-		a.dropOldest()
+	var held *http1.Progress
+	if c := a.conns.at(r.Conn, open); c != nil {
+		held = c.response
 	}
+	a.makeRoom(r.Conn, framed)
 	a.base(r)
 	inProgress := r.RequestBytes > 0 && !told(r)
 	a.req.Seq = r.Seq
@@ -42,19 +41,19 @@ func (a *Assembler) open(r socket.Record) {
 		a.req.Seq = held.Request.Seq - 1
 	}
 	opts := protocol.Options{Base: *a.req.Clone(), Done: a.paired, Unknown: a.counts.unknownAdd}
-	p := &pairing{last: request.Now(), base: opts.Base}
-	p.base.PID, p.base.Comm = r.Pid, a.comms.of(r.Command())
-	a.pairers[r.Conn] = p
+	c := a.conns.keep(r.Conn, framed, request.Now())
+	c.base = opts.Base
+	c.base.PID, c.base.Comm = r.Pid, a.comms.of(r.Command())
 	if held == nil && fresh(r) {
-		p.pairer = detect.New(opts)
+		c.pairer = detect.New(opts)
 		if inProgress {
 			a.progress(r)
-			p.pairer.Handle(a.readSoFar(r))
+			c.pairer.Handle(a.readSoFar(r))
 		}
 		return
 	}
 	resumed := http1.NewPairer(opts)
-	p.pairer = resumed
+	c.pairer = resumed
 	if held != nil {
 		resumed.Resume(held)
 	}
@@ -120,29 +119,33 @@ func (a *Assembler) paired(r *request.Request) {
 
 // event passes a read, write or close on to the connection's pairer.
 func (a *Assembler) event(e socket.Event) {
-	p, ok := a.pairers[e.Conn]
-	if !ok {
+	c := a.conns.at(e.Conn, framed)
+	if c == nil {
 		a.counts.lostEvents.Add(1) // the record that opened it was lost, or it was dropped
 		return
 	}
-	if gap := e.Number - p.number - 1; gap > 0 && gap < 1<<31 {
+	if gap := e.Number - c.number - 1; gap > 0 && gap < 1<<31 {
 		a.counts.lostEvents.Add(uint64(gap))
-		p.pairer.Lose()
+		c.pairer.Lose()
 	}
-	p.number = e.Number
-	p.last = request.Stamp(e.Exit)
-	if e.EventKind() == socket.Read && p.base.PID != e.Pid {
-		p.base.PID, p.base.Comm = e.Pid, a.comms.of(e.Command())
+	c.number = e.Number
+	c.last = request.Stamp(e.Exit)
+	if e.EventKind() == socket.Read && c.base.PID != e.Pid {
+		c.base.PID, c.base.Comm = e.Pid, a.comms.of(e.Command())
 	}
 	for ev := range pieces(e, a.translate(e)) {
-		p.pairer.Handle(ev)
+		c.pairer.Handle(ev)
 	}
-	a.account(p)
-	a.outstanding.note(e.Conn, p.pairer.Outstanding())
-	if e.EventKind() == socket.Close || p.pairer.Tunnel() {
-		delete(a.pairers, e.Conn)
-		a.outstanding.note(e.Conn, 0)
+	a.account(c)
+	if e.EventKind() == socket.Close || c.pairer.Tunnel() {
+		a.unframe(c)
 	}
+}
+
+// unframe ends the framing of a connection.
+func (a *Assembler) unframe(c *connection) {
+	a.outstanding.note(c.id, 0)
+	a.conns.forget(c)
 }
 
 // pieces takes a read apart whose bytes arrived at different times: several
@@ -203,42 +206,13 @@ func (a *Assembler) translate(e socket.Event) *protocol.Event {
 	return out
 }
 
-// account adds what a pairer gave up since the last look.
-func (a *Assembler) account(p *pairing) {
-	now := p.pairer.Counts()
-	a.counts.desynced.Add(now.Desynced - p.counts.Desynced)
-	a.counts.overflowed.Add(now.Overflowed - p.counts.Overflowed)
-	a.counts.unpaired.Add(now.Unpaired - p.counts.Unpaired)
-	p.counts = now
-}
-
-// dropOldest makes room for another connection.
-func (a *Assembler) dropOldest() {
-	var oldest uint64
-	last := ^request.Stamp(0)
-	for conn, p := range a.pairers {
-		if p.last < last {
-			oldest, last = conn, p.last
-		}
-	}
-	if p := a.pairers[oldest]; p != nil {
-		a.counts.overflowed.Add(uint64(p.pairer.Outstanding()))
-		delete(a.pairers, oldest)
-		a.outstanding.note(oldest, 0)
-	}
-}
-
-// expire ends the wait for what will not be decided: a response that the
-// server gave up, a connection whose end was not seen.
-func (a *Assembler) expire(now request.Stamp) {
-	for conn, h := range a.held {
-		if now-h.Request.End() > request.Stamp(30*time.Second) {
-			a.release(conn)
-		}
-	}
-	for conn, p := range a.pairers {
-		p.pairer.Expire(now, silence)
-		a.outstanding.note(conn, p.pairer.Outstanding())
-		a.account(p)
-	}
+// account notes what is outstanding on a connection, and adds what its pairer gave up
+// since the last look.
+func (a *Assembler) account(c *connection) {
+	a.outstanding.note(c.id, c.pairer.Outstanding())
+	now := c.pairer.Counts()
+	a.counts.desynced.Add(now.Desynced - c.counts.Desynced)
+	a.counts.overflowed.Add(now.Overflowed - c.counts.Overflowed)
+	a.counts.unpaired.Add(now.Unpaired - c.counts.Unpaired)
+	c.counts = now
 }

@@ -68,7 +68,7 @@ func TestProtocolIsToldByTheBytes(t *testing.T) {
 				assert.Equal(t, request.Stamp(2000), r.ReadFirst)
 			}
 			assert.Empty(t, s.Counts().Unknown)
-			assert.Empty(t, s.pairers)
+			assert.Empty(t, s.conns.byID)
 		}
 	}
 }
