@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"lapwing/collectors/protocol"
-	"lapwing/collectors/protocol/http1"
+	"lapwing/collectors/protocol/detect"
 	"lapwing/collectors/request"
 	"lapwing/collectors/service"
 	"lapwing/collectors/text"
@@ -41,8 +41,8 @@ type Assembler struct {
 
 	// Reused from record to record.
 	req     request.Request
-	message http1.Message
-	reqHead http1.RequestHead
+	framed  protocol.Framed
+	decoder protocol.Decoder
 }
 
 var _ socket.Handler = (*Assembler)(nil)
@@ -51,6 +51,7 @@ var _ socket.Handler = (*Assembler)(nil)
 func New(opts Options) *Assembler {
 	return &Assembler{
 		opts:        opts,
+		decoder:     detect.Decoder(),
 		comms:       make(comms),
 		conns:       connections{byID: make(map[uint64]*connection)},
 		outstanding: outstanding{byConn: make(map[uint64]int)},

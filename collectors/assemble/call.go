@@ -5,7 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"lapwing/collectors/protocol/http1"
+	"lapwing/collectors/protocol/detect"
 	"lapwing/collectors/request"
 	"lapwing/probes/socket"
 )
@@ -36,8 +36,7 @@ func (a *Assembler) call(r socket.Record) {
 	if r.IsUnix() { // the name is the server's
 		c.Local, c.Peer = c.Peer, request.Endpoint{IsUn: true, Unix: bytes.Clone(c.Local.Unix)}
 	}
-	a.describeCall(c, r)
-	endCall(c, r)
+	endCall(c, r, a.describeCall(c, r))
 	c.Error = callError(c, r)
 	a.opts.Call(c)
 }
@@ -92,28 +91,22 @@ func evidenceOf(bits uint8) request.Evidence {
 	return e
 }
 
-// describeCall says what was asked and answered, where that is HTTP.
-func (a *Assembler) describeCall(c *request.Call, r socket.Record) {
-	if !http1.ParseRequest(r.RequestHead(), &a.reqHead).IsHead() || a.lineMissing(r) {
-		c.Protocol = dialect(r.RequestHead(), r.RequestBytes)
-		return
+// describeCall says what was asked and answered, where the kernel framed it, and
+// reports whether it did.
+func (a *Assembler) describeCall(c *request.Call, r socket.Record) (framed bool) {
+	a.framed = framedOf(r)
+	if !a.decoder.Call(c, &a.framed) {
+		c.Protocol = detect.Call(r.RequestHead(), r.RequestBytes)
+		return false
 	}
 	c.Links.Clue = request.NewClue(r.RequestHead())
-	a.req = request.Request{}
-	a.message = http1.Message{}
-	http1.Describe(&a.req, &a.reqHead, nil, &a.message)
-	c.Protocol, c.Method = a.req.Protocol, a.req.Method
-	if status := int(r.Out.Status); status >= 200 || status == 101 {
-		c.Status = status
-	}
-	c.Path, c.Host = bytes.Clone(a.req.Path), bytes.Clone(a.req.Host)
+	return c.Protocol != ""
 }
 
 // endCall tells how the end of a call is known. What was handed out before it
 // was over is all that there may be when its request is.
-func endCall(c *request.Call, r socket.Record) {
+func endCall(c *request.Call, r socket.Record, framed bool) {
 	soFar := r.Marks&socket.MarkSoFar != 0 && r.Closed == 0
-	framed := c.Protocol == http1.ProtocolHTTP10 || c.Protocol == http1.ProtocolHTTP11
 	switch end := r.ResponseEnd(); {
 	case r.Marks&socket.MarkPipelined != 0:
 		c.Ending = request.CallEndUnknown // whose the answers are is not told

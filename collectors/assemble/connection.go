@@ -3,7 +3,7 @@ package assemble
 import (
 	"time"
 
-	"lapwing/collectors/protocol/http1"
+	"lapwing/collectors/protocol"
 	"lapwing/collectors/request"
 	"lapwing/probes/socket"
 )
@@ -42,7 +42,7 @@ type connection struct {
 
 	record   socket.Record // closing
 	buf      []byte        // what the record lies in
-	response *http1.Progress
+	response *protocol.Framed
 	pairing  // framed
 }
 
@@ -174,7 +174,7 @@ func (a *Assembler) over(r socket.Record) bool {
 func (a *Assembler) hold(r socket.Record) {
 	response := a.progressOf(r)
 	if !a.makeRoom(r.Conn, open) {
-		a.endUnknown(&response.Request)
+		a.endUnknown(response.Request)
 		return
 	}
 	a.conns.keep(r.Conn, open, response.Request.End()).response = response
@@ -183,7 +183,7 @@ func (a *Assembler) hold(r socket.Record) {
 // release hands out a request as it is: the connection went on, and what became of its
 // response was not seen.
 func (a *Assembler) release(c *connection) {
-	q := &c.response.Request
+	q := c.response.Request
 	a.conns.forget(c)
 	a.endUnknown(q)
 }
@@ -221,7 +221,7 @@ func (a *Assembler) end(now request.Stamp) {
 	for _, c := range a.conns.byID {
 		switch c.stage {
 		case open:
-			a.inFlight(&c.response.Request, 1)
+			a.inFlight(c.response.Request, 1)
 			a.conns.forget(c)
 		case framed:
 			c.pairer.Expire(now, 0)

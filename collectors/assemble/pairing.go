@@ -7,7 +7,6 @@ import (
 
 	"lapwing/collectors/protocol"
 	"lapwing/collectors/protocol/detect"
-	"lapwing/collectors/protocol/http1"
 	"lapwing/collectors/request"
 	"lapwing/probes/socket"
 )
@@ -26,7 +25,7 @@ type pairing struct {
 
 // open begins to frame a connection. Its record says what was in progress.
 func (a *Assembler) open(r socket.Record) {
-	var held *http1.Progress
+	var held *protocol.Framed
 	if c := a.conns.at(r.Conn, open); c != nil {
 		held = c.response
 	}
@@ -52,7 +51,7 @@ func (a *Assembler) open(r socket.Record) {
 		}
 		return
 	}
-	resumed := http1.NewPairer(opts)
+	resumed := a.decoder.Resume(opts)
 	c.pairer = resumed
 	if held != nil {
 		resumed.Resume(held)
@@ -64,32 +63,12 @@ func (a *Assembler) open(r socket.Record) {
 }
 
 // progressOf is the request of a record, which a.req is of, as it is.
-func (a *Assembler) progressOf(r socket.Record) *http1.Progress {
-	return &http1.Progress{
-		Request: *a.req.Clone(),
-		Head:    bytes.Clone(r.RequestHead()), Read: r.RequestBytes, In: placeOf(r.In),
-		TraceParent:  bytes.Clone(r.TraceParent()),
-		ResponseHead: bytes.Clone(r.ResponseHead()), Written: r.ResponseBytes, Out: placeOf(r.Out),
-		Status: int(r.Out.Status), ResponseHeadLen: int(r.OutHead),
-	}
-}
-
-// placesIn are the places after a head; in a head the bytes at hand tell.
-var placesIn = map[socket.Place]http1.PlaceIn{
-	socket.PlaceLength:      http1.InLength,
-	socket.PlaceSize:        http1.InChunkSize,
-	socket.PlaceSizeRest:    http1.InChunkExtension,
-	socket.PlaceChunk:       http1.InChunk,
-	socket.PlaceChunkEnd:    http1.InChunkEnd,
-	socket.PlaceTrailer:     http1.InTrailer,
-	socket.PlaceTrailerLine: http1.InTrailerLine,
-	socket.PlaceClose:       http1.InRest,
-	socket.PlaceLost:        http1.InLost,
-	socket.PlaceEnd:         http1.InNothing,
-}
-
-func placeOf(f socket.Framing) http1.Place {
-	return http1.Place{In: placesIn[socket.Place(f.Place)], Left: f.Left, Digits: int(f.At)}
+func (a *Assembler) progressOf(r socket.Record) *protocol.Framed {
+	f := framedOf(r)
+	f.Request = a.req.Clone()
+	f.Head, f.ResponseHead = bytes.Clone(f.Head), bytes.Clone(f.ResponseHead)
+	f.TraceParent = bytes.Clone(f.TraceParent)
+	return &f
 }
 
 // fresh reports whether nothing was handed out of a connection and the kernel
@@ -111,7 +90,7 @@ func (a *Assembler) readSoFar(r socket.Record) *protocol.Event {
 // paired takes a request that a pairer finished.
 func (a *Assembler) paired(r *request.Request) {
 	if r.Method == "" && r.Status == 0 {
-		a.counts.unknownAdd(http1.NotHTTP.String()) // neither head was one
+		a.counts.unknownAdd(detect.NoProtocol) // neither head was one
 		return
 	}
 	a.export(r)

@@ -8,7 +8,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lapwing/collectors/protocol"
-	"lapwing/collectors/protocol/http1"
 	"lapwing/collectors/request"
 	"lapwing/collectors/text"
 	"lapwing/probes/socket"
@@ -16,46 +15,22 @@ import (
 
 // fill makes a.req of a record; false when the record is of no known protocol.
 func (a *Assembler) fill(r socket.Record) bool {
-	verdict := http1.ParseRequest(r.RequestHead(), &a.reqHead)
-	if verdict.IsHead() && a.lineMissing(r) {
-		verdict = http1.NotHTTP
-	}
-	if !verdict.IsHead() {
-		a.counts.unknownAdd(verdict.String())
-		return false
-	}
 	a.base(r)
 	a.progress(r)
 	a.req.Seq = r.Seq
+	a.framed = framedOf(r)
+	if instead := a.decoder.Request(&a.req, &a.framed); instead != "" {
+		a.counts.unknownAdd(instead)
+		return false
+	}
 	if a.req.Links.Calls {
 		a.req.Links.Clue = request.NewClue(r.RequestHead())
-	}
-
-	if trace := r.TraceParent(); len(trace) > 0 {
-		a.reqHead.TraceParent = trace
-	}
-	http1.Describe(&a.req, &a.reqHead, nil, &a.message)
-	a.req.Status, a.message.ResponseHeadLen = int(r.Out.Status), int(r.OutHead)
-	if a.reqHead.HeadLen == 0 && r.RequestEnd() != socket.EndOpen {
-		a.message.RequestHeadLen = int(r.InHead)
-	}
-	if a.reqHead.LineCut {
-		a.req.Flags |= request.HeadCut
 	}
 	return true
 }
 
-// lineMissing reports whether the request line, which makes a request, did not
-// come whole, and nothing else speaks for one: no answer of HTTP, no method like
-// those that somebody has registered.
-func (a *Assembler) lineMissing(r socket.Record) bool {
-	place := socket.Place(r.In.Place)
-	return a.reqHead.LineCut && !a.reqHead.Capitals && r.Out.Status == 0 && (place <= socket.PlaceLine || place == socket.PlaceLost)
-}
-
 // base sets what all requests of the connection share.
 func (a *Assembler) base(r socket.Record) {
-	a.message = http1.Message{}
 	a.req = request.Request{
 		Conn:        r.Conn,
 		AcceptorTID: r.AcceptorTid,

@@ -27,16 +27,6 @@ type Pairer interface {
 	Tunnel() bool
 }
 
-// Resumer is a Pairer of a protocol that the kernel measures by itself, and
-// that can go on in the middle of a request.
-type Resumer interface {
-	// Seed takes in a request that was under way when the connection began to
-	// report each read and write: its stamps, flags and parts so far, the
-	// first of the n bytes read of it, and the first of the m bytes of its
-	// response. Seeds come before the first event, the oldest request first.
-	Seed(r request.Request, head []byte, n uint64, respHead []byte, m uint64)
-}
-
 // Traced is a request.Detail that may carry the client's trace context.
 type Traced interface {
 	// TraceContext is the traceparent and the tracestate as sent, nil if they
@@ -99,10 +89,15 @@ const (
 // MatchBytes are always enough to tell a protocol.
 const MatchBytes = 64
 
-// Protocol is one entry of the list of known protocols.
+// Protocol is one entry of the list of known protocols. What it does not offer is nil.
 type Protocol struct {
 	Name string
 	// Detect looks at the first bytes that a server read on a connection.
 	Detect func(b []byte) Match
 	New    func(Options) Pairer
+	// Decoder is for one that the kernel frames by itself.
+	Decoder func() Decoder
+	// Calls tells whether a call is of the protocol, by the first of the bytes that
+	// were sent, and how many those were in all.
+	Calls func(b []byte, sent uint64) bool
 }

@@ -19,10 +19,14 @@ type Framing = socketPlanFraming
 // Place is where in a message a direction is.
 type Place = socketPlanPlace
 
-// The places that a head can be left in for good, and those after it.
+// The places, from the start of a message to its end.
 const (
+	PlaceStart       = socketPlanPlacePLACE_START
 	PlaceLine        = socketPlanPlacePLACE_LINE
+	PlaceSkip        = socketPlanPlacePLACE_SKIP
 	PlaceName        = socketPlanPlacePLACE_NAME
+	PlaceValue       = socketPlanPlacePLACE_VALUE
+	PlaceBody        = socketPlanPlacePLACE_BODY
 	PlaceLength      = socketPlanPlacePLACE_LENGTH
 	PlaceSize        = socketPlanPlacePLACE_SIZE
 	PlaceSizeRest    = socketPlanPlacePLACE_SIZE_REST

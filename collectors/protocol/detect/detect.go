@@ -7,7 +7,10 @@ import (
 	"lapwing/collectors/protocol/fastcgi"
 	"lapwing/collectors/protocol/http1"
 	"lapwing/collectors/protocol/modwsgi"
+	"lapwing/collectors/protocol/mysql"
 	"lapwing/collectors/protocol/passenger"
+	"lapwing/collectors/protocol/postgres"
+	"lapwing/collectors/protocol/redis"
 	"lapwing/collectors/protocol/scgi"
 	"lapwing/collectors/protocol/uwsgi"
 )
@@ -15,12 +18,41 @@ import (
 // protocols are all that are known. Where the bytes match several, the first
 // one has it.
 var protocols = []protocol.Protocol{
-	{Name: http1.Name, Detect: http1.Detect, New: http1.New},
+	{Name: http1.Name, Detect: http1.Detect, New: http1.New, Decoder: http1.NewDecoder},
 	{Name: fastcgi.Name, Detect: fastcgi.Detect, New: fastcgi.New},
 	{Name: scgi.Name, Detect: scgi.Detect, New: scgi.New},
 	{Name: modwsgi.Name, Detect: modwsgi.Detect, New: modwsgi.New},
 	{Name: passenger.Name, Detect: passenger.Detect, New: passenger.New},
 	{Name: uwsgi.Name, Detect: uwsgi.Detect, New: uwsgi.New},
+	{Name: postgres.Name, Calls: postgres.Calls},
+	{Name: mysql.Name, Calls: mysql.Calls},
+	{Name: redis.Name, Calls: redis.Calls},
+}
+
+// NoProtocol is the reason under which a connection is counted whose bytes are of no
+// known protocol.
+var NoProtocol = http1.NotHTTP.String()
+
+// Decoder returns a decoder of the protocol that the kernel frames by itself.
+func Decoder() protocol.Decoder {
+	for _, p := range protocols {
+		if p.Decoder != nil {
+			return p.Decoder()
+		}
+	}
+	panic("no protocol is framed by the kernel")
+}
+
+// Call names the protocol that a call begins with, or returns "". A call of another one
+// is timed all the same. sent is how many bytes the whole call has, of which b are the
+// first.
+func Call(b []byte, sent uint64) string {
+	for _, p := range protocols {
+		if p.Calls != nil && p.Calls(b, sent) {
+			return p.Name
+		}
+	}
+	return ""
 }
 
 // Of finds the protocol of a connection by its first bytes. It is No when they
@@ -28,6 +60,9 @@ var protocols = []protocol.Protocol{
 func Of(b []byte) (protocol.Protocol, protocol.Match) {
 	match := protocol.No
 	for _, p := range protocols {
+		if p.Detect == nil {
+			continue
+		}
 		switch p.Detect(b) {
 		case protocol.Yes:
 			return p, protocol.Yes
@@ -47,5 +82,5 @@ func Reason(b []byte) string {
 	case !verdict.IsHead():
 		return verdict.String()
 	}
-	return http1.NotHTTP.String()
+	return NoProtocol
 }

@@ -35,7 +35,11 @@ func TestEachProtocolIsToldFromTheOthers(t *testing.T) {
 			}
 		}
 	}
-	assert.Len(t, openings(), len(protocols))
+	for _, p := range protocols {
+		if p.Detect != nil {
+			assert.Contains(t, openings(), p.Name)
+		}
+	}
 }
 
 func TestRequestsOfAllProtocolsInPieces(t *testing.T) {

@@ -1,4 +1,4 @@
-package assemble
+package detect
 
 import (
 	"testing"
@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-func TestDialect(t *testing.T) {
+func TestCallsAreTold(t *testing.T) {
 	for data, want := range map[string]string{
 		"Q\x00\x00\x00\x0dSELECT 1\x00":                "postgres",
 		"P\x00\x00\x00\x10\x00SELECT $1\x00\x00\x00":   "postgres",
@@ -21,6 +21,6 @@ func TestDialect(t *testing.T) {
 		"get key\r\n":                                  "",
 		"\x09\x00\x00\x00\x03SELECT 12":                "",
 	} {
-		assert.Equal(t, want, dialect([]byte(data), uint64(len(data))), "%q", data)
+		assert.Equal(t, want, Call([]byte(data), uint64(len(data))), "%q", data)
 	}
 }

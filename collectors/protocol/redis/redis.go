@@ -1,0 +1,23 @@
+// Package redis tells calls to Redis, and what speaks its protocol, by their first
+// bytes.
+package redis
+
+import "bytes"
+
+// Name is the protocol's in the list of protocols.
+const Name = "redis"
+
+// Calls tells whether a call begins with b: an array of bulk strings.
+func Calls(b []byte, _ uint64) bool {
+	line, rest, ok := bytes.Cut(b, []byte("\r\n"))
+	return ok && len(line) > 1 && line[0] == '*' && digits(line[1:]) && len(rest) > 0 && rest[0] == '$'
+}
+
+func digits(text []byte) bool {
+	for _, b := range text {
+		if b < '0' || b > '9' {
+			return false
+		}
+	}
+	return true
+}
