@@ -117,8 +117,13 @@ typedef struct {
 	atomic_t refs;
 } refcount_t;
 
+typedef struct {
+	int owned;
+} socket_lock_t;
+
 struct sock {
 	struct sock_common __sk_common;
+	socket_lock_t sk_lock;
 	struct sk_buff_head sk_receive_queue;
 	refcount_t sk_wmem_alloc;
 	int sk_sndbuf;

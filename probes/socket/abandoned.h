@@ -47,7 +47,7 @@ static __noinline int abandon(struct conn *c, const struct in *in, __u16 reason)
 	if (reason != ABANDONED_RESET)
 		note_worker(r);
 	c->mode = MODE_IGNORED;
-	if (!record_write(c, KIND_ABANDONED))
+	if (!record_write(c, KIND_ABANDONED, 0))
 		count(STAT_LOST_RING);
 	return 0;
 }
@@ -77,15 +77,44 @@ static __noinline int tcp_abandoned(struct conn *c, struct sock *sk, __u64 now, 
 	return abandon(c, &in, error ? ABANDONED_RESET : waits ? ABANDONED_BACKLOG : ABANDONED_UNREAD);
 }
 
-/* tcp_taken looks whether such bytes were read. The client's FIN, once a read got
- * that far, counts for one. */
-static __always_inline void tcp_taken(struct conn *c, struct sock *sk)
+/* tcp_taken_to is the number up to which bytes were taken that no read's hook has
+ * seen, 0 if there are none. The client's FIN, once a read got that far, counts for
+ * one. A read that is just returning has taken its bytes, and its hook runs next. */
+static __always_inline __u32 tcp_taken_to(const struct conn *c, struct sock *sk)
 {
 	if ((c->mode != MODE_HTTP && c->mode != MODE_FRESH) || !c->read_seq)
-		return;
+		return 0;
 	const struct tcp_sock *tp = tcp_of(sk);
-	if (tp && unlikely(tp->copied_seq - c->read_seq > 1))
+	return tp && unlikely(tp->copied_seq - c->read_seq > 1) ? tp->copied_seq : 0;
+}
+
+/* tcp_taken looks whether such bytes were read, where no read can be returning: on
+ * the thread that writes or closes. What the network does to a connection that is
+ * being read is done by the reader, before it returns. */
+static __always_inline void tcp_taken(struct conn *c, struct sock *sk)
+{
+	if (tcp_taken_to(c, sk) && !(sk->sk_err && sk->sk_lock.owned))
 		taken_unseen(c);
+}
+
+#define TAKEN_NS 1000000000ULL /* no read returns for so long */
+
+/* tcp_taken_since is tcp_taken for a sweep, beside which reads return. It reports
+ * whether there is a doubt. */
+static __always_inline bool tcp_taken_since(struct conn *c, struct sock *sk, __u64 now)
+{
+	__u32 to = tcp_taken_to(c, sk);
+
+	if (likely(!to) || ending)
+		return false;
+	if (c->taken_seq != to || !c->taken_at) {
+		c->taken_seq = to;
+		c->taken_at = now;
+	} else if (now - c->taken_at > TAKEN_NS) {
+		taken_unseen(c);
+		return false;
+	}
+	return true;
 }
 
 #endif

@@ -196,7 +196,7 @@ static __noinline int call_out(struct conn *c, bool last)
 		c->pending = 0;
 	else
 		r->marks |= MARK_SO_FAR;
-	bool written = record_write(c, KIND_CALL);
+	bool written = record_write(c, KIND_CALL, 0);
 	count(written ? STAT_CALLS : STAT_LOST_CALLS);
 	r->marks &= ~MARK_SO_FAR;
 	if (written)

@@ -21,11 +21,10 @@ static __noinline int careful_begin(struct conn *c, bool open)
 		return 0;
 	uncount(c);
 	c->mode = MODE_CAREFUL;
-	c->pending = 0;
 	count(STAT_CAREFUL);
 	if (!open)
 		c->rec.request_bytes = 0;
-	if (!record_write(c, KIND_OPEN))
+	if (!record_write(c, KIND_OPEN, __sync_lock_test_and_set(&c->pending, 0)))
 		count(STAT_LOST_EVENTS);
 	return 0;
 }

@@ -153,7 +153,7 @@ static __noinline int gateway_give_up(struct conn *c)
 		return 0;
 	c->mode = MODE_IGNORED;
 	c->rec.error = REASON_BYTES;
-	if (!record_write(c, KIND_UNKNOWN))
+	if (!record_write(c, KIND_UNKNOWN, 0))
 		count(STAT_LOST_UNKNOWN);
 	return 0;
 }

@@ -26,6 +26,15 @@ struct out {
 	__u32 acked_seq; /* TCP: the peer has acknowledged all before this one */
 };
 
+/* acknowledged is when the response was acknowledged, as far as segments without bytes
+ * have told. */
+static __always_inline __u64 acknowledged(const struct conn *c)
+{
+	if (!c->await_ack)
+		return c->acked;
+	return (__s32)(c->ack_seq - c->end_seq) >= 0 ? c->ack_only : 0;
+}
+
 /* settle_ack finds out when the response was acknowledged: by the segment
  * without bytes that first did, or at the latest at `carried`, when a segment
  * with bytes came that cannot have been sent before. */
@@ -56,37 +65,89 @@ static __always_inline void note_worker(struct record *r)
 	bpf_get_current_comm(r->comm, sizeof(r->comm));
 }
 
-static __always_inline bool record_write(struct conn *c, __u16 kind)
+/* record_copy copies rec into the log, where the rest of it is filled in: rec belongs
+ * to whoever changes it. */
+static __always_inline struct record *record_copy(const struct conn *c, __u16 kind, __u64 *at)
 {
-	struct record *r = &c->rec;
+	const struct record *r = &c->rec;
 	__u32 heads = r->name_len + r->req_len + r->trace_len + r->resp_len;
+	struct record *copy = log_copy(r, sizeof(*r), r->bytes, heads, NAME_MAX + TRACE_MAX + 2 * head_bytes, at);
+
+	if (copy)
+		copy->kind = kind;
+	return copy;
+}
+
+/* record_write writes rec. Its request was pending so. */
+static __always_inline bool record_write(struct conn *c, __u16 kind, __u32 pending)
+{
+	struct record *copy;
+	__u64 at;
 
 	settle_ack(c, 0);
-	r->kind = kind;
-	r->acked = c->acked;
-	return log_write(r, sizeof(*r), r->bytes, heads, NAME_MAX + TRACE_MAX + 2 * head_bytes);
+	copy = record_copy(c, kind, &at);
+	if (!copy)
+		return false;
+	copy->acked = c->acked;
+	copy->told = (pending & PENDING_STATE) == PENDING_TOLD ? copy->seq : 0;
+	log_seal(copy, at);
+	return true;
+}
+
+/* is_complete tells whether the response is whole, and nobody writes. */
+static __always_inline bool is_complete(const struct conn *c)
+{
+	return *(volatile __u8 *)&c->phase == PHASE_RESPONDING && !*(volatile __u64 *)&c->write_enter &&
+	       *(volatile __u8 *)&c->rec.out.place == PLACE_END;
+}
+
+/* hand_out_so_far writes a TENTATIVE record of a request, once; complete asks for one
+ * whose response is. Another thread can
+ * hand it out for good meanwhile, and begin the next one in its place: then what was
+ * copied may be of neither, and does not count. */
+static __noinline int hand_out_so_far(struct conn *c, bool complete)
+{
+	struct record *copy;
+	__u32 all, telling;
+	__u64 at;
+
+	if (!c)
+		return 0;
+	all = pending_of(*(volatile __u32 *)&c->rec.seq, PENDING_ALL);
+	telling = all + PENDING_TELLING - PENDING_ALL;
+	if (__sync_val_compare_and_swap(&c->pending, all, telling) != all)
+		return 0;
+	/* Whoever found it complete may have looked at the one before. */
+	if (complete && !is_complete(c)) {
+		__sync_val_compare_and_swap(&c->pending, telling, all);
+		return 0;
+	}
+	copy = record_copy(c, KIND_TENTATIVE, &at);
+	if (copy) {
+		copy->acked = acknowledged(c);
+		copy->told = 0;
+		all += PENDING_TOLD - PENDING_ALL;
+	}
+	bool whole = __sync_val_compare_and_swap(&c->pending, telling, all) == telling;
+	if (!copy)
+		return 0;
+	if (whole)
+		count(STAT_TENTATIVE);
+	else
+		copy->kind = KIND_WITHDRAWN;
+	log_seal(copy, at);
+	return 0;
 }
 
 /* hand_out writes the current request. A FINAL is written once, whoever of the
  * threads and the network that race for it comes first. */
-static __noinline int hand_out(struct conn *c, __u16 kind)
+static __noinline int hand_out(struct conn *c)
 {
 	if (!c)
 		return 0;
-	if (kind != KIND_FINAL) {
-		/* Read first: another thread can begin the next request meanwhile,
-		 * which then is not the one that was told. */
-		__u32 seq = *(volatile __u32 *)&c->rec.seq;
-
-		if (c->pending && record_write(c, kind) && kind == KIND_TENTATIVE) {
-			c->rec.told = seq;
-			count(STAT_TENTATIVE);
-		}
-		return 0;
-	}
-	if (!__sync_lock_test_and_set(&c->pending, 0))
-		return 0;
-	count(record_write(c, kind) ? STAT_FINAL : STAT_LOST_RING);
+	__u32 was = __sync_lock_test_and_set(&c->pending, 0);
+	if (was)
+		count(record_write(c, KIND_FINAL, was) ? STAT_FINAL : STAT_LOST_RING);
 	return 0;
 }
 
@@ -102,7 +163,7 @@ static __always_inline void unknown_out(struct conn *c, __u16 reason)
 	r->pid = id >> 32;
 	r->tid = (__u32)id;
 	bpf_get_current_comm(r->comm, sizeof(r->comm));
-	if (!record_write(c, KIND_UNKNOWN))
+	if (!record_write(c, KIND_UNKNOWN, 0))
 		count(STAT_LOST_UNKNOWN);
 }
 

@@ -44,13 +44,13 @@ static __always_inline void on_close(struct conn *c, __u64 now, bool final, __u1
 		 * program can be passed over, and the state goes with the socket. */
 		if (first && !c->write_enter) {
 			c->told = 1;
-			hand_out(c, KIND_TENTATIVE);
+			hand_out_so_far(c, false);
 		}
 		return;
 	}
 	if (left_to_writer(c))
 		return;
-	hand_out(c, KIND_FINAL);
+	hand_out(c);
 	c->mode = MODE_IGNORED;
 }
 
@@ -59,16 +59,18 @@ static __always_inline void on_close(struct conn *c, __u64 now, bool final, __u1
  * sweep, which does not wait for quiet, says that it is. */
 static __always_inline void on_idle(struct conn *c, __u64 now)
 {
-	__u16 kind = KIND_TENTATIVE;
+	bool over;
 
 	if (c->mode != MODE_HTTP || c->phase == PHASE_IDLE || c->told)
 		return;
-	if (c->phase != PHASE_RESPONDING || c->write_enter || c->rec.out.place != PLACE_END)
-		kind = KIND_UNDER_WAY;
-	if (kind == KIND_UNDER_WAY ? idle_ns : now < c->write_exit + idle_ns)
+	over = is_complete(c);
+	if (over ? now < c->write_exit + idle_ns : idle_ns)
 		return;
 	c->told = 1;
-	hand_out(c, kind);
+	if (over)
+		hand_out_so_far(c, true);
+	else if (c->pending)
+		record_write(c, KIND_UNDER_WAY, c->pending);
 }
 
 #endif

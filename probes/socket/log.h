@@ -106,10 +106,11 @@ static __always_inline void message_seal(struct message *m, __u64 position)
 #endif
 }
 
-/* log_write appends a message: a fixed part, whose size the compiler knows,
- * and len bytes of rest, at most max. */
-static __always_inline bool log_write(const void *fixed, const __u32 fixed_size, const void *rest,
-				      __u32 len, const __u32 max)
+/* log_copy copies a message into the log and returns the copy, which nobody reads
+ * before its seal: a fixed part, whose size the compiler knows, and len bytes of rest,
+ * at most max. */
+static __always_inline void *log_copy(const void *fixed, const __u32 fixed_size, const void *rest,
+				      __u32 len, const __u32 max, __u64 *at)
 {
 	const __u32 lead = sizeof(struct message);
 
@@ -117,10 +118,11 @@ static __always_inline bool log_write(const void *fixed, const __u32 fixed_size,
 		len = max;
 	__u64 position = log_reserve((lead + fixed_size + len + 7) & ~7U);
 	if (position == LOG_FULL)
-		return false;
+		return NULL;
 	struct message *m = log_at(position);
 	if (!m)
-		return false;
+		return NULL;
+	*at = position;
 	m->size = fixed_size + len;
 	/* Both are aligned; not knowing that, the compiler copies byte by byte. */
 	__builtin_memcpy(__builtin_assume_aligned((void *)m + lead, 8), __builtin_assume_aligned(fixed, 8), fixed_size);
@@ -128,8 +130,25 @@ static __always_inline bool log_write(const void *fixed, const __u32 fixed_size,
 	barrier_var(len);
 	if (len && len <= max)
 		bpf_probe_read_kernel((void *)m + lead + fixed_size, len, rest);
-	message_seal(m, position);
-	return true;
+	return m + 1;
+}
+
+/* log_seal hands over what log_copy copied. */
+static __always_inline void log_seal(void *copy, __u64 at)
+{
+	message_seal((struct message *)copy - 1, at);
+}
+
+/* log_write appends a message. */
+static __always_inline bool log_write(const void *fixed, const __u32 fixed_size, const void *rest,
+				      __u32 len, const __u32 max)
+{
+	__u64 at;
+	void *copy = log_copy(fixed, fixed_size, rest, len, max, &at);
+
+	if (copy)
+		log_seal(copy, at);
+	return copy;
 }
 
 #endif

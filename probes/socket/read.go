@@ -116,6 +116,8 @@ func (p *Probe) dispatch(raw []byte, h Handler) {
 			h.HandleEvent(e)
 			return
 		}
+	case kindWithdrawn:
+		return
 	case kindProcess:
 		if n, ok := decodeProcess(raw); ok {
 			if takes, ok := h.(ProcessHandler); ok {

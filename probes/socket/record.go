@@ -141,7 +141,8 @@ const (
 	Abandoned = Kind(socketPlanKindKIND_ABANDONED)
 	UnderWay  = Kind(socketPlanKindKIND_UNDER_WAY)
 
-	kindProcess = Kind(socketPlanKindKIND_PROCESS)
+	kindProcess   = Kind(socketPlanKindKIND_PROCESS)
+	kindWithdrawn = Kind(socketPlanKindKIND_WITHDRAWN)
 )
 
 // The reasons of Abandoned records.

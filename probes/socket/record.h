@@ -20,6 +20,7 @@ enum kind {
 	KIND_ABANDONED = 9, /* a connection that ended with bytes that nobody had read */
 	KIND_PROCESS = 10,  /* a process that serves */
 	KIND_UNDER_WAY = 11, /* a request that is in progress when the agent ends */
+	KIND_WITHDRAWN = 12, /* nothing: what was being written changed meanwhile */
 };
 
 enum mark {
@@ -174,7 +175,7 @@ struct record {
 	__u8 evidence; /* enum evidence; calls only */
 	__u32 in_head;  /* bytes of the request's head so far */
 	__u32 out_head; /* of the response's, which is in `bytes` only until it is whole */
-	__u32 told; /* seq of the request that a TENTATIVE record was written of, 0 if none */
+	__u32 told; /* seq, if a TENTATIVE record was written of the request; else 0 */
 	__u32 pad;
 	struct framing in;  /* of the request */
 	struct framing out; /* of the response */

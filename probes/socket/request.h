@@ -28,7 +28,8 @@ static __always_inline void request_begin(struct conn *c)
 	c->short_write = c->await_ack = c->told = c->sealed = 0;
 	c->acked = 0;
 	c->phase = PHASE_READING;
-	c->pending = 1;
+	barrier(); /* last: a sweep takes it from here */
+	*(volatile __u32 *)&c->pending = pending_of(r->seq, PENDING_ALL);
 }
 
 /* request_withdrawn: what was read is no request, or user space's. */
@@ -372,7 +373,7 @@ static __always_inline void over_with(struct conn *c, const struct in *in)
 	if (in->arrived > c->last_enter)
 		settle_ack(c, in->arrived);
 	if (likely(!c->write_enter) || !park(c))
-		hand_out(c, KIND_FINAL);
+		hand_out(c);
 	c->phase = PHASE_IDLE;
 }
 

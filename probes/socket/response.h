@@ -218,7 +218,7 @@ static __always_inline int write_to(struct conn *c, const struct out *out)
 	c->write_exit = out->now;
 	c->told = 0;
 	if (unlikely(c->rec.marks & MARK_UPGRADED && c->rec.out.place == PLACE_END)) {
-		hand_out(c, KIND_FINAL);
+		hand_out(c);
 		c->mode = MODE_IGNORED;
 	}
 	return 0;
@@ -241,7 +241,7 @@ static __noinline int closed_meanwhile(struct conn *c)
 	if (c->mode == MODE_CAREFUL) {
 		careful_close(c, c->rec.closed, c->rec.error);
 	} else if (c->mode == MODE_HTTP) {
-		hand_out(c, KIND_FINAL);
+		hand_out(c);
 		c->mode = MODE_IGNORED;
 	}
 	return 0;
@@ -269,7 +269,7 @@ static __always_inline void on_write(struct conn *c, const struct out *out)
 		closed_meanwhile(c);
 	if (to == c)
 		return;
-	hand_out(to, KIND_FINAL);
+	hand_out(to);
 	/* The client did not wait for its end: then user space tells the two
 	 * responses apart. */
 	if (unlikely(to->rec.out.place != PLACE_END && unfinished(&to->rec) && c->mode == MODE_HTTP && c->pending))

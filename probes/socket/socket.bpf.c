@@ -383,10 +383,12 @@ int idle_tcp(struct bpf_iter__bpf_sk_storage_map *ctx)
 	/* One that was handed out changes with the next use only. */
 	if (idle_ns && (c->phase != PHASE_RESPONDING || c->told))
 		return 0;
-	if (c->phase == PHASE_RESPONDING)
-		tcp_taken(c, sk);
-	on_quiet(c, bpf_ktime_get_ns());
-	if (waits_for_quiet(c))
+	__u64 now = bpf_ktime_get_ns();
+	bool doubt = c->phase == PHASE_RESPONDING && tcp_taken_since(c, sk, now);
+
+	if (!doubt)
+		on_quiet(c, now);
+	if (doubt || waits_for_quiet(c))
 		note_tcp_use();
 	return 0;
 }

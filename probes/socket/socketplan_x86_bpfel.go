@@ -88,6 +88,7 @@ const (
 	socketPlanKindKIND_ABANDONED socketPlanKind = 9
 	socketPlanKindKIND_PROCESS   socketPlanKind = 10
 	socketPlanKindKIND_UNDER_WAY socketPlanKind = 11
+	socketPlanKindKIND_WITHDRAWN socketPlanKind = 12
 )
 
 type socketPlanMark uint32

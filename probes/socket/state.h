@@ -53,6 +53,17 @@ enum phase {
 	PHASE_RESPONDING, /* response begun */
 };
 
+/* What of the request in rec was handed out, with its number before it, so that it
+ * is of no other one; 0 when there is nothing to hand out. */
+enum pending {
+	PENDING_ALL = 1,     /* nothing */
+	PENDING_TELLING = 2, /* a TENTATIVE record is being written */
+	PENDING_TOLD = 3,    /* a TENTATIVE record was written */
+	PENDING_STATE = 3,
+};
+
+#define pending_of(seq, state) ((seq) << 2 | (state))
+
 /* What is known of the request that was in flight when the agent started. */
 enum existing {
 	EXISTING_QUIET,
@@ -105,7 +116,7 @@ struct conn {
 	__u64 out_want; /* and all its bytes; 0 if the buffer was not noted */
 	__u64 acked;         /* the response was acknowledged; 0 if not seen */
 	__u32 end_seq;  /* TCP sequence number after the response */
-	__u32 pending;  /* rec holds a request that was not handed out */
+	__u32 pending;  /* rec holds a request whose FINAL was not handed out, enum pending */
 	__u32 lock;     /* held by a thread that changes rec, see lock_conn() */
 	__u32 events;
 	__u8 phase;
@@ -132,6 +143,9 @@ struct conn {
 	__u32 read_seq;   /* TCP: number of the byte after those that reads returned; 0 if not known */
 	__u64 in_total;   /* unix: bytes that arrived, which number them; MPTCP: see mptcp.h */
 	__u64 read_total; /* unix: bytes that were read */
+	__u64 taken_at;   /* TCP: a sweep found bytes taken that no hook had seen then, */
+	__u32 taken_seq;  /* up to this number */
+	__u32 pad4;
 	__u8 trace[TRACE_MAX]; /* the request's traceparent */
 	struct record rec;
 };

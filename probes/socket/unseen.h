@@ -20,7 +20,7 @@ static __noinline int taken_unseen(struct conn *c)
 	if (!c || ending)
 		return 0;
 	if (c->rec.in.place == PLACE_END && c->rec.out.place == PLACE_END)
-		hand_out(c, KIND_FINAL);
+		hand_out(c);
 	c->pending = 0;
 	connection_ignore(c, &none, 0, REASON_NO_BYTES);
 	return 0;

@@ -1,0 +1,132 @@
+package socket
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// handedOut counts how often each request is handed out, by its head, as user space
+// takes it, and keeps what cannot be of one request.
+type handedOut struct {
+	times map[string]int
+	torn  []string
+	other []string // records of another kind
+}
+
+func (h *handedOut) HandleRecord(kind Kind, r Record) {
+	if r.Pid == uint32(os.Getpid()) && kind != Final && kind != Tentative && kind != Call {
+		h.other = append(h.other, fmt.Sprintf("kind %d of connection %d request %d error %d", kind, r.Conn, r.Seq, r.Error))
+	}
+	head := string(r.RequestHead())
+	if kind != Final && kind != Tentative || r.Told == r.Seq {
+		return
+	}
+	var n uint32
+	if _, err := fmt.Sscanf(head, "GET /swept/%d ", &n); err != nil {
+		return // somebody else's
+	}
+	h.times[fmt.Sprint(r.Conn, " ", n)]++
+	if r.Seq != n || r.ReadFirst > r.WriteFirst || r.WriteFirst > r.WriteLast || r.Arrived > r.ReadFirst {
+		h.torn = append(h.torn, fmt.Sprintf("%d is %q, arrived %d read %d written %d to %d", r.Seq, head, r.Arrived, r.ReadFirst, r.WriteFirst, r.WriteLast))
+	}
+}
+
+// missing are requests that were not handed out, of connections that some were of.
+func (h *handedOut) missing(requests int) (all []string) {
+	conns := map[string]bool{}
+	for request := range h.times {
+		conn, _, _ := strings.Cut(request, " ")
+		conns[conn] = true
+	}
+	for conn := range conns {
+		for n := range requests {
+			if request := fmt.Sprint(conn, " ", n+1); h.times[request] == 0 {
+				all = append(all, request)
+			}
+		}
+	}
+	return all[:min(len(all), 10)]
+}
+
+func (h *handedOut) HandleEvent(Event) {}
+func (h *handedOut) Tick(time.Time)    {}
+
+// TestSweepsBesideRequests has sweeps all the time, which take any pause for quiet,
+// beside connections in use: each request is handed out once, and is one request.
+func TestSweepsBesideRequests(t *testing.T) {
+	const connections, requests = 2, 10_000
+	forEachPlan(t, func(t *testing.T, plan Plan) {
+		for _, network := range []string{"tcp4", "unix"} {
+			p := open(t, Options{Plan: plan})
+			require.NoError(t, p.coll.Variables["idle_ns"].Set(uint64(1)))
+			ctx, stop := context.WithCancel(t.Context())
+			var sweeping, clients sync.WaitGroup
+			sweeping.Go(func() {
+				for ctx.Err() == nil {
+					for _, s := range p.sweeps {
+						assert.NoError(t, walk(s.Iter))
+					}
+				}
+			})
+			got := &handedOut{times: map[string]int{}}
+			ended := make(chan error, 1)
+			go func() { ended <- p.Run(ctx, got) }()
+			l := listen(t, network)
+			for range connections {
+				line := newLine(t, l)
+				clients.Go(func() { askNumbered(t, line, requests) })
+			}
+			clients.Wait()
+			stop()
+			sweeping.Wait()
+			require.NoError(t, <-ended)
+			assert.Empty(t, got.torn, network)
+			assert.Empty(t, got.other, network)
+			if !assert.Equal(t, connections*requests, len(got.times), network) {
+				t.Log(got.missing(requests))
+			}
+			stats, err := p.Stats()
+			require.NoError(t, err)
+			assert.Zero(t, stats.LostRing, network)
+			for request, n := range got.times {
+				assert.Equal(t, 1, n, "%s: %s", network, request)
+			}
+		}
+	})
+}
+
+// askNumbered sends one request after the other on a connection, numbered from 1.
+func askNumbered(t *testing.T, line *line, requests int) {
+	go answerAll(line.server)
+	answers := bufio.NewReader(line.client)
+	for i := range requests {
+		line.ask(fmt.Sprintf("/swept/%d", i+1))
+		response, err := http.ReadResponse(answers, nil)
+		if !assert.NoError(t, err) {
+			return
+		}
+		_ = response.Body.Close()
+	}
+}
+
+func answerAll(server net.Conn) {
+	for buf := make([]byte, 4096); ; {
+		if _, err := server.Read(buf); err != nil {
+			return
+		}
+		if _, err := server.Write([]byte(lineResponse)); err != nil {
+			return
+		}
+	}
+}
