@@ -13,6 +13,7 @@ import (
 	"lapwing/agent/config"
 	"lapwing/agent/privilege"
 	"lapwing/agent/privilege/sandbox"
+	"lapwing/agent/privilege/uprobes"
 	"lapwing/collectors/assemble"
 	"lapwing/collectors/patience"
 	"lapwing/collectors/request"
@@ -56,6 +57,7 @@ type Agent struct {
 
 	identity *privilege.Identity            // whom root becomes, nil: nobody else
 	helper   atomic.Pointer[sandbox.Helper] // nil: there is none
+	uprobes  *uprobes.Opener                // nil: none is needed
 
 	statsMu   sync.Mutex // guards what follows
 	probe     *socket.Probe
@@ -173,7 +175,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		a.shutdown()
 		return errors.Join(err, a.closeProbe())
 	}
-	defer func() { _ = a.helper.Load().Close() }()
+	defer func() { _ = errors.Join(a.helper.Load().Close(), a.uprobes.Close()) }()
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	go a.keepUp(background)
 	a.runPools(ctx)

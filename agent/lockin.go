@@ -22,7 +22,8 @@ func (a *Agent) drop(probe *socket.Probe) error {
 		a.log.Warn("the agent stays root", "error", err)
 		who = nil
 	}
-	if err := privilege.DropTo(who, a.standing(probe)...); err != nil {
+	a.delegateUprobes(probe, who)
+	if err := privilege.DropTo(who, privilege.Standing()...); err != nil {
 		return fmt.Errorf("drop privileges: %w", err)
 	}
 	return nil

@@ -3,22 +3,11 @@ package agent
 import (
 	"context"
 
-	"kernel.org/pub/linux/libs/security/libcap/cap"
-
 	"lapwing/agent/privilege"
+	"lapwing/agent/privilege/uprobes"
 	"lapwing/probes/marker"
 	"lapwing/probes/socket"
 )
-
-// standing lists the capabilities to keep once the probes are attached. The
-// markers of servers that start later are attached later.
-func (a *Agent) standing(probe *socket.Probe) []cap.Value {
-	keep := privilege.Standing()
-	if a.cfg.Probes.Markers != marker.Off && probe.MarkBy() == socket.MarkByPerfEvent {
-		keep = append(keep, cap.PERFMON)
-	}
-	return keep
-}
 
 // prepareMarkers makes what marks the calls into the applications of servers.
 // It looks at no process yet: attaching waits for none.
@@ -29,6 +18,21 @@ func (a *Agent) prepareMarkers(probe *socket.Probe) {
 	a.statsMu.Lock()
 	defer a.statsMu.Unlock()
 	a.markers = marker.NewWatcher(probe, a.cfg.Probes.Markers, a.log)
+}
+
+// delegateUprobes has a process of its own open the events of markers, where the kernel
+// wants a privilege for them that the agent gives up. It precedes drop.
+func (a *Agent) delegateUprobes(probe *socket.Probe, who *privilege.Identity) {
+	if a.cfg.Probes.Markers == marker.Off || probe.MarkBy() != socket.MarkByPerfEvent {
+		return
+	}
+	opener, err := uprobes.Start(who)
+	if err != nil {
+		a.log.Warn("the kernel will refuse markers", "error", err)
+		return
+	}
+	a.uprobes = opener
+	probe.OpenUprobesBy(opener.Open)
 }
 
 // markersRefused counts what the search for markers left alone.

@@ -58,6 +58,14 @@ func identity(name string, uid, gid int) (*Identity, error) {
 	return &Identity{Name: name, uid: uid, gid: gid}, nil
 }
 
+// Number is the user's, as a name for FindIdentity. That of nobody else is empty.
+func (i *Identity) Number() string {
+	if i == nil {
+		return ""
+	}
+	return strconv.Itoa(i.uid)
+}
+
 // become makes all threads another user's, with no further groups. The
 // capabilities stay permitted.
 func (i *Identity) become() error {

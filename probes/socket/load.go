@@ -3,6 +3,7 @@ package socket
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -86,9 +87,11 @@ type Probe struct {
 	gone   *link.Iter // of unix connections whose close was not seen
 	log    *logReader
 	markBy MarkBy
-	stats  *ebpf.Map
-	served *ebpf.Map // the processes that served
-	snaps  snapshots
+	// openUprobe opens the event of a function to mark; nil: this process does.
+	openUprobe func(file *os.File, offset uint64) (*os.File, error)
+	stats      *ebpf.Map
+	served     *ebpf.Map // the processes that served
+	snaps      snapshots
 
 	malformed atomic.Uint64 // messages that were cut
 }

@@ -2,14 +2,17 @@ package socket
 
 import (
 	"debug/elf"
+	"fmt"
 	"io"
 	"net"
 	"os"
 	"reflect"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"github.com/stretchr/testify/assert"
@@ -384,6 +387,33 @@ func TestMarkByPerfEvent(t *testing.T) {
 		require.Equal(t, MarkByPerfEvent, p.MarkBy())
 		playMarks(t, p, markCases)
 	})
+}
+
+// TestMarkThroughOthers has somebody else open the events.
+func TestMarkThroughOthers(t *testing.T) {
+	defer func(have func() error) { haveMultiLink = have }(haveMultiLink)
+	haveMultiLink = func() error { return ebpf.ErrNotSupported }
+	raw, err := os.ReadFile(uprobePMU + "/type")
+	require.NoError(t, err)
+	kind, err := strconv.ParseUint(strings.TrimSpace(string(raw)), 10, 32)
+	require.NoError(t, err)
+	opened := 0
+	forEachPlan(t, func(t *testing.T, plan Plan) {
+		p, err := Open(Options{Plan: plan})
+		require.NoError(t, err)
+		defer func() { require.NoError(t, p.Close()) }()
+		p.OpenUprobesBy(func(file *os.File, offset uint64) (*os.File, error) {
+			opened++
+			path, err := unix.BytePtrFromString(fmt.Sprintf("/proc/self/fd/%d", file.Fd()))
+			require.NoError(t, err)
+			attr := unix.PerfEventAttr{Type: uint32(kind), Size: unix.PERF_ATTR_SIZE_VER0 + 8, Ext1: uint64(uintptr(unsafe.Pointer(path))), Ext2: offset}
+			fd, err := unix.PerfEventOpen(&attr, -1, 0, -1, unix.PERF_FLAG_FD_CLOEXEC)
+			runtime.KeepAlive(path)
+			return os.NewFile(uintptr(fd), "uprobe"), err
+		})
+		playMarks(t, p, markCases)
+	})
+	require.NotZero(t, opened)
 }
 
 func TestNoMarks(t *testing.T) {

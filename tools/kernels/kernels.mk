@@ -6,10 +6,11 @@ KERNELS      ?= 6.12 6.1
 PLANS_ON_6.1  = syscall
 PLANS_ON_6.12 = socket,syscall
 
-# What runs in a guest: all tests of the probes, the hard cases of the agent.
+# What runs in a guest: all tests of the probes; of the agent the hard cases, and a
+# marker that is set once the privileges are given up.
 GUEST_PROBES    ?= ./probes/socket
 GUEST_E2E       ?= ./agent/e2e
-GUEST_E2E_TESTS ?= ^TestHard
+GUEST_E2E_TESTS ?= ^(TestHard|TestMarkersOfALaterServer)
 # Seconds for one test binary. The guest's own limit is higher, so that a test
 # that hangs ends with its goroutines on the screen.
 GUEST_SECONDS   ?= 1800
@@ -47,7 +48,8 @@ $(KERNELS:%=probes-on-%): probes-on-%:
 .PHONY: $(KERNELS:%=e2e-on-%)
 $(KERNELS:%=e2e-on-%): e2e-on-%:
 	@echo "== $*: $(GUEST_E2E) $(GUEST_E2E_TESTS), plans $(PLANS_ON_$*)"
-	@$(GUEST_RUN) --kernel $* --env LAPWING_BIN=/bin/lapwing --bin bin/lapwing --bin $(GUEST_BIN)/e2e.test \
+	@$(GUEST_RUN) --kernel $* --env LAPWING_BIN=/bin/lapwing --bin bin/lapwing \
+		--env REFSERVER_BIN=/bin/refserver --bin bin/refserver --bin $(GUEST_BIN)/e2e.test \
 		-- e2e.test -test.v -test.run '$(GUEST_E2E_TESTS)' -test.timeout $(GUEST_SECONDS)s
 
 # A binary without tests would pass in every guest, so that is an error here.

@@ -67,7 +67,7 @@ func conditional(own int) []rule {
 		only("tgkill", 0, uint32(own)),
 		// Markers are attached to servers that start later. Before Linux 6.6 that
 		// takes a perf event: of its own, in no group, of no control group. The
-		// kernel wants CAP_SYS_ADMIN for it, and says so; that is its answer to give.
+		// process that opens them is under this filter as well.
 		only("perf_event_open", 4, unix.PERF_FLAG_FD_CLOEXEC),
 	}
 }

@@ -1,0 +1,130 @@
+package uprobes
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"kernel.org/pub/linux/libs/security/libcap/cap"
+
+	"lapwing/agent/privilege"
+	"lapwing/probes/foreign"
+)
+
+// processName is what the child is called.
+const processName = "lapwing-uprobes"
+
+// question goes to the child, with a descriptor of the file.
+type question struct {
+	Offset uint64 `json:"offset"`
+}
+
+// answer comes back, with the event unless it was refused.
+type answer struct {
+	Errno unix.Errno `json:"errno,omitempty"`
+}
+
+const (
+	maxAnswer = 256
+	sendLimit = 100 * time.Millisecond // there is always room, unless the child hangs
+)
+
+// Opener is the agent's hold on the child. It is safe for concurrent use.
+type Opener struct{ conn *net.UnixConn }
+
+// ErrNotAllowed says that the process has not got what it would leave to the child.
+var ErrNotAllowed = errors.New("before Linux 6.6 functions of programs are marked with CAP_SYS_ADMIN, which is missing")
+
+// Start starts the child: this program again, which becomes another user unless that is
+// nil. It is to be called before the privileges are dropped.
+func Start(who *privilege.Identity) (*Opener, error) {
+	if has, err := cap.GetProc().GetFlag(cap.Permitted, cap.SYS_ADMIN); err != nil || !has {
+		return nil, ErrNotAllowed
+	}
+	conn, theirs, err := foreign.Pair()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = theirs.Close() }()
+	cmd := foreign.Again(processName, 2)
+	cmd.Env = append(cmd.Env, userVariable+"="+who.Number())
+	cmd.Stdin = theirs
+	cmd.SysProcAttr.AmbientCaps = []uintptr{uintptr(cap.SYS_ADMIN)}
+	if err := cmd.Start(); err != nil {
+		_ = conn.Close()
+		return nil, fmt.Errorf("start %s: %w", processName, err)
+	}
+	go func() { _ = cmd.Wait() }()
+	return &Opener{conn}, nil
+}
+
+// Open opens the event of a place in a file. It waits as long as the kernel does, which
+// takes the memory locks of all processes that run the file.
+func (o *Opener) Open(file *os.File, offset uint64) (*os.File, error) {
+	conn, theirs, err := foreign.Pair()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = conn.Close() }()
+	err = tell(o.conn, struct{}{}, theirs)
+	_ = theirs.Close()
+	if err != nil {
+		return nil, err
+	}
+	if err := tell(conn, question{offset}, file); err != nil {
+		return nil, err
+	}
+	return take(conn)
+}
+
+func tell(conn *net.UnixConn, message any, f *os.File) error {
+	raw, err := json.Marshal(message)
+	if err != nil {
+		return err
+	}
+	if err := conn.SetWriteDeadline(time.Now().Add(sendLimit)); err != nil {
+		return err
+	}
+	if _, _, err := conn.WriteMsgUnix(raw, unix.UnixRights(int(f.Fd())), nil); err != nil {
+		return fmt.Errorf("ask %s: %w", processName, err)
+	}
+	return nil
+}
+
+// take takes the answer and the event.
+func take(conn *net.UnixConn) (*os.File, error) {
+	raw, rights := make([]byte, maxAnswer), make([]byte, unix.CmsgSpace(4))
+	n, oob, _, _, err := conn.ReadMsgUnix(raw, rights)
+	if err != nil {
+		return nil, fmt.Errorf("%s has ended: %w", processName, err)
+	}
+	var a answer
+	if err := json.Unmarshal(raw[:n], &a); err != nil {
+		return nil, fmt.Errorf("%s: %w", processName, err)
+	}
+	if a.Errno != 0 {
+		return nil, fmt.Errorf("open the event of a uprobe: %w", a.Errno)
+	}
+	messages, err := unix.ParseSocketControlMessage(rights[:oob])
+	if err != nil || len(messages) != 1 {
+		return nil, errors.New("an answer without an event")
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil || len(fds) != 1 {
+		return nil, errors.New("an answer without an event")
+	}
+	unix.CloseOnExec(fds[0])
+	return os.NewFile(uintptr(fds[0]), "uprobe"), nil
+}
+
+// Close ends the child. Events that it opened stay. A nil Opener has ended.
+func (o *Opener) Close() error {
+	if o == nil {
+		return nil
+	}
+	return o.conn.Close()
+}
