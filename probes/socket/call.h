@@ -185,22 +185,50 @@ static __always_inline void call_adopted(struct conn *c, __u64 sk, __u16 family)
 	exchange_begin(c);
 }
 
-/* call_out hands out the current exchange; last tells that it is over. */
-static __noinline int call_out(struct conn *c, bool last)
+/* call_out hands out the current exchange, which is over. */
+static __noinline int call_out(struct conn *c)
 {
-	if (!c || !c->pending)
+	if (!c)
 		return 0;
-	struct record *r = &c->rec;
+	__u32 was = __sync_lock_test_and_set(&c->pending, 0);
+	if (!was)
+		return 0;
+	if ((was & PENDING_STATE) == PENDING_TOLD)
+		c->rec.marks |= MARK_TOLD;
+	count(record_write(c, KIND_CALL, 0) ? STAT_CALLS : STAT_LOST_CALLS);
+	return 0;
+}
 
-	if (last)
-		c->pending = 0;
+/* call_so_far says how far an exchange is that is being answered. */
+static __noinline int call_so_far(struct conn *c)
+{
+	struct record *copy;
+	__u64 at;
+
+	if (!c)
+		return 0;
+	__u32 pending = *(volatile __u32 *)&c->pending;
+	bool told = (pending & PENDING_STATE) == PENDING_TOLD;
+
+	if ((!told && (pending & PENDING_STATE) != PENDING_ALL) || !telling_begins(c, pending))
+		return 0;
+	if (*(volatile __u8 *)&c->phase != PHASE_RESPONDING) { /* already the next one */
+		telling_ends(c, pending);
+		return 0;
+	}
+	copy = record_copy(c, KIND_CALL, &at);
+	if (!copy) {
+		telling_ends(c, pending);
+		count(STAT_LOST_CALLS);
+		return 0;
+	}
+	copy->marks |= told ? MARK_SO_FAR | MARK_TOLD : MARK_SO_FAR;
+	copy->told = 0;
+	if (telling_ends(c, pending | PENDING_TOLD))
+		count(STAT_CALLS);
 	else
-		r->marks |= MARK_SO_FAR;
-	bool written = record_write(c, KIND_CALL, 0);
-	count(written ? STAT_CALLS : STAT_LOST_CALLS);
-	r->marks &= ~MARK_SO_FAR;
-	if (written)
-		r->marks |= MARK_TOLD;
+		copy->kind = KIND_WITHDRAWN;
+	log_seal(copy, at);
 	return 0;
 }
 
@@ -208,7 +236,7 @@ static __noinline int call_out(struct conn *c, bool last)
 static __always_inline void call_complete(struct conn *c)
 {
 	if (c->rec.out.place == PLACE_END && c->rec.in.place == PLACE_END)
-		call_out(c, true);
+		call_out(c);
 }
 
 /* refused tells whether the server refused a body that it was asked for leave
@@ -278,7 +306,8 @@ static __always_inline __u64 asks_first(struct conn *c, const struct vec *v, con
 	worker_uses(c);
 	r->write_first = out->enter;
 	c->phase = PHASE_READING;
-	c->pending = 1;
+	barrier(); /* last: a sweep takes it from here */
+	*(volatile __u32 *)&c->pending = pending_of(r->seq, PENDING_ALL);
 	if (likely(v->base))
 		excess = request_captured(c, v, out->n);
 	c->speaks_http = excess != ODD_START && !(r->in.flags & SAID_OTHER);
@@ -336,7 +365,7 @@ static __noinline int call_written(struct conn *c, const struct out *out)
 	write_vec(c, &v);
 	c->out_want = 0;
 	if (c->phase != PHASE_IDLE && begins_next(c, &v, n)) {
-		call_out(c, true);
+		call_out(c);
 		exchange_begin(c);
 	}
 	excess = c->phase == PHASE_IDLE ? asks_first(c, &v, out) : asks_on(c, &v, n);
@@ -445,8 +474,8 @@ static __noinline int call_closed(struct conn *c, bool final, __u16 error)
 	if (!final)
 		return 0;
 	if (!c->rec.established && c->existing == EXISTING_QUIET)
-		c->pending = 1; /* refused */
-	call_out(c, true);
+		c->pending = pending_of(c->rec.seq, PENDING_ALL); /* refused */
+	call_out(c);
 	c->mode = MODE_IGNORED;
 	return 0;
 }
@@ -459,7 +488,7 @@ static __always_inline void call_idle(struct conn *c, __u64 now)
 	if (c->phase != PHASE_RESPONDING || !c->pending || c->told || now < c->write_exit + idle_ns)
 		return;
 	c->told = 1;
-	call_out(c, false);
+	call_so_far(c);
 }
 
 /* waits_for_quiet tells whether the connection has something that a sweep will

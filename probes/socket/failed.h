@@ -67,8 +67,8 @@ static __noinline int call_failed(struct sock *sk, __u64 at, __u32 error)
 	c->rec.closed = bpf_ktime_get_ns();
 	c->rec.error = error;
 	called_address(&c->rec, (const void *)SYSCALL_ARG1(regs), SYSCALL_ARG2(regs));
-	c->pending = 1;
-	call_out(c, true);
+	c->pending = pending_of(c->rec.seq, PENDING_ALL);
+	call_out(c);
 	worker_heard(c);
 	bpf_map_delete_elem(&unix_conns, &key);
 	return 0;

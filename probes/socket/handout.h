@@ -101,37 +101,46 @@ static __always_inline bool is_complete(const struct conn *c)
 	       *(volatile __u8 *)&c->rec.out.place == PLACE_END;
 }
 
+/* telling_begins claims what is in rec, which was pending so, for a record after which
+ * more may come. Another thread can hand it out for good meanwhile, and begin the next
+ * one in its place: then what was copied may be of neither, and telling_ends says so. */
+static __always_inline bool telling_begins(struct conn *c, __u32 was)
+{
+	return __sync_val_compare_and_swap(&c->pending, was, (was & ~PENDING_STATE) | PENDING_TELLING) == was;
+}
+
+static __always_inline bool telling_ends(struct conn *c, __u32 now)
+{
+	__u32 telling = (now & ~PENDING_STATE) | PENDING_TELLING;
+
+	return __sync_val_compare_and_swap(&c->pending, telling, now) == telling;
+}
+
 /* hand_out_so_far writes a TENTATIVE record of a request, once; complete asks for one
- * whose response is. Another thread can
- * hand it out for good meanwhile, and begin the next one in its place: then what was
- * copied may be of neither, and does not count. */
+ * whose response is. */
 static __noinline int hand_out_so_far(struct conn *c, bool complete)
 {
 	struct record *copy;
-	__u32 all, telling;
 	__u64 at;
 
 	if (!c)
 		return 0;
-	all = pending_of(*(volatile __u32 *)&c->rec.seq, PENDING_ALL);
-	telling = all + PENDING_TELLING - PENDING_ALL;
-	if (__sync_val_compare_and_swap(&c->pending, all, telling) != all)
+	__u32 pending = pending_of(*(volatile __u32 *)&c->rec.seq, PENDING_ALL);
+	if (!telling_begins(c, pending))
 		return 0;
 	/* Whoever found it complete may have looked at the one before. */
 	if (complete && !is_complete(c)) {
-		__sync_val_compare_and_swap(&c->pending, telling, all);
+		telling_ends(c, pending);
 		return 0;
 	}
 	copy = record_copy(c, KIND_TENTATIVE, &at);
-	if (copy) {
-		copy->acked = acknowledged(c);
-		copy->told = 0;
-		all += PENDING_TOLD - PENDING_ALL;
-	}
-	bool whole = __sync_val_compare_and_swap(&c->pending, telling, all) == telling;
-	if (!copy)
+	if (!copy) {
+		telling_ends(c, pending);
 		return 0;
-	if (whole)
+	}
+	copy->acked = acknowledged(c);
+	copy->told = 0;
+	if (telling_ends(c, pending | PENDING_TOLD))
 		count(STAT_TENTATIVE);
 	else
 		copy->kind = KIND_WITHDRAWN;

@@ -20,12 +20,17 @@ import (
 // takes it, and keeps what cannot be of one request.
 type handedOut struct {
 	times map[string]int
+	calls map[string]int // whose end was handed out
 	torn  []string
 	other []string // records of another kind
 }
 
 func (h *handedOut) HandleRecord(kind Kind, r Record) {
-	if r.Pid == uint32(os.Getpid()) && kind != Final && kind != Tentative && kind != Call {
+	if kind == Call {
+		h.call(r)
+		return
+	}
+	if r.Pid == uint32(os.Getpid()) && kind != Final && kind != Tentative {
 		h.other = append(h.other, fmt.Sprintf("kind %d of connection %d request %d error %d", kind, r.Conn, r.Seq, r.Error))
 	}
 	head := string(r.RequestHead())
@@ -39,6 +44,21 @@ func (h *handedOut) HandleRecord(kind Kind, r Record) {
 	h.times[fmt.Sprint(r.Conn, " ", n)]++
 	if r.Seq != n || r.ReadFirst > r.WriteFirst || r.WriteFirst > r.WriteLast || r.Arrived > r.ReadFirst {
 		h.torn = append(h.torn, fmt.Sprintf("%d is %q, arrived %d read %d written %d to %d", r.Seq, head, r.Arrived, r.ReadFirst, r.WriteFirst, r.WriteLast))
+	}
+}
+
+// call takes the other end of a request. It may come before its end too.
+func (h *handedOut) call(r Record) {
+	head := string(r.RequestHead())
+	var n uint32
+	if _, err := fmt.Sscanf(head, "GET /swept/%d ", &n); err != nil {
+		return
+	}
+	if r.Marks&MarkSoFar == 0 {
+		h.calls[fmt.Sprint(r.Conn, " ", n)]++
+	}
+	if r.Seq != n || r.WriteFirst > r.ReadFirst || r.ReadFirst > r.ReadLast {
+		h.torn = append(h.torn, fmt.Sprintf("call %d is %q, written %d read %d to %d", r.Seq, head, r.WriteFirst, r.ReadFirst, r.ReadLast))
 	}
 }
 
@@ -79,10 +99,13 @@ func TestSweepsBesideRequests(t *testing.T) {
 					}
 				}
 			})
-			got := &handedOut{times: map[string]int{}}
+			got := &handedOut{times: map[string]int{}, calls: map[string]int{}}
 			ended := make(chan error, 1)
 			go func() { ended <- p.Run(ctx, got) }()
 			l := listen(t, network)
+			first := newLine(t, l) // from here on the process is one that serves
+			first.ask("/first")
+			first.answer("/first")
 			for range connections {
 				line := newLine(t, l)
 				clients.Go(func() { askNumbered(t, line, requests) })
@@ -101,6 +124,10 @@ func TestSweepsBesideRequests(t *testing.T) {
 			assert.Zero(t, stats.LostRing, network)
 			for request, n := range got.times {
 				assert.Equal(t, 1, n, "%s: %s", network, request)
+			}
+			assert.Equal(t, connections*requests, len(got.calls), "%s: calls", network)
+			for call, n := range got.calls {
+				assert.Equal(t, 1, n, "%s: call %s", network, call)
 			}
 		}
 	})
