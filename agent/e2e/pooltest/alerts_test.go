@@ -182,7 +182,8 @@ func startAlerting(t *testing.T) (all []*alerting, config string) {
 // burden puts the server in its state.
 func (a *alerting) burden(t *testing.T) *load {
 	t.Helper()
-	s := &server{network: "tcp", address: a.address}
+	// Who gives up stays in the backlog of a server that accepts nobody, and fills it.
+	s := &server{network: "tcp", address: a.address, patience: time.Hour}
 	for i := range a.held {
 		resp, err := http.ReadResponse(bufio.NewReader(s.ask(t, i, "/0")), nil)
 		require.NoError(t, err)

@@ -24,7 +24,8 @@ func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 type server struct {
 	*harness.Process
 	network, address string
-	file             string // the server's truth
+	file             string        // the server's truth
+	patience         time.Duration // of its clients; 0: half a minute
 }
 
 const workers = 4
