@@ -32,6 +32,8 @@ type call struct {
 
 	fit    fit
 	judged bool // its head is part of its service's habits
+
+	outlived bool // the request that it names was seen, and is forgotten
 }
 
 // state is what was decided. Those behind joined are the reasons why a join
@@ -126,10 +128,10 @@ func (c *call) learn(r *request.Request) {
 
 // whyUndecided is why a hop's place was not found in time.
 func (s *Stitcher) whyUndecided(c *call) state {
-	if c != nil && !c.Links.For.Known() {
-		return notJoined
+	if c == nil || c.Links.For.Known() && !c.outlived && s.hops[c.Links.For] == nil {
+		return notSeen
 	}
-	return notSeen
+	return notJoined
 }
 
 // leave decides that a call is joined to no request.
@@ -163,7 +165,7 @@ func (s *Stitcher) expire(c *call) {
 	switch {
 	case !c.Links.For.Known():
 		s.leave(c, noRequest)
-	case known != nil && known.done:
+	case c.outlived, known != nil && known.done:
 		s.leave(c, ambiguous)
 	default:
 		s.leave(c, notSeen)
@@ -175,6 +177,7 @@ func (s *Stitcher) forget() {
 	n := 0
 	for n < len(s.heldHops) && s.heldHops[n].done && s.age(s.heldHops[n].since) >= retain {
 		if h := s.heldHops[n]; s.hops[h.ref] == h {
+			s.outlive(h)
 			delete(s.hops, h.ref)
 		}
 		n++
@@ -193,6 +196,14 @@ func (s *Stitcher) forget() {
 	}
 	if len(s.proven) > maxFouled {
 		clear(s.proven)
+	}
+}
+
+// outlive notes for calls that are not decided that the request which they name was
+// seen.
+func (s *Stitcher) outlive(h *hop) {
+	for _, c := range s.byHop[h.ref] {
+		c.outlived = c.outlived || c.Links.For == h.ref
 	}
 }
 

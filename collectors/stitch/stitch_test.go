@@ -76,6 +76,26 @@ func id(conn uint64) request.Ref { return request.Ref{Conn: conn, Seq: 1} }
 // pass lets time go by.
 func (b *bench) pass(d time.Duration) { b.Tick(b.now + request.Stamp(d)) }
 
+// TestReasonOfACallWhoseRequestIsForgotten: a call names a request, and may be one's
+// that never comes. What it names was seen, so nothing of it is missing.
+func TestReasonOfACallWhoseRequestIsForgotten(t *testing.T) {
+	for seen, want := range map[bool][2]string{true: {"ambiguous", "call_not_joined"}, false: {"not_seen", "not_seen"}} {
+		b := newBench(0)
+		if seen {
+			b.Request(asking(b.front(1, request.Ref{}), "/a"))
+		}
+		c := passing(b.call(10, 1, 0), "/c")
+		c.Links.Open = 3
+		b.Call(c)
+		b.Request(b.back(20, 10))
+		for range 12 {
+			b.pass(patience / 10)
+		}
+		assert.Equal(t, map[string]uint64{want[0]: 1}, b.Counts().Calls.Unjoined, "seen %v", seen)
+		assert.Equal(t, map[string]uint64{want[1]: 1}, b.Counts().Requests.Unjoined, "seen %v", seen)
+	}
+}
+
 func TestUnrelatedRequestPassesAtOnce(t *testing.T) {
 	b := newBench(0)
 	b.Request(&request.Request{Conn: 1, Seq: 1})
