@@ -16,9 +16,9 @@ LDFLAGS := -X main.version=$(VERSION)
 
 # Packages whose tests load eBPF programs or servers: they feel every
 # socket of the machine, so they run one after the other, as root.
-KERNEL_PACKAGES := ./probes/... ./tools/bench
+KERNEL_PACKAGES := ./probes/... ./agent/privilege/uprobes ./tools/bench
 E2E_PACKAGES    := ./agent/e2e/... ./tools/truth
-UNIT_PACKAGES    = $(shell $(GO) list ./... | grep -v -e '^lapwing/probes' -e '^lapwing/agent/e2e' -e '^lapwing/tools/bench' -e '^lapwing/tools/truth')
+UNIT_PACKAGES    = $(shell $(GO) list ./... | grep -v -e '^lapwing/probes' -e '^lapwing/agent/privilege/uprobes' -e '^lapwing/agent/e2e' -e '^lapwing/tools/bench' -e '^lapwing/tools/truth')
 # Packages in which goroutines meet, tested under the race detector as well.
 RACE_PACKAGES   ?= ./exporters/... ./collectors/patience/... ./collectors/service/...
 
