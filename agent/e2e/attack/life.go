@@ -1,8 +1,10 @@
 package attack
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -201,15 +203,29 @@ var modules = []func(rng *rand.Rand, file string) error{
 		if err := Module(file, "wsgi_start_request"); err != nil {
 			return err
 		}
-		raw, err := os.ReadFile(file)
+		raw, err := read(file)
 		if err != nil {
 			return err
 		}
 		for range rng.IntN(20) {
-			raw[rng.IntN(400)] = byte(rng.Uint32())
+			raw[rng.IntN(len(raw))] = byte(rng.Uint32())
 		}
 		return os.WriteFile(file, raw[:1+rng.IntN(len(raw))], 0o755)
 	},
+}
+
+// read reads a file's start, unless it was replaced: a link to /dev/zero has no end.
+func read(file string) ([]byte, error) {
+	f, err := os.OpenFile(file, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	raw, err := io.ReadAll(io.LimitReader(f, 64<<10))
+	if len(raw) == 0 {
+		return nil, cmp.Or(err, io.ErrUnexpectedEOF)
+	}
+	return raw, err
 }
 
 // replacements are what comes in the place of a mapped file.
