@@ -37,7 +37,7 @@ func serve(socket int) int {
 }
 
 func reply(socket int, a answer) int {
-	if err := send(socket, a, -1); err != nil {
+	if err := Send(socket, a, -1); err != nil {
 		return 1
 	}
 	return 0
@@ -133,7 +133,12 @@ var limits = map[int]uint64{
 // to be ended.
 func limit() error {
 	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("1000"), 0) // some containers forbid it
-	for resource, n := range limits {
+	return Limit(limits)
+}
+
+// Limit sets what the process may use of each resource, for good.
+func Limit(resources map[int]uint64) error {
+	for resource, n := range resources {
 		if err := unix.Setrlimit(resource, &unix.Rlimit{Cur: n, Max: n}); err != nil {
 			return err
 		}

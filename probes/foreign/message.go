@@ -3,6 +3,9 @@ package foreign
 import (
 	"encoding/json"
 	"errors"
+	"net"
+	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -25,8 +28,44 @@ type answer struct {
 	Found   map[string]elffile.Spot `json:"found,omitempty"`
 }
 
-// send sends a message, with a descriptor unless it is negative.
-func send(socket int, message any, fd int) error {
+// sendLimit is how long Tell waits for room. There is always room, unless the other
+// end hangs.
+const sendLimit = 100 * time.Millisecond
+
+// Tell sends a message with a file on an end of a Pair.
+func Tell(conn *net.UnixConn, message any, f *os.File) error {
+	raw, err := json.Marshal(message)
+	if err != nil {
+		return err
+	}
+	if err := conn.SetWriteDeadline(time.Now().Add(sendLimit)); err != nil {
+		return err
+	}
+	_, _, err = conn.WriteMsgUnix(raw, unix.UnixRights(int(f.Fd())), nil)
+	return err
+}
+
+// Take waits for a message on an end of a Pair. The file is nil if none came with it.
+func Take(conn *net.UnixConn, message any) (*os.File, error) {
+	raw, rights := make([]byte, maxMessage), make([]byte, unix.CmsgSpace(4))
+	n, oob, _, _, err := conn.ReadMsgUnix(raw, rights)
+	if err != nil {
+		return nil, err
+	}
+	var f *os.File
+	if oob > 0 {
+		fd, err := descriptorIn(rights[:oob])
+		if err != nil {
+			return nil, err
+		}
+		f = os.NewFile(uintptr(fd), "taken")
+	}
+	return f, json.Unmarshal(raw[:n], message)
+}
+
+// Send sends a message, with a descriptor unless it is negative, on an end of a Pair
+// that is a descriptor itself.
+func Send(socket int, message any, fd int) error {
 	raw, err := json.Marshal(message)
 	if err != nil {
 		return err
@@ -51,7 +90,15 @@ func Receive(socket int, message any) (fd int, err error) {
 	if err != nil {
 		return -1, err
 	}
-	parts, err := unix.ParseSocketControlMessage(rights[:oob])
+	if fd, err = descriptorIn(rights[:oob]); err != nil {
+		return -1, err
+	}
+	return fd, json.Unmarshal(raw[:n], message)
+}
+
+// descriptorIn is the descriptor that came with a message.
+func descriptorIn(rights []byte) (int, error) {
+	parts, err := unix.ParseSocketControlMessage(rights)
 	if err != nil || len(parts) != 1 {
 		return -1, errors.New("a message without a descriptor")
 	}
@@ -59,5 +106,5 @@ func Receive(socket int, message any) (fd int, err error) {
 	if err != nil || len(fds) != 1 {
 		return -1, errors.New("a message without a descriptor")
 	}
-	return fds[0], json.Unmarshal(raw[:n], message)
+	return fds[0], nil
 }

@@ -44,7 +44,7 @@ func misbehaveBy(how string) {
 	case "garbage":
 		_, _ = unix.Write(0, []byte("{{{"))
 	case "lie":
-		_ = send(0, answer{File: FileID{1, 1}, Found: map[string]elffile.Spot{"main.marked": {Offset: 1}}}, -1)
+		_ = Send(0, answer{File: FileID{1, 1}, Found: map[string]elffile.Spot{"main.marked": {Offset: 1}}}, -1)
 	case "exit":
 	default:
 		time.Sleep(time.Hour)

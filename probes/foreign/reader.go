@@ -130,7 +130,7 @@ func (p *Processes) End() {
 
 // Decline answers in place of a reader that could not be started.
 func Decline(socket *os.File, err error) error {
-	return send(int(socket.Fd()), answer{Refused: ReasonOf(err), Detail: err.Error()}, -1)
+	return Send(int(socket.Fd()), answer{Refused: ReasonOf(err), Detail: err.Error()}, -1)
 }
 
 // Again is the command that starts this program once more, under a name by which
@@ -173,11 +173,7 @@ func Pair() (*net.UnixConn, *os.File, error) {
 // ask sends the question and reads the answer. Descriptors that come with it
 // are not taken.
 func ask(conn *net.UnixConn, f *File, q question) (answer, error) {
-	raw, err := json.Marshal(q)
-	if err != nil {
-		return answer{}, err
-	}
-	if _, _, err := conn.WriteMsgUnix(raw, unix.UnixRights(int(f.fd.Fd())), nil); err != nil {
+	if err := Tell(conn, q, f.fd); err != nil {
 		return answer{}, err
 	}
 	reply := make([]byte, maxMessage)

@@ -1,14 +1,11 @@
 package sandbox
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"lapwing/probes/foreign"
 )
@@ -22,10 +19,6 @@ type order struct {
 	// descriptor is the listener of the filter.
 	Read time.Duration `json:"read,omitempty"`
 }
-
-// sendLimit is how long the agent waits for room in the helper's socket. There
-// is always room, unless the helper hangs.
-const sendLimit = 100 * time.Millisecond
 
 // Helper is the agent's hold on its helper. It is safe for concurrent use.
 type Helper struct {
@@ -78,14 +71,7 @@ func (h *Helper) answer(listener *os.File) {
 }
 
 func (h *Helper) tell(o order, f *os.File) error {
-	raw, err := json.Marshal(o)
-	if err != nil {
-		return err
-	}
-	if err := h.conn.SetWriteDeadline(time.Now().Add(sendLimit)); err != nil {
-		return err
-	}
-	if _, _, err := h.conn.WriteMsgUnix(raw, unix.UnixRights(int(f.Fd())), nil); err != nil {
+	if err := foreign.Tell(h.conn, o, f); err != nil {
 		return fmt.Errorf("tell the helper: %w", err)
 	}
 	return nil

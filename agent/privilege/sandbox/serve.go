@@ -35,10 +35,8 @@ var limits = map[int]uint64{
 
 // serve does what the agent tells until the agent has ended.
 func serve() int {
-	for resource, n := range limits {
-		if err := unix.Setrlimit(resource, &unix.Rlimit{Cur: n, Max: n}); err != nil {
-			return 1
-		}
+	if err := foreign.Limit(limits); err != nil {
+		return 1
 	}
 	refused, err := mapCounts(countsFD)
 	if err != nil {

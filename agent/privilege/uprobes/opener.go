@@ -1,12 +1,10 @@
 package uprobes
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"os"
-	"time"
 
 	"golang.org/x/sys/unix"
 	"kernel.org/pub/linux/libs/security/libcap/cap"
@@ -27,11 +25,6 @@ type question struct {
 type answer struct {
 	Errno unix.Errno `json:"errno,omitempty"`
 }
-
-const (
-	maxAnswer = 256
-	sendLimit = 100 * time.Millisecond // there is always room, unless the child hangs
-)
 
 // Opener is the agent's hold on the child. It is safe for concurrent use.
 type Opener struct{ conn *net.UnixConn }
@@ -70,55 +63,30 @@ func (o *Opener) Open(file *os.File, offset uint64) (*os.File, error) {
 		return nil, err
 	}
 	defer func() { _ = conn.Close() }()
-	err = tell(o.conn, struct{}{}, theirs)
+	err = foreign.Tell(o.conn, struct{}{}, theirs)
 	_ = theirs.Close()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("ask %s: %w", processName, err)
 	}
-	if err := tell(conn, question{offset}, file); err != nil {
-		return nil, err
+	if err := foreign.Tell(conn, question{offset}, file); err != nil {
+		return nil, fmt.Errorf("ask %s: %w", processName, err)
 	}
 	return take(conn)
 }
 
-func tell(conn *net.UnixConn, message any, f *os.File) error {
-	raw, err := json.Marshal(message)
-	if err != nil {
-		return err
-	}
-	if err := conn.SetWriteDeadline(time.Now().Add(sendLimit)); err != nil {
-		return err
-	}
-	if _, _, err := conn.WriteMsgUnix(raw, unix.UnixRights(int(f.Fd())), nil); err != nil {
-		return fmt.Errorf("ask %s: %w", processName, err)
-	}
-	return nil
-}
-
 // take takes the answer and the event.
 func take(conn *net.UnixConn) (*os.File, error) {
-	raw, rights := make([]byte, maxAnswer), make([]byte, unix.CmsgSpace(4))
-	n, oob, _, _, err := conn.ReadMsgUnix(raw, rights)
-	if err != nil {
-		return nil, fmt.Errorf("%s has ended: %w", processName, err)
-	}
 	var a answer
-	if err := json.Unmarshal(raw[:n], &a); err != nil {
-		return nil, fmt.Errorf("%s: %w", processName, err)
-	}
-	if a.Errno != 0 {
+	event, err := foreign.Take(conn, &a)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%s has ended: %w", processName, err)
+	case a.Errno != 0:
 		return nil, fmt.Errorf("open the event of a uprobe: %w", a.Errno)
-	}
-	messages, err := unix.ParseSocketControlMessage(rights[:oob])
-	if err != nil || len(messages) != 1 {
+	case event == nil:
 		return nil, errors.New("an answer without an event")
 	}
-	fds, err := unix.ParseUnixRights(&messages[0])
-	if err != nil || len(fds) != 1 {
-		return nil, errors.New("an answer without an event")
-	}
-	unix.CloseOnExec(fds[0])
-	return os.NewFile(uintptr(fds[0]), "uprobe"), nil
+	return event, nil
 }
 
 // Close ends the child. Events that it opened stay. A nil Opener has ended.

@@ -1,7 +1,6 @@
 package uprobes
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -70,10 +69,8 @@ func serve() int {
 
 // lockIn keeps one capability.
 func lockIn() error {
-	for resource, n := range limits {
-		if err := unix.Setrlimit(resource, &unix.Rlimit{Cur: n, Max: n}); err != nil {
-			return err
-		}
+	if err := foreign.Limit(limits); err != nil {
+		return err
 	}
 	who, err := privilege.FindIdentity(os.Getenv(userVariable))
 	if err != nil {
@@ -133,16 +130,9 @@ func open(kind uint32, file int, offset uint64) (int, error) {
 
 func reply(socket, event int, err error) error {
 	var a answer
-	var rights []byte
 	if err != nil {
-		a.Errno = unix.EIO
+		event, a.Errno = -1, unix.EIO
 		errors.As(err, &a.Errno)
-	} else {
-		rights = unix.UnixRights(event)
 	}
-	raw, err := json.Marshal(a)
-	if err != nil {
-		return err
-	}
-	return unix.Sendmsg(socket, raw, rights, nil, unix.MSG_NOSIGNAL)
+	return foreign.Send(socket, a, event)
 }
