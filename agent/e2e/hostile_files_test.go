@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -27,30 +26,6 @@ func scrape(t *testing.T, address string) string {
 	return page
 }
 
-// cpuTime is what a process and its children that ended have used.
-func cpuTime(t *testing.T, pid int) time.Duration {
-	t.Helper()
-	sum := 0
-	for _, field := range stat(t, pid)[11:15] {
-		n, err := strconv.Atoi(field)
-		if err != nil {
-			t.Fatal(err)
-		}
-		sum += n
-	}
-	return time.Duration(sum) * 10 * time.Millisecond
-}
-
-// stat is /proc/PID/stat from the state on.
-func stat(t *testing.T, pid int) []string {
-	t.Helper()
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.Fields(string(raw[bytes.LastIndexByte(raw, ')')+1:]))
-}
-
 const memoryLatitude = 10 << 20
 
 // sparseModules are attacks with a file that asks for memory and time: the one
@@ -73,18 +48,18 @@ func TestHostileSymbols(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join(harness.OpenDir(t), "mod_wsgi_x.so")
 			require.NoError(t, attack.SparseModule(file, module.tables, module.names))
-			memory, cpu, refused := resident(t, agent.PID()), cpuTime(t, agent.PID()), refusals(t, metrics)["over_budget"]
+			memory, cpu, refused := harness.Resident(t, agent.PID()), harness.CPUTime(t, agent.PID()), refusals(t, metrics)["over_budget"]
 			attacker := startHostile(t, "httpd", "map", hostileUser, file)
 			defer attacker.end()
 			most := uint64(0)
 			harness.Within(6*time.Second, func() bool { // two searches
-				most = max(most, resident(t, agent.PID()))
+				most = max(most, harness.Resident(t, agent.PID()))
 				return false
 			})
 			if most > memory+memoryLatitude {
 				t.Errorf("the agent's memory grew from %d to %d KiB", memory>>10, most>>10)
 			}
-			used := cpuTime(t, agent.PID()) - cpu
+			used := harness.CPUTime(t, agent.PID()) - cpu
 			if used > harness.Slow(2*time.Second) {
 				t.Errorf("the agent and its readers used %s", used)
 			}
@@ -177,8 +152,8 @@ func TestHostileTerminal(t *testing.T) {
 			agent := startLeader(t, "run", "--prometheus-listen", metrics)
 			harness.Eventually(t, 20*time.Second, "metrics", func() bool { return harness.Listens(metrics) })
 			awaitRefusal(t, metrics, "not_regular", 1)
-			if terminal := stat(t, agent.Process.Pid)[4]; terminal != "0" {
-				t.Errorf("the agent has the controlling terminal %s", terminal)
+			if terminal := harness.Terminal(t, agent.Process.Pid); terminal != 0 {
+				t.Errorf("the agent has the controlling terminal %d", terminal)
 			}
 			_, _ = master.Write([]byte{3}) // ^C
 			_ = master.Close()             // and it is hung up

@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/procfs"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	colmetricspb "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
@@ -164,7 +163,7 @@ export:
 	web := &http.Server{Handler: r}
 	go func() { _ = web.Serve(l) }() // ends with Close
 	t.Cleanup(func() { _ = web.Close() })
-	before := resident(t, agent.PID())
+	before := harness.Resident(t, agent.PID())
 	for _, answer := range outage {
 		r.set(answer)
 		ill = append(ill, during(badTime)...)
@@ -175,7 +174,7 @@ export:
 		n, _ := r.seen("back")
 		return n == uint64(total)
 	})
-	assert.Less(t, resident(t, agent.PID()), before+32<<20, "the agent's memory")
+	assert.Less(t, harness.Resident(t, agent.PID()), before+32<<20, "the agent's memory")
 	assert.Less(t, median(ill), 2*median(well)+time.Millisecond, "clients felt the outage")
 	assert.NoError(t, agent.Stop())
 	_, dropped := r.seen("back")
@@ -204,14 +203,4 @@ func downTime(t *testing.T) time.Duration {
 func median(of []time.Duration) time.Duration {
 	slices.Sort(of)
 	return of[len(of)/2]
-}
-
-// resident is a process's memory, in bytes.
-func resident(t *testing.T, pid int) uint64 {
-	t.Helper()
-	p, err := procfs.NewProc(pid)
-	require.NoError(t, err)
-	s, err := p.NewStatus()
-	require.NoError(t, err)
-	return s.VmRSS
 }

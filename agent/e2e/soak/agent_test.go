@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -72,22 +71,6 @@ func answered(t *testing.T, page, service string) uint64 {
 	return uint64(harness.SumOf(t, page, "http_server_request_duration_seconds_count", `service_name="`+service+`"`, `http_response_status_code="200"`))
 }
 
-// resident is the memory of the agent, in bytes.
-func (a *agent) resident(t *testing.T) int64 {
-	t.Helper()
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", a.PID()))
-	require.NoError(t, err)
-	for line := range strings.SplitSeq(string(raw), "\n") {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			kib, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
-			require.NoError(t, err)
-			return kib << 10
-		}
-	}
-	t.Fatal("no VmRSS")
-	return 0
-}
-
 // descriptors are the files that the agent has open, by what they are.
 func (a *agent) descriptors(t *testing.T) (all int, kinds map[string]int) {
 	t.Helper()
@@ -109,20 +92,6 @@ func (a *agent) descriptors(t *testing.T) (all int, kinds map[string]int) {
 		all++
 	}
 	return all, kinds
-}
-
-// spent is the processor's time that the agent took.
-func (a *agent) spent(t *testing.T) time.Duration {
-	t.Helper()
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", a.PID()))
-	require.NoError(t, err)
-	var ticks int
-	for _, field := range strings.Fields(string(raw[strings.LastIndexByte(string(raw), ')')+1:]))[11:13] {
-		n, err := strconv.Atoi(field)
-		require.NoError(t, err)
-		ticks += n
-	}
-	return time.Duration(ticks) * 10 * time.Millisecond
 }
 
 // end sends SIGTERM and returns the final account.

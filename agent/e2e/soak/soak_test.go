@@ -77,7 +77,7 @@ func TestHostileUser(t *testing.T) {
 			return answered(t, page, victims[0].service) > 0 && answered(t, page, victims[1].service) > 0
 		})
 		time.Sleep(500 * time.Millisecond)
-		before := a.resident(t)
+		before := harness.Resident(t, a.PID())
 		descriptors, kinds := a.descriptors(t)
 		attackers := startUser(t, seed, processes, victims[0].address, victims[1].address)
 
@@ -103,12 +103,12 @@ func TestHostileUser(t *testing.T) {
 			now, more := a.descriptors(t)
 			t.Errorf("%d files are open, before it was %d: %v, before %v", now, descriptors, more, kinds)
 		}
-		assert.Less(t, max(warm, most), int64(memoryLimit), "memory")
+		assert.Less(t, max(warm, most), uint64(memoryLimit), "memory")
 		if lasts > 2*memoryWarm {
 			assert.LessOrEqual(t, most, warm+memoryLatitude, "memory")
 		}
 		assert.Less(t, time.Duration(a.slowest.Load()), harness.Slow(scrapeTime), "the slowest scrape")
-		spent := a.spent(t)
+		spent := harness.CPUTime(t, a.PID())
 		account, took := a.end(t)
 		assert.Less(t, took, harness.Slow(endTime), "the end after SIGTERM")
 		assert.NotContains(t, a.Stderr(), "goroutine ")
@@ -119,13 +119,13 @@ func TestHostileUser(t *testing.T) {
 
 // soak scrapes twice a second, and returns the most memory until it was warm, and the
 // most after that.
-func soak(t *testing.T, a *agent, lasts time.Duration) (warm, most int64) {
+func soak(t *testing.T, a *agent, lasts time.Duration) (warm, most uint64) {
 	t.Helper()
 	began := time.Now()
 	for tick := time.NewTicker(500 * time.Millisecond); time.Since(began) < lasts; <-tick.C {
 		require.False(t, a.Exited(), "the agent ended: %s", a.Stderr())
 		a.page(t)
-		if now := a.resident(t); time.Since(began) < memoryWarm {
+		if now := harness.Resident(t, a.PID()); time.Since(began) < memoryWarm {
 			warm = max(warm, now)
 		} else {
 			most = max(most, now)
