@@ -202,9 +202,6 @@ static __noinline int call_out(struct conn *c)
 /* call_so_far says how far an exchange is that is being answered. */
 static __noinline int call_so_far(struct conn *c)
 {
-	struct record *copy;
-	__u64 at;
-
 	if (!c)
 		return 0;
 	__u32 pending = *(volatile __u32 *)&c->pending;
@@ -212,23 +209,10 @@ static __noinline int call_so_far(struct conn *c)
 
 	if ((!told && (pending & PENDING_STATE) != PENDING_ALL) || !telling_begins(c, pending))
 		return 0;
-	if (*(volatile __u8 *)&c->phase != PHASE_RESPONDING) { /* already the next one */
+	if (*(volatile __u8 *)&c->phase != PHASE_RESPONDING) /* already the next one */
 		telling_ends(c, pending);
-		return 0;
-	}
-	copy = record_copy(c, KIND_CALL, &at);
-	if (!copy) {
-		telling_ends(c, pending);
+	else if (!so_far(c, KIND_CALL, told ? MARK_SO_FAR | MARK_TOLD : MARK_SO_FAR, pending, STAT_CALLS))
 		count(STAT_LOST_CALLS);
-		return 0;
-	}
-	copy->marks |= told ? MARK_SO_FAR | MARK_TOLD : MARK_SO_FAR;
-	copy->told = 0;
-	if (telling_ends(c, pending | PENDING_TOLD))
-		count(STAT_CALLS);
-	else
-		copy->kind = KIND_WITHDRAWN;
-	log_seal(copy, at);
 	return 0;
 }
 

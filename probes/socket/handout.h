@@ -116,35 +116,42 @@ static __always_inline bool telling_ends(struct conn *c, __u32 now)
 	return __sync_val_compare_and_swap(&c->pending, telling, now) == telling;
 }
 
+/* so_far writes what is in rec, which telling_begins has claimed from `pending`, with
+ * these marks besides. It returns whether there was room. */
+static __always_inline bool so_far(struct conn *c, __u16 kind, __u16 marks, __u32 pending, __u32 written)
+{
+	__u64 at;
+	struct record *copy = record_copy(c, kind, &at);
+
+	if (!copy) {
+		telling_ends(c, pending);
+		return false;
+	}
+	copy->marks |= marks;
+	copy->acked = acknowledged(c);
+	copy->told = 0;
+	if (telling_ends(c, pending | PENDING_TOLD))
+		count(written);
+	else
+		copy->kind = KIND_WITHDRAWN;
+	log_seal(copy, at);
+	return true;
+}
+
 /* hand_out_so_far writes a TENTATIVE record of a request, once; complete asks for one
  * whose response is. */
 static __noinline int hand_out_so_far(struct conn *c, bool complete)
 {
-	struct record *copy;
-	__u64 at;
-
 	if (!c)
 		return 0;
 	__u32 pending = pending_of(*(volatile __u32 *)&c->rec.seq, PENDING_ALL);
 	if (!telling_begins(c, pending))
 		return 0;
 	/* Whoever found it complete may have looked at the one before. */
-	if (complete && !is_complete(c)) {
+	if (complete && !is_complete(c))
 		telling_ends(c, pending);
-		return 0;
-	}
-	copy = record_copy(c, KIND_TENTATIVE, &at);
-	if (!copy) {
-		telling_ends(c, pending);
-		return 0;
-	}
-	copy->acked = acknowledged(c);
-	copy->told = 0;
-	if (telling_ends(c, pending | PENDING_TOLD))
-		count(STAT_TENTATIVE);
 	else
-		copy->kind = KIND_WITHDRAWN;
-	log_seal(copy, at);
+		so_far(c, KIND_TENTATIVE, 0, pending, STAT_TENTATIVE);
 	return 0;
 }
 
