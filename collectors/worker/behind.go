@@ -106,17 +106,18 @@ func (c *Collector) lookBehind(newOnly bool, most time.Duration) {
 // relays are the workers that may read and answer for others: each is the only one
 // of its process.
 func (p *pool) relays() (all []*worker) {
-	only := map[uint32]*worker{}
-	for _, w := range p.workers {
-		if _, several := only[w.pid]; several {
-			only[w.pid] = nil
-			w.behind = nil
-			continue
-		}
-		only[w.pid] = w
+	if p.handsOver {
+		return nil
 	}
-	for _, w := range only {
-		if w != nil && w.multiplexes && !p.handsOver {
+	of := map[uint32]int{}
+	for _, w := range p.workers {
+		of[w.pid]++
+	}
+	for _, w := range p.workers {
+		switch {
+		case of[w.pid] > 1:
+			w.behind = nil
+		case w.multiplexes:
 			all = append(all, w)
 		}
 	}
@@ -124,15 +125,9 @@ func (p *pool) relays() (all []*worker) {
 }
 
 // hidden reports whether the workers of the pool are not known: others may do the
-// work of those that read and write.
+// work of those that read and write. So it is until their threads were asked about.
 func (p *pool) hidden() bool {
-	if p.handsOver {
-		return false
-	}
-	for _, w := range p.workers {
-		if w.behind != nil && w.behind.works() {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(p.relays(), func(w *worker) bool {
+		return w.behind == nil || w.behind.works()
+	})
 }

@@ -1,12 +1,14 @@
 package worker
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 
 	"lapwing/collectors/request"
+	"lapwing/probes/socket"
 )
 
 // TestThreadsBehindALoop looks every second at a process whose thread 1 reads and
@@ -49,4 +51,38 @@ func TestThreadsBehindALoop(t *testing.T) {
 			assert.Equal(t, row.works, b.works())
 		})
 	}
+}
+
+// TestThreadsNotAskedYet shows pools whose threads there was no time to ask about:
+// how many workers they have is not known, until it is.
+func TestThreadsNotAskedYet(t *testing.T) {
+	slow := true
+	w := newWorld(t, func(o *Options) {
+		o.Service = func(pid uint32, _ string, _ uint16) (string, bool) { return fmt.Sprint("shop-", pid), true }
+		o.Sleeps = func(pid uint32) (map[uint32]uint64, error) {
+			if slow {
+				time.Sleep(forSome + 10*time.Millisecond)
+			}
+			return map[uint32]uint64{pid: 1}, nil
+		}
+	})
+	for _, pid := range []uint32{10, 20, 30} {
+		w.runs(pid, pid)
+		s := w.sight(socket.WorkComputing, pid, "")
+		s.WaiterHow, s.WaiterTid, s.WaiterPid = uint8(socket.WaitLoop), pid, pid
+		w.found.Conns = append(w.found.Conns, s)
+	}
+	known := func() (n int) {
+		w.pass(time.Second)
+		for _, s := range w.Snapshot() {
+			if !s.Hidden {
+				n++
+			}
+		}
+		return n
+	}
+	assert.Equal(t, 1, known())
+	slow = false
+	assert.Equal(t, 3, known())
+	assert.Equal(t, 3, known())
 }

@@ -2,6 +2,7 @@ package pooltest
 
 import (
 	"net"
+	"runtime"
 	"testing"
 	"time"
 
@@ -34,8 +35,11 @@ func TestBacklogOverflows(t *testing.T) {
 			}()
 		}
 		p := agent.Await(harness.Slow(10*time.Second), "drops", func(p harness.Pool) bool { return p.Overflows > 0 && p.BacklogLen > limit })
-		assert.Equal(t, limit+1, p.BacklogLen, "the kernel lets one more in than it says")
-		assert.Equal(t, limit+1, p.BacklogMax)
+		// The kernel lets one more in than it says, and on each processor at the
+		// same time.
+		assert.LessOrEqual(t, p.BacklogLen, limit+runtime.NumCPU())
+		assert.GreaterOrEqual(t, p.BacklogMax, p.BacklogLen)
+		assert.LessOrEqual(t, p.BacklogMax, limit+runtime.NumCPU())
 		final := agent.Finish()
 		require.Len(t, final.Pools, 1)
 		// The host counts for other listeners too.

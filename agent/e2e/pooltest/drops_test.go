@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -58,8 +59,13 @@ def counts():
     lines = [l.split()[1:] for l in open("/proc/net/netstat") if l.startswith("TcpExt:")]
     return {k: int(v) for k, v in zip(*lines)}
 
+def waiting():
+    # of the socket in state LISTEN: what its queue of receipt holds
+    return max(int(l.split()[4].split(":")[1], 16) for l in open("/proc/net/tcp") if " 0A " in l)
+
 print("READY", flush=True)
 sys.stdin.readline()
+full = 0
 if not stall:
     threading.Thread(target=serve, daemon=True).start()
 all = [threading.Thread(target=ask) for _ in range(clients)]
@@ -69,16 +75,20 @@ for t in all:
         t.join()
 if stall:
     time.sleep(stall)
+    full = waiting()
     threading.Thread(target=serve, daemon=True).start()
 for t in all:
     t.join()
-print(json.dumps(counts()), flush=True)
+print(json.dumps(dict(counts(), Waiting=full)), flush=True)
 sys.stdin.readline()
 `
 
-// kernelCounts are those of a network namespace.
+// kernelCounts are those of a network namespace, and the length of its listener's
+// backlog when the server began to serve.
 type kernelCounts struct {
 	ListenDrops, ListenOverflows, TCPDeferAcceptDrop uint64
+
+	Waiting int
 }
 
 // listenerServer is such a server.
@@ -159,7 +169,8 @@ func TestDropsAreTheKernels(t *testing.T) {
 			assert.Equal(t, row.drops, counted[i].ListenDrops > 0, "%s: %+v", row.name, counted[i])
 			assert.Equal(t, row.defers, counted[i].TCPDeferAcceptDrop > 0, "%s: %+v", row.name, counted[i])
 			if row.drops {
-				assert.Equal(t, row.backlog+1, p.BacklogMax, row.name)
+				assert.Greater(t, counted[i].Waiting, row.backlog, row.name)
+				assert.GreaterOrEqual(t, p.BacklogMax, counted[i].Waiting, row.name)
 			}
 		}
 		final := agent.Finish()
@@ -168,7 +179,9 @@ func TestDropsAreTheKernels(t *testing.T) {
 			require.GreaterOrEqual(t, n, 0, row.name)
 			p := final.Pools[n]
 			assert.Equal(t, counted[i].ListenDrops, p.Overflows, row.name)
-			assert.LessOrEqual(t, p.BacklogMax, row.backlog+1, "%s: the kernel lets one more in than it says", row.name)
+			// The kernel lets one more in than it says, and on each processor
+			// at the same time.
+			assert.LessOrEqual(t, p.BacklogMax, row.backlog+runtime.NumCPU(), row.name)
 		}
 		assert.Zero(t, final.Host.Unattributed)
 	})
@@ -221,6 +234,10 @@ def ask(port, wait=True):
 def counts():
     lines = [l.split()[1:] for l in open("/proc/net/netstat") if l.startswith("TcpExt:")]
     return {k: int(v) for k, v in zip(*lines)}
+
+def waiting():
+    # of the socket in state LISTEN: what its queue of receipt holds
+    return max(int(l.split()[4].split(":")[1], 16) for l in open("/proc/net/tcp") if " 0A " in l)
 
 print("READY", flush=True)
 sys.stdin.readline()
