@@ -21,7 +21,7 @@ import (
 
 // idHeader carries a request's number. It comes after padding, so that the
 // agent does not capture it: only the client and the back end know it.
-const idHeader = "X-Id"
+const idHeader = "X-Number"
 
 var padding = strings.Repeat("p", 300)
 

@@ -57,6 +57,39 @@ func caddy(t *testing.T, back string) string {
 	}, "caddy", "run", "--adapter", "caddyfile", "--config")
 }
 
+// trafficServer has all its directories below one, and two threads that serve.
+func trafficServer(t *testing.T, back string) string {
+	t.Helper()
+	address, dir := harness.FreeAddress(t), harness.OpenDir(t)
+	host, port, _ := net.SplitHostPort(address)
+	write(t, filepath.Join(dir, "records.config"), fmt.Sprintf(`CONFIG proxy.config.http.server_ports STRING %s:ip-in=%s
+CONFIG proxy.config.http.cache.http INT 0
+CONFIG proxy.config.url_remap.remap_required INT 1
+CONFIG proxy.config.log.logging_enabled INT 0
+CONFIG proxy.config.exec_thread.autoconfig INT 0
+CONFIG proxy.config.exec_thread.limit INT 2
+CONFIG proxy.config.admin.user_id STRING #-1
+CONFIG proxy.config.crash_log_helper STRING NULL
+`, port, host))
+	write(t, filepath.Join(dir, "remap.config"), "map / http://"+back+"/\n")
+	write(t, filepath.Join(dir, "ip_allow.yaml"), "ip_allow:\n  - {apply: in, ip_addrs: 127.0.0.1, action: allow, methods: ALL}\n")
+	for _, empty := range []string{"storage.config", "plugin.config"} {
+		write(t, filepath.Join(dir, empty), "")
+	}
+	roots := filepath.Join(dir, "runroot.yaml")
+	write(t, roots, fmt.Sprintf(`prefix: /usr
+bindir: /usr/bin
+libexecdir: /usr/lib/trafficserver/modules
+sysconfdir: %[1]s
+localstatedir: %[1]s
+runtimedir: %[1]s
+logdir: %[1]s
+cachedir: %[1]s
+`, dir))
+	await(t, harness.Start(t, exec.Command(harness.Installed(t, "traffic_server"), "--run-root="+roots)), address)
+	return address
+}
+
 // startProxy starts a program whose last argument is its configuration.
 func startProxy(t *testing.T, name string, conf func(address, dir string) string, command ...string) string {
 	t.Helper()

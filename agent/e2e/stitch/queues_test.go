@@ -32,6 +32,7 @@ func queues() []queue {
 		{"HAProxy", haproxy(""), 80},
 		{"squid", squid, 80},
 		{"varnish", varnish, 80},
+		{"Traffic Server", trafficServer, 80},
 		{"Caddy", caddy, 80},
 		{"Go, two connections", goQueue("2"), 80},
 		{"Go", goQueue("0"), 80},
