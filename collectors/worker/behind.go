@@ -15,45 +15,70 @@ import (
 // What they do at other times is taken off.
 type behind struct {
 	sleeps map[uint32]uint64 // of each thread, at the last look
-	at     request.Stamp
-	served uint64
-	grew   bool // requests ended in the last spell
+	first  request.Stamp     // the first look
+	at     request.Stamp     // the last one
+	busy   bool              // there were requests since
 
-	last          spell // whether there were requests then, the next one tells
-	asked, silent spell // sums
-	requests      uint64
+	open          []spell // in which there may have been requests that are not known yet
+	asked, silent spell   // sums: of those with requests, and without
+	requests      uint64  // that began after the first look
 }
 
-// spell is a time, and how often the other threads slept in it.
+// spell is the time between two looks, and how often the other threads slept in it.
 type spell struct {
-	length time.Duration
-	sleeps uint64
-	asked  bool
+	from, to request.Stamp
+	length   time.Duration
+	sleeps   uint64
+	asked    bool // there were requests
 }
 
 func (s *spell) add(o spell) { s.length, s.sleeps = s.length+o.length, s.sleeps+o.sleeps }
 
-// look takes how often each thread has slept by now.
-func (b *behind) look(w *worker, sleeps map[uint32]uint64, now request.Stamp) {
-	defer func() { b.sleeps, b.at, b.served = sleeps, now, w.served }()
+// rests is when a thread that worked on a request is asleep again after its end.
+const rests = request.Stamp(50 * time.Millisecond)
+
+// ended takes a request that the thread answered. Such a one can become known
+// a good while after its end, and after the threads were asked about.
+func (b *behind) ended(r *request.Request) {
+	from := r.ReadFirst
+	if !from.Seen() {
+		from = r.WriteFirst
+	}
+	for i := range b.open {
+		s := &b.open[i]
+		s.asked = s.asked || from < s.to && r.WriteLast+rests > s.from
+	}
+	b.busy = b.busy || r.WriteLast+rests > b.at
+	// For an earlier one the others slept before anybody looked.
+	if from >= b.first {
+		b.requests++
+	}
+}
+
+// look takes how often each thread has slept by now, and whether a request is in
+// flight.
+func (b *behind) look(relay uint32, sleeps map[uint32]uint64, inFlight bool, now request.Stamp) {
+	defer func() { b.sleeps, b.at, b.busy = sleeps, now, false }()
 	if b.sleeps == nil {
+		b.first = now
 		return
 	}
-	grew := w.served != b.served
-	next := spell{length: time.Duration(now - b.at), asked: grew || b.grew || w.now.inFlight > 0}
+	next := spell{from: b.at, to: now, length: time.Duration(now - b.at), asked: inFlight || b.busy}
 	for tid, n := range sleeps {
-		if tid != w.tid {
+		if tid != relay {
 			next.sleeps += n - min(n, b.sleeps[tid])
 		}
 	}
-	b.last.asked = b.last.asked || grew // a request becomes known a little later
-	if b.last.asked {
-		b.asked.add(b.last)
-	} else {
-		b.silent.add(b.last)
+	b.open = append(b.open, next)
+	for len(b.open) > 0 && b.open[0].to+settleAfter < now {
+		s := b.open[0]
+		if s.asked {
+			b.asked.add(s)
+		} else {
+			b.silent.add(s)
+		}
+		b.open = slices.Delete(b.open, 0, 1)
 	}
-	b.requests += w.served - b.served
-	b.last, b.grew = next, grew
 }
 
 // works reports whether other threads may do the work.
@@ -61,15 +86,17 @@ func (b *behind) works() bool {
 	if len(b.sleeps) < 2 {
 		return false
 	}
-	mine := b.asked
-	if b.last.asked {
-		mine.add(b.last)
+	asked := b.asked
+	for _, s := range b.open {
+		if s.asked {
+			asked.add(s)
+		}
 	}
 	usual := 0.0
 	if b.silent.length > 0 {
-		usual = float64(b.silent.sleeps) * float64(mine.length) / float64(b.silent.length)
+		usual = float64(b.silent.sleeps) * float64(asked.length) / float64(b.silent.length)
 	}
-	return 2*(float64(mine.sleeps)-usual) >= float64(b.requests)
+	return 2*(float64(asked.sleeps)-usual) >= float64(b.requests)
 }
 
 // lookBehind asks about the threads of processes with one worker that waits for
@@ -98,7 +125,7 @@ func (c *Collector) lookBehind(newOnly bool, most time.Duration) {
 		if w.behind == nil {
 			w.behind = &behind{}
 		}
-		w.behind.look(w, sleeps, c.opts.Now())
+		w.behind.look(w.tid, sleeps, w.now.inFlight > 0, c.opts.Now())
 		c.mu.Unlock()
 	}
 }

@@ -64,6 +64,9 @@ func (w *worker) loop() bool { return w.overlaps >= maxOverlaps }
 // thread read it.
 func (w *worker) finish(r *request.Request, handed bool) {
 	w.served++
+	if w.behind != nil {
+		w.behind.ended(r)
+	}
 	start, end := r.ReadFirst, r.End()
 	alone := !handed && r.Flags&request.Pipelined == 0
 	if !alone {
