@@ -372,6 +372,27 @@ func TestHotPathDoesNotAllocate(t *testing.T) {
 	assert.Zero(t, testing.AllocsPerRun(100, func() { a.HandleRecord(socket.Final, r) }))
 }
 
+// TestClosingDoesNotAllocate has requests whose connection the server closes, before
+// anybody sees the end of it.
+func TestClosingDoesNotAllocate(t *testing.T) {
+	a := newAssembler(t, func(*request.Request) {})
+	f := fields()
+	f.Closed = uint64(request.Now())
+	closed := record(f, getHead, plainOK)
+	f.Acked, f.Told = f.Closed+1, f.Seq
+	ended := record(f, getHead, plainOK)
+	now := time.Now()
+	pair := func() {
+		a.HandleRecord(socket.Tentative, closed)
+		a.HandleRecord(socket.Final, ended)
+		a.Tick(now)
+	}
+	for range 100 {
+		pair()
+	}
+	assert.Zero(t, testing.AllocsPerRun(100, pair))
+}
+
 func BenchmarkFinal(b *testing.B) {
 	a := newAssembler(b, func(*request.Request) {})
 	r := record(fields(), getHead, plainOK)

@@ -1,6 +1,7 @@
 package assemble
 
 import (
+	"slices"
 	"time"
 
 	"lapwing/collectors/protocol"
@@ -43,14 +44,16 @@ type connection struct {
 	record   socket.Record // closing
 	buf      []byte        // what the record lies in
 	response *protocol.Framed
-	pairing  // framed
+	*pairing // framed; the others are many, and small
 }
 
 // connections are all of which something is kept.
 type connections struct {
 	byID map[uint64]*connection
-	// closings have the order in which they were closed. Some are over.
+	// closings have the order in which they were closed, from the first on. Some are
+	// over.
 	closings []uint64
+	first    int
 	free     []*connection
 }
 
@@ -67,16 +70,22 @@ func (c *connections) at(id uint64, s stage) *connection {
 func (c *connections) keep(id uint64, s stage, now request.Stamp) *connection {
 	one := c.byID[id]
 	if one == nil {
-		one = &connection{}
-		if last := len(c.free) - 1; last >= 0 {
-			one, c.free = c.free[last], c.free[:last]
-		}
+		one = c.fresh()
 		c.byID[id] = one
 	}
 	*one = connection{id: id, stage: s, last: now, buf: one.buf}
 	if s == closing {
-		c.closings = append(c.closings, id)
+		c.wait(id)
 	}
+	return one
+}
+
+func (c *connections) fresh() (one *connection) {
+	last := len(c.free) - 1
+	if last < 0 {
+		return &connection{}
+	}
+	one, c.free = c.free[last], c.free[:last]
 	return one
 }
 
@@ -89,14 +98,24 @@ func (c *connections) forget(one *connection) {
 	}
 }
 
+// wait puts a connection behind those that were closed before. The room of what is
+// over is used again.
+func (c *connections) wait(id uint64) {
+	if c.first > len(c.closings)/2 {
+		c.closings = slices.Delete(c.closings, 0, c.first)
+		c.first = 0
+	}
+	c.closings = append(c.closings, id)
+}
+
 // firstClosed is the one that was closed first and waits for its end, or nil.
 func (c *connections) firstClosed() *connection {
-	for ; len(c.closings) > 0; c.closings = c.closings[1:] {
-		if one := c.at(c.closings[0], closing); one != nil {
+	for ; c.first < len(c.closings); c.first++ {
+		if one := c.at(c.closings[c.first], closing); one != nil {
 			return one
 		}
 	}
-	c.closings = nil
+	c.closings, c.first = c.closings[:0], 0
 	return nil
 }
 

@@ -41,7 +41,7 @@ func (a *Assembler) open(r socket.Record) {
 	}
 	opts := protocol.Options{Base: *a.req.Clone(), Done: a.paired, Unknown: a.counts.unknownAdd}
 	c := a.conns.keep(r.Conn, framed, request.Now())
-	c.base = opts.Base
+	c.pairing = &pairing{base: opts.Base}
 	c.base.PID, c.base.Comm = r.Pid, a.comms.of(r.Command())
 	if held == nil && fresh(r) {
 		c.pairer = detect.New(opts)
