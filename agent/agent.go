@@ -48,7 +48,8 @@ type Agent struct {
 	assembler *assemble.Assembler
 	stitcher  *stitch.Stitcher
 	markers   *marker.Watcher // nil: none are used
-	exporters []namedExporter
+	exporters []named[exporters.Exporter]
+	tracers   []named[exporters.Tracer]
 	closers   []func(context.Context) error
 	pools     *worker.Collector   // nil unless somebody asks for worker pools
 	metrics   *metrics.Aggregator // nil when nobody gets metrics
@@ -74,11 +75,14 @@ type Agent struct {
 	OnAttached func(socket.PlanSurvey)
 }
 
-type namedExporter struct {
+// named is a destination with the name by which its losses are counted.
+type named[D ending] struct {
 	name string
-	exporters.Exporter
-	traced bool
+	to   D
 }
+
+// ending is what all destinations have in common.
+type ending interface{ Shutdown(context.Context) error }
 
 // New prepares an agent. The probes are loaded by Run. The clock turns stamps
 // into wall time; the agent keeps it in step.
@@ -101,9 +105,10 @@ func New(cfg config.Config, clock *request.Clock, log *slog.Logger) (*Agent, err
 	if !cfg.Filter.Empty() {
 		filter = &cfg.Filter
 	}
-	a.stitcher = stitch.New(stitch.Options{Export: a.exportTraced})
+	a.stitcher = stitch.New(stitch.Options{Export: a.trace})
 	a.assembler = assemble.New(assemble.Options{
 		Services: a.services, Filter: filter,
+		Route:  func(service string, path []byte) string { return a.routes.Load().Match(service, path) },
 		Export: a.export, Call: a.stitcher.Call, Hide: a.stitcher.Hide,
 	})
 	return a, nil
@@ -111,8 +116,25 @@ func New(cfg config.Config, clock *request.Clock, log *slog.Logger) (*Agent, err
 
 // Add adds a destination. It is to be called before Run.
 func (a *Agent) Add(name string, e exporters.Exporter) {
-	_, traced := e.(exporters.Tracer)
-	a.exporters = append(a.exporters, namedExporter{name, e, traced})
+	a.exporters = append(a.exporters, named[exporters.Exporter]{name, e})
+}
+
+// AddTracer adds a destination that waits for a request's place in its trace. It is to
+// be called before Run.
+func (a *Agent) AddTracer(name string, t exporters.Tracer) {
+	a.tracers = append(a.tracers, named[exporters.Tracer]{name, t})
+}
+
+// destinations are all of them.
+func (a *Agent) destinations() []named[ending] {
+	all := make([]named[ending], 0, len(a.exporters)+len(a.tracers))
+	for _, e := range a.exporters {
+		all = append(all, named[ending]{e.name, e.to})
+	}
+	for _, t := range a.tracers {
+		all = append(all, named[ending]{t.name, t.to})
+	}
+	return all
 }
 
 // export is the one place where a request fans out. Figures do not wait for
@@ -121,25 +143,25 @@ func (a *Agent) Add(name string, e exporters.Exporter) {
 // for anybody, or holds a lock that somebody holds who does.
 func (a *Agent) export(r *request.Request) {
 	a.markers.Served(r.PID)
-	r.Route = a.routes.Load().Match(r.Service, r.Path)
-	a.exportTo(r, false)
+	for _, e := range a.exporters {
+		e.to.Export(r)
+	}
 	a.stitcher.Request(r)
 }
 
-// exportTraced takes a request that has its place. One that became a trace is
-// an example of its figures.
-func (a *Agent) exportTraced(r *request.Request) {
-	a.exportTo(r, true)
-	if r.Traced && a.metrics != nil {
-		a.metrics.Remember(r)
+// trace takes a request that has its place. One that became a trace is an example of
+// its figures.
+func (a *Agent) trace(r *request.Request) {
+	if len(a.tracers) == 0 {
+		return
 	}
-}
-
-func (a *Agent) exportTo(r *request.Request, traced bool) {
-	for _, e := range a.exporters {
-		if e.traced == traced {
-			e.Export(r)
-		}
+	request.AssignIDs(r)
+	kept := false
+	for _, t := range a.tracers {
+		kept = t.to.Trace(r) || kept
+	}
+	if kept && a.metrics != nil {
+		a.metrics.Remember(r)
 	}
 }
 
@@ -264,9 +286,9 @@ func (a *Agent) ports() []uint16 {
 func (a *Agent) shutdown() {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
-	for _, e := range a.exporters {
-		if err := e.Shutdown(ctx); err != nil {
-			a.log.Warn("exporter ended with a loss", "exporter", e.name, "error", err)
+	for _, d := range a.destinations() {
+		if err := d.to.Shutdown(ctx); err != nil {
+			a.log.Warn("exporter ended with a loss", "exporter", d.name, "error", err)
 		}
 	}
 	for _, end := range a.closers {

@@ -61,3 +61,28 @@ func TestEveryExporterGetsEveryRequest(t *testing.T) {
 	assert.Equal(t, 3, one.n)
 	assert.Equal(t, 3, two.n)
 }
+
+type tracing struct {
+	counting
+	spans []([8]byte)
+}
+
+func (t *tracing) Trace(r *request.Request) bool {
+	t.spans = append(t.spans, r.SpanID)
+	return false
+}
+
+// TestTracersSeeTheSameIdentifiers has two destinations of traces.
+func TestTracersSeeTheSameIdentifiers(t *testing.T) {
+	a := newAgent(t, config.Default())
+	one, two := &tracing{}, &tracing{}
+	a.AddTracer("one", one)
+	a.AddTracer("two", two)
+	for range 3 {
+		a.export(&request.Request{})
+	}
+	require.Len(t, one.spans, 3)
+	assert.NotContains(t, one.spans, [8]byte{})
+	assert.Equal(t, one.spans, two.spans)
+	assert.Zero(t, one.n, "it is no exporter besides")
+}

@@ -28,7 +28,7 @@ func (a *Agent) openTraces() error {
 	if err != nil {
 		return fmt.Errorf("export.otlp: %w", err)
 	}
-	a.Add("otlp", e)
+	a.AddTracer("otlp", e)
 	return nil
 }
 

@@ -51,9 +51,9 @@ func (a *Agent) Health() health.Health {
 	if a.pools != nil {
 		s.Pools = a.pools.Losses()
 	}
-	for _, e := range a.exporters {
-		if d, ok := e.Exporter.(interface{ Dropped() map[string]uint64 }); ok {
-			s.Dropped[e.name] = d.Dropped()
+	for _, d := range a.destinations() {
+		if drops, ok := d.to.(interface{ Dropped() map[string]uint64 }); ok {
+			s.Dropped[d.name] = drops.Dropped()
 		}
 	}
 	if p := a.pusher.Load(); p != nil {

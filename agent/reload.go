@@ -54,8 +54,8 @@ func (a *Agent) keepReloaded(next config.Config) {
 }
 
 func (a *Agent) sample(c otlp.SamplingConfig) {
-	for _, e := range a.exporters {
-		if traces, ok := e.Exporter.(*otlp.Exporter); ok {
+	for _, t := range a.tracers {
+		if traces, ok := t.to.(*otlp.Exporter); ok {
 			traces.SetSampling(c)
 		}
 	}

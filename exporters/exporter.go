@@ -17,11 +17,15 @@ type Exporter interface {
 	Shutdown(ctx context.Context) error
 }
 
-// Tracer is an Exporter that shows a request's place in its trace. It gets
-// requests once that is known, which for those that have to do with others on
-// this host is up to some seconds after their end. All other exporters get
-// every request at once, without its place.
+// Tracer takes requests to one destination once their place in a trace is known,
+// which for those that have to do with others on this host is up to some seconds
+// after their end. An Exporter gets every request at once, without its place.
 type Tracer interface {
-	Exporter
-	ShowsTrace()
+	// Trace is like Export, for a request that has its place and the identifiers of
+	// its span. It reports whether the request goes on as a trace that can be looked
+	// up: such a one may be an example of its figures.
+	Trace(r *request.Request) (kept bool)
+
+	// Shutdown delivers what is queued, within ctx, and releases everything.
+	Shutdown(ctx context.Context) error
 }

@@ -212,7 +212,7 @@ func TestSilenceIsExplained(t *testing.T) {
 		a.run = func(ctx context.Context, _ config.Config, s session) error {
 			s.Attached(socket.PlanSocket, func() health.Health { return tt.h })
 			<-ctx.Done()
-			return s.Exporters[0].Shutdown(context.Background())
+			return s.Tracers[0].Shutdown(context.Background())
 		}
 		require.Zero(t, a.execute(append([]string{"trace", "--for", "300ms"}, tt.args...)))
 		require.Contains(t, errs.String(), "lapwing: nothing to show after 10ms: ")

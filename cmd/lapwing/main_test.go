@@ -107,6 +107,15 @@ func agentThat(next func(i int) *request.Request) runFunc {
 			for _, e := range s.Exporters {
 				e.Export(r)
 			}
+			request.AssignIDs(r)
+			for _, t := range s.Tracers {
+				t.Trace(r)
+			}
+		}
+		for _, t := range s.Tracers {
+			if err := t.Shutdown(context.Background()); err != nil {
+				return err
+			}
 		}
 		for _, e := range s.Exporters {
 			if err := e.Shutdown(context.Background()); err != nil {

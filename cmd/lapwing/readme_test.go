@@ -59,7 +59,7 @@ func TestReadmeShowsTodaysTrace(t *testing.T) {
 		r.ReadFirst = at + backlog + 19_500
 		r.ReadLast, r.WriteFirst = r.ReadFirst, r.ReadFirst+50*ms
 		r.WriteLast = r.WriteFirst + 46_800
-		out.Export(r)
+		out.Trace(r)
 	}
 	require.NoError(t, out.Shutdown(t.Context()))
 	var known []string

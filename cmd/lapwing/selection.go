@@ -9,9 +9,9 @@ import (
 )
 
 // selection hands on the slow requests, up to a number of them. The agent
-// exports from one goroutine, so it needs no lock.
+// traces from one goroutine, so it needs no lock.
 type selection struct {
-	next exporters.Exporter // set before the first request
+	next exporters.Tracer   // set before the first request
 	slow time.Duration      // least duration; 0 takes all
 	left uint64             // how many more to take; counts only if limited
 	done context.CancelFunc // called when none is left; nil without a limit
@@ -19,26 +19,23 @@ type selection struct {
 
 var _ exporters.Tracer = (*selection)(nil)
 
-// Export hands on r if it is to be shown.
-func (s *selection) Export(r *request.Request) {
+// Trace hands on r if it is to be shown.
+func (s *selection) Trace(r *request.Request) (kept bool) {
 	if s.slow > 0 && elapsed(r) < s.slow {
-		return
+		return false
 	}
 	if s.done == nil {
-		s.next.Export(r)
-		return
+		return s.next.Trace(r)
 	}
 	if s.left == 0 {
-		return
+		return false
 	}
-	s.next.Export(r)
+	kept = s.next.Trace(r)
 	if s.left--; s.left == 0 {
 		s.done()
 	}
+	return kept
 }
-
-// ShowsTrace implements exporters.Tracer.
-func (s *selection) ShowsTrace() {}
 
 // Shutdown ends the exporter behind the selection, if it was ever started.
 func (s *selection) Shutdown(ctx context.Context) error {

@@ -60,11 +60,11 @@ func (a *app) trace(f *traceFlags) error {
 		t.lines.done = end
 	}
 	err = a.drive(ctx, cfg, session{
-		Exporters: []exporters.Exporter{t.lines},
-		OTLP:      cfg.Export.OTLP.Endpoint != "",
-		Clock:     clock,
-		Log:       logger(a.err, f.quiet(cfg.Log, a.environ)),
-		Attached:  t.attached,
+		Tracers:  []exporters.Tracer{t.lines},
+		OTLP:     cfg.Export.OTLP.Endpoint != "",
+		Clock:    clock,
+		Log:      logger(a.err, f.quiet(cfg.Log, a.environ)),
+		Attached: t.attached,
 	})
 	return t.outcome(err)
 }
@@ -96,7 +96,6 @@ func (t *tracing) attached(plan socket.Plan, account health.Func) {
 		Color:  s.color,
 		Width:  s.width,
 		Clock:  t.clock,
-		IDs:    request.AssignIDs,
 	})
 	t.lines.next, t.health = t.printer, account
 	startTimer(*t.flags.limit, t.end)

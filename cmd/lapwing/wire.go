@@ -18,6 +18,8 @@ type session struct {
 	// Exporters get every finished request that the filter selects. The
 	// agent shuts them down, once it has drained.
 	Exporters []exporters.Exporter
+	// Tracers get it when its place in a trace is known.
+	Tracers []exporters.Tracer
 	// OTLP exports to the configured endpoint as well.
 	OTLP bool
 	// Prometheus serves metrics at the configured address as well.
@@ -51,6 +53,9 @@ var runAgent runFunc = func(ctx context.Context, cfg config.Config, s session) e
 	}
 	for _, e := range s.Exporters {
 		a.Add("output", e)
+	}
+	for _, t := range s.Tracers {
+		a.AddTracer("output", t)
 	}
 	a.OTLP, a.Prometheus = s.OTLP, s.Prometheus
 	a.Version = version

@@ -16,6 +16,8 @@ import (
 type Options struct {
 	Services *service.Resolver
 	Filter   *service.Filter // nil reports all
+	// Route is the route of a path of a service, or "". Nil knows none.
+	Route func(service string, path []byte) string
 	// Export takes each finished request. It is called from the goroutine that
 	// drives the Assembler; the request is valid until it returns.
 	Export func(*request.Request)
@@ -177,6 +179,9 @@ func (a *Assembler) pass(r *request.Request, id *service.Identity) {
 	}
 	if d, ok := r.Detail.(protocol.Traced); ok {
 		continueTrace(r, d)
+	}
+	if a.opts.Route != nil {
+		r.Route = a.opts.Route(r.Service, r.Path)
 	}
 	a.opts.Export(r)
 }

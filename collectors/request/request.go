@@ -144,7 +144,6 @@ type Request struct {
 	ParentSpanID [8]byte
 	TraceState   []byte
 	Sampled      bool // the incoming traceparent had its sampled flag set
-	Traced       bool // an exporter took the request as a trace
 	ParentLocal  bool // the trace began on this host: Sampled says nothing
 
 	Links Links

@@ -33,13 +33,9 @@ type TraceOptions struct {
 	Color  bool           // text only: use the terminal's colours
 	Width  int            // text only: cells of a line; 0 when unknown
 	Clock  *request.Clock // turns stamps into wall time; required
-
-	// IDs gives a request the identifiers of its span, unless it has them.
-	// JSON shows them. Nil leaves out those that are not set.
-	IDs func(*request.Request)
 }
 
-// Trace writes one line per request. Each request handed to Export is either
+// Trace writes one line per request. Each request handed to it is either
 // printed or counted as dropped, once Shutdown has returned.
 type Trace struct {
 	w      io.Writer
@@ -88,24 +84,22 @@ func NewTrace(w io.Writer, opts TraceOptions) *Trace {
 
 func jsonLines(opts TraceOptions) func([]byte, *request.Request) []byte {
 	return func(b []byte, r *request.Request) []byte {
-		if opts.IDs != nil {
-			opts.IDs(r)
-		}
 		return append(r.AppendJSON(b, opts.Clock), '\n')
 	}
 }
 
-// Export queues the request's line, or counts it as dropped.
-func (t *Trace) Export(r *request.Request) {
+// Trace queues the request's line, or counts it as dropped. What is printed cannot be
+// looked up by its identifiers.
+func (t *Trace) Trace(r *request.Request) (kept bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {
 	case t.ended:
 		t.dropped[DropOutputClosed]++
-		return
+		return false
 	case len(t.pending) >= queueBytes:
 		t.dropped[DropSlowOutput]++
-		return
+		return false
 	}
 	before := len(t.pending)
 	t.pending = t.encode(t.pending, r)
@@ -116,6 +110,7 @@ func (t *Trace) Export(r *request.Request) {
 	if before < batchBytes && len(t.pending) >= batchBytes {
 		signal(t.full)
 	}
+	return false
 }
 
 func signal(c chan struct{}) {
@@ -124,9 +119,6 @@ func signal(c chan struct{}) {
 	default:
 	}
 }
-
-// ShowsTrace implements exporters.Tracer.
-func (t *Trace) ShowsTrace() {}
 
 // Shutdown writes what is queued. Lines that are still queued when ctx ends
 // are counted as dropped; the error then says so.

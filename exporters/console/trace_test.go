@@ -75,10 +75,10 @@ func TestTraceJSON(t *testing.T) {
 	tr := NewTrace(&out, TraceOptions{
 		Format: FormatJSON,
 		Clock:  new(request.Clock),
-		IDs:    func(r *request.Request) { r.TraceID[15], r.SpanID[7] = 1, 2 },
 	})
 	for _, r := range sampleRequests() {
-		tr.Export(r)
+		r.TraceID[15], r.SpanID[7] = 1, 2
+		tr.Trace(r)
 	}
 	shutdown(t, tr)
 	for line := range strings.Lines(out.String()) {
@@ -93,7 +93,7 @@ func TestTraceText(t *testing.T) {
 	var out buffer
 	tr := NewTrace(&out, TraceOptions{Format: FormatText, Width: 120, Clock: new(request.Clock)})
 	for _, r := range sampleRequests() {
-		tr.Export(r)
+		tr.Trace(r)
 	}
 	shutdown(t, tr)
 	golden(t, "trace_120.txt", []byte(out.String()))
@@ -111,7 +111,7 @@ func TestTraceShowsLinesSoon(t *testing.T) {
 		return strings.Contains(out.String(), legend)
 	})
 	for _, path := range []string{"/one", "/two"} {
-		tr.Export(served("x", path, 200, 1, 1, 1, 1))
+		tr.Trace(served("x", path, 200, 1, 1, 1, 1))
 		eventually(t, path+" is printed", func() bool { return strings.Contains(out.String(), path) })
 	}
 }
@@ -124,7 +124,7 @@ func TestTraceNeverWaits(t *testing.T) {
 	r := sampleRequests()[0]
 	const n = 40_000 // some 12 MB, the queue holds 4
 	for range n {
-		tr.Export(r)
+		tr.Trace(r)
 	}
 	if tr.Dropped()[DropSlowOutput] == 0 {
 		t.Error("nothing counted as dropped although the queue is full")
@@ -149,7 +149,7 @@ func TestTraceGivesUpAtTheDeadline(t *testing.T) {
 	tr := jsonTrace(out)
 	const n = 1000
 	for range n {
-		tr.Export(sampleRequests()[0])
+		tr.Trace(sampleRequests()[0])
 	}
 	<-out.waiting
 	ctx, cancel := context.WithCancel(context.Background())
@@ -179,7 +179,7 @@ func TestTraceReaderLeaves(t *testing.T) {
 	r := sampleRequests()[1]
 	exported := uint64(3)
 	for range exported {
-		tr.Export(r)
+		tr.Trace(r)
 	}
 	lines := bufio.NewScanner(read)
 	for range exported {
@@ -195,7 +195,7 @@ func TestTraceReaderLeaves(t *testing.T) {
 		case <-tr.Done():
 			return true
 		default:
-			tr.Export(r)
+			tr.Trace(r)
 			exported++
 			return false
 		}
@@ -203,7 +203,7 @@ func TestTraceReaderLeaves(t *testing.T) {
 	if err := tr.Err(); err != nil {
 		t.Errorf("a reader that left is reported as %v", err)
 	}
-	tr.Export(r)
+	tr.Trace(r)
 	exported++
 	shutdown(t, tr)
 	if tr.Printed()+tr.Dropped()[DropOutputClosed] != exported {
@@ -224,7 +224,7 @@ func TestTraceWriteError(t *testing.T) {
 	tr := jsonTrace(halfway{})
 	const n = 5
 	for range n {
-		tr.Export(sampleRequests()[0])
+		tr.Trace(sampleRequests()[0])
 	}
 	<-tr.Done()
 	if !errors.Is(tr.Err(), errDiskFull) {
@@ -248,7 +248,7 @@ func TestTraceCountsAreConsistent(t *testing.T) {
 		defer close(exported)
 		r := sampleRequests()[0]
 		for range n {
-			tr.Export(r)
+			tr.Trace(r)
 		}
 	}()
 	for running := true; running; {
@@ -280,7 +280,7 @@ func benchmarkTrace(b *testing.B, opts TraceOptions) {
 	r := sampleRequests()[0]
 	b.ReportAllocs()
 	for b.Loop() {
-		tr.Export(r)
+		tr.Trace(r)
 	}
 	if err := tr.Shutdown(context.Background()); err != nil {
 		b.Fatal(err)

@@ -24,7 +24,7 @@ func TestExportDoesNotAllocateWhenSampledOut(t *testing.T) {
 	clearEnv(t)
 	e, r := exporterAt(t, 1e-15), sample()
 	r.TraceState = []byte("a=b,ot=th:8;rv:00000000000001")
-	if n := testing.AllocsPerRun(1000, func() { e.Export(r) }); n != 0 {
+	if n := testing.AllocsPerRun(1000, func() { e.Trace(r) }); n != 0 {
 		t.Errorf("%v allocations per request", n)
 	}
 }
@@ -49,7 +49,7 @@ func BenchmarkExportSampledOut(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		r.TraceID, r.SpanID = [16]byte{}, [8]byte{}
-		e.Export(r)
+		e.Trace(r)
 	}
 }
 
@@ -62,7 +62,7 @@ func BenchmarkExportKept(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		r.TraceID, r.SpanID = [16]byte{}, [8]byte{}
-		e.Export(r)
+		e.Trace(r)
 		taken = e.queue.take(taken[:0], 256, 256)
 		e.queue.release(taken)
 	}

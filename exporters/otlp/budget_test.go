@@ -48,7 +48,9 @@ func (s *stream) run(sampler *sampler, perSecond int, span time.Duration, next f
 
 // took is a request of a service; its status and time are given.
 func took(d time.Duration, status int) *request.Request {
-	return &request.Request{Service: "shop", Status: status, Stamps: request.Stamps{WriteLast: request.Stamp(d)}}
+	r := &request.Request{Service: "shop", Status: status, Stamps: request.Stamps{WriteLast: request.Stamp(d)}}
+	request.AssignIDs(r)
+	return r
 }
 
 func TestBudgetIsKeptAndRatiosScaleBack(t *testing.T) {

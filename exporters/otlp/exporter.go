@@ -94,39 +94,35 @@ func New(c Config, clock *request.Clock, log *slog.Logger, opts ...Option) (*Exp
 // SetSampling changes which requests become traces, from the next one on.
 func (e *Exporter) SetSampling(c SamplingConfig) { e.sampler.Store(newSampler(c)) }
 
-// Export takes r into the queue if it is sampled, and marks it as traced. It
-// gives r identifiers when r has none. It does not allocate for a request that is sampled out.
-func (e *Exporter) Export(r *request.Request) {
+// Trace implements exporters.Tracer: it takes r into the queue if it is sampled. It
+// does not allocate for a request that is sampled out.
+func (e *Exporter) Trace(r *request.Request) (kept bool) {
 	v := e.sampler.Load().decide(r)
 	if v.over {
 		e.drop(causeOverBudget, 1)
 	}
 	if v.reason == sampledOut {
-		return
+		return false
 	}
 	if !r.End().Seen() {
 		e.drop(causeUntimed, 1)
-		return
+		return false
 	}
-	request.AssignIDs(r)
 	switch e.queue.push(r, v, e.batchSize) {
 	case pushedFull:
 		e.drop(causeQueueFull, 1)
-		return
+		return false
 	case pushedClosed:
 		e.drop(causeShutdown, 1)
-		return
+		return false
 	case pushedBatch:
 		select {
 		case e.full <- struct{}{}:
 		default: // the worker knows already
 		}
 	}
-	r.Traced = true
+	return true
 }
-
-// ShowsTrace implements exporters.Tracer.
-func (e *Exporter) ShowsTrace() {}
 
 // Dropped counts, per cause, the sampled requests that did not reach the
 // receiver. Under partial_success it counts every request of a batch that may

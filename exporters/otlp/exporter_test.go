@@ -72,7 +72,7 @@ func TestDelivery(t *testing.T) {
 		c.BatchSize = 7 // the 20 requests need several batches
 		e, _ := newExporter(t, c)
 		for range 20 {
-			e.Export(sample())
+			e.Trace(sample())
 		}
 		if err := shutdown(t, e); err != nil {
 			t.Fatal(err)
@@ -80,7 +80,7 @@ func TestDelivery(t *testing.T) {
 		if got := r.spans(); got != 20*5 {
 			t.Errorf("%d spans arrived, want 100", got)
 		}
-		e.Export(sample())
+		e.Trace(sample())
 		wantDropped(t, e, map[string]uint64{"shutdown": 1})
 	})
 }
@@ -90,7 +90,7 @@ func TestExportKeepsNothingOfTheRequest(t *testing.T) {
 	r := startReceiver(t, ProtocolGRPC, "127.0.0.1:0", nil, accept)
 	e, _ := newExporter(t, r.config(ProtocolGRPC))
 	s := sample()
-	e.Export(s)
+	e.Trace(s)
 	trace, path := s.TraceID, s.Path
 	copy(path, "XXXXXXXXXXXX")
 	*s = request.Request{}
@@ -107,7 +107,7 @@ func TestRetryAfterFailuresThatPass(t *testing.T) {
 	}
 	forBoth(t, script, func(t *testing.T, r *receiver, c Config) {
 		e, l := newExporter(t, c)
-		e.Export(sample())
+		e.Trace(sample())
 		eventually(t, "delivery", func() bool { return r.spans() == 5 })
 		eventually(t, "the log of the recovery", func() bool { return l.count("works again") == 1 })
 		if r.attempts() != 4 || l.count("fails") != 1 {
@@ -127,7 +127,7 @@ func TestRetryHonoursTheReceiversPause(t *testing.T) {
 	forBoth(t, script, func(t *testing.T, r *receiver, c Config) {
 		e, _ := newExporter(t, c)
 		start := time.Now()
-		e.Export(sample())
+		e.Trace(sample())
 		eventually(t, "delivery", func() bool { return r.spans() == 5 })
 		if waited := time.Since(start); waited < time.Second {
 			t.Errorf("tried again after %v, the receiver asked for 1s", waited)
@@ -140,9 +140,9 @@ func TestGiveUp(t *testing.T) {
 	forBoth(t, down, func(t *testing.T, r *receiver, c Config) {
 		c.Retry.MaxElapsed = 30 * time.Millisecond
 		e, l := newExporter(t, c)
-		e.Export(sample())
+		e.Trace(sample())
 		eventually(t, "giving up", func() bool { return e.Dropped()["gave_up"] == 1 })
-		e.Export(sample())
+		e.Trace(sample())
 		eventually(t, "giving up again", func() bool { return e.Dropped()["gave_up"] == 2 })
 		if l.count("fails") != 1 {
 			t.Errorf("one outage is logged %d times", l.count("fails"))
@@ -154,7 +154,7 @@ func TestRejected(t *testing.T) {
 	bad := func(int) answer { return answer{status: http.StatusBadRequest} }
 	forBoth(t, bad, func(t *testing.T, r *receiver, c Config) {
 		e, l := newExporter(t, c)
-		e.Export(sample())
+		e.Trace(sample())
 		eventually(t, "the drop", func() bool { return e.Dropped()["rejected"] == 1 })
 		eventually(t, "the log", func() bool { return l.count("rejected the batch") > 0 })
 		if r.attempts() != 1 || l.count("rejected the batch") != 1 {
@@ -168,7 +168,7 @@ func TestPartialSuccess(t *testing.T) {
 	forBoth(t, partly, func(t *testing.T, r *receiver, c Config) {
 		e, l := newExporter(t, c)
 		for n := range uint64(2) {
-			e.Export(sample())
+			e.Trace(sample())
 			eventually(t, "the count", func() bool { return e.Dropped()["partial_success"] == n+1 })
 		}
 		if r.attempts() != 2 {
@@ -191,7 +191,7 @@ func TestGarbageAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := startReceiver(t, ProtocolHTTPProtobuf, "127.0.0.1:0", nil, func(int) answer { return a })
 			e, _ := newExporter(t, r.config(ProtocolHTTPProtobuf))
-			e.Export(sample())
+			e.Trace(sample())
 			if err := shutdown(t, e); err != nil {
 				t.Error(err)
 			}
@@ -209,7 +209,7 @@ func TestReceiverThatIsAwayAtFirst(t *testing.T) {
 			clearEnv(t)
 			address := freeAddress(t)
 			e, l := newExporter(t, (&receiver{url: "http://" + address}).config(protocol))
-			e.Export(sample())
+			e.Trace(sample())
 			eventually(t, "the failure", func() bool { return l.count("fails") == 1 })
 			r := startReceiver(t, protocol, address, nil, accept)
 			eventually(t, "delivery", func() bool { return r.spans() == 5 })
@@ -226,7 +226,7 @@ func TestSlowReceiverNeverBlocks(t *testing.T) {
 		e, _ := newExporter(t, c)
 		const requests = 1000
 		for range requests {
-			e.Export(sample()) // would hang here
+			e.Trace(sample()) // would hang here
 		}
 		// At most the queue and one batch on its way are held.
 		if dropped := e.Dropped()["queue_full"]; dropped < requests-12 || dropped > requests-8 {
@@ -251,7 +251,7 @@ func TestTimeoutBoundsAnAttempt(t *testing.T) {
 	forBoth(t, script, func(t *testing.T, r *receiver, c Config) {
 		c.Timeout = 50 * time.Millisecond
 		e, _ := newExporter(t, c)
-		e.Export(sample())
+		e.Trace(sample())
 		eventually(t, "a second attempt", func() bool { return r.attempts() >= 2 })
 		eventually(t, "delivery", func() bool { return r.spans() >= 5 })
 		wantDropped(t, e, map[string]uint64{})
@@ -266,7 +266,7 @@ func TestShutdownEndsPausesAndAttempts(t *testing.T) {
 			c.BatchSize = 2
 			e, l := newExporter(t, c)
 			for range 5 {
-				e.Export(sample())
+				e.Trace(sample())
 			}
 			eventually(t, "the failure", func() bool { return l.count("fails") == 1 })
 			if err := shutdown(t, e); err == nil || !strings.Contains(err.Error(), "5 requests") {
@@ -282,7 +282,7 @@ func TestShutdownEndsPausesAndAttempts(t *testing.T) {
 		never := func(int) answer { return answer{after: make(chan struct{})} }
 		forBoth(t, never, func(t *testing.T, r *receiver, c Config) {
 			e, _ := newExporter(t, c)
-			e.Export(sample())
+			e.Trace(sample())
 			eventually(t, "the attempt", func() bool { return r.attempts() == 1 })
 			if err := shutdownNow(e); err == nil {
 				t.Error("a request was lost without an error")
@@ -295,7 +295,7 @@ func TestShutdownEndsPausesAndAttempts(t *testing.T) {
 func TestRequestThatNobodySaw(t *testing.T) {
 	clearEnv(t)
 	e, _ := newExporter(t, (&receiver{url: "http://127.0.0.1:1"}).config(ProtocolHTTPProtobuf))
-	e.Export(&request.Request{Service: "shop"})
+	e.Trace(&request.Request{Service: "shop"})
 	wantDropped(t, e, map[string]uint64{"untimed": 1})
 }
 

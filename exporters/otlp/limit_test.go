@@ -137,7 +137,7 @@ func TestLargeBatchesAreDivided(t *testing.T) {
 					if i%21 == 5 {
 						req.Path = []byte("/" + strings.Repeat("p", 2<<20))
 					}
-					e.Export(req)
+					e.Trace(req)
 				}
 				require.NoError(t, shutdown(t, e))
 				wantDropped(t, e, map[string]uint64{"too_large": large})

@@ -191,7 +191,6 @@ func (v verdict) luck(r *request.Request, share float64) bool {
 	if chance >= 1 || (v.reason == keptByParent && share >= 1) {
 		return true
 	}
-	request.AssignIDs(r)
 	return randomness(r) >= threshold(chance)
 }
 

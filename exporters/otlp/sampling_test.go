@@ -64,6 +64,7 @@ func TestRatioIsMet(t *testing.T) {
 		kept := 0
 		for range n {
 			r := new(request.Request)
+			request.AssignIDs(r)
 			if s.decide(r).reason == keptByRatio {
 				kept++
 			}

@@ -37,7 +37,7 @@ func TestHeadersAndCompression(t *testing.T) {
 				}
 				test.change(&c)
 				e, _ := newExporter(t, c)
-				e.Export(sample())
+				e.Trace(sample())
 				eventually(t, "delivery", func() bool { return r.spans() == 5 })
 				if got := r.header("api-key"); got != test.key {
 					t.Errorf("api-key is %q, want %q", got, test.key)
@@ -57,7 +57,7 @@ func TestEverythingFromTheEnvironment(t *testing.T) {
 		t.Setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "5000")
 		c.Endpoint, c.Protocol = "", ""
 		e, _ := newExporter(t, c)
-		e.Export(sample())
+		e.Trace(sample())
 		eventually(t, "delivery", func() bool { return r.spans() == 5 })
 		if got := e.uploader.timeout; got != 5*time.Second {
 			t.Errorf("the timeout is %v", got)
@@ -117,7 +117,7 @@ func TestTLS(t *testing.T) {
 				c.TLS = test.tls
 				c.Retry.InitialInterval, c.Retry.MaxInterval = time.Hour, time.Hour
 				e, l := newExporter(t, c)
-				e.Export(sample())
+				e.Trace(sample())
 				if test.fails {
 					eventually(t, "the failure", func() bool { return l.count("certificate") > 0 })
 					if r.attempts() != 0 {
@@ -139,7 +139,7 @@ func TestPlainEndpointIgnoresCertificateVariables(t *testing.T) {
 	forBoth(t, accept, func(t *testing.T, r *receiver, c Config) {
 		t.Setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", cert)
 		e, _ := newExporter(t, c)
-		e.Export(sample())
+		e.Trace(sample())
 		eventually(t, "delivery", func() bool { return r.spans() == 5 })
 	})
 }

@@ -12,7 +12,7 @@ import (
 
 	"lapwing/collectors/protocol/http1"
 	"lapwing/collectors/request"
-	"lapwing/exporters"
+	"lapwing/exporters/otlp"
 )
 
 // batch is how many requests come at once, as from the kernel's buffer.
@@ -66,7 +66,7 @@ func (l *load) next(i int) *request.Request {
 }
 
 // run sends rate requests per second for a time, a batch at a time.
-func (l *load) run(to []exporters.Exporter, rate int, span time.Duration) (requests uint64) {
+func (l *load) run(to func(*request.Request), rate int, span time.Duration) (requests uint64) {
 	tick := time.NewTicker(batchEvery)
 	defer tick.Stop()
 	begin := time.Now()
@@ -74,10 +74,7 @@ func (l *load) run(to []exporters.Exporter, rate int, span time.Duration) (reque
 		<-tick.C
 		passed = min(time.Since(begin), span)
 		for due := uint64(passed.Seconds() * float64(rate)); requests < due; requests++ {
-			r := l.next(int(requests))
-			for _, e := range to {
-				e.Export(r)
-			}
+			to(l.next(int(requests)))
 		}
 	}
 	return requests
@@ -98,4 +95,12 @@ func memory() (uint64, error) {
 	}
 	s, err := p.NewStatus()
 	return s.VmHWM, err
+}
+
+// traced is what the agent does with a request that has its place in a trace.
+func traced(to *otlp.Exporter) func(*request.Request) {
+	return func(r *request.Request) {
+		request.AssignIDs(r)
+		to.Trace(r)
+	}
 }

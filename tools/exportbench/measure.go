@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"lapwing/collectors/request"
-	"lapwing/exporters"
 	"lapwing/exporters/metrics"
 	"lapwing/exporters/otlp"
 	"lapwing/exporters/prometheus"
@@ -63,12 +62,12 @@ func (o options) measureMetrics() (f figure, err error) {
 	defer func() { _ = push.Shutdown(context.Background()) }()
 
 	l := newLoad(o.services, o.sets)
-	l.run([]exporters.Exporter{a}, o.rate, warmUp)
+	l.run(a.Export, o.rate, warmUp)
 	before := cpu()
 	if err := peer.scrape(metricsListen, min(scrapeEvery, o.seconds/2)); err != nil {
 		return f, err
 	}
-	f.Requests = l.run([]exporters.Exporter{a}, o.rate, o.seconds)
+	f.Requests = l.run(a.Export, o.rate, o.seconds)
 	f.CPU, f.Seconds, f.Limit = cpu()-before, o.seconds.Seconds(), metricsLimit
 	if f.Memory, err = memory(); err != nil {
 		return f, err
@@ -95,9 +94,9 @@ func (o options) measureTraces() (f figure, err error) {
 		return f, err
 	}
 	l := newLoad(o.services, o.sets)
-	l.run([]exporters.Exporter{e}, o.traces, warmUp)
+	l.run(traced(e), o.traces, warmUp)
 	before := cpu()
-	f.Requests = l.run([]exporters.Exporter{e}, o.traces, o.seconds)
+	f.Requests = l.run(traced(e), o.traces, o.seconds)
 	f.CPU, f.Seconds, f.Limit = cpu()-before, o.seconds.Seconds(), tracesLimit
 	if f.Memory, err = memory(); err != nil {
 		return f, err

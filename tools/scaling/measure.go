@@ -114,7 +114,9 @@ func perTrace(compression string) (spans, bytes float64, err error) {
 		return 0, 0, err
 	}
 	for i := range n {
-		e.Export(made(i))
+		r := made(i)
+		request.AssignIDs(r)
+		e.Trace(r)
 	}
 	if err := e.Shutdown(context.Background()); err != nil {
 		return 0, 0, err

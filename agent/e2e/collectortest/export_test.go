@@ -53,6 +53,14 @@ func reset(service string) *request.Request {
 	return r
 }
 
+// trace hands over requests as the agent does.
+func trace(e *otlp.Exporter, requests ...*request.Request) {
+	for _, r := range requests {
+		request.AssignIDs(r)
+		e.Trace(r)
+	}
+}
+
 // send exports requests over one protocol and waits for the delivery.
 func send(t *testing.T, c otlp.Config, clock *request.Clock, requests ...*request.Request) {
 	t.Helper()
@@ -60,9 +68,7 @@ func send(t *testing.T, c otlp.Config, clock *request.Clock, requests ...*reques
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range requests {
-		e.Export(r)
-	}
+	trace(e, requests...)
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	if err := e.Shutdown(ctx); err != nil {
@@ -205,7 +211,7 @@ func TestStopLeavesNothingRunning(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.Export(finished("nginx"))
+	trace(e, finished("nginx"))
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	if err := e.Shutdown(ctx); err == nil {

@@ -46,7 +46,7 @@ func allFamilies(r ...*request.Request) *metrics.Aggregator {
 	}))
 	for _, r := range r {
 		a.Export(r)
-		if r.Traced {
+		if r.SpanID != [8]byte{} {
 			a.Remember(r)
 		}
 	}
@@ -75,7 +75,7 @@ func TestCollectorTakesAllMetrics(t *testing.T) {
 				c.Endpoint = collector.HTTP
 			}
 			traced := finished("nginx")
-			traced.Detail, traced.Traced, traced.TraceID, traced.SpanID = heads{}, true, [16]byte{1}, [8]byte{2}
+			traced.Detail, traced.TraceID, traced.SpanID = heads{}, [16]byte{1}, [8]byte{2}
 			a := allFamilies(traced, reset("nginx"))
 			m, err := otlp.NewMetrics(c, a.Read, request.NewClock(), slog.New(slog.DiscardHandler))
 			require.NoError(t, err)

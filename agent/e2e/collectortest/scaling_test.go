@@ -83,9 +83,7 @@ func TestGatewaySamples(t *testing.T) {
 		failed, slow, ordinary := finished("failed"), finished("slow"), finished("ordinary")
 		failed.Status, failed.Error = 500, "500"
 		slow.WriteLast += request.Stamp(time.Second)
-		e.Export(failed)
-		e.Export(slow)
-		e.Export(ordinary)
+		trace(e, failed, slow, ordinary)
 	}
 	require.NoError(t, e.Shutdown(context.Background()))
 
