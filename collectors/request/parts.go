@@ -18,8 +18,6 @@ const (
 
 var partNames = [NumParts]string{"backlog", "dispatch", "client_wait", "blocked", "produce", "drain"}
 
-var partKeys = [NumParts]string{"backlog_ns", "dispatch_ns", "client_wait_ns", "blocked_ns", "produce_ns", "drain_ns"}
-
 func (p Part) String() string { return partNames[p] }
 
 var partPhases = [NumParts]Phase{

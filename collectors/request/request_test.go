@@ -1,7 +1,6 @@
 package request
 
 import (
-	"encoding/json"
 	"net/netip"
 	"testing"
 	"time"
@@ -93,26 +92,6 @@ func TestQueueSplitsAtAccept(t *testing.T) {
 	assert.False(t, ok)
 	_, ok = r.Dispatch()
 	assert.False(t, ok)
-}
-
-func TestRecordLeavesOutWhatWasNotMeasured(t *testing.T) {
-	r := whole()
-	var got map[string]any
-	require.NoError(t, json.Unmarshal(r.AppendJSON(nil, NewClock()), &got))
-	assert.Equal(t, "/a\"b\ufffd\x01", got["path"])
-	assert.Equal(t, "127.0.0.1:80", got["local"])
-	assert.Equal(t, "unix:/run/x", got["peer"])
-	assert.EqualValues(t, 900, got["duration_ns"])
-	assert.EqualValues(t, 100, got["drain_ns"])
-	assert.EqualValues(t, 0, got["blocked_ns"], "measured, and zero")
-
-	r.WriteFirst, r.WriteLast, r.Acked, r.Status = 0, 0, 0, 0
-	got = nil
-	require.NoError(t, json.Unmarshal(r.AppendJSON(nil, NewClock()), &got))
-	for _, absent := range []string{"duration_ns", "app_ns", "write_back_ns", "blocked_ns", "drain_ns", "status", "response_bytes", "trace_id", "flags", "error"} {
-		assert.NotContains(t, got, absent)
-	}
-	assert.Contains(t, got, "queue_ns")
 }
 
 func TestCloneSharesNothing(t *testing.T) {

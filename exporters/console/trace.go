@@ -12,6 +12,7 @@ import (
 
 	"lapwing/collectors/request"
 	"lapwing/exporters"
+	"lapwing/exporters/record"
 )
 
 // The limits of the queue between Export and the output, in bytes and time.
@@ -84,7 +85,7 @@ func NewTrace(w io.Writer, opts TraceOptions) *Trace {
 
 func jsonLines(opts TraceOptions) func([]byte, *request.Request) []byte {
 	return func(b []byte, r *request.Request) []byte {
-		return append(r.AppendJSON(b, opts.Clock), '\n')
+		return append(record.Append(b, r, opts.Clock), '\n')
 	}
 }
 

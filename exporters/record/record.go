@@ -1,17 +1,17 @@
-package request
+package record
 
 import (
 	"encoding/hex"
 	"strconv"
 	"time"
 
+	"lapwing/collectors/request"
 	"lapwing/collectors/text"
 )
 
-// AppendJSON appends the contract's record of r as one JSON object without a
-// newline. A fact that was not measured is left out. The clock gives the wall
-// time of `start`.
-func (r *Request) AppendJSON(b []byte, clock *Clock) []byte {
+// Append appends the record of r as one JSON object without a newline. A fact that was
+// not measured is left out. The clock gives the wall time of `start`.
+func Append(b []byte, r *request.Request, clock *request.Clock) []byte {
 	o := object{b: append(b, '{')}
 	o.identity(r, clock)
 	o.durations(r)
@@ -28,7 +28,7 @@ func (r *Request) AppendJSON(b []byte, clock *Clock) []byte {
 }
 
 // calls writes the calls as objects of their own.
-func (o *object) calls(calls []*Call, clock *Clock) {
+func (o *object) calls(calls []*request.Call, clock *request.Clock) {
 	if len(calls) == 0 {
 		return
 	}
@@ -41,7 +41,7 @@ func (o *object) calls(calls []*Call, clock *Clock) {
 	o.b = append(o.b, ']')
 }
 
-func (o *object) call(c *Call, clock *Clock) {
+func (o *object) call(c *request.Call, clock *request.Clock) {
 	o.hex("span_id", c.SpanID[:])
 	o.time("start", c.Start, clock)
 	if d, ok := c.Duration(); ok {
@@ -66,7 +66,7 @@ func (o *object) call(c *Call, clock *Clock) {
 	o.text("error", c.Error)
 }
 
-func (o *object) time(name string, at Stamp, clock *Clock) {
+func (o *object) time(name string, at request.Stamp, clock *request.Clock) {
 	o.key(name)
 	o.b = append(o.b, '"')
 	o.b = clock.Time(at).UTC().AppendFormat(o.b, "2006-01-02T15:04:05.000000000Z07:00")
@@ -79,7 +79,7 @@ type object struct {
 	more bool
 }
 
-func (o *object) identity(r *Request, clock *Clock) {
+func (o *object) identity(r *request.Request, clock *request.Clock) {
 	if r.TraceID != [16]byte{} {
 		o.hex("trace_id", r.TraceID[:])
 		o.hex("span_id", r.SpanID[:])
@@ -102,13 +102,13 @@ func (o *object) identity(r *Request, clock *Clock) {
 	}
 }
 
-func (o *object) durations(r *Request) {
+func (o *object) durations(r *request.Request) {
 	if d, ok := r.Duration(); ok {
 		o.dur("duration_ns", d)
 	}
 	phases, _ := r.Phases()
 	bounds := r.Bounds()
-	for p := range NumPhases {
+	for p := range request.NumPhases {
 		if bounds.Known(p) {
 			o.dur(phaseKeys[p], phases[p])
 		}
@@ -118,9 +118,11 @@ func (o *object) durations(r *Request) {
 	}
 }
 
-var phaseKeys = [NumPhases]string{"queue_ns", "parse_ns", "app_ns", "write_back_ns"}
+var partKeys = [request.NumParts]string{"backlog_ns", "dispatch_ns", "client_wait_ns", "blocked_ns", "produce_ns", "drain_ns"}
 
-func (o *object) place(r *Request) {
+var phaseKeys = [request.NumPhases]string{"queue_ns", "parse_ns", "app_ns", "write_back_ns"}
+
+func (o *object) place(r *request.Request) {
 	if r.PID != 0 {
 		o.uint("pid", uint64(r.PID))
 		o.uint("tid", uint64(r.TID))
@@ -131,10 +133,10 @@ func (o *object) place(r *Request) {
 	}
 	o.endpoint("local", r.Local)
 	o.endpoint("peer", r.Peer)
-	o.endpoint("client", Endpoint{Addr: r.Client})
+	o.endpoint("client", request.Endpoint{Addr: r.Client})
 }
 
-func (o *object) flags(f Flags) {
+func (o *object) flags(f request.Flags) {
 	if f == 0 {
 		return
 	}
@@ -184,7 +186,7 @@ func (o *object) hex(name string, v []byte) {
 	o.b = append(hex.AppendEncode(o.b, v), '"')
 }
 
-func (o *object) endpoint(name string, e Endpoint) {
+func (o *object) endpoint(name string, e request.Endpoint) {
 	if !e.IsUn && !e.Addr.IsValid() {
 		return
 	}
