@@ -120,7 +120,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{err, cmd.CommandPath()}
 	})
-	root.AddCommand(a.traceCommand(), a.topCommand(), a.workersCommand(), a.runCommand(), a.probesCommand(), a.configCommand(), a.versionCommand())
+	root.AddCommand(a.traceCommand(), a.topCommand(), a.workersCommand(), a.runCommand(), a.probesCommand(), a.configCommand(), a.debugCommand(), a.versionCommand())
 	return root
 }
 

@@ -130,9 +130,23 @@ func explain(err error) error {
 	}
 	var refused *ebpf.VerifierError
 	if errors.As(err, &refused) && !isShortage(err) {
-		return fmt.Errorf("the kernel's verifier refused a program, please report this with the kernel's version: %w", err)
+		return fmt.Errorf("the kernel's verifier refused a program, please report this with the kernel's version%s: %w", keepLog(refused), err)
 	}
 	return err
+}
+
+// keepLog writes all that the verifier said to a file, and returns words that name it.
+// The error itself has only the last lines.
+func keepLog(refused *ebpf.VerifierError) string {
+	f, err := os.CreateTemp("", "lapwing-verifier-*.log")
+	if err != nil {
+		return " (its log could not be kept: " + err.Error() + ")"
+	}
+	_, err = fmt.Fprintf(f, "%+v\n", refused)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return " (its log could not be kept: " + err.Error() + ")"
+	}
+	return " and the file " + f.Name()
 }
 
 // isShortage reports whether the kernel refused for want of something, and not
@@ -227,6 +241,10 @@ func buildSpec(plan PlanSurvey, opts Options, secret uint64) (*ebpf.CollectionSp
 
 // sizeMaps fits the maps to the options. A connection's value ends in its
 // heads, whose length is known only now.
+// parkedShare is of how many connections one at a time may have its next request read
+// while the response to the one before is being written.
+const parkedShare = 16
+
 func sizeMaps(spec *ebpf.CollectionSpec, opts Options) {
 	const nameMax = 108
 	fixed := spec.Maps["blank"].ValueSize
@@ -237,11 +255,15 @@ func sizeMaps(spec *ebpf.CollectionSpec, opts Options) {
 		m := spec.Maps[name]
 		m.ValueSize = size
 		m.Value = &btf.Array{Index: &btf.Int{Size: 4}, Type: &btf.Int{Size: 1}, Nelems: size}
-		if name == "unix_conns" || name == "tcp_conns" && m.Type != ebpf.SkStorage {
-			m.MaxEntries = uint32(opts.Connections)
-			if allocatesInProbes() {
-				m.Flags |= unix.BPF_F_NO_PREALLOC
-			}
+		if m.Type != ebpf.Hash {
+			continue
+		}
+		m.MaxEntries = uint32(opts.Connections)
+		if name == "parked" {
+			m.MaxEntries /= parkedShare
+		}
+		if allocatesInProbes() {
+			m.Flags |= unix.BPF_F_NO_PREALLOC
 		}
 	}
 	log := sizeOfLog(opts.RingBytes)

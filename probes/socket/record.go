@@ -145,6 +145,13 @@ const (
 	kindWithdrawn = Kind(socketPlanKindKIND_WITHDRAWN)
 )
 
+var kindNames = map[Kind]string{
+	Final: "final", Tentative: "tentative", Opened: "opened", Unknown: "unknown", Read: "read", Write: "write", Close: "close",
+	Call: "call", Abandoned: "abandoned", UnderWay: "under_way", kindProcess: "process", kindWithdrawn: "withdrawn",
+}
+
+func (k Kind) String() string { return kindNames[k] }
+
 // The reasons of Abandoned records.
 const (
 	AbandonedUnread  = Reason(socketPlanAbandonedABANDONED_UNREAD)
@@ -242,6 +249,9 @@ func (r Record) Clone(buf []byte) (Record, []byte) {
 	return clone, buf
 }
 
+// Fields is a copy of the fixed part.
+func (r Record) Fields() RecordFields { return *r.record }
+
 // IsUnix reports whether the connection is on a unix socket.
 func (r Record) IsUnix() bool { return r.Family == unix.AF_UNIX }
 
@@ -250,6 +260,9 @@ func (r Record) Command() *[16]byte { return (*[16]byte)(unsafe.Pointer(&r.recor
 
 // Kind is what happened.
 func (e Event) EventKind() Kind { return Kind(e.event.Kind) }
+
+// Fields is a copy of the fixed part.
+func (e Event) Fields() EventFields { return *e.event }
 
 // Bytes are the first of the bytes read or written, at most 8 KiB.
 func (e Event) Bytes() []byte {

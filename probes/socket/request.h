@@ -355,26 +355,48 @@ static __noinline __u64 read_meanwhile(struct conn *c, const struct vec *v, cons
 	return 0;
 }
 
-/* park sets the current request aside for the write that answers it. */
+/* park sets the current request aside for the write that answers it. There is room for
+ * one of each connection. */
 static __always_inline bool park(struct conn *c)
 {
 	__u64 key = c->rec.sk;
 
-	if (bpf_map_update_elem(&parked, &key, c, BPF_ANY))
+	if (c->parked || bpf_map_update_elem(&parked, &key, c, BPF_ANY))
 		return false;
 	c->parked = 1;
 	c->counted = 0; /* by the one that is parked */
 	return true;
 }
 
-/* over_with: the next request starts, so the one before it is over. */
-static __always_inline void over_with(struct conn *c, const struct in *in)
+/* lose_track: there is no room to set the current request aside, and what is written
+ * from here on could be of it or of the next one. */
+static __noinline int lose_track(struct conn *c)
+{
+	if (!c)
+		return 0;
+	__u64 key = c->rec.sk;
+	bpf_map_delete_elem(&parked, &key);
+	uncount(c);
+	__sync_lock_test_and_set(&c->pending, 0);
+	c->mode = MODE_IGNORED;
+	count(STAT_LOST_TABLE);
+	return 0;
+}
+
+/* over_with: the next request starts, so the one before it is over. It returns whether
+ * the connection is still measured. */
+static __always_inline bool over_with(struct conn *c, const struct in *in)
 {
 	if (in->arrived > c->last_enter)
 		settle_ack(c, in->arrived);
-	if (likely(!c->write_enter) || !park(c))
+	if (likely(!c->write_enter)) {
 		hand_out(c);
+	} else if (!park(c)) {
+		lose_track(c);
+		return false;
+	}
 	c->phase = PHASE_IDLE;
+	return true;
 }
 
 static __always_inline void read_by(struct conn *c, struct in *in)
@@ -417,7 +439,8 @@ static __always_inline void read_by(struct conn *c, struct in *in)
 			skip = read_meanwhile(c, &v, in);
 		if (unlikely(skip == ALL_TAKEN))
 			return;
-		over_with(c, in);
+		if (!over_with(c, in))
+			return;
 	}
 	if (c->phase == PHASE_IDLE)
 		request_new(c, &v, in, skip);

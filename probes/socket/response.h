@@ -258,16 +258,15 @@ static __always_inline void on_write(struct conn *c, const struct out *out)
 	if (unlikely(c->parked)) {
 		c->parked = 0;
 		to = bpf_map_lookup_elem(&parked, &key);
-		if (!to)
-			to = c; /* evicted: it shows as a response to nothing */
 	}
-	write_to(to, out);
+	if (likely(to))
+		write_to(to, out);
 	c->out_want = 0;
 	*(volatile __u64 *)&c->write_enter = 0;
 	unlock_conn(c);
 	if (unlikely(*(volatile __u8 *)&c->gone))
 		closed_meanwhile(c);
-	if (to == c)
+	if (to == c || unlikely(!to))
 		return;
 	hand_out(to);
 	/* The client did not wait for its end: then user space tells the two

@@ -186,9 +186,10 @@ struct {
 
 /* parked: address of a socket → its connection as it was when a thread read
  * the next request while another one was still in the write of a response.
- * The client is that fast where both ends are on one host. */
+ * The client is that fast where both ends are on one host. None is evicted: a
+ * connection that finds no room is not measured any more, which is counted. */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1024);
 	__type(key, __u64);
 	__type(value, struct conn);
