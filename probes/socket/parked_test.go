@@ -34,8 +34,21 @@ func writeLong(t *testing.T, l *line, path string) *longWrite {
 		}
 		w.written <- err
 	}()
-	time.Sleep(20 * time.Millisecond) // it is in the write now, which takes until somebody reads
+	w.awaitFull()
 	return w
+}
+
+// awaitFull waits until nothing more fits between the ends: the write goes on until
+// somebody reads.
+func (w *longWrite) awaitFull() {
+	var last int
+	require.Eventually(w.t, func() bool {
+		queued, err := unix.IoctlGetInt(w.fd, unix.SIOCOUTQ)
+		require.NoError(w.t, err)
+		full := queued > 0 && queued == last
+		last = queued
+		return full
+	}, 20*time.Second, 20*time.Millisecond)
 }
 
 // take lets the client ask, and reads the request.
