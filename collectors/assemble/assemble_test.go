@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"lapwing/collectors/protocol"
 	"lapwing/collectors/request"
 	"lapwing/collectors/service"
 	"lapwing/probes/socket"
@@ -206,6 +207,28 @@ func TestRoom(t *testing.T) {
 	assert.Nil(t, a.conns.byID[fields().Conn+1])
 	assert.Zero(t, a.Outstanding(fields().Conn+1))
 	assert.Equal(t, 1, a.Outstanding(fields().Conn+2))
+}
+
+// TestOutstandingIsBounded has connections whose clients send requests and wait for no
+// response: what all of them together keep has a bound, but for a few of each.
+func TestOutstandingIsBounded(t *testing.T) {
+	const each, connections = 100, 200
+	a := newAssembler(t, func(*request.Request) {})
+	f := fields()
+	f.Seq, f.RequestBytes = 0, 0
+	for range connections {
+		f.Conn++
+		a.HandleRecord(socket.Opened, record(f, "", ""))
+		e := socket.EventFields{Conn: f.Conn, Number: 1, Arrived: 1, ArrivedLast: 1, Exit: 1, Pid: 1, Tid: 1}
+		a.HandleEvent(socket.ComposeEvent(e, socket.Read, []byte(strings.Repeat(getHead, each))))
+	}
+	full := (maxOutstanding + each - 1) / each // so many connections keep all they have
+	assert.Equal(t, full*each+(connections-full)*protocol.AlwaysKept, each*connections-int(a.Counts().Overflowed))
+	for conn := range a.conns.byID {
+		a.HandleEvent(socket.ComposeEvent(socket.EventFields{Conn: conn, Number: 2, Exit: 2}, socket.Close, nil))
+	}
+	assert.Zero(t, a.outstanding.all)
+	assert.Empty(t, a.conns.byID)
 }
 
 // What the kernel cannot tell the end of is not over before the connection

@@ -8,12 +8,27 @@ import "sync"
 type outstanding struct {
 	mu     sync.Mutex
 	byConn map[uint64]int
+	all    int
+}
+
+// maxOutstanding bounds the requests of all connections that are framed here. What
+// comes of one event may be more than that.
+const (
+	maxOutstanding = 8192
+	maxEach        = 1000 // of a connection no more are kept
+)
+
+func (o *outstanding) full() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.all >= maxOutstanding
 }
 
 // note keeps how many requests of a connection are outstanding.
 func (o *outstanding) note(conn uint64, n int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.all += min(n, maxEach) - min(o.byConn[conn], maxEach)
 	if n > 0 {
 		o.byConn[conn] = n
 	} else {

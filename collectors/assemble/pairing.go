@@ -39,7 +39,7 @@ func (a *Assembler) open(r socket.Record) {
 	if held != nil {
 		a.req.Seq = held.Request.Seq - 1
 	}
-	opts := protocol.Options{Base: *a.req.Clone(), Done: a.paired, Unknown: a.counts.unknownAdd}
+	opts := protocol.Options{Base: *a.req.Clone(), Done: a.paired, Full: a.outstanding.full, Unknown: a.counts.unknownAdd}
 	c := a.conns.keep(r.Conn, framed, request.Now())
 	c.pairing = &pairing{base: opts.Base}
 	c.base.PID, c.base.Comm = r.Pid, a.comms.of(r.Command())

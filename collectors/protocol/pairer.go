@@ -42,10 +42,20 @@ type Options struct {
 	Base request.Request
 	// Done takes each finished request, which is valid until it returns.
 	Done func(*request.Request)
+	// Full reports whether so many requests are outstanding, on all connections
+	// together, that none may keep more than AlwaysKept. Nil never says so.
+	Full func() bool
 	// Unknown is told, at most once, why the connection is of no known
 	// protocol after all, or does not keep to its protocol.
 	Unknown func(reason string)
 }
+
+// AlwaysKept is how many outstanding requests of a connection are kept whatever the
+// others have: so no client takes the room of those of another service.
+const AlwaysKept = 4
+
+// NoRoom reports whether a connection that keeps so many may keep no more.
+func (o *Options) NoRoom(kept int) bool { return kept >= AlwaysKept && o.Full != nil && o.Full() }
 
 // Shared is what of the base each request begins with.
 func (o *Options) Shared() request.Request {

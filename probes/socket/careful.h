@@ -91,6 +91,18 @@ static __always_inline void event_write(struct scratch *s)
 	count(written ? STAT_EVENTS : STAT_LOST_EVENTS);
 }
 
+/* close_write writes a close, which is not lost where the log is full. */
+static __always_inline void close_write(const struct event *e)
+{
+	struct late_close late = { .exit = e->exit, .number = e->number, .error = e->error };
+	__u64 conn = e->conn;
+
+	if (log_write(e, sizeof(*e), NULL, 0, 0) || !bpf_map_update_elem(&late_closes, &conn, &late, BPF_ANY))
+		count(STAT_EVENTS);
+	else
+		count(STAT_LOST_EVENTS);
+}
+
 /* careful_progress keeps what a snapshot tells of the connection: who reads,
  * and since when. A read after a write begins another request, as far as this
  * side can tell. */
@@ -156,7 +168,7 @@ __noinline int careful_close(struct conn *c, __u64 now, __u16 error)
 	struct scratch *s = event_begin(c, KIND_CLOSE, now);
 	if (s) {
 		s->event.error = error;
-		event_write(s);
+		close_write(&s->event);
 	}
 	c->mode = MODE_IGNORED;
 	return 0;

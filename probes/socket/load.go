@@ -93,7 +93,8 @@ type Probe struct {
 	served     *ebpf.Map // the processes that served
 	snaps      snapshots
 
-	malformed atomic.Uint64 // messages that were cut
+	late      map[uint64]bool // connections whose close was in `late_closes` at the last look
+	malformed atomic.Uint64   // messages that were cut
 }
 
 // Open loads and attaches the probes of the first plan that works, or of the
@@ -265,6 +266,9 @@ func sizeMaps(spec *ebpf.CollectionSpec, opts Options) {
 		if allocatesInProbes() {
 			m.Flags |= unix.BPF_F_NO_PREALLOC
 		}
+	}
+	if allocatesInProbes() {
+		spec.Maps["late_closes"].Flags |= unix.BPF_F_NO_PREALLOC
 	}
 	log := sizeOfLog(opts.RingBytes)
 	spec.Maps["messages"].ValueSize = log.stride()

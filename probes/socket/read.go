@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/cilium/ebpf"
 )
 
 // Handler takes what the kernel hands out. Its methods are called from one
@@ -56,7 +58,7 @@ func (p *Probe) Run(ctx context.Context, h Handler) error {
 		}
 		if now.Sub(cleared) >= goneEvery {
 			cleared = now
-			if err := walk(p.gone); err != nil {
+			if err := errors.Join(walk(p.gone), p.lateCloses(h)); err != nil {
 				return err
 			}
 		}
@@ -79,7 +81,30 @@ func (p *Probe) drain(h Handler) error {
 	err = errors.Join(err, p.sweepComplete(), p.Detach(), p.sweepAll())
 	for p.readSome(h) > 0 {
 	}
-	return err
+	// What came before them was read.
+	return errors.Join(err, p.lateCloses(h), p.lateCloses(h))
+}
+
+// lateCloses hands over closes that found no room in the log. What was written of
+// their connections before them is in the log, and has been read by the time of the
+// second look.
+func (p *Probe) lateCloses(h Handler) error {
+	var conn uint64
+	var late socketPlanLateClose
+	closes := p.coll.Maps["late_closes"]
+	found := map[uint64]bool{}
+	for all := closes.Iterate(); all.Next(&conn, &late); {
+		if !p.late[conn] {
+			found[conn] = true
+			continue
+		}
+		if err := closes.Delete(conn); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return fmt.Errorf("take a late close: %w", err)
+		}
+		h.HandleEvent(ComposeEvent(EventFields{Conn: conn, Number: late.Number, Exit: late.Exit, Error: uint16(late.Error)}, Close, nil))
+	}
+	p.late = found
+	return nil
 }
 
 // readSome hands over the messages that are there, within reason, and returns

@@ -216,6 +216,13 @@ struct event {
 	__u8 data[];
 };
 
+/* late_close: what KIND_CLOSE says of a connection, for which there was no room. */
+struct late_close {
+	__u64 exit;
+	__u32 number;
+	__u32 error;
+};
+
 /* Counters, one per CPU. */
 enum stat {
 	STAT_FINAL,        /* requests handed out */
@@ -242,6 +249,7 @@ const enum evidence *mention_evidence __attribute__((unused));
 const enum place *mention_place __attribute__((unused));
 const enum said *mention_said __attribute__((unused));
 const enum abandoned *mention_abandoned __attribute__((unused));
+const struct late_close *mention_late_close __attribute__((unused));
 const enum process_did *mention_process_did __attribute__((unused));
 const struct process_note *mention_process_note __attribute__((unused));
 const enum stat *mention_stat __attribute__((unused));

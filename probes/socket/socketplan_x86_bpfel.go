@@ -91,6 +91,13 @@ const (
 	socketPlanKindKIND_WITHDRAWN socketPlanKind = 12
 )
 
+type socketPlanLateClose struct {
+	_      structs.HostLayout
+	Exit   uint64
+	Number uint32
+	Error  uint32
+}
+
 type socketPlanMark uint32
 
 const (
@@ -374,6 +381,7 @@ const (
 	socketPlanMapConnects             = "connects"
 	socketPlanMapDiscards             = "discards"
 	socketPlanMapEntries              = "entries"
+	socketPlanMapLateCloses           = "late_closes"
 	socketPlanMapLateWrites           = "late_writes"
 	socketPlanMapListening            = "listening"
 	socketPlanMapLogProgress          = "log_progress"
@@ -430,6 +438,7 @@ const (
 	socketPlanVarMentionAbandoned     = "mention_abandoned"
 	socketPlanVarMentionEvidence      = "mention_evidence"
 	socketPlanVarMentionKind          = "mention_kind"
+	socketPlanVarMentionLateClose     = "mention_late_close"
 	socketPlanVarMentionMark          = "mention_mark"
 	socketPlanVarMentionMessage       = "mention_message"
 	socketPlanVarMentionMode          = "mention_mode"
@@ -549,6 +558,7 @@ type socketPlanMapSpecs struct {
 	Connects    *ebpf.MapSpec `ebpf:"connects"`
 	Discards    *ebpf.MapSpec `ebpf:"discards"`
 	Entries     *ebpf.MapSpec `ebpf:"entries"`
+	LateCloses  *ebpf.MapSpec `ebpf:"late_closes"`
 	LateWrites  *ebpf.MapSpec `ebpf:"late_writes"`
 	Listening   *ebpf.MapSpec `ebpf:"listening"`
 	LogProgress *ebpf.MapSpec `ebpf:"log_progress"`
@@ -581,6 +591,7 @@ type socketPlanVariableSpecs struct {
 	MentionAbandoned     *ebpf.VariableSpec `ebpf:"mention_abandoned"`
 	MentionEvidence      *ebpf.VariableSpec `ebpf:"mention_evidence"`
 	MentionKind          *ebpf.VariableSpec `ebpf:"mention_kind"`
+	MentionLateClose     *ebpf.VariableSpec `ebpf:"mention_late_close"`
 	MentionMark          *ebpf.VariableSpec `ebpf:"mention_mark"`
 	MentionMessage       *ebpf.VariableSpec `ebpf:"mention_message"`
 	MentionMode          *ebpf.VariableSpec `ebpf:"mention_mode"`
@@ -642,6 +653,7 @@ type socketPlanMaps struct {
 	Connects    *ebpf.Map `ebpf:"connects"`
 	Discards    *ebpf.Map `ebpf:"discards"`
 	Entries     *ebpf.Map `ebpf:"entries"`
+	LateCloses  *ebpf.Map `ebpf:"late_closes"`
 	LateWrites  *ebpf.Map `ebpf:"late_writes"`
 	Listening   *ebpf.Map `ebpf:"listening"`
 	LogProgress *ebpf.Map `ebpf:"log_progress"`
@@ -671,6 +683,7 @@ func (m *socketPlanMaps) Close() error {
 		m.Connects,
 		m.Discards,
 		m.Entries,
+		m.LateCloses,
 		m.LateWrites,
 		m.Listening,
 		m.LogProgress,
@@ -704,6 +717,7 @@ type socketPlanVariables struct {
 	MentionAbandoned     *ebpf.Variable `ebpf:"mention_abandoned"`
 	MentionEvidence      *ebpf.Variable `ebpf:"mention_evidence"`
 	MentionKind          *ebpf.Variable `ebpf:"mention_kind"`
+	MentionLateClose     *ebpf.Variable `ebpf:"mention_late_close"`
 	MentionMark          *ebpf.Variable `ebpf:"mention_mark"`
 	MentionMessage       *ebpf.Variable `ebpf:"mention_message"`
 	MentionMode          *ebpf.Variable `ebpf:"mention_mode"`

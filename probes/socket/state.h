@@ -195,6 +195,15 @@ struct {
 	__type(value, struct conn);
 } parked SEC(".maps");
 
+/* late_closes: number of a connection that user space frames → its close, which found
+ * no room in the log. User space, which would wait for it for ever, looks here. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64);
+	__type(value, struct late_close);
+} late_closes SEC(".maps");
+
 struct scratch {
 	struct event event;
 	__u8 data[EVENT_DATA_MAX + 16];

@@ -24,6 +24,7 @@ const (
 	syscallPlanMapClients              = "clients"
 	syscallPlanMapConnects             = "connects"
 	syscallPlanMapDiscards             = "discards"
+	syscallPlanMapLateCloses           = "late_closes"
 	syscallPlanMapLateWrites           = "late_writes"
 	syscallPlanMapListening            = "listening"
 	syscallPlanMapLogProgress          = "log_progress"
@@ -76,6 +77,7 @@ const (
 	syscallPlanVarMentionAbandoned     = "mention_abandoned"
 	syscallPlanVarMentionEvidence      = "mention_evidence"
 	syscallPlanVarMentionKind          = "mention_kind"
+	syscallPlanVarMentionLateClose     = "mention_late_close"
 	syscallPlanVarMentionMark          = "mention_mark"
 	syscallPlanVarMentionMessage       = "mention_message"
 	syscallPlanVarMentionMode          = "mention_mode"
@@ -189,6 +191,7 @@ type syscallPlanMapSpecs struct {
 	Clients     *ebpf.MapSpec `ebpf:"clients"`
 	Connects    *ebpf.MapSpec `ebpf:"connects"`
 	Discards    *ebpf.MapSpec `ebpf:"discards"`
+	LateCloses  *ebpf.MapSpec `ebpf:"late_closes"`
 	LateWrites  *ebpf.MapSpec `ebpf:"late_writes"`
 	Listening   *ebpf.MapSpec `ebpf:"listening"`
 	LogProgress *ebpf.MapSpec `ebpf:"log_progress"`
@@ -220,6 +223,7 @@ type syscallPlanVariableSpecs struct {
 	MentionAbandoned     *ebpf.VariableSpec `ebpf:"mention_abandoned"`
 	MentionEvidence      *ebpf.VariableSpec `ebpf:"mention_evidence"`
 	MentionKind          *ebpf.VariableSpec `ebpf:"mention_kind"`
+	MentionLateClose     *ebpf.VariableSpec `ebpf:"mention_late_close"`
 	MentionMark          *ebpf.VariableSpec `ebpf:"mention_mark"`
 	MentionMessage       *ebpf.VariableSpec `ebpf:"mention_message"`
 	MentionMode          *ebpf.VariableSpec `ebpf:"mention_mode"`
@@ -278,6 +282,7 @@ type syscallPlanMaps struct {
 	Clients     *ebpf.Map `ebpf:"clients"`
 	Connects    *ebpf.Map `ebpf:"connects"`
 	Discards    *ebpf.Map `ebpf:"discards"`
+	LateCloses  *ebpf.Map `ebpf:"late_closes"`
 	LateWrites  *ebpf.Map `ebpf:"late_writes"`
 	Listening   *ebpf.Map `ebpf:"listening"`
 	LogProgress *ebpf.Map `ebpf:"log_progress"`
@@ -304,6 +309,7 @@ func (m *syscallPlanMaps) Close() error {
 		m.Clients,
 		m.Connects,
 		m.Discards,
+		m.LateCloses,
 		m.LateWrites,
 		m.Listening,
 		m.LogProgress,
@@ -336,6 +342,7 @@ type syscallPlanVariables struct {
 	MentionAbandoned     *ebpf.Variable `ebpf:"mention_abandoned"`
 	MentionEvidence      *ebpf.Variable `ebpf:"mention_evidence"`
 	MentionKind          *ebpf.Variable `ebpf:"mention_kind"`
+	MentionLateClose     *ebpf.Variable `ebpf:"mention_late_close"`
 	MentionMark          *ebpf.Variable `ebpf:"mention_mark"`
 	MentionMessage       *ebpf.Variable `ebpf:"mention_message"`
 	MentionMode          *ebpf.Variable `ebpf:"mention_mode"`

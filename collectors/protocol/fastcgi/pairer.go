@@ -116,7 +116,7 @@ func (p *Pairer) begin(id uint16, ev *protocol.Event) {
 		p.out.regain()
 	}
 	p.seq++
-	if len(p.open) >= maxOpen {
+	if len(p.open) >= maxOpen || p.opts.NoRoom(len(p.open)) {
 		p.counts.Overflowed++
 		return
 	}

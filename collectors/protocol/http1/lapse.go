@@ -19,7 +19,7 @@ func (p *Pairer) Lose() {
 		return
 	}
 	lost := p.Outstanding()
-	*p = Pairer{conn: p.conn, done: p.done, unknown: p.unknown, seq: p.seq, begins: p.begins, counts: p.counts, lapse: lapse{on: true}}
+	*p = Pairer{conn: p.conn, done: p.done, unknown: p.unknown, noRoom: p.noRoom, seq: p.seq, begins: p.begins, counts: p.counts, lapse: lapse{on: true}}
 	p.counts.Desynced++
 	p.counts.Unpaired += uint64(lost)
 }

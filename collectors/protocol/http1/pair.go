@@ -26,6 +26,7 @@ type Pairer struct {
 	done func(*request.Request)
 
 	unknown func(reason string) // nil when nobody wants to know
+	noRoom  func(kept int) bool
 
 	queue     []*exchange // requests without a complete response, oldest first
 	free      []*exchange
@@ -52,7 +53,7 @@ type Pairer struct {
 // NewPairer returns the pairer of a connection that is between two requests.
 // Finished requests are handed out in order.
 func NewPairer(o protocol.Options) *Pairer {
-	return &Pairer{conn: o.Shared(), done: o.Done, unknown: o.Unknown, seq: o.Base.Seq}
+	return &Pairer{conn: o.Shared(), done: o.Done, unknown: o.Unknown, noRoom: o.NoRoom, seq: o.Base.Seq}
 }
 
 // Seed takes in a request that was under way when the connection began to
@@ -131,7 +132,7 @@ func (p *Pairer) begin(rd *reading) *exchange {
 	p.unseen, p.hidden = reading{}, 0
 	p.seq++
 	p.begins++
-	if len(p.queue) >= maxOutstanding || p.untracked > 0 {
+	if p.untracked > 0 || len(p.queue) >= maxOutstanding || p.noRoom(len(p.queue)) {
 		p.untracked++
 		p.counts.Overflowed++
 		return nil
