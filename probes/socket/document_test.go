@@ -60,12 +60,12 @@ func TestMapsAreDocumented(t *testing.T) {
 	require.NoError(t, err)
 	before, rest, found := strings.Cut(string(raw), begin)
 	require.True(t, found, "the table")
-	_, after, found := strings.Cut(rest, end)
+	shown, after, found := strings.Cut(rest, end)
 	require.True(t, found, "the table's end")
 	want := before + strings.TrimSuffix(table, "\n") + end + after
 	if *update {
 		require.NoError(t, os.WriteFile(page, []byte(want), 0o644))
 		return
 	}
-	assert.Equal(t, want, string(raw), "go test ./probes/socket -run Documented -update writes the table")
+	assert.Equal(t, strings.TrimSuffix(table, "\n"), begin+shown, "go test ./probes/socket -run Documented -update writes the table")
 }

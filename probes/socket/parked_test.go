@@ -72,11 +72,11 @@ func (w *longWrite) end(after int) {
 	}
 }
 
-// answers are the response's bytes of each request that was handed out for good.
+// answers are the response's bytes of each request that was handed out.
 func answers(s *seen) map[string]uint64 {
 	all := map[string]uint64{}
 	for _, r := range s.requests {
-		if path, _, ok := strings.Cut(strings.TrimPrefix(r.head, "GET "), " "); ok && r.kind == Final {
+		if path, _, ok := strings.Cut(strings.TrimPrefix(r.head, "GET "), " "); ok && (r.kind == Final || r.kind == Tentative) {
 			all[path] = r.ResponseBytes
 		}
 	}
