@@ -1,0 +1,63 @@
+package socket
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// framedEvents keeps the events of this process.
+type framedEvents struct {
+	reads, closes int
+	last          EventFields
+}
+
+func (f *framedEvents) HandleRecord(Kind, Record) {}
+func (f *framedEvents) Tick(time.Time)            {}
+func (f *framedEvents) HandleEvent(e Event) {
+	switch e.EventKind() {
+	case Read:
+		if e.Pid == uint32(os.Getpid()) {
+			f.reads++
+		}
+	case Close:
+		f.closes++
+		f.last = e.Fields()
+	}
+}
+
+// TestCloseFindsNoRoom fills the log with what is read on a connection, which ends when
+// there is no more room. User space, which would wait for it for ever, hears of the end.
+func TestCloseFindsNoRoom(t *testing.T) {
+	forEachPlan(t, func(t *testing.T, plan Plan) {
+		p := open(t, Options{Plan: plan, RingBytes: 1 << 16})
+		l := newLine(t, listen(t, "tcp"))
+		many := strings.Repeat(lineRequest("/"), 200)
+		const rounds = 100
+		for range rounds {
+			_, err := l.client.Write([]byte(many))
+			require.NoError(t, err)
+			for had := 0; had < len(many); {
+				n, err := l.server.Read(make([]byte, 4096))
+				require.NoError(t, err)
+				had += n
+			}
+		}
+		before := monotonic()
+		require.NoError(t, l.server.Close())
+		require.NoError(t, l.client.Close())
+		got := &framedEvents{}
+		runOut(t, p, got)
+		stats, err := p.Stats()
+		require.NoError(t, err)
+		require.Positive(t, stats.LostEvents, "the log was full")
+		require.Positive(t, got.reads)
+		assert.Equal(t, 1, got.closes)
+		assert.Greater(t, got.last.Number, uint32(got.reads), "it is the last event")
+		assert.GreaterOrEqual(t, got.last.Exit, uint64(before))
+	})
+}
