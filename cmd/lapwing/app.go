@@ -106,12 +106,7 @@ func (a *app) rootCommand() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.ArbitraryArgs, // RunE words the error
-	}
-	root.RunE = func(cmd *cobra.Command, args []string) error {
-		if len(args) == 0 {
-			return cmd.Help()
-		}
-		return unknownCommand(cmd, args[0])
+		RunE:          chooses,
 	}
 	root.SetIn(a.in)
 	root.SetOut(a.out)
@@ -122,6 +117,14 @@ func (a *app) rootCommand() *cobra.Command {
 	})
 	root.AddCommand(a.traceCommand(), a.topCommand(), a.workersCommand(), a.runCommand(), a.probesCommand(), a.configCommand(), a.debugCommand(), a.versionCommand())
 	return root
+}
+
+// chooses is what a command does of which only the subcommands do anything.
+func chooses(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return cmd.Help()
+	}
+	return unknownCommand(cmd, args[0])
 }
 
 func unknownCommand(cmd *cobra.Command, name string) error {

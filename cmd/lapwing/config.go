@@ -16,12 +16,7 @@ func (a *app) configCommand() *cobra.Command {
 		Short:   "Check a configuration file, or print one to start from",
 		Example: "  lapwing config example > lapwing.yaml\n  lapwing config check lapwing.yaml",
 		Args:    cobra.ArbitraryArgs, // RunE words the error
-	}
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if len(args) == 0 {
-			return cmd.Help()
-		}
-		return unknownCommand(cmd, args[0])
+		RunE:    chooses,
 	}
 	cmd.AddCommand(a.configCheckCommand(), a.configExampleCommand())
 	return cmd

@@ -18,13 +18,8 @@ func (a *app) debugCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "debug",
 		Short: "Look for faults in the agent itself",
-		Args:  cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return cmd.Help()
-			}
-			return unknownCommand(cmd, args[0])
-		},
+		Args:  cobra.ArbitraryArgs, // RunE words the error
+		RunE:  chooses,
 	}
 	cmd.AddCommand(a.debugRecordsCommand())
 	return cmd

@@ -1,6 +1,10 @@
 package assemble
 
-import "sync"
+import (
+	"sync"
+
+	"lapwing/collectors/protocol"
+)
 
 // outstanding counts, per connection that is framed here, the requests whose
 // response has not ended. Unlike the rest of an Assembler it is safe for
@@ -13,10 +17,7 @@ type outstanding struct {
 
 // maxOutstanding bounds the requests of all connections that are framed here. What
 // comes of one event may be more than that.
-const (
-	maxOutstanding = 8192
-	maxEach        = 1000 // of a connection no more are kept
-)
+const maxOutstanding = 8192
 
 func (o *outstanding) full() bool {
 	o.mu.Lock()
@@ -28,7 +29,7 @@ func (o *outstanding) full() bool {
 func (o *outstanding) note(conn uint64, n int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.all += min(n, maxEach) - min(o.byConn[conn], maxEach)
+	o.all += min(n, protocol.MaxKept) - min(o.byConn[conn], protocol.MaxKept)
 	if n > 0 {
 		o.byConn[conn] = n
 	} else {

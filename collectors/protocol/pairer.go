@@ -50,6 +50,10 @@ type Options struct {
 	Unknown func(reason string)
 }
 
+// MaxKept is how many outstanding requests of a connection are kept at most, by any
+// protocol.
+const MaxKept = 1000
+
 // AlwaysKept is how many outstanding requests of a connection are kept whatever the
 // others have: so no client takes the room of those of another service.
 const AlwaysKept = 4

@@ -10,10 +10,9 @@ import (
 
 // Bounds of what one connection may hold.
 const (
-	maxOutstanding = 1000     // requests without a complete response
-	maxHead        = 16 << 10 // bytes of one head, per direction
-	maxKept        = 8 << 10  // bytes of facts of all outstanding requests
-	maxFree        = 16       // exchanges kept for reuse
+	maxHead = 16 << 10 // bytes of one head, per direction
+	maxKept = 8 << 10  // bytes of facts of all outstanding requests
+	maxFree = 16       // exchanges kept for reuse
 )
 
 // minRequest is the length of the shortest request.
@@ -132,7 +131,7 @@ func (p *Pairer) begin(rd *reading) *exchange {
 	p.unseen, p.hidden = reading{}, 0
 	p.seq++
 	p.begins++
-	if p.untracked > 0 || len(p.queue) >= maxOutstanding || p.noRoom(len(p.queue)) {
+	if p.untracked > 0 || len(p.queue) >= protocol.MaxKept || p.noRoom(len(p.queue)) {
 		p.untracked++
 		p.counts.Overflowed++
 		return nil

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"lapwing/collectors/protocol"
 	"lapwing/collectors/request"
 	"lapwing/collectors/text"
 )
@@ -121,7 +122,7 @@ func TestSeedWithABodyOverdue(t *testing.T) {
 }
 
 func TestPairBoundsOutstandingRequests(t *testing.T) {
-	const sent, answered = maxOutstanding + 200, maxOutstanding + 100
+	const sent, answered = protocol.MaxKept + 200, protocol.MaxKept + 100
 	s := newScript(t)
 	for i := range sent {
 		s.read(10, 11, get("/"+strconv.Itoa(i)))
@@ -130,23 +131,23 @@ func TestPairBoundsOutstandingRequests(t *testing.T) {
 	for range answered {
 		s.write(20, 21, response(200, ""))
 	}
-	assert.Len(t, s.got, maxOutstanding)
+	assert.Len(t, s.got, protocol.MaxKept)
 	s.read(30, 31, get("/late")) // 100 before it are not kept
 	for range sent - answered + 1 {
 		s.write(40, 41, response(200, ""))
 	}
-	assert.Len(t, s.got, maxOutstanding)
+	assert.Len(t, s.got, protocol.MaxKept)
 	assert.Zero(t, s.p.Outstanding())
 	s.read(50, 51, get("/again"))
 	s.write(60, 61, response(200, ""))
 
-	assert.Len(t, s.got, maxOutstanding+1)
-	for i, r := range s.got[:maxOutstanding] {
+	assert.Len(t, s.got, protocol.MaxKept+1)
+	for i, r := range s.got[:protocol.MaxKept] {
 		assert.Equal(t, "/"+strconv.Itoa(i), string(r.Path))
 	}
-	assert.Equal(t, "GET /again 200", s.lines()[maxOutstanding])
-	assert.Equal(t, uint32(4+sent+2), s.got[maxOutstanding].Seq)
-	assert.Equal(t, uint64(sent-maxOutstanding+1), s.p.Counts().Overflowed)
+	assert.Equal(t, "GET /again 200", s.lines()[protocol.MaxKept])
+	assert.Equal(t, uint32(4+sent+2), s.got[protocol.MaxKept].Seq)
+	assert.Equal(t, uint64(sent-protocol.MaxKept+1), s.p.Counts().Overflowed)
 }
 
 func TestPairBoundsHeads(t *testing.T) {
