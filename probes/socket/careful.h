@@ -13,6 +13,8 @@
  * one call each has a few: Apache writes up to 16 at once. */
 #define EVENT_SEGMENTS 16
 
+__noinline int careful_close(struct conn *c, __u64 now, __u16 error);
+
 /* careful_begin switches a connection over. open tells that a request is in
  * progress, whose state goes along. */
 static __noinline int careful_begin(struct conn *c, bool open)
@@ -26,6 +28,9 @@ static __noinline int careful_begin(struct conn *c, bool open)
 		c->rec.request_bytes = 0;
 	if (!record_write(c, KIND_OPEN, __sync_lock_test_and_set(&c->pending, 0)))
 		count(STAT_LOST_EVENTS);
+	/* What closes it on another processor may not have seen the mode yet. */
+	if (is_over(c->rec.sk))
+		careful_close(c, bpf_ktime_get_ns(), 0);
 	return 0;
 }
 
@@ -120,7 +125,7 @@ static __always_inline void careful_progress(struct conn *c, const struct in *in
 
 __noinline int careful_read(struct conn *c, const struct vec *v, const struct in *in)
 {
-	if (!c || !v || !in)
+	if (!c || !v || !in || c->mode != MODE_CAREFUL)
 		return 0;
 	struct scratch *s = event_begin(c, KIND_READ, in->now);
 	if (!s)
@@ -140,7 +145,7 @@ __noinline int careful_read(struct conn *c, const struct vec *v, const struct in
 
 __noinline int careful_write(struct conn *c, const struct vec *v, const struct out *out)
 {
-	if (!c || !v || !out)
+	if (!c || !v || !out || c->mode != MODE_CAREFUL)
 		return 0;
 	__u64 gap = c->short_write && out->enter > c->write_exit ? out->enter - c->write_exit : 0;
 

@@ -183,10 +183,7 @@ int gone_elem(struct bpf_iter__bpf_map_elem *ctx)
 
 	if (!c || c->rec.family != AF_UNIX || !gone(c))
 		return 0;
-	__u64 key = c->rec.sk;
-	call_closed(c, true, 0);
-	unix_closed(c, 0); /* when it was is not known */
-	bpf_map_delete_elem(&unix_conns, &key);
+	unix_left(c->rec.sk);
 	return 0;
 }
 

@@ -49,8 +49,11 @@ static __noinline int accept_returned(long fd)
 		return 0;
 	struct conn *c = unix_find(sk);
 	struct unix_address *addr = BPF_CORE_READ((struct unix_sock *)sk, addr);
-	/* A call's, whose close was not seen, may have had the address before. */
-	if ((!c || c->mode == MODE_CLIENT) && addr)
+	if (c && c->mode == MODE_CLIENT) {
+		unix_left((__u64)sk);
+		c = NULL;
+	}
+	if (!c && addr)
 		c = unix_create((__u64)sk, addr);
 	if (c) {
 		c->rec.accepted = now;

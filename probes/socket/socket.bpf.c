@@ -142,7 +142,7 @@ static __noinline struct conn *tcp_adopt(struct sock *sk)
 	if (c)
 		return c;
 	__u8 *old = bpf_map_lookup_elem(&older, &key);
-	if (!old && (!bpf_map_lookup_elem(&accepts, &key) || !port_wanted(sk->__sk_common.skc_num)))
+	if (!old && (!bpf_map_lookup_elem(&accepts, &key) || is_over(key) || !port_wanted(sk->__sk_common.skc_num)))
 		return NULL;
 	c = tcp_make(sk, multipath);
 	if (!c)

@@ -244,6 +244,13 @@ static __always_inline bool port_wanted(__u16 port)
 	return false;
 }
 
+/* is_over tells whether a socket's connection has ended: after a reset there can be
+ * bytes to read, and no hook will say that it ends. */
+static __always_inline bool is_over(__u64 sk)
+{
+	return BPF_CORE_READ((struct sock *)sk, __sk_common.skc_state) == TCP_CLOSE;
+}
+
 /* unix_name copies the name a unix socket is bound to and returns its length. */
 static __always_inline __u16 unix_name(struct unix_address *addr, __u8 *to)
 {

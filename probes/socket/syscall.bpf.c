@@ -78,7 +78,7 @@ static __always_inline struct conn *tcp_adopt(struct sock *sk)
  * address. */
 static __noinline struct conn *adopt_at(struct sock *sk)
 {
-	if (!port_wanted(BPF_CORE_READ(sk, __sk_common.skc_num)))
+	if (is_over((__u64)sk) || !port_wanted(BPF_CORE_READ(sk, __sk_common.skc_num)))
 		return NULL;
 	struct conn *c = tcp_create(sk);
 	if (!c) {

@@ -24,18 +24,6 @@ static __always_inline struct conn *unix_find(struct sock *sk)
 	return c;
 }
 
-static __always_inline struct conn *unix_blank(__u64 key)
-{
-	__u32 zero = 0;
-	struct conn *none = bpf_map_lookup_elem(&blank, &zero);
-
-	if (!none || bpf_map_update_elem(&unix_conns, &key, none, BPF_ANY)) {
-		count(STAT_LOST_TABLE);
-		return NULL;
-	}
-	return bpf_map_lookup_elem(&unix_conns, &key);
-}
-
 /* unix_create makes the connection of a server's end, which another hook may
  * do at the same time, on another CPU. */
 static __noinline struct conn *unix_create(__u64 key, struct unix_address *addr)
@@ -63,6 +51,8 @@ static __noinline int unix_closed(struct conn *c, __u64 now)
 
 	if (!c)
 		return 0;
+	/* Nobody is in a write any more: it would hold a reference. */
+	c->write_enter = 0;
 	/* The owner closes it: what is left in its queue is what nobody read. */
 	if (now && c->mode == MODE_FRESH)
 		unix_taken(c);
@@ -79,6 +69,33 @@ static __noinline int unix_closed(struct conn *c, __u64 now)
 		arrivals(c, &in, (__u32)c->read_total + 1);
 	in.n = unread;
 	return abandon(c, &in, waits ? ABANDONED_BACKLOG : ABANDONED_UNREAD);
+}
+
+/* unix_left ends what there is at an address which is another socket's by now: the
+ * close of the one before was not seen, as when its process was killed. */
+static __noinline int unix_left(__u64 key)
+{
+	struct conn *c = bpf_map_lookup_elem(&unix_conns, &key);
+
+	if (!c)
+		return 0;
+	call_closed(c, true, 0);
+	unix_closed(c, 0); /* when it was is not known */
+	bpf_map_delete_elem(&unix_conns, &key);
+	return 0;
+}
+
+static __always_inline struct conn *unix_blank(__u64 key)
+{
+	__u32 zero = 0;
+	struct conn *none = bpf_map_lookup_elem(&blank, &zero);
+
+	unix_left(key);
+	if (!none || bpf_map_update_elem(&unix_conns, &key, none, BPF_ANY)) {
+		count(STAT_LOST_TABLE);
+		return NULL;
+	}
+	return bpf_map_lookup_elem(&unix_conns, &key);
 }
 
 /* unix_call_writes: a call's write reached the server's end. */
@@ -196,11 +213,9 @@ static __always_inline void unix_connected(struct sock *listener)
 		struct unix_address *addr = BPF_CORE_READ((struct unix_sock *)key, addr);
 		struct conn *c = bpf_map_lookup_elem(&unix_conns, &key);
 
-		/* The address may be that of a socket whose close was not seen. If
-		 * it belongs to somebody, accept was faster than this look. */
+		/* If it belongs to somebody, accept was faster than this look. */
 		if (c && i == 0 && c->rec.accepted && !BPF_CORE_READ((struct sock *)key, sk_socket)) {
-			on_close(c, now, true, 0);
-			bpf_map_delete_elem(&unix_conns, &key);
+			unix_left(key);
 			c = NULL;
 		}
 		if (c)
