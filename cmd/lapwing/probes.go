@@ -118,7 +118,7 @@ func newSurveyView(s socket.Survey, denied privilege.Problems) surveyView {
 	for _, p := range s.Plans {
 		plan := planView{Plan: p.Plan, Works: p.Works, Why: p.Why, Hooks: []hookView{}}
 		for _, h := range p.Hooks {
-			plan.Hooks = append(plan.Hooks, hookView(h))
+			plan.Hooks = append(plan.Hooks, hookView{h.Name, h.Purpose, h.Optional, h.Available, h.Used, h.Why, h.Without})
 		}
 		v.Plans = append(v.Plans, plan)
 	}

@@ -15,15 +15,14 @@ import (
 )
 
 // arrivalHook is the hook that sees bytes arrive on such a connection.
-func arrivalHook(p *Probe, network string) hook {
-	used := func(h hook) bool {
+func arrivalHook(p *Probe, network string) Hook {
+	used := func(h Hook) bool {
 		if network == "tcp" {
-			return h.program == "tcp_segment"
+			return h.Program == "tcp_segment"
 		}
-		return (h.program == "data_ready" || h.program == "readable") && p.coll.Programs[h.program] != nil
+		return (h.Program == "data_ready" || h.Program == "readable") && p.coll.Programs[h.Program] != nil
 	}
-	hooks := hooksOf(p.plan.Plan)
-	return hooks[slices.IndexFunc(hooks, used)]
+	return p.plan.Hooks[slices.IndexFunc(p.plan.Hooks, used)]
 }
 
 // detachOne takes one program off its hook, as if the kernel skipped its runs.
@@ -65,7 +64,7 @@ func missArrivals(t *testing.T, p *Probe, network string) missed {
 	m := missed{network: network, unread: network == "tcp"}
 	l := newLine(t, listen(t, network))
 	hook := arrivalHook(p, network)
-	prog := p.coll.Programs[hook.program]
+	prog := p.coll.Programs[hook.Program]
 	say := func(path string) { l.ask("/" + network + path) }
 	answer := func(path string) { l.answer("/" + network + path) }
 	say("/seen")
@@ -76,7 +75,7 @@ func missArrivals(t *testing.T, p *Probe, network string) missed {
 	if m.unread {
 		say("/unread")
 	}
-	again, err := attachOne(hook.name, prog)
+	again, err := attachOne(hook.Name, prog)
 	require.NoError(t, err)
 	p.links = append(p.links, again)
 	m.behind = monotonic()

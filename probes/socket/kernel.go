@@ -123,3 +123,22 @@ func syscallTracepoint(name string) func(*kernel) error {
 		return nil
 	}
 }
+
+// markProgram is the program that notes a call into the application.
+const markProgram = "app_called"
+
+// uprobePMU is there where programs can be attached to functions of programs.
+const uprobePMU = "/sys/bus/event_source/devices/uprobe"
+
+func uprobes(*kernel) error {
+	if _, err := os.Stat(uprobePMU); err != nil {
+		return lacks("the kernel was built without CONFIG_UPROBE_EVENTS")
+	}
+	return nil
+}
+
+// hasFunction reports whether the running kernel has a function.
+func hasFunction(name string) bool {
+	k, err := newKernel()
+	return err == nil && function(name)(k) == nil
+}

@@ -103,7 +103,7 @@ func Open(opts Options) (*Probe, error) {
 	if err := opts.setDefaults(); err != nil {
 		return nil, err
 	}
-	plan, err := TakeSurvey().plan(opts.Plan)
+	plan, err := TakeSurvey().Resolve(opts.Plan)
 	if err != nil {
 		return nil, err
 	}
@@ -227,8 +227,8 @@ func buildSpec(plan PlanSurvey, opts Options, secret uint64) (*ebpf.CollectionSp
 		return nil, fmt.Errorf("read the probes' object: %w", err)
 	}
 	keep := map[string]bool{}
-	for i, h := range hooksOf(plan.Plan) {
-		keep[h.program] = keep[h.program] || plan.Hooks[i].Used
+	for _, h := range plan.Hooks {
+		keep[h.Program] = keep[h.Program] || h.Used
 	}
 	keep[markProgram] = keep[markProgram] && !opts.NoMarks
 	for name := range spec.Programs {
@@ -278,8 +278,7 @@ func sizeMaps(spec *ebpf.CollectionSpec, opts Options) {
 // allocatesInProbes tells whether the kernel can take memory for an element of a
 // hash map wherever a probe runs: it has an allocator of its own for that.
 var allocatesInProbes = sync.OnceValue(func() bool {
-	k, err := newKernel()
-	return err == nil && function("bpf_mem_alloc_init")(k) == nil
+	return hasFunction("bpf_mem_alloc_init")
 })
 
 func defaultConnections() int {
@@ -319,16 +318,15 @@ func setKnobs(spec *ebpf.CollectionSpec, opts Options, secret uint64, noteEntry 
 // attach links every program to its hook. Iterators are kept apart: they run
 // when asked. What marks functions is attached by Mark.
 func (p *Probe) attach() error {
-	hooks := hooksOf(p.plan.Plan)
-	p.events = newEvents(len(hooks))
-	for i, h := range hooks {
-		prog := p.coll.Programs[h.program]
-		if prog == nil || !p.plan.Hooks[i].Used || strings.HasPrefix(h.name, "iter/") || h.program == markProgram {
+	p.events = newEvents(len(p.plan.Hooks))
+	for _, h := range p.plan.Hooks {
+		prog := p.coll.Programs[h.Program]
+		if prog == nil || !h.Used || strings.HasPrefix(h.Name, "iter/") || h.Program == markProgram {
 			continue
 		}
-		l, err := attachOne(h.name, prog)
+		l, err := attachOne(h.Name, prog)
 		if err != nil {
-			return fmt.Errorf("attach to %s: %w", h.name, err)
+			return fmt.Errorf("attach to %s: %w", h.Name, err)
 		}
 		p.events.hold(l)
 		p.links = append(p.links, l)

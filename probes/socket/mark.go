@@ -14,19 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// markProgram is the program that notes a call into the application.
-const markProgram = "app_called"
-
-// uprobePMU is there where programs can be attached to functions of programs.
-const uprobePMU = "/sys/bus/event_source/devices/uprobe"
-
-func uprobes(*kernel) error {
-	if _, err := os.Stat(uprobePMU); err != nil {
-		return lacks("the kernel was built without CONFIG_UPROBE_EVENTS")
-	}
-	return nil
-}
-
 // ErrNoMarks says that the kernel, or the options, do not let functions of
 // programs be marked.
 var ErrNoMarks = errors.New("functions of programs cannot be marked")

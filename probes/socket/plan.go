@@ -30,6 +30,7 @@ func ParsePlan(s string) (Plan, error) {
 
 // Hook is one kernel attach point and what became of it.
 type Hook struct {
+	Program   string // what is attached there, as the object names it
 	Name      string // as the kernel names it: tp_btf/tcp_probe
 	Purpose   string // which stamps it feeds
 	Optional  bool   // the plan works without it, with what Without says

@@ -38,7 +38,7 @@ func surveyPlan(k *kernel, p Plan) PlanSurvey {
 	s := PlanSurvey{Plan: p, Works: true}
 	used := map[string]bool{}
 	for _, h := range hooksOf(p) {
-		out := Hook{Name: h.name, Purpose: h.purpose, Optional: h.optional, Available: true}
+		out := Hook{Program: h.program, Name: h.name, Purpose: h.purpose, Optional: h.optional, Available: true}
 		if err := h.has(k); err != nil {
 			out.Available, out.Why = false, err.Error()
 		}
@@ -70,8 +70,8 @@ func hookName(p Plan, program string) string {
 	return program
 }
 
-// plan resolves PlanAuto and refuses a plan that this kernel cannot carry.
-func (s Survey) plan(want Plan) (PlanSurvey, error) {
+// Resolve resolves PlanAuto and refuses a plan that this kernel cannot carry.
+func (s Survey) Resolve(want Plan) (PlanSurvey, error) {
 	if len(s.Plans) == 0 {
 		return PlanSurvey{}, fmt.Errorf("no probe plan works: %s; %s", s.Problems[0].What, s.Problems[0].Fix)
 	}
