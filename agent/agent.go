@@ -26,6 +26,7 @@ import (
 	"lapwing/exporters/otlp"
 	"lapwing/probes/marker"
 	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // drainTime is how long the exporters may take to deliver what is queued when
@@ -72,7 +73,7 @@ type Agent struct {
 	Version string
 	// OnAttached, when set, is called once the probes are attached: from then
 	// on no request is missed.
-	OnAttached func(socket.PlanSurvey)
+	OnAttached func(survey.PlanSurvey)
 }
 
 // named is a destination with the name by which its losses are counted.

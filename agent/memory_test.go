@@ -14,7 +14,7 @@ import (
 	"lapwing/collectors/request"
 	"lapwing/exporters/health"
 	"lapwing/exporters/metrics"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/wire"
 )
 
 // TestMemoryOfRecycledWorkers has 100,000 processes serve a request each and
@@ -29,7 +29,7 @@ func TestMemoryOfRecycledWorkers(t *testing.T) {
 	s := stages{a.assembler, a.stitcher, new(atomic.Uint64)}
 	var before uint64
 	for n := range uint32(workers) {
-		s.HandleRecord(socket.Final, servedBy(n))
+		s.HandleRecord(wire.Final, servedBy(n))
 		if n%100 == 0 {
 			s.Tick(time.Now())
 			pools.Refresh()
@@ -56,10 +56,10 @@ func heapInUse() uint64 {
 }
 
 // servedBy is the one request of the n-th worker, whose process never existed.
-func servedBy(n uint32) socket.Record {
+func servedBy(n uint32) wire.Record {
 	const get, ok = "GET / HTTP/1.1\r\nHost: shop\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 	now, pid := uint64(request.Now()), 1<<24+n
-	return socket.Compose(socket.RecordFields{
+	return wire.Compose(wire.RecordFields{
 		Conn: uint64(n) + 1, Seq: 1, Family: unix.AF_INET, LocalPort: 8080, PeerPort: uint16(n),
 		Established: now - 500, Accepted: now - 400, Arrived: now - 400, ArrivedLast: now - 400,
 		ReadFirst: now - 300, ReadLast: now - 300, WriteFirst: now - 200, WriteLast: now - 100, Closed: now,

@@ -3,11 +3,12 @@ package agent
 import (
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"lapwing/collectors/service"
 	"lapwing/collectors/worker"
 	"lapwing/probes/socket"
-
-	"golang.org/x/sys/unix"
+	"lapwing/probes/socket/snapshot"
 )
 
 // namedSource takes snapshots of whose processes the names are known: who looks
@@ -26,7 +27,7 @@ const namesWait = 50 * time.Millisecond
 
 // SnapConns implements worker.Source. The listeners are those of the last look at
 // the files, which comes before.
-func (n namedSource) SnapConns(s *socket.Snapshot) error {
+func (n namedSource) SnapConns(s *snapshot.Snapshot) error {
 	err := n.Probe.SnapConns(s)
 	if err == nil {
 		n.services.Await(peopleOf(s), namesWait)
@@ -36,7 +37,7 @@ func (n namedSource) SnapConns(s *socket.Snapshot) error {
 
 // peopleOf lists the processes in a snapshot, with the command names where those
 // are known.
-func peopleOf(s *socket.Snapshot) map[uint32]string {
+func peopleOf(s *snapshot.Snapshot) map[uint32]string {
 	all := make(map[uint32]string)
 	note := func(pid uint32, comm string) {
 		if pid != 0 && all[pid] == "" {

@@ -44,8 +44,8 @@ func programsOf(t *testing.T, object string) (programs map[string][]string, kind
 // TestMapsAreDocumented holds the table of maps and programs against the objects.
 func TestMapsAreDocumented(t *testing.T) {
 	const page, begin, end = "../docs/architecture.md", "| map | type | ", "\n\n"
-	bySocket, kinds := programsOf(t, "socket/socketplan_x86_bpfel.o")
-	bySyscall, others := programsOf(t, "socket/syscallplan_x86_bpfel.o")
+	bySocket, kinds := programsOf(t, "socket/bpf/socketplan_x86_bpfel.o")
+	bySyscall, others := programsOf(t, "socket/bpf/syscallplan_x86_bpfel.o")
 	for m, kind := range others {
 		if kinds[m] != "" && kinds[m] != kind {
 			kind = kinds[m] + ", " + kind

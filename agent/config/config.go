@@ -12,6 +12,7 @@ import (
 	"lapwing/exporters/prometheus"
 	"lapwing/probes/marker"
 	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // Config is everything that can be set.
@@ -31,7 +32,7 @@ type Config struct {
 
 // Probes configure the kernel side.
 type Probes struct {
-	Plan      socket.Plan `koanf:"plan" doc:"Which kernel hooks feed the stamps: auto takes the first plan that the kernel can carry, socket and syscall force one." example:"auto"`
+	Plan      survey.Plan `koanf:"plan" doc:"Which kernel hooks feed the stamps: auto takes the first plan that the kernel can carry, socket and syscall force one." example:"auto"`
 	HeadBytes int         `koanf:"head_bytes" doc:"How many bytes of each request and response head are kept, 64 to 1024." example:"256"`
 	Markers   marker.Mode `koanf:"markers" doc:"Which functions that mark the call into an application get a probe: auto takes those that are worth their cost, on all that are known, off none." example:"auto"`
 	RingBytes Bytes       `koanf:"ring_bytes" doc:"Size of the buffer between kernel and agent: a power of two, 64KiB to 1GiB." example:"8MiB"`
@@ -66,7 +67,7 @@ const (
 // Default is the configuration of an empty file.
 func Default() Config {
 	return Config{
-		Probes:         Probes{Plan: socket.PlanAuto, Markers: marker.Auto, HeadBytes: 256, RingBytes: 8 << 20},
+		Probes:         Probes{Plan: survey.PlanAuto, Markers: marker.Auto, HeadBytes: 256, RingBytes: 8 << 20},
 		Metrics:        metrics.DefaultConfig(),
 		Export:         Export{OTLP: otlp.DefaultConfig()},
 		Log:            Log{Level: "info", Format: "text"},

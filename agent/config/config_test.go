@@ -12,7 +12,7 @@ import (
 	"lapwing/collectors/service"
 	"lapwing/exporters/otlp"
 	"lapwing/probes/marker"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // write makes a configuration file and returns its path.
@@ -71,7 +71,7 @@ drop_privileges: false
 	require.NoError(t, err)
 
 	want := Default()
-	want.Probes = Probes{Plan: socket.PlanSyscall, HeadBytes: 128, Markers: marker.Off, RingBytes: 16 << 20, Ports: []uint16{80, 8080}}
+	want.Probes = Probes{Plan: survey.PlanSyscall, HeadBytes: 128, Markers: marker.Off, RingBytes: 16 << 20, Ports: []uint16{80, 8080}}
 	want.Filter = service.Filter{Ports: []uint16{80}, PIDs: []uint32{1, 2}, Exes: []string{"nginx*"}, Services: []string{"shop"}}
 	want.Services = []service.Rule{{Name: "shop", Exe: "gunicorn", Port: 8000}, {Name: "8080", Cmdline: `a\.b`}}
 	want.Export.OTLP.Endpoint = "https://collector.example:4317"
@@ -103,7 +103,7 @@ func TestLayers(t *testing.T) {
 		Flags: []Flag{{Name: "--head-bytes", Key: "probes.head_bytes", Value: 300}, {Name: "--port", Key: "filter.ports", Value: []uint16{9}}},
 	})
 	require.NoError(t, err)
-	require.Equal(t, Probes{Plan: socket.PlanSocket, HeadBytes: 300, Markers: marker.Auto, RingBytes: 1 << 20, Ports: []uint16{80, 81}}, cfg.Probes)
+	require.Equal(t, Probes{Plan: survey.PlanSocket, HeadBytes: 300, Markers: marker.Auto, RingBytes: 1 << 20, Ports: []uint16{80, 81}}, cfg.Probes)
 	require.Equal(t, []uint16{9}, cfg.Filter.Ports)
 	require.Equal(t, "warn", cfg.Log.Level, "an empty variable is not set")
 	require.False(t, cfg.Export.OTLP.Sampling.KeepFailed)

@@ -8,7 +8,7 @@ import (
 	"lapwing/agent/privilege/sandbox"
 	"lapwing/collectors/service"
 	"lapwing/probes/marker"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // Validate reports every value that cannot work, without saying where it was
@@ -20,7 +20,7 @@ func Validate(c Config) Problems {
 			all = append(all, Problem{Key: key, Text: err.Error()})
 		}
 	}
-	_, err := socket.ParsePlan(string(c.Probes.Plan))
+	_, err := survey.ParsePlan(string(c.Probes.Plan))
 	add("probes.plan", err)
 	_, err = marker.ParseMode(string(c.Probes.Markers))
 	add("probes.markers", err)

@@ -16,13 +16,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lapwing/agent/e2e/harness"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // TestDebugRecords compares what the probes wrote, as it is printed, with what the
 // client asked. What was captured of heads is printed where that is asked for.
 func TestDebugRecords(t *testing.T) {
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }))
 		defer s.Close()
 		_, port, err := net.SplitHostPort(strings.TrimPrefix(s.URL, "http://"))

@@ -8,7 +8,7 @@ import (
 
 	"lapwing/agent/e2e/harness"
 	"lapwing/agent/e2e/peer"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // hardCase is one row: what both ends of the connections do, and what the
@@ -49,7 +49,7 @@ func handOut() time.Duration { return time.Second + harness.Slow(300*time.Millis
 // told apart by the listening address, of which each row has its own. The
 // families of a row play side by side: most of their time is known delays.
 func TestHardCases(t *testing.T) {
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		trace := harness.StartTrace(t, plan, "--exe", harness.Executable(t))
 		wanted := make(map[string]int)
 		var mu sync.Mutex

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lapwing/agent/e2e/harness"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // startArch starts a reference server and waits until it listens.
@@ -27,7 +27,7 @@ func startArch(t *testing.T, arch, address string, args ...string) {
 // server, its peer is the other server's end of the connection, and it lies
 // within the app phase of the request that caused it.
 func TestHops(t *testing.T) {
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		inner, outer, front := harness.FreeAddress(t), harness.FreeAddress(t), harness.FreeAddress(t)
 		daemon := harness.FreeAddress(t)
 		startArch(t, "prefork", inner)
@@ -54,7 +54,7 @@ func TestHops(t *testing.T) {
 
 // TestHopOverUnixSocket: the peer of a client on a unix socket is the socket.
 func TestHopOverUnixSocket(t *testing.T) {
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		path, front := filepath.Join(t.TempDir(), "app.sock"), harness.FreeAddress(t)
 		daemon := harness.Start(t, exec.Command(harness.RefServer(t), "--arch", "daemon", "--listen", "unix:"+path, "--workers", "2"))
 		harness.Eventually(t, 10*time.Second, "the daemon's socket", func() bool {

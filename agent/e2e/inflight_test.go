@@ -5,7 +5,7 @@ import (
 
 	"lapwing/agent/e2e/harness"
 	"lapwing/agent/e2e/peer"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // The events around the start of the agent.
@@ -27,7 +27,7 @@ type startCase struct {
 // request that is under way is not measured, and counted; all that follow on
 // the same connection are measured.
 func TestHardCasesInFlight(t *testing.T) {
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		replay(t, func(t *testing.T) []string { return playStart(t, plan) })
 	})
 }
@@ -42,7 +42,7 @@ type underWayRun struct {
 
 // playStart starts the agent beside all rows. It returns the times that do not
 // agree.
-func playStart(t *testing.T, plan socket.Plan) (late []string) {
+func playStart(t *testing.T, plan survey.Plan) (late []string) {
 	rows, missed := setUnderWay(t)
 	trace := harness.StartTrace(t, plan, "--exe", harness.Executable(t))
 	top := harness.StartTop(t, plan, "--exe", harness.Executable(t))

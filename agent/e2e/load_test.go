@@ -16,7 +16,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"lapwing/agent/e2e/harness"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // loadConnections is how many connections the load generator keeps busy; as
@@ -103,7 +103,7 @@ func counted(t *testing.T, status string) uint64 {
 // TestLoadIsCounted compares the agent's totals under full load with the
 // counts of the client and of the server.
 func TestLoadIsCounted(t *testing.T) {
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		server, status := startLoaded(t)
 		top := harness.StartTop(t, plan, "--port", harness.Port(t, server.address))
 		before := counted(t, status)
@@ -151,7 +151,7 @@ func closeTo(t *testing.T, what string, got, want, latitude uint64) {
 // A request whose client was gone when wrk ended is printed with its error,
 // and gunicorn logs it or not, as far as it got.
 func TestLoadIsPrinted(t *testing.T) {
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		server := startGunicorn(t)
 		trace := harness.StartTrace(t, plan, "--port", harness.Port(t, server.address))
 		startLoad(t, server.address, 2*time.Second).finish(t)
@@ -177,7 +177,7 @@ func TestLoadIsPrinted(t *testing.T) {
 // TestKilledAgent kills the agent under load: the server must not notice, and
 // the kernel must have nothing left of the agent.
 func TestKilledAgent(t *testing.T) {
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		server, status := startLoaded(t)
 		before := counted(t, status)
 		wrk := startLoad(t, server.address, 6*time.Second) // attaching beside it takes its time

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"lapwing/agent/e2e/harness"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // markedArch is a reference server whose call into the application is marked.
@@ -59,14 +59,14 @@ func (m markedArch) workers() int {
 // TestMarkers compares what the marker says with the reference server's own
 // stamp of the call, also where requests wait inside of the server.
 func TestMarkers(t *testing.T) {
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		for _, m := range markedArchs {
 			t.Run(m.arch, func(t *testing.T) { m.test(t, plan) })
 		}
 	})
 }
 
-func (m markedArch) test(t *testing.T, plan socket.Plan) {
+func (m markedArch) test(t *testing.T, plan survey.Plan) {
 	file := filepath.Join(t.TempDir(), "truth.jsonl")
 	server := m.start(t, file)
 	trace := harness.StartTrace(t, plan, "--port", harness.Port(t, server.address))

@@ -14,7 +14,7 @@ import (
 
 	"lapwing/agent/e2e/collectortest"
 	"lapwing/agent/e2e/harness"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // phaseNames are the INTERNAL children of a request's span, in order.
@@ -32,7 +32,7 @@ func TestExportToCollector(t *testing.T) {
 				t.Setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
 			}
 			server := startRefServer(t, filepath.Join(t.TempDir(), "truth.jsonl"))
-			trace := harness.StartTrace(t, socket.PlanSocket, "--port", harness.Port(t, server.address), "--otlp-endpoint", endpoint)
+			trace := harness.StartTrace(t, survey.PlanSocket, "--port", harness.Port(t, server.address), "--otlp-endpoint", endpoint)
 			const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 			askOnce(t, server.address+"/sleep?ms=10", "")
 			askOnce(t, server.address+"/nowhere", "")
@@ -169,7 +169,7 @@ func TestDaemon(t *testing.T) {
 // it measures on, ends in time, and says how many traces were dropped.
 func TestReceiverAway(t *testing.T) {
 	server := startRefServer(t, filepath.Join(t.TempDir(), "truth.jsonl"))
-	trace := harness.StartTrace(t, socket.PlanSocket, "--port", harness.Port(t, server.address),
+	trace := harness.StartTrace(t, survey.PlanSocket, "--port", harness.Port(t, server.address),
 		"--otlp-endpoint", "http://"+harness.FreeAddress(t))
 	for range 10 {
 		askOnce(t, server.address+"/fast", "")

@@ -5,14 +5,14 @@ import (
 
 	"lapwing/agent/e2e/harness"
 	"lapwing/agent/e2e/peer"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // TestHardCasesOfProxies has a process that is a server on one side and a
 // client on the other: only what it serves is reported, and what its upstream
 // serves, once each.
 func TestHardCasesOfProxies(t *testing.T) {
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		trace := harness.StartTrace(t, plan, "--exe", harness.Executable(t))
 		wanted := make(map[string]int)
 		for _, front := range peer.Families {

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"lapwing/agent/e2e/harness"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // truthLine is one line of the reference server's own record; stamps are
@@ -46,7 +46,7 @@ func startRefServer(t *testing.T, truth string) *served {
 // server's own stamps.
 func TestReferenceServer(t *testing.T) {
 	paths := []string{"/sleep?ms=20&id=%d", "/fast?id=%d", "/big?kb=64&id=%d", "/nowhere?id=%d"}
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		file := filepath.Join(t.TempDir(), "truth.jsonl")
 		server := startRefServer(t, file)
 		trace := harness.StartTrace(t, plan, "--port", harness.Port(t, server.address))

@@ -18,7 +18,7 @@ import (
 	"lapwing/agent/privilege/sandbox"
 	"lapwing/collectors/text"
 	"lapwing/probes/marker"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // The exit statuses.
@@ -35,7 +35,7 @@ type app struct {
 	err     io.Writer
 	environ []string
 	prepare func() error // checks what the process may do
-	survey  func() socket.Survey
+	survey  func() survey.Survey
 	markers func() ([]marker.Found, map[string]uint64)
 	check   func() privilege.Problems
 	sandbox func() sandbox.Survey
@@ -48,7 +48,7 @@ type app struct {
 func newApp() *app {
 	return &app{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr, environ: os.Environ(),
-		prepare: privilege.Prepare, survey: socket.TakeSurvey, markers: findMarkers, check: privilege.Check, sandbox: sandbox.TakeSurvey, run: runAgent, drain: drainLimit, silence: 10 * time.Second,
+		prepare: privilege.Prepare, survey: survey.TakeSurvey, markers: findMarkers, check: privilege.Check, sandbox: sandbox.TakeSurvey, run: runAgent, drain: drainLimit, silence: 10 * time.Second,
 		filter: checkFilter,
 	}
 }

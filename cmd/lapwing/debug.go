@@ -12,6 +12,7 @@ import (
 	"lapwing/exporters/console"
 	"lapwing/exporters/debug"
 	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 func (a *app) debugCommand() *cobra.Command {
@@ -29,7 +30,7 @@ func (a *app) debugCommand() *cobra.Command {
 type recordsFlags struct {
 	format *string
 	limit  *time.Duration
-	plan   socket.Plan
+	plan   survey.Plan
 	ports  []uint16
 	heads  bool
 }
@@ -49,7 +50,7 @@ func (a *app) debugRecordsCommand() *cobra.Command {
 	set := cmd.Flags()
 	f.format = format(set, "how to print: text or json (default text)")
 	f.limit = span(set, "for", "end after this time")
-	set.Var(&value[socket.Plan]{v: &f.plan, parse: socket.ParsePlan, kind: "plan"}, "probe-plan", "kernel hooks to use: auto, socket or syscall")
+	set.Var(&value[survey.Plan]{v: &f.plan, parse: survey.ParsePlan, kind: "plan"}, "probe-plan", "kernel hooks to use: auto, socket or syscall")
 	set.Var(&list[uint16]{value[uint16]{parse: parsePort, kind: "port"}, &f.ports}, "port", "only connections to this local TCP `port` (repeatable)")
 	set.BoolVar(&f.heads, "heads", false, "print what was captured of heads as well")
 	return cmd

@@ -12,7 +12,7 @@ import (
 	"lapwing/agent/config"
 	"lapwing/exporters/console"
 	"lapwing/probes/marker"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // value is a flag whose text form is parsed by a function. Its errors say what
@@ -139,7 +139,7 @@ type agentFlags struct {
 	pids     []uint32
 	exes     []string
 	services []string
-	plan     socket.Plan
+	plan     survey.Plan
 	markers  marker.Mode
 	head     int
 	endpoint string
@@ -166,7 +166,7 @@ func (f *agentFlags) addFilters(set *pflag.FlagSet) {
 // addProbes adds the flags about the kernel side.
 func (f *agentFlags) addProbes(set *pflag.FlagSet) {
 	f.set = set
-	set.Var(&value[socket.Plan]{v: &f.plan, parse: socket.ParsePlan, kind: "plan"}, "probe-plan", "kernel hooks to use: auto, socket or syscall")
+	set.Var(&value[survey.Plan]{v: &f.plan, parse: survey.ParsePlan, kind: "plan"}, "probe-plan", "kernel hooks to use: auto, socket or syscall")
 	set.Var(&value[marker.Mode]{v: &f.markers, parse: marker.ParseMode, kind: "mode"}, "markers", "probes on functions that mark the call into the application: auto, on or off (default auto)")
 	set.IntVar(&f.head, "head-bytes", 0, "keep this many bytes of each request and response head, 64 to 1024 (default 256)")
 }

@@ -17,7 +17,7 @@ import (
 	"lapwing/collectors/request"
 	"lapwing/exporters/health"
 	"lapwing/probes/marker"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // objects reads JSON lines.
@@ -131,7 +131,7 @@ func TestFlagsReachTheConfiguration(t *testing.T) {
 	require.Equal(t, []uint32{7}, got.Filter.PIDs)
 	require.Equal(t, []string{"nginx", "/opt/a,b"}, got.Filter.Exes)
 	require.Equal(t, []string{"shop*"}, got.Filter.Services)
-	require.Equal(t, socket.PlanSyscall, got.Probes.Plan)
+	require.Equal(t, survey.PlanSyscall, got.Probes.Plan)
 	require.Equal(t, marker.On, got.Probes.Markers)
 	require.Equal(t, 64, got.Probes.HeadBytes)
 	require.Equal(t, "shop", got.Services[0].Name)
@@ -152,7 +152,7 @@ func TestDaemonTellsSystemd(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, []byte("export: {otlp: {endpoint: 'http://127.0.0.1:1'}}\n"), 0o644))
 
 	r := call(func(_ context.Context, _ config.Config, s session) error {
-		s.Attached(socket.PlanSyscall, func() health.Health { return health.Health{} })
+		s.Attached(survey.PlanSyscall, func() health.Health { return health.Health{} })
 		return nil
 	}, "run", "--config", file)
 	require.Zero(t, r.status, r.err)
@@ -210,7 +210,7 @@ func TestSilenceIsExplained(t *testing.T) {
 		a.prepare = func() error { return nil }
 		a.filter = noCheck
 		a.run = func(ctx context.Context, _ config.Config, s session) error {
-			s.Attached(socket.PlanSocket, func() health.Health { return tt.h })
+			s.Attached(survey.PlanSocket, func() health.Health { return tt.h })
 			<-ctx.Done()
 			return s.Tracers[0].Shutdown(context.Background())
 		}

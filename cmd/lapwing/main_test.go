@@ -17,7 +17,7 @@ import (
 	"lapwing/agent/config"
 	"lapwing/collectors/request"
 	"lapwing/exporters/health"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // fakeEnv makes the test binary behave as the command with a fake agent, for
@@ -94,7 +94,7 @@ func served(service string, d time.Duration) *request.Request {
 func agentThat(next func(i int) *request.Request) runFunc {
 	return func(ctx context.Context, _ config.Config, s session) error {
 		var requests atomic.Uint64
-		s.Attached(socket.PlanSocket, func() health.Health {
+		s.Attached(survey.PlanSocket, func() health.Health {
 			return health.Health{health.Requests: health.Of(requests.Load())}
 		})
 		for i := 0; i < 5 || ctx.Err() == nil; i++ { // a signal may come right after the start
@@ -131,7 +131,7 @@ var fakeAgents = map[string]runFunc{
 	"five":    agentThat(firstFive),
 	"endless": agentThat(func(int) *request.Request { return served("shop", time.Millisecond) }),
 	"stuck": func(_ context.Context, _ config.Config, s session) error {
-		s.Attached(socket.PlanSocket, func() health.Health { return health.Health{} })
+		s.Attached(survey.PlanSocket, func() health.Health { return health.Health{} })
 		select {}
 	},
 }

@@ -14,7 +14,7 @@ import (
 	"lapwing/collectors/text"
 	"lapwing/exporters/console"
 	"lapwing/probes/marker"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 func (a *app) probesCommand() *cobra.Command {
@@ -37,7 +37,7 @@ func (a *app) probesCommand() *cobra.Command {
 // surveyView is a survey as JSON shows it.
 type surveyView struct {
 	Kernel   string        `json:"kernel"`
-	Chosen   socket.Plan   `json:"chosen,omitempty"`
+	Chosen   survey.Plan   `json:"chosen,omitempty"`
 	Works    bool          `json:"works"`
 	Problems []problemView `json:"problems"`
 	Plans    []planView    `json:"plans"`
@@ -68,7 +68,7 @@ type problemView struct {
 }
 
 type planView struct {
-	Plan  socket.Plan `json:"plan"`
+	Plan  survey.Plan `json:"plan"`
 	Works bool        `json:"works"`
 	Why   string      `json:"why,omitempty"`
 	Hooks []hookView  `json:"hooks"`
@@ -102,7 +102,7 @@ func (a *app) probes(format string) error {
 
 // newSurveyView puts what the process may not do before what the kernel
 // cannot: the survey itself sees less without privileges.
-func newSurveyView(s socket.Survey, denied privilege.Problems) surveyView {
+func newSurveyView(s survey.Survey, denied privilege.Problems) surveyView {
 	v := surveyView{Kernel: s.Kernel, Chosen: s.Chosen, Works: s.Chosen != "" && len(denied) == 0, Problems: []problemView{}, Plans: []planView{}, Markers: []markerView{}}
 	known := ""
 	for _, p := range denied {

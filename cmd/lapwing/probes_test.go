@@ -10,19 +10,19 @@ import (
 	"lapwing/agent/privilege"
 	"lapwing/agent/privilege/sandbox"
 	"lapwing/probes/marker"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // twoPlans is a kernel on which the second plan works.
-func twoPlans() socket.Survey {
-	return socket.Survey{
+func twoPlans() survey.Survey {
+	return survey.Survey{
 		Kernel: "6.1.0-18-amd64",
-		Chosen: socket.PlanSyscall,
-		Plans: []socket.PlanSurvey{
-			{Plan: socket.PlanSocket, Why: "the kernel has no tracepoint sock_recv_length", Hooks: []socket.Hook{
+		Chosen: survey.PlanSyscall,
+		Plans: []survey.PlanSurvey{
+			{Plan: survey.PlanSocket, Why: "the kernel has no tracepoint sock_recv_length", Hooks: []survey.Hook{
 				{Name: "tp_btf/sock_recv_length", Purpose: "read_first", Why: "the kernel has no tracepoint sock_recv_length"},
 			}},
-			{Plan: socket.PlanSyscall, Works: true, Hooks: []socket.Hook{
+			{Plan: survey.PlanSyscall, Works: true, Hooks: []survey.Hook{
 				{Name: "tp_btf/tcp_probe", Purpose: "arrived", Available: true, Used: true},
 				{Name: "iter/tcp", Purpose: "older connections", Optional: true, Why: "no iterator tcp", Without: "missed_start is not counted"},
 			}},
@@ -31,12 +31,12 @@ func twoPlans() socket.Survey {
 }
 
 // survey runs `lapwing probes` on a host that is made up.
-func survey(s socket.Survey, denied privilege.Problems, args ...string) result {
+func surveyed(s survey.Survey, denied privilege.Problems, args ...string) result {
 	a := newApp()
 	var out, errs strings.Builder
 	a.out, a.err = &out, &errs
 	a.prepare = func() error { return denied }
-	a.survey = func() socket.Survey { return s }
+	a.survey = func() survey.Survey { return s }
 	a.markers = func() ([]marker.Found, map[string]uint64) {
 		return []marker.Found{{Marker: marker.Table[1], Files: []string{"/usr/lib/uwsgi/python3_plugin.so"}}, {Marker: marker.Table[6]}}, map[string]uint64{"not_regular": 2}
 	}
@@ -64,11 +64,11 @@ markers: functions that are entered when the application is called
   processes and files that were left alone: 2 (not_regular 2)
 
 sandbox of a running agent: system calls are filtered (seccomp), refused ones are counted; Landlock (version 2 here) is not used: it would hide other users' processes
-`}, survey(twoPlans(), nil))
+`}, surveyed(twoPlans(), nil))
 }
 
 func TestProbesJSON(t *testing.T) {
-	r := survey(twoPlans(), nil, "--format", "json")
+	r := surveyed(twoPlans(), nil, "--format", "json")
 	require.Zero(t, r.status)
 	require.JSONEq(t, `{
 		"kernel": "6.1.0-18-amd64", "chosen": "syscall", "works": true, "problems": [],
@@ -89,34 +89,34 @@ func TestProbesJSON(t *testing.T) {
 
 func TestProbesWhenNothingWorks(t *testing.T) {
 	for name, tt := range map[string]struct {
-		change func(*socket.Survey)
+		change func(*survey.Survey)
 		denied privilege.Problems
 		want   string
 	}{
 		"a capability": {
-			func(*socket.Survey) {}, privilege.Problems{{What: "CAP_BPF is missing", Fix: "run as root"}},
+			func(*survey.Survey) {}, privilege.Problems{{What: "CAP_BPF is missing", Fix: "run as root"}},
 			"lapwing: no probe plan works here: CAP_BPF is missing: run as root\n",
 		},
 		"no type information, found twice": {
-			func(s *socket.Survey) {
-				*s = socket.Survey{Problems: []socket.Problem{{What: "cannot read " + privilege.BTF, Fix: "other words"}}}
+			func(s *survey.Survey) {
+				*s = survey.Survey{Problems: []survey.Problem{{What: "cannot read " + privilege.BTF, Fix: "other words"}}}
 			},
 			privilege.Problems{{What: "there is no " + privilege.BTF, Fix: "another kernel"}},
 			"lapwing: no probe plan works here: there is no /sys/kernel/btf/vmlinux: another kernel\n",
 		},
 		"a hook": {
-			func(s *socket.Survey) { s.Chosen = ""; s.Plans[1].Works = false }, nil,
+			func(s *survey.Survey) { s.Chosen = ""; s.Plans[1].Works = false }, nil,
 			"lapwing: no probe plan works here: plan socket: the kernel has no tracepoint sock_recv_length\n",
 		},
 		"nothing known": {
-			func(s *socket.Survey) { *s = socket.Survey{Kernel: "6.1"} }, nil,
+			func(s *survey.Survey) { *s = survey.Survey{Kernel: "6.1"} }, nil,
 			"lapwing: no probe plan works here: the kernel lacks hooks that each of them needs\n",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := twoPlans()
 			tt.change(&s)
-			r := survey(s, tt.denied, "--format", "json")
+			r := surveyed(s, tt.denied, "--format", "json")
 			require.Equal(t, 1, r.status)
 			require.Equal(t, tt.want, r.err)
 			var view surveyView

@@ -14,7 +14,7 @@ import (
 	"lapwing/agent/config"
 	"lapwing/collectors/request"
 	"lapwing/exporters/health"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // defaultConfigFile is what the daemon reads when it is told nothing.
@@ -113,7 +113,7 @@ func (a *app) daemon(f *agentFlags) error {
 		Watch:      watchdog(log),
 		Clock:      request.NewClock(),
 		Log:        log,
-		Attached: func(plan socket.Plan, _ health.Func) {
+		Attached: func(plan survey.Plan, _ health.Func) {
 			log.Info("probes attached", "plan", plan, "version", version)
 			for _, warning := range cfg.Warnings(f.file) {
 				log.Warn(warning)

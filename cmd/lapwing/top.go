@@ -17,7 +17,7 @@ import (
 	"lapwing/exporters"
 	"lapwing/exporters/console"
 	"lapwing/exporters/health"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 type topFlags struct {
@@ -108,7 +108,7 @@ func (t *table) run(ctx context.Context, cfg config.Config) error {
 }
 
 // attached starts to show. An interactive table takes the terminal from here.
-func (t *table) attached(plan socket.Plan, account health.Func) {
+func (t *table) attached(plan survey.Plan, account health.Func) {
 	t.app.announce(plan)
 	t.notices.look(t.app.filter, t.cfg, func(text string) { warnTo(t.says, text) })
 	t.health = account

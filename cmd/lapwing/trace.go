@@ -13,7 +13,7 @@ import (
 	"lapwing/exporters"
 	"lapwing/exporters/console"
 	"lapwing/exporters/health"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 type traceFlags struct {
@@ -87,7 +87,7 @@ type tracing struct {
 
 // attached starts the output. It begins with a header, so it waits until there
 // is something to head.
-func (t *tracing) attached(plan socket.Plan, account health.Func) {
+func (t *tracing) attached(plan survey.Plan, account health.Func) {
 	t.app.announce(plan)
 	new(notices).look(t.app.filter, t.cfg, t.app.warn)
 	s := t.app.screen(t.flags.noColor)

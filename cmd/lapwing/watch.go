@@ -18,7 +18,7 @@ import (
 	"lapwing/collectors/text"
 	"lapwing/exporters/console"
 	"lapwing/exporters/health"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // watchFlags are the flags that trace and top share.
@@ -98,7 +98,7 @@ func (f *watchFlags) quiet(c config.Log, environ []string) config.Log {
 
 // announce tells a person, or a script that waits for it, that the probes are
 // in place.
-func (a *app) announce(plan socket.Plan) {
+func (a *app) announce(plan survey.Plan) {
 	fmt.Fprintf(a.err, "lapwing: attached (plan %s)\n", plan)
 }
 

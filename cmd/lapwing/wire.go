@@ -10,7 +10,7 @@ import (
 	"lapwing/exporters"
 	"lapwing/exporters/console"
 	"lapwing/exporters/health"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // session is what a command asks of the agent beyond the configuration.
@@ -38,7 +38,7 @@ type session struct {
 	Log   *slog.Logger
 	// Attached is called once, when the probes are in place and before the
 	// first request is exported.
-	Attached func(plan socket.Plan, account health.Func)
+	Attached func(plan survey.Plan, account health.Func)
 }
 
 // runFunc runs the agent until ctx ends, then drains it and returns. An error
@@ -76,6 +76,6 @@ var runAgent runFunc = func(ctx context.Context, cfg config.Config, s session) e
 	if s.Watch != nil {
 		go s.Watch(ctx, a.Turns)
 	}
-	a.OnAttached = func(plan socket.PlanSurvey) { s.Attached(plan.Plan, a.Health) }
+	a.OnAttached = func(plan survey.PlanSurvey) { s.Attached(plan.Plan, a.Health) }
 	return a.Run(ctx)
 }

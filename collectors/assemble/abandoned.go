@@ -3,6 +3,7 @@ package assemble
 import (
 	"lapwing/collectors/request"
 	"lapwing/probes/socket"
+	"lapwing/probes/socket/wire"
 )
 
 // maxListeners bounds the listeners whose abandoned connections are counted each
@@ -14,7 +15,7 @@ const otherListeners = "other"
 // abandoned takes a connection that ended with bytes that nobody had read. Where
 // there are such bytes a client has asked in vain: that is an error of the service.
 // What it asked is not known.
-func (a *Assembler) abandoned(r socket.Record) {
+func (a *Assembler) abandoned(r wire.Record) {
 	a.base(r)
 	a.progress(r)
 	a.counts.abandonedAdd(a.req.Local.String(), abandonReason(r))
@@ -23,17 +24,17 @@ func (a *Assembler) abandoned(r socket.Record) {
 	}
 	a.req.Seq = r.Seq
 	a.req.Error = request.ErrorAbandoned
-	if socket.Reason(r.Error) == socket.AbandonedReset && a.req.PID == 0 {
+	if wire.Reason(r.Error) == wire.AbandonedReset && a.req.PID == 0 {
 		a.req.PID = a.req.AcceptorTID // a thread's id finds its process as well
 	}
 	a.export(&a.req)
 }
 
-func abandonReason(r socket.Record) string {
-	switch socket.Reason(r.Error) {
-	case socket.AbandonedBacklog:
+func abandonReason(r wire.Record) string {
+	switch wire.Reason(r.Error) {
+	case wire.AbandonedBacklog:
 		return "not_accepted"
-	case socket.AbandonedReset:
+	case wire.AbandonedReset:
 		return "client_reset"
 	}
 	return "not_read"
@@ -41,13 +42,13 @@ func abandonReason(r socket.Record) string {
 
 // HandleProcess implements socket.ProcessHandler: it keeps the names of processes
 // what they are.
-func (a *Assembler) HandleProcess(n socket.ProcessNote) {
+func (a *Assembler) HandleProcess(n wire.ProcessNote) {
 	switch n.Did {
-	case socket.Listens:
+	case wire.Listens:
 		a.opts.Services.Ask(n.PID, "")
-	case socket.Serves:
+	case wire.Serves:
 		a.opts.Services.Serves(n.PID, n.Born, n.At)
-	case socket.Executed:
+	case wire.Executed:
 		a.opts.Services.Executed(n.PID, n.At)
 	}
 }

@@ -7,15 +7,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lapwing/collectors/request"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/wire"
 )
 
-func abandonedRecord(reason socket.Reason, bytes uint64) socket.Record {
+func abandonedRecord(reason wire.Reason, bytes uint64) wire.Record {
 	f := fields()
 	f.ReadFirst, f.ReadLast, f.WriteFirst, f.WriteLast, f.Acked, f.Closed = 0, 0, 0, 0, 0, 9000
 	f.Error = uint16(reason)
 	f.RequestBytes = bytes
-	return socket.Compose(f, nil, nil, nil)
+	return wire.Compose(f, nil, nil, nil)
 }
 
 // A connection that nobody had read is counted, and an error where a client had
@@ -23,10 +23,10 @@ func abandonedRecord(reason socket.Reason, bytes uint64) socket.Record {
 func TestAbandonedConnection(t *testing.T) {
 	var got sink
 	a := newAssembler(t, got.take)
-	a.HandleRecord(socket.Abandoned, abandonedRecord(socket.AbandonedUnread, 40))
-	a.HandleRecord(socket.Abandoned, abandonedRecord(socket.AbandonedBacklog, 40))
-	a.HandleRecord(socket.Abandoned, abandonedRecord(socket.AbandonedBacklog, 0))
-	a.HandleRecord(socket.Abandoned, abandonedRecord(socket.AbandonedReset, 40))
+	a.HandleRecord(wire.Abandoned, abandonedRecord(wire.AbandonedUnread, 40))
+	a.HandleRecord(wire.Abandoned, abandonedRecord(wire.AbandonedBacklog, 40))
+	a.HandleRecord(wire.Abandoned, abandonedRecord(wire.AbandonedBacklog, 0))
+	a.HandleRecord(wire.Abandoned, abandonedRecord(wire.AbandonedReset, 40))
 	assert.Equal(t, map[string]map[string]uint64{
 		"127.0.0.1:8080": {"not_read": 1, "not_accepted": 2, "client_reset": 1},
 	}, a.Counts().Abandoned)
@@ -42,9 +42,9 @@ func TestAbandonedConnection(t *testing.T) {
 func TestAbandonedListenersAreBounded(t *testing.T) {
 	a := newAssembler(t, func(*request.Request) {})
 	for port := range 2 * maxListeners {
-		r := abandonedRecord(socket.AbandonedBacklog, 0)
+		r := abandonedRecord(wire.AbandonedBacklog, 0)
 		r.LocalPort = uint16(port + 1)
-		a.HandleRecord(socket.Abandoned, r)
+		a.HandleRecord(wire.Abandoned, r)
 	}
 	counts := a.Counts().Abandoned
 	assert.Len(t, counts, maxListeners+1)

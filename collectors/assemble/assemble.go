@@ -10,6 +10,7 @@ import (
 	"lapwing/collectors/service"
 	"lapwing/collectors/text"
 	"lapwing/probes/socket"
+	"lapwing/probes/socket/wire"
 )
 
 // Options say what an Assembler works with.
@@ -62,40 +63,40 @@ func New(opts Options) *Assembler {
 }
 
 // HandleRecord implements socket.Handler.
-func (a *Assembler) HandleRecord(kind socket.Kind, r socket.Record) {
+func (a *Assembler) HandleRecord(kind wire.Kind, r wire.Record) {
 	switch kind {
-	case socket.Final:
+	case wire.Final:
 		a.final(r)
-	case socket.Tentative:
+	case wire.Tentative:
 		a.tentative(r)
-	case socket.Opened:
+	case wire.Opened:
 		a.open(r)
-	case socket.Unknown:
+	case wire.Unknown:
 		a.counts.unknownAdd(reasonOf(r))
-	case socket.Call:
+	case wire.Call:
 		a.call(r)
-	case socket.Abandoned:
+	case wire.Abandoned:
 		a.abandoned(r)
-	case socket.UnderWay:
+	case wire.UnderWay:
 		a.underWay(r)
 	}
 }
 
 // final takes a request of which nothing more will come.
-func (a *Assembler) final(r socket.Record) {
+func (a *Assembler) final(r wire.Record) {
 	if a.over(r) || !told(r) {
 		a.ended(r)
 	}
 }
 
-func (a *Assembler) ended(r socket.Record) {
+func (a *Assembler) ended(r wire.Record) {
 	if c := a.conns.at(r.Conn, open); c != nil {
 		a.release(c)
 	}
 	if !a.fill(r) {
 		return
 	}
-	if r.ResponseEnd() == socket.EndOpen && r.Closed == 0 {
+	if r.ResponseEnd() == wire.EndOpen && r.Closed == 0 {
 		a.hold(r)
 		return
 	}
@@ -106,12 +107,12 @@ func (a *Assembler) ended(r socket.Record) {
 // told reports whether there was a tentative record of the request before. The
 // kernel side says so, and only where that record found room: so nothing has to
 // be remembered here, for connections whose end may never be seen.
-func told(r socket.Record) bool { return r.Told != 0 && r.Told == r.Seq }
+func told(r wire.Record) bool { return r.Told != 0 && r.Told == r.Seq }
 
 // tentative takes a request whose response is complete and whose connection has
 // gone quiet. It is handed out now and not when the connection is used again,
 // which may be in minutes.
-func (a *Assembler) tentative(r socket.Record) {
+func (a *Assembler) tentative(r wire.Record) {
 	switch {
 	case told(r):
 	case r.Closed == 0:
@@ -210,7 +211,7 @@ func wholeMembers(state []byte) []byte {
 }
 
 // HandleEvent implements socket.Handler.
-func (a *Assembler) HandleEvent(e socket.Event) { a.event(e) }
+func (a *Assembler) HandleEvent(e wire.Event) { a.event(e) }
 
 // Tick implements socket.Handler: it lets go of what will not be decided.
 func (a *Assembler) Tick(now time.Time) {

@@ -15,7 +15,7 @@ import (
 	"lapwing/collectors/protocol"
 	"lapwing/collectors/request"
 	"lapwing/collectors/service"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/wire"
 )
 
 const (
@@ -26,8 +26,8 @@ const (
 	switched = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"
 )
 
-func fields() socket.RecordFields {
-	return socket.RecordFields{
+func fields() wire.RecordFields {
+	return wire.RecordFields{
 		Conn: 7, Seq: 1, Family: unix.AF_INET, LocalPort: 8080, PeerPort: 40000,
 		Local: [16]uint8{127, 0, 0, 1}, Peer: [16]uint8{127, 0, 0, 1},
 		Established: 1000, Accepted: 1500, Arrived: 1200, ReadFirst: 2000, ArrivedLast: 1200, ReadLast: 2000,
@@ -37,13 +37,13 @@ func fields() socket.RecordFields {
 	}
 }
 
-func record(f socket.RecordFields, req, resp string) socket.Record {
-	return recordOf(f, req, resp, socket.EndSeen)
+func record(f wire.RecordFields, req, resp string) wire.Record {
+	return recordOf(f, req, resp, wire.EndSeen)
 }
 
 // recordOf is a record whose response has that end.
-func recordOf(f socket.RecordFields, req, resp string, end socket.End) socket.Record {
-	f.SetResponseEnd(end)
+func recordOf(f wire.RecordFields, req, resp string, end wire.End) wire.Record {
+	wire.SetResponseEnd(&f, end)
 	if len(resp) > 12 {
 		status, _ := strconv.Atoi(resp[9:12])
 		f.Out.Status = uint16(status)
@@ -51,7 +51,7 @@ func recordOf(f socket.RecordFields, req, resp string, end socket.End) socket.Re
 	if f.ResponseBytes == 0 {
 		f.ResponseBytes = uint64(len(resp))
 	}
-	return socket.Compose(f, nil, []byte(req), []byte(resp))
+	return wire.Compose(f, nil, []byte(req), []byte(resp))
 }
 
 // sink collects copies of what an Assembler exports.
@@ -71,7 +71,7 @@ func newAssembler(t testing.TB, export func(*request.Request)) *Assembler {
 func TestFinalRecordBecomesRequest(t *testing.T) {
 	var got sink
 	a := newAssembler(t, got.take)
-	a.HandleRecord(socket.Final, record(fields(), getHead, plainOK))
+	a.HandleRecord(wire.Final, record(fields(), getHead, plainOK))
 	require.Len(t, got, 1)
 	r := got[0]
 	assert.Equal(t, "GET", r.Method)
@@ -93,14 +93,14 @@ func TestTentativeRecordCountsOnce(t *testing.T) {
 	var got sink
 	a := newAssembler(t, got.take)
 	f := fields()
-	a.HandleRecord(socket.Tentative, record(f, getHead, plainOK))
+	a.HandleRecord(wire.Tentative, record(f, getHead, plainOK))
 	f.Told = f.Seq
-	a.HandleRecord(socket.Tentative, record(f, getHead, plainOK))
-	a.HandleRecord(socket.Final, record(f, getHead, plainOK))
+	a.HandleRecord(wire.Tentative, record(f, getHead, plainOK))
+	a.HandleRecord(wire.Final, record(f, getHead, plainOK))
 	require.Len(t, got, 1)
 	next := f
 	next.Seq = 2
-	a.HandleRecord(socket.Final, record(next, getHead, plainOK))
+	a.HandleRecord(wire.Final, record(next, getHead, plainOK))
 	assert.Len(t, got, 2)
 }
 
@@ -113,7 +113,7 @@ func TestEndsThatAreNeverSeen(t *testing.T) {
 	for i := range uint64(many) {
 		f := fields()
 		f.Conn, f.Closed = i+1, i%2 // quiet, or closed
-		a.HandleRecord(socket.Tentative, record(f, getHead, plainOK))
+		a.HandleRecord(wire.Tentative, record(f, getHead, plainOK))
 		if i%1024 == 0 {
 			a.Tick(time.Now())
 		}
@@ -121,7 +121,7 @@ func TestEndsThatAreNeverSeen(t *testing.T) {
 	assert.EqualValues(t, many, a.Counts().Requests+uint64(len(a.conns.byID)))
 	f := fields()
 	f.Conn = many + 1
-	a.HandleRecord(socket.Tentative, record(f, getHead, plainOK))
+	a.HandleRecord(wire.Tentative, record(f, getHead, plainOK))
 	require.Len(t, got, 1)
 	assert.EqualValues(t, many+1, got[0].Conn)
 }
@@ -132,13 +132,13 @@ func TestClosedConnectionWhoseEndIsNotSeen(t *testing.T) {
 	a := newAssembler(t, got.take)
 	f := fields()
 	f.Closed = uint64(request.Now())
-	a.HandleRecord(socket.Tentative, record(f, getHead, plainOK))
+	a.HandleRecord(wire.Tentative, record(f, getHead, plainOK))
 	a.Tick(time.Now())
 	assert.Empty(t, got, "the end has its time")
 	assert.Eventually(t, func() bool { a.Tick(time.Now()); return len(got) > 0 }, 5*time.Second, 10*time.Millisecond)
 	assert.GreaterOrEqual(t, request.Now(), request.Stamp(f.Closed)+closingTime)
 	f.Told = f.Seq
-	a.HandleRecord(socket.Final, record(f, getHead, plainOK))
+	a.HandleRecord(wire.Final, record(f, getHead, plainOK))
 	require.Len(t, got, 1, "an end that is seen late changes nothing")
 	assert.Equal(t, "/shop/cart", string(got[0].Path))
 	assert.Empty(t, a.conns.byID)
@@ -150,9 +150,9 @@ func TestClosedConnectionWhoseEndIsSeen(t *testing.T) {
 	for range 3 {
 		f := fields()
 		f.Closed = uint64(request.Now())
-		a.HandleRecord(socket.Tentative, record(f, getHead, plainOK))
+		a.HandleRecord(wire.Tentative, record(f, getHead, plainOK))
 		f.Acked, f.Told = f.Closed+1, f.Seq
-		a.HandleRecord(socket.Final, record(f, getHead, plainOK))
+		a.HandleRecord(wire.Final, record(f, getHead, plainOK))
 	}
 	a.Flush()
 	require.Len(t, got, 3)
@@ -166,7 +166,7 @@ func TestClosingsAreBounded(t *testing.T) {
 	for i := range uint64(maxConnections + 100) {
 		f := fields()
 		f.Conn, f.Closed = i+1, 1
-		a.HandleRecord(socket.Tentative, record(f, getHead, plainOK))
+		a.HandleRecord(wire.Tentative, record(f, getHead, plainOK))
 	}
 	assert.Len(t, a.conns.byID, maxConnections)
 	assert.Len(t, got, 100, "those that found no room do not wait")
@@ -184,15 +184,15 @@ func TestRoom(t *testing.T) {
 	for range maxConnections {
 		f.Conn++
 		f.Seq, f.RequestBytes = 0, 0
-		a.HandleRecord(socket.Opened, record(f, "", ""))
-		e := socket.EventFields{Conn: f.Conn, Number: 1, Arrived: f.Conn, ArrivedLast: f.Conn, Exit: f.Conn, Pid: 1, Tid: 1}
-		a.HandleEvent(socket.ComposeEvent(e, socket.Read, []byte(getHead)))
+		a.HandleRecord(wire.Opened, record(f, "", ""))
+		e := wire.EventFields{Conn: f.Conn, Number: 1, Arrived: f.Conn, ArrivedLast: f.Conn, Exit: f.Conn, Pid: 1, Tid: 1}
+		a.HandleEvent(wire.ComposeEvent(e, wire.Read, []byte(getHead)))
 	}
 	f.Seq, f.Conn, f.Closed = 1, f.Conn+1, 1
-	a.HandleRecord(socket.Tentative, record(f, getHead, plainOK))
+	a.HandleRecord(wire.Tentative, record(f, getHead, plainOK))
 	require.Len(t, got, 1, "it does not wait for the end of its connection")
 	f.Conn, f.Closed = f.Conn+1, 0
-	a.HandleRecord(socket.Final, recordOf(f, getHead, cutOK, socket.EndOpen))
+	a.HandleRecord(wire.Final, recordOf(f, getHead, cutOK, wire.EndOpen))
 	require.Len(t, got, 2, "nor for that of its response")
 	assert.Empty(t, got[1].Error)
 	assert.Zero(t, got[1].WriteLast)
@@ -201,7 +201,7 @@ func TestRoom(t *testing.T) {
 
 	f.Conn++
 	f.Seq = 0
-	a.HandleRecord(socket.Opened, record(f, "", ""))
+	a.HandleRecord(wire.Opened, record(f, "", ""))
 	assert.EqualValues(t, 1, a.Counts().Overflowed, "the longest unused one makes room")
 	require.Len(t, a.conns.byID, maxConnections)
 	assert.Nil(t, a.conns.byID[fields().Conn+1])
@@ -218,14 +218,14 @@ func TestOutstandingIsBounded(t *testing.T) {
 	f.Seq, f.RequestBytes = 0, 0
 	for range connections {
 		f.Conn++
-		a.HandleRecord(socket.Opened, record(f, "", ""))
-		e := socket.EventFields{Conn: f.Conn, Number: 1, Arrived: 1, ArrivedLast: 1, Exit: 1, Pid: 1, Tid: 1}
-		a.HandleEvent(socket.ComposeEvent(e, socket.Read, []byte(strings.Repeat(getHead, each))))
+		a.HandleRecord(wire.Opened, record(f, "", ""))
+		e := wire.EventFields{Conn: f.Conn, Number: 1, Arrived: 1, ArrivedLast: 1, Exit: 1, Pid: 1, Tid: 1}
+		a.HandleEvent(wire.ComposeEvent(e, wire.Read, []byte(strings.Repeat(getHead, each))))
 	}
 	full := (maxOutstanding + each - 1) / each // so many connections keep all they have
 	assert.Equal(t, full*each+(connections-full)*protocol.AlwaysKept, each*connections-int(a.Counts().Overflowed))
 	for conn := range a.conns.byID {
-		a.HandleEvent(socket.ComposeEvent(socket.EventFields{Conn: conn, Number: 2, Exit: 2}, socket.Close, nil))
+		a.HandleEvent(wire.ComposeEvent(wire.EventFields{Conn: conn, Number: 2, Exit: 2}, wire.Close, nil))
 	}
 	assert.Zero(t, a.outstanding.all)
 	assert.Empty(t, a.conns.byID)
@@ -234,15 +234,15 @@ func TestOutstandingIsBounded(t *testing.T) {
 // What the kernel cannot tell the end of is not over before the connection
 // goes on, and has no error of its own then.
 func TestEndOfResponses(t *testing.T) {
-	for end, want := range map[socket.End]struct {
+	for end, want := range map[wire.End]struct {
 		ended bool
 		err   string // at the close of the connection
 		reset string // the same where the client broke it off
 	}{
-		socket.EndSeen:    {ended: true},
-		socket.EndOpen:    {err: "connection_closed", reset: "connection_reset"},
-		socket.EndClose:   {reset: "connection_reset"},
-		socket.EndUnknown: {},
+		wire.EndSeen:    {ended: true},
+		wire.EndOpen:    {err: "connection_closed", reset: "connection_reset"},
+		wire.EndClose:   {reset: "connection_reset"},
+		wire.EndUnknown: {},
 	} {
 		r := recordOf(fields(), getHead, cutOK, end)
 		assert.Equal(t, want.ended, Ended(r), "%d", end)
@@ -251,7 +251,7 @@ func TestEndOfResponses(t *testing.T) {
 			a := newAssembler(t, got.take)
 			f := fields()
 			f.Closed, f.Error = 7000, uint16(errno)
-			a.HandleRecord(socket.Final, recordOf(f, getHead, cutOK, end))
+			a.HandleRecord(wire.Final, recordOf(f, getHead, cutOK, end))
 			require.Len(t, got, 1)
 			assert.Equal(t, err, got[0].Error, "%d, %v", end, errno)
 		}
@@ -263,11 +263,11 @@ func TestTraceParentAfterTheCapturedHead(t *testing.T) {
 	var got sink
 	a := newAssembler(t, got.take)
 	f := fields()
-	f.SetResponseEnd(socket.EndSeen)
-	r := socket.ComposeTraced(f, []byte(getHead[:60]), trace, []byte(plainOK))
+	wire.SetResponseEnd(&f, wire.EndSeen)
+	r := wire.ComposeTraced(f, []byte(getHead[:60]), trace, []byte(plainOK))
 	assert.Equal(t, trace, string(r.TraceParent()))
 	assert.Equal(t, plainOK, string(r.ResponseHead()))
-	a.HandleRecord(socket.Final, r)
+	a.HandleRecord(wire.Final, r)
 	require.Len(t, got, 1)
 	assert.Equal(t, "0af7651916cd43dd8448eb211c80319c", hex.EncodeToString(got[0].TraceID[:]))
 	assert.True(t, got[0].Sampled)
@@ -279,7 +279,7 @@ func TestCutResponseFailsOnceTheConnectionIsClosed(t *testing.T) {
 	a := newAssembler(t, got.take)
 	f := fields()
 	f.Closed, f.Error = 7000, uint16(unix.ECONNRESET)
-	a.HandleRecord(socket.Final, recordOf(f, getHead, cutOK, socket.EndOpen))
+	a.HandleRecord(wire.Final, recordOf(f, getHead, cutOK, wire.EndOpen))
 	require.Len(t, got, 1)
 	assert.Equal(t, "connection_reset", got[0].Error)
 	assert.EqualValues(t, 1, a.Counts().Incomplete)
@@ -288,11 +288,11 @@ func TestCutResponseFailsOnceTheConnectionIsClosed(t *testing.T) {
 func TestCutResponseIsHeldUntilTheConnectionGoesOn(t *testing.T) {
 	var got sink
 	a := newAssembler(t, got.take)
-	a.HandleRecord(socket.Final, recordOf(fields(), getHead, cutOK, socket.EndOpen))
+	a.HandleRecord(wire.Final, recordOf(fields(), getHead, cutOK, wire.EndOpen))
 	assert.Empty(t, got, "an event-driven server may go on writing it")
 	next := fields()
 	next.Seq = 2
-	a.HandleRecord(socket.Final, record(next, getHead, plainOK))
+	a.HandleRecord(wire.Final, record(next, getHead, plainOK))
 	require.Len(t, got, 2)
 	assert.Equal(t, []uint32{1, 2}, []uint32{got[0].Seq, got[1].Seq})
 	assert.Equal(t, []string{"end_unknown"}, got[0].Flags.Names())
@@ -305,7 +305,7 @@ func TestNoResponseIsReportedWithWhatWasSeen(t *testing.T) {
 	a := newAssembler(t, got.take)
 	f := fields()
 	f.WriteFirst, f.WriteLast, f.Acked, f.Closed = 0, 0, 0, 9000
-	a.HandleRecord(socket.Final, record(f, getHead, ""))
+	a.HandleRecord(wire.Final, record(f, getHead, ""))
 	require.Len(t, got, 1)
 	assert.Equal(t, "connection_closed", got[0].Error)
 	_, ok := got[0].Duration()
@@ -316,7 +316,7 @@ func TestNoResponseIsReportedWithWhatWasSeen(t *testing.T) {
 func TestServerErrorIsItsStatus(t *testing.T) {
 	var got sink
 	a := newAssembler(t, got.take)
-	a.HandleRecord(socket.Final, record(fields(), getHead, badGate))
+	a.HandleRecord(wire.Final, record(fields(), getHead, badGate))
 	require.Len(t, got, 1)
 	assert.Equal(t, "502", got[0].Error)
 	assert.Zero(t, a.Counts().Incomplete, "it has a complete response")
@@ -326,8 +326,8 @@ func TestUpgradeCountsAsTunnel(t *testing.T) {
 	var got sink
 	a := newAssembler(t, got.take)
 	f := fields()
-	f.Marks = socket.MarkUpgraded | socket.MarkResponding
-	a.HandleRecord(socket.Final, record(f, getHead, switched))
+	f.Marks = wire.MarkUpgraded | wire.MarkResponding
+	a.HandleRecord(wire.Final, record(f, getHead, switched))
 	require.Len(t, got, 1)
 	assert.Equal(t, []string{"upgraded"}, got[0].Flags.Names())
 	assert.EqualValues(t, 1, a.Counts().Tunnels)
@@ -338,25 +338,25 @@ func TestLineThatDidNotComeWhole(t *testing.T) {
 	long := strings.Repeat("m", 256)
 	for _, tt := range []struct {
 		head    string
-		place   socket.Place
+		place   wire.Place
 		status  uint16
 		request bool
 	}{
-		{"G", socket.PlaceLine, 0, true},
-		{"GET /ha", socket.PlaceLine, 0, true},
-		{"hello", socket.PlaceLine, 0, false},
-		{"hello wor", socket.PlaceLine, 0, false},
-		{"hello wor", socket.PlaceLost, 0, false},
-		{"hello", socket.PlaceLine, 400, true},
-		{long, socket.PlaceLine, 0, false},
-		{long, socket.PlaceEnd, 0, true}, // the line was whole, what was captured of it is not
-		{"m /" + long[:200], socket.PlaceEnd, 0, true},
+		{"G", wire.PlaceLine, 0, true},
+		{"GET /ha", wire.PlaceLine, 0, true},
+		{"hello", wire.PlaceLine, 0, false},
+		{"hello wor", wire.PlaceLine, 0, false},
+		{"hello wor", wire.PlaceLost, 0, false},
+		{"hello", wire.PlaceLine, 400, true},
+		{long, wire.PlaceLine, 0, false},
+		{long, wire.PlaceEnd, 0, true}, // the line was whole, what was captured of it is not
+		{"m /" + long[:200], wire.PlaceEnd, 0, true},
 	} {
 		var got sink
 		a := newAssembler(t, got.take)
 		f := fields()
 		f.In.Place, f.Out.Status, f.Closed = uint8(tt.place), tt.status, 7000
-		a.HandleRecord(socket.Final, recordOf(f, tt.head, "", socket.EndOpen))
+		a.HandleRecord(wire.Final, recordOf(f, tt.head, "", wire.EndOpen))
 		if tt.request {
 			assert.Len(t, got, 1, "%.20q", tt.head)
 			assert.Empty(t, a.Counts().Unknown)
@@ -371,10 +371,10 @@ func TestUnknownProtocolIsCountedPerReason(t *testing.T) {
 	var got sink
 	a := newAssembler(t, got.take)
 	f := fields()
-	f.Error = uint16(socket.ReasonBytes)
-	a.HandleRecord(socket.Unknown, record(f, "\x16\x03\x01\x02\x00\x01", ""))
-	f.Error = uint16(socket.ReasonServerFirst)
-	a.HandleRecord(socket.Unknown, record(f, "SSH-2.0-x", ""))
+	f.Error = uint16(wire.ReasonBytes)
+	a.HandleRecord(wire.Unknown, record(f, "\x16\x03\x01\x02\x00\x01", ""))
+	f.Error = uint16(wire.ReasonServerFirst)
+	a.HandleRecord(wire.Unknown, record(f, "SSH-2.0-x", ""))
 	assert.Empty(t, got)
 	assert.Equal(t, map[string]uint64{"tls": 1, "server_spoke_first": 1}, a.Counts().Unknown)
 }
@@ -383,7 +383,7 @@ func TestFilterLeavesOut(t *testing.T) {
 	var got sink
 	a := newAssembler(t, got.take)
 	a.opts.Filter = &service.Filter{Ports: []uint16{9}}
-	a.HandleRecord(socket.Final, record(fields(), getHead, plainOK))
+	a.HandleRecord(wire.Final, record(fields(), getHead, plainOK))
 	assert.Empty(t, got)
 	assert.Zero(t, a.Counts().Requests)
 }
@@ -391,8 +391,8 @@ func TestFilterLeavesOut(t *testing.T) {
 func TestHotPathDoesNotAllocate(t *testing.T) {
 	a := newAssembler(t, func(*request.Request) {})
 	r := record(fields(), getHead, plainOK)
-	a.HandleRecord(socket.Final, r)
-	assert.Zero(t, testing.AllocsPerRun(100, func() { a.HandleRecord(socket.Final, r) }))
+	a.HandleRecord(wire.Final, r)
+	assert.Zero(t, testing.AllocsPerRun(100, func() { a.HandleRecord(wire.Final, r) }))
 }
 
 // TestClosingDoesNotAllocate has requests whose connection the server closes, before
@@ -406,8 +406,8 @@ func TestClosingDoesNotAllocate(t *testing.T) {
 	ended := record(f, getHead, plainOK)
 	now := time.Now()
 	pair := func() {
-		a.HandleRecord(socket.Tentative, closed)
-		a.HandleRecord(socket.Final, ended)
+		a.HandleRecord(wire.Tentative, closed)
+		a.HandleRecord(wire.Final, ended)
 		a.Tick(now)
 	}
 	for range 100 {
@@ -421,7 +421,7 @@ func BenchmarkFinal(b *testing.B) {
 	r := record(fields(), getHead, plainOK)
 	b.ReportAllocs()
 	for b.Loop() {
-		a.HandleRecord(socket.Final, r)
+		a.HandleRecord(wire.Final, r)
 	}
 }
 
@@ -431,14 +431,14 @@ func TestInFlightAtTheEnd(t *testing.T) {
 	a := newAssembler(t, got.take)
 	f := fields()
 	f.WriteFirst, f.WriteLast, f.Acked = 0, 0, 0
-	a.HandleRecord(socket.UnderWay, recordOf(f, getHead, "", socket.EndOpen))
+	a.HandleRecord(wire.UnderWay, recordOf(f, getHead, "", wire.EndOpen))
 	f.Conn = 8
-	a.HandleRecord(socket.UnderWay, recordOf(f, getHead, cutOK, socket.EndOpen))
+	a.HandleRecord(wire.UnderWay, recordOf(f, getHead, cutOK, wire.EndOpen))
 	f = fields()
 	f.Conn = 9
-	a.HandleRecord(socket.Tentative, record(f, getHead, plainOK))
+	a.HandleRecord(wire.Tentative, record(f, getHead, plainOK))
 	f.Told = f.Seq
-	a.HandleRecord(socket.UnderWay, record(f, getHead, plainOK))
+	a.HandleRecord(wire.UnderWay, record(f, getHead, plainOK))
 	a.Flush()
 	assert.Equal(t, uint64(2), a.Counts().InFlight)
 	assert.Len(t, got, 1, "what was handed out before")

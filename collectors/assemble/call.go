@@ -7,12 +7,12 @@ import (
 
 	"lapwing/collectors/protocol/detect"
 	"lapwing/collectors/request"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/wire"
 )
 
 // call passes on a call. There are few of them beside the requests, and they
 // are kept for a while, so each gets memory of its own.
-func (a *Assembler) call(r socket.Record) {
+func (a *Assembler) call(r wire.Record) {
 	if a.opts.Call == nil {
 		return
 	}
@@ -23,7 +23,7 @@ func (a *Assembler) call(r socket.Record) {
 			After:    request.Ref{Conn: r.Caller, Seq: r.CallerSeq},
 			Evidence: evidenceOf(r.Evidence),
 			Open:     r.AcceptorTid, // see record.h
-			Again:    r.Marks&socket.MarkTold != 0,
+			Again:    r.Marks&wire.MarkTold != 0,
 		},
 		SentFirst: request.Stamp(r.WriteFirst), SentLast: request.Stamp(r.WriteLast),
 		GotFirst: request.Stamp(r.ReadFirst), GotLast: request.Stamp(r.ReadLast),
@@ -43,7 +43,7 @@ func (a *Assembler) call(r socket.Record) {
 
 // openedFor tells a call's beginning: the connecting, if the connection was
 // opened for it. It was not where another thread uses it.
-func openedFor(c *request.Call, r socket.Record) {
+func openedFor(c *request.Call, r wire.Record) {
 	l := &c.Links
 	c.Start = c.SentFirst
 	opened := r.Seq == 1 && r.Accepted != 0 // not of one that is older than the agent
@@ -75,14 +75,14 @@ func evidenceOf(bits uint8) request.Evidence {
 		bit      uint8
 		evidence request.Evidence
 	}{
-		{socket.EvidenceAlone, request.EvidenceAlone},
-		{socket.EvidenceDirect, request.EvidenceDirect},
-		{socket.EvidenceFoul, request.EvidenceFoul},
-		{socket.EvidenceNoReader, request.EvidenceNoReader},
-		{socket.EvidenceOnly, request.EvidenceOnly},
-		{socket.EvidenceSole, request.EvidenceSole},
-		{socket.EvidenceCounted, request.EvidenceCounted},
-		{socket.EvidenceClean, request.EvidenceClean},
+		{wire.EvidenceAlone, request.EvidenceAlone},
+		{wire.EvidenceDirect, request.EvidenceDirect},
+		{wire.EvidenceFoul, request.EvidenceFoul},
+		{wire.EvidenceNoReader, request.EvidenceNoReader},
+		{wire.EvidenceOnly, request.EvidenceOnly},
+		{wire.EvidenceSole, request.EvidenceSole},
+		{wire.EvidenceCounted, request.EvidenceCounted},
+		{wire.EvidenceClean, request.EvidenceClean},
 	} {
 		if bits&m.bit != 0 {
 			e |= m.evidence
@@ -93,7 +93,7 @@ func evidenceOf(bits uint8) request.Evidence {
 
 // describeCall says what was asked and answered, where the kernel framed it, and
 // reports whether it did.
-func (a *Assembler) describeCall(c *request.Call, r socket.Record) (framed bool) {
+func (a *Assembler) describeCall(c *request.Call, r wire.Record) (framed bool) {
 	a.framed = framedOf(r)
 	if !a.decoder.Call(c, &a.framed) {
 		c.Protocol = detect.Call(r.RequestHead(), r.RequestBytes)
@@ -105,22 +105,22 @@ func (a *Assembler) describeCall(c *request.Call, r socket.Record) (framed bool)
 
 // endCall tells how the end of a call is known. What was handed out before it
 // was over is all that there may be when its request is.
-func endCall(c *request.Call, r socket.Record, framed bool) {
-	soFar := r.Marks&socket.MarkSoFar != 0 && r.Closed == 0
+func endCall(c *request.Call, r wire.Record, framed bool) {
+	soFar := r.Marks&wire.MarkSoFar != 0 && r.Closed == 0
 	switch end := r.ResponseEnd(); {
-	case r.Marks&socket.MarkPipelined != 0:
+	case r.Marks&wire.MarkPipelined != 0:
 		c.Ending = request.CallEndUnknown // whose the answers are is not told
-	case !soFar, end == socket.EndSeen:
+	case !soFar, end == wire.EndSeen:
 	case framed:
 		c.Ending = request.CallEndUnknown
-		c.Links.UnderWay = end != socket.EndUnknown
+		c.Links.UnderWay = end != wire.EndUnknown
 	default:
 		c.Ending = request.CallEndLastRead
 	}
 }
 
 // callError says why a call was not answered, or not to the end.
-func callError(c *request.Call, r socket.Record) string {
+func callError(c *request.Call, r wire.Record) string {
 	errno, e := r.Error, unix.Errno(r.Error)
 	if e == unix.ECONNREFUSED {
 		return request.ErrorNoConnection
@@ -148,9 +148,9 @@ func callError(c *request.Call, r socket.Record) string {
 }
 
 // brokenOff says why the end of a response did not come.
-func brokenOff(c *request.Call, r socket.Record) string {
+func brokenOff(c *request.Call, r wire.Record) string {
 	why, end := errorType(r.Error), r.ResponseEnd()
-	if c.Ending == request.CallEndSeen && (end == socket.EndOpen || end == socket.EndClose && why == request.ErrorReset) {
+	if c.Ending == request.CallEndSeen && (end == wire.EndOpen || end == wire.EndClose && why == request.ErrorReset) {
 		return why
 	}
 	return ""

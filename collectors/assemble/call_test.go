@@ -9,26 +9,26 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lapwing/collectors/request"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/wire"
 )
 
-func callFields() socket.RecordFields {
-	return socket.RecordFields{
+func callFields() wire.RecordFields {
+	return wire.RecordFields{
 		Conn: 5, Seq: 1, Family: unix.AF_INET, LocalPort: 40000, PeerPort: 8080,
 		Local: [16]uint8{127, 0, 0, 1}, Peer: [16]uint8{127, 0, 0, 2},
 		Accepted: 1000, Established: 1100, WriteFirst: 1200, WriteLast: 1300, ReadFirst: 2000, ReadLast: 2100,
 		RequestBytes: 90, Cause: 7, CauseSeq: 3, Caller: 4, CallerSeq: 2,
-		Evidence: socket.EvidenceAlone | socket.EvidenceSole, Pid: 10, Tid: 11,
-		WriterTid: 11, Marker: 7, ClientWait: 3, Produce: uint64(socket.EvidenceAlone), AcceptorTid: 2,
+		Evidence: wire.EvidenceAlone | wire.EvidenceSole, Pid: 10, Tid: 11,
+		WriterTid: 11, Marker: 7, ClientWait: 3, Produce: uint64(wire.EvidenceAlone), AcceptorTid: 2,
 	}
 }
 
 // callOf is what becomes of a record of a call.
-func callOf(t *testing.T, r socket.Record) *request.Call {
+func callOf(t *testing.T, r wire.Record) *request.Call {
 	var got *request.Call
 	a := newAssembler(t, func(*request.Request) { t.Error("a call is no request") })
 	a.opts.Call = func(c *request.Call) { got = c }
-	a.HandleRecord(socket.Call, r)
+	a.HandleRecord(wire.Call, r)
 	require.NotNil(t, got)
 	return got
 }
@@ -73,12 +73,12 @@ func TestCallThatWasRefused(t *testing.T) {
 // wrote, if that reads requests itself.
 func TestCallOnAConnectionOpenedInAdvance(t *testing.T) {
 	f := callFields()
-	f.WriterTid, f.Marker, f.ClientWait, f.Produce = 12, 8, 1, uint64(socket.EvidenceOnly)
+	f.WriterTid, f.Marker, f.ClientWait, f.Produce = 12, 8, 1, uint64(wire.EvidenceOnly)
 	c := callOf(t, record(f, getHead, badGate))
 	assert.Equal(t, []any{request.Ref{Conn: 8, Seq: 1}, request.EvidenceOnly, uint32(12)}, []any{c.Links.For, c.Links.Evidence, c.TID})
 	assert.Equal(t, []request.Stamp{1200, 0}, []request.Stamp{c.Start, c.Connected}, "it waited for nobody")
 
-	f.WriterTid, f.Produce = 11, uint64(socket.EvidenceCounted)
+	f.WriterTid, f.Produce = 11, uint64(wire.EvidenceCounted)
 	c = callOf(t, record(f, getHead, badGate))
 	assert.Equal(t, []request.Ref{{Conn: 7, Seq: 3}, {Conn: 8, Seq: 1}}, []request.Ref{c.Links.For, c.Links.Used}, "the same thread names two")
 }
@@ -87,7 +87,7 @@ func TestCallOnAConnectionOpenedInAdvance(t *testing.T) {
 // where the framing, or the close, tells it.
 func TestEndOfACall(t *testing.T) {
 	for name, c := range map[string]struct {
-		end    socket.End
+		end    wire.End
 		marks  uint16
 		closed uint64
 		errno  unix.Errno
@@ -96,23 +96,23 @@ func TestEndOfACall(t *testing.T) {
 		due    bool
 		error  string
 	}{
-		"complete":                   {end: socket.EndSeen},
-		"complete, the request not":  {end: socket.EndSeen, marks: socket.MarkSoFar},
-		"paused":                     {end: socket.EndOpen, marks: socket.MarkSoFar, want: request.CallEndUnknown, due: true},
-		"until the close":            {end: socket.EndClose, closed: 3000},
-		"until the close, before it": {end: socket.EndClose, marks: socket.MarkSoFar, want: request.CallEndUnknown, due: true},
-		"broken off":                 {end: socket.EndOpen, closed: 3000, error: "connection_closed"},
-		"broken off, not quite over": {end: socket.EndOpen, marks: socket.MarkSoFar, closed: 3000, error: "connection_closed"},
-		"reset":                      {end: socket.EndClose, closed: 3000, errno: unix.ECONNRESET, error: "connection_reset"},
-		"not to be framed":           {end: socket.EndUnknown, marks: socket.MarkSoFar, want: request.CallEndUnknown},
-		"not to be framed, the next": {end: socket.EndUnknown},
-		"pipelined":                  {end: socket.EndUnknown, marks: socket.MarkPipelined, want: request.CallEndUnknown},
-		"another protocol":           {end: socket.EndUnknown, marks: socket.MarkSoFar, head: "*1\r\n$4\r\nPING\r\n", want: request.CallEndLastRead},
-		"another one, the next":      {end: socket.EndUnknown, head: "*1\r\n$4\r\nPING\r\n"},
+		"complete":                   {end: wire.EndSeen},
+		"complete, the request not":  {end: wire.EndSeen, marks: wire.MarkSoFar},
+		"paused":                     {end: wire.EndOpen, marks: wire.MarkSoFar, want: request.CallEndUnknown, due: true},
+		"until the close":            {end: wire.EndClose, closed: 3000},
+		"until the close, before it": {end: wire.EndClose, marks: wire.MarkSoFar, want: request.CallEndUnknown, due: true},
+		"broken off":                 {end: wire.EndOpen, closed: 3000, error: "connection_closed"},
+		"broken off, not quite over": {end: wire.EndOpen, marks: wire.MarkSoFar, closed: 3000, error: "connection_closed"},
+		"reset":                      {end: wire.EndClose, closed: 3000, errno: unix.ECONNRESET, error: "connection_reset"},
+		"not to be framed":           {end: wire.EndUnknown, marks: wire.MarkSoFar, want: request.CallEndUnknown},
+		"not to be framed, the next": {end: wire.EndUnknown},
+		"pipelined":                  {end: wire.EndUnknown, marks: wire.MarkPipelined, want: request.CallEndUnknown},
+		"another protocol":           {end: wire.EndUnknown, marks: wire.MarkSoFar, head: "*1\r\n$4\r\nPING\r\n", want: request.CallEndLastRead},
+		"another one, the next":      {end: wire.EndUnknown, head: "*1\r\n$4\r\nPING\r\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := callFields()
-			f.Marks, f.Closed, f.Error = c.marks|socket.MarkTold, c.closed, uint16(c.errno)
+			f.Marks, f.Closed, f.Error = c.marks|wire.MarkTold, c.closed, uint16(c.errno)
 			head := c.head
 			if head == "" {
 				head = getHead

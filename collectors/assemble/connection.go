@@ -6,7 +6,7 @@ import (
 
 	"lapwing/collectors/protocol"
 	"lapwing/collectors/request"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/wire"
 )
 
 const (
@@ -41,8 +41,8 @@ type connection struct {
 	stage stage
 	last  request.Stamp // when something happened on it
 
-	record   socket.Record // closing
-	buf      []byte        // what the record lies in
+	record   wire.Record // closing
+	buf      []byte      // what the record lies in
 	response *protocol.Framed
 	*pairing // framed; the others are many, and small
 }
@@ -163,7 +163,7 @@ func (a *Assembler) giveUp(c *connection) {
 }
 
 // close keeps a request until the end of its connection, if there is room.
-func (a *Assembler) close(r socket.Record) bool {
+func (a *Assembler) close(r wire.Record) bool {
 	if c := a.conns.byID[r.Conn]; c != nil {
 		if c.stage != open {
 			return false
@@ -179,7 +179,7 @@ func (a *Assembler) close(r socket.Record) bool {
 }
 
 // over forgets a request that is handed out now. It reports whether it waited.
-func (a *Assembler) over(r socket.Record) bool {
+func (a *Assembler) over(r wire.Record) bool {
 	c := a.conns.at(r.Conn, closing)
 	if c == nil || c.record.Seq != r.Seq {
 		return false
@@ -190,7 +190,7 @@ func (a *Assembler) over(r socket.Record) bool {
 
 // hold keeps a request, which a.req is of, until its response ends or the connection
 // goes on without it.
-func (a *Assembler) hold(r socket.Record) {
+func (a *Assembler) hold(r wire.Record) {
 	response := a.progressOf(r)
 	if !a.makeRoom(r.Conn, open) {
 		a.endUnknown(response.Request)

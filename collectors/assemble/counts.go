@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 
 	"lapwing/collectors/protocol/detect"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/wire"
 )
 
 // counters are written by the Assembler's goroutine and read by any.
@@ -99,11 +99,11 @@ func (a *Assembler) Counts() Counts {
 }
 
 // reasonOf says why the kernel ignores a connection.
-func reasonOf(r socket.Record) string {
-	switch socket.Reason(r.Error) {
-	case socket.ReasonServerFirst:
+func reasonOf(r wire.Record) string {
+	switch wire.Reason(r.Error) {
+	case wire.ReasonServerFirst:
 		return "server_spoke_first"
-	case socket.ReasonNoBytes:
+	case wire.ReasonNoBytes:
 		return "bytes_not_visible"
 	}
 	return detect.Reason(r.RequestHead())

@@ -2,11 +2,11 @@ package assemble
 
 import (
 	"lapwing/collectors/request"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/wire"
 )
 
 // underWay takes a request that was in progress when the probes were detached.
-func (a *Assembler) underWay(r socket.Record) {
+func (a *Assembler) underWay(r wire.Record) {
 	if told(r) {
 		return // handed out: all that was open is the connection
 	}

@@ -13,7 +13,7 @@ import (
 
 	"lapwing/collectors/request"
 	"lapwing/collectors/service"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/wire"
 )
 
 // table is a process table in which each process has a program of its name.
@@ -55,7 +55,7 @@ func (p table) tell(pid int, program string) {
 	}
 }
 
-func served(pid, seq uint32) socket.Record {
+func served(pid, seq uint32) wire.Record {
 	f := fields()
 	f.Pid, f.Tid, f.Seq, f.Conn = pid, pid, seq, uint64(pid)<<32|uint64(seq)
 	return record(f, getHead, plainOK)
@@ -79,8 +79,8 @@ func TestFirstRequestsHaveTheRightName(t *testing.T) {
 	p.add(101, "shop", false)
 	p.add(102, "blog", false)
 	for seq := range uint32(5) {
-		a.HandleRecord(socket.Final, served(101, seq))
-		a.HandleRecord(socket.Final, served(102, seq))
+		a.HandleRecord(wire.Final, served(101, seq))
+		a.HandleRecord(wire.Final, served(102, seq))
 	}
 	ticked(t, a, func() bool { return len(got) == 10 })
 	next := map[uint32]uint32{}
@@ -91,7 +91,7 @@ func TestFirstRequestsHaveTheRightName(t *testing.T) {
 	}
 	assert.Empty(t, a.nameless.byPID)
 	assert.Zero(t, a.nameless.total)
-	a.HandleRecord(socket.Final, served(101, 5))
+	a.HandleRecord(wire.Final, served(101, 5))
 	assert.Len(t, got, 11, "now nobody waits")
 }
 
@@ -101,11 +101,11 @@ func TestSilentProcessHoldsUpNobody(t *testing.T) {
 	a, p := naming(t, nil, got.take)
 	p.add(101, "shop", false)
 	p.add(103, "", true)
-	a.HandleRecord(socket.Final, served(101, 0))
+	a.HandleRecord(wire.Final, served(101, 0))
 	ticked(t, a, func() bool { return len(got) == 1 })
 	for seq := range uint32(3) {
-		a.HandleRecord(socket.Final, served(103, seq))
-		a.HandleRecord(socket.Final, served(101, seq+1))
+		a.HandleRecord(wire.Final, served(103, seq))
+		a.HandleRecord(wire.Final, served(101, seq+1))
 		assert.Len(t, got, int(seq)+2, "the other goes on")
 	}
 	began := time.Now()
@@ -114,12 +114,12 @@ func TestSilentProcessHoldsUpNobody(t *testing.T) {
 	for _, r := range got[4:] {
 		assert.Equal(t, "python3", r.Service, "by its command name")
 	}
-	a.HandleRecord(socket.Final, served(103, 3))
+	a.HandleRecord(wire.Final, served(103, 3))
 	assert.Len(t, got, 8)
 
 	p.tell(103, "hung")
 	ticked(t, a, func() bool {
-		a.HandleRecord(socket.Final, served(103, 4))
+		a.HandleRecord(wire.Final, served(103, 4))
 		return got[len(got)-1].Service == "hung"
 	})
 	assert.Zero(t, a.Counts().Undecided)
@@ -136,7 +136,7 @@ func TestFilterWaitsForTheName(t *testing.T) {
 	p.add(103, "", true)
 	p.add(104, "", true)
 	for pid := range uint32(4) {
-		a.HandleRecord(socket.Final, served(101+pid, 1))
+		a.HandleRecord(wire.Final, served(101+pid, 1))
 	}
 	ticked(t, a, func() bool {
 		id, known := a.opts.Services.Find(104, "web", 0)
@@ -155,7 +155,7 @@ func TestNamelessAreBounded(t *testing.T) {
 	a, p := naming(t, nil, func(*request.Request) { n++ })
 	p.add(103, "", true)
 	for seq := range uint32(maxOfOne + 100) {
-		a.HandleRecord(socket.Final, served(103, seq))
+		a.HandleRecord(wire.Final, served(103, seq))
 		require.LessOrEqual(t, a.nameless.total, maxOfOne)
 	}
 	a.Flush()
@@ -168,8 +168,8 @@ func TestFlushWaitsForTheLastNames(t *testing.T) {
 	a, p := naming(t, nil, got.take)
 	p.add(101, "shop", false)
 	p.add(103, "", true)
-	a.HandleRecord(socket.Final, served(103, 1))
-	a.HandleRecord(socket.Final, served(101, 1))
+	a.HandleRecord(wire.Final, served(103, 1))
+	a.HandleRecord(wire.Final, served(101, 1))
 	began := time.Now()
 	a.Flush()
 	assert.Less(t, time.Since(began), 5*time.Second)

@@ -10,7 +10,7 @@ import (
 
 	"lapwing/collectors/protocol/http1"
 	"lapwing/collectors/text"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/wire"
 )
 
 // TestStringsFromOutside has a client that sends as much as a head may hold.
@@ -22,7 +22,7 @@ func TestStringsFromOutside(t *testing.T) {
 		"\r\nUser-Agent: " + long + "\r\n\r\n"
 	var got sink
 	a := newAssembler(t, got.take)
-	a.HandleRecord(socket.Final, record(fields(), head, plainOK))
+	a.HandleRecord(wire.Final, record(fields(), head, plainOK))
 	require.Len(t, got, 1)
 	r := got[0]
 	assert.True(t, strings.HasPrefix(string(r.Path), "/a/日"))
@@ -44,6 +44,6 @@ func TestTraceStateOfOneLongMember(t *testing.T) {
 func TestUnixNamesAreBounded(t *testing.T) {
 	f := fields()
 	f.Family = unix.AF_UNIX
-	local, _ := endpoints(socket.Compose(f, []byte(strings.Repeat("\x01", 400)), nil, nil), []byte(strings.Repeat("\x01", 400)))
+	local, _ := endpoints(wire.Compose(f, []byte(strings.Repeat("\x01", 400)), nil, nil), []byte(strings.Repeat("\x01", 400)))
 	assert.LessOrEqual(t, len(local.Unix), text.MaxSocket)
 }

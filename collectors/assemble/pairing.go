@@ -8,7 +8,7 @@ import (
 	"lapwing/collectors/protocol"
 	"lapwing/collectors/protocol/detect"
 	"lapwing/collectors/request"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/wire"
 )
 
 // silence is how long a response whose place was lost may be silent before it
@@ -24,7 +24,7 @@ type pairing struct {
 }
 
 // open begins to frame a connection. Its record says what was in progress.
-func (a *Assembler) open(r socket.Record) {
+func (a *Assembler) open(r wire.Record) {
 	var held *protocol.Framed
 	if c := a.conns.at(r.Conn, open); c != nil {
 		held = c.response
@@ -63,7 +63,7 @@ func (a *Assembler) open(r socket.Record) {
 }
 
 // progressOf is the request of a record, which a.req is of, as it is.
-func (a *Assembler) progressOf(r socket.Record) *protocol.Framed {
+func (a *Assembler) progressOf(r wire.Record) *protocol.Framed {
 	f := framedOf(r)
 	f.Request = a.req.Clone()
 	f.Head, f.ResponseHead = bytes.Clone(f.Head), bytes.Clone(f.ResponseHead)
@@ -74,12 +74,12 @@ func (a *Assembler) progressOf(r socket.Record) *protocol.Framed {
 // fresh reports whether nothing was handed out of a connection and the kernel
 // does not hold its first bytes for HTTP/1, the only protocol that it measures
 // by itself: then the bytes tell the protocol.
-func fresh(r socket.Record) bool {
-	return r.Marks&socket.MarkGuess != 0 || r.RequestBytes == 0 && r.Seq == 0
+func fresh(r wire.Record) bool {
+	return r.Marks&wire.MarkGuess != 0 || r.RequestBytes == 0 && r.Seq == 0
 }
 
 // readSoFar is what was read before the connection reported each read.
-func (a *Assembler) readSoFar(r socket.Record) *protocol.Event {
+func (a *Assembler) readSoFar(r wire.Record) *protocol.Event {
 	q := &a.req
 	return &protocol.Event{
 		Kind: protocol.Read, Arrived: q.Arrived, ArrivedLast: q.ArrivedLast, First: q.ReadFirst, Exit: q.ReadLast,
@@ -97,7 +97,7 @@ func (a *Assembler) paired(r *request.Request) {
 }
 
 // event passes a read, write or close on to the connection's pairer.
-func (a *Assembler) event(e socket.Event) {
+func (a *Assembler) event(e wire.Event) {
 	c := a.conns.at(e.Conn, framed)
 	if c == nil {
 		a.counts.lostEvents.Add(1) // the record that opened it was lost, or it was dropped
@@ -109,14 +109,14 @@ func (a *Assembler) event(e socket.Event) {
 	}
 	c.number = e.Number
 	c.last = request.Stamp(e.Exit)
-	if e.EventKind() == socket.Read && c.base.PID != e.Pid {
+	if e.EventKind() == wire.Read && c.base.PID != e.Pid {
 		c.base.PID, c.base.Comm = e.Pid, a.comms.of(e.Command())
 	}
 	for ev := range pieces(e, a.translate(e)) {
 		c.pairer.Handle(ev)
 	}
 	a.account(c)
-	if e.EventKind() == socket.Close || c.pairer.Tunnel() {
+	if e.EventKind() == wire.Close || c.pairer.Tunnel() {
 		a.unframe(c)
 	}
 }
@@ -129,7 +129,7 @@ func (a *Assembler) unframe(c *connection) {
 
 // pieces takes a read apart whose bytes arrived at different times: several
 // requests may be in it.
-func pieces(e socket.Event, whole *protocol.Event) iter.Seq[*protocol.Event] {
+func pieces(e wire.Event, whole *protocol.Event) iter.Seq[*protocol.Event] {
 	return func(yield func(*protocol.Event) bool) {
 		parts := e.Pieces()
 		if len(parts) == 0 {
@@ -137,7 +137,7 @@ func pieces(e socket.Event, whole *protocol.Event) iter.Seq[*protocol.Event] {
 			return
 		}
 		ev, done := *whole, uint64(0)
-		for _, next := range append(parts, socket.Piece{Offset: whole.Bytes}) {
+		for _, next := range append(parts, wire.Piece{Offset: whole.Bytes}) {
 			if next.Offset <= done || next.Offset > whole.Bytes {
 				continue
 			}
@@ -158,7 +158,7 @@ func cut(data []byte, from, to uint64) []byte {
 	return data[min(from, have):min(to, have)]
 }
 
-func (a *Assembler) translate(e socket.Event) *protocol.Event {
+func (a *Assembler) translate(e wire.Event) *protocol.Event {
 	out := &protocol.Event{
 		Enter:       request.Stamp(e.Enter),
 		Marker:      request.Stamp(e.Marker),
@@ -174,9 +174,9 @@ func (a *Assembler) translate(e socket.Event) *protocol.Event {
 		Comm:        a.comms.of(e.Command()),
 	}
 	switch e.EventKind() {
-	case socket.Read:
+	case wire.Read:
 		out.Kind = protocol.Read
-	case socket.Write:
+	case wire.Write:
 		out.Kind = protocol.Write
 	default:
 		out.Kind = protocol.Close

@@ -9,7 +9,7 @@ import (
 
 	"lapwing/collectors/protocol/protocoltest"
 	"lapwing/collectors/request"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/wire"
 )
 
 // script plays the events of the connection that fields describes.
@@ -19,10 +19,10 @@ type script struct {
 	at     uint64
 }
 
-func (s *script) play(kind socket.Kind, data string) {
+func (s *script) play(kind wire.Kind, data string) {
 	s.number++
 	s.at += 1000
-	s.HandleEvent(socket.ComposeEvent(socket.EventFields{
+	s.HandleEvent(wire.ComposeEvent(wire.EventFields{
 		Conn: 7, Number: s.number, Enter: s.at, Exit: s.at + 500, Arrived: s.at, ArrivedLast: s.at, Pid: 1, Tid: 1,
 	}, kind, []byte(data)))
 }
@@ -34,9 +34,9 @@ func opened(t *testing.T, got *sink, head string) *script {
 	f := fields()
 	f.Seq, f.RequestBytes = 0, uint64(len(head))
 	if head != "" {
-		f.Seq, f.Marks = 1, socket.MarkGuess
+		f.Seq, f.Marks = 1, wire.MarkGuess
 	}
-	s.HandleRecord(socket.Opened, record(f, head, ""))
+	s.HandleRecord(wire.Opened, record(f, head, ""))
 	return s
 }
 
@@ -51,9 +51,9 @@ func TestProtocolIsToldByTheBytes(t *testing.T) {
 		for _, before := range []int{0, 4, 8} {
 			var got sink
 			s := opened(t, &got, bytes[:before])
-			s.play(socket.Read, bytes[before:])
-			s.play(socket.Write, answer)
-			s.play(socket.Close, "")
+			s.play(wire.Read, bytes[before:])
+			s.play(wire.Write, answer)
+			s.play(wire.Close, "")
 			require.Len(t, got, 1, protocol)
 			r := got[0]
 			assert.Equal(t, protocol, r.Protocol)
@@ -76,8 +76,8 @@ func TestProtocolIsToldByTheBytes(t *testing.T) {
 func TestPipelinedHTTPIsTold(t *testing.T) {
 	var got sink
 	s := opened(t, &got, "")
-	s.play(socket.Read, getHead+getHead)
-	s.play(socket.Write, answer+answer)
+	s.play(wire.Read, getHead+getHead)
+	s.play(wire.Write, answer+answer)
 	require.Len(t, got, 2)
 	assert.Equal(t, "http/1.1", got[1].Protocol)
 	assert.EqualValues(t, 2, got[1].Seq)
@@ -86,10 +86,10 @@ func TestPipelinedHTTPIsTold(t *testing.T) {
 func TestMissingEventsMakeNoRequest(t *testing.T) {
 	var got sink
 	s := opened(t, &got, "")
-	s.play(socket.Read, protocoltest.Get("/").UWSGI())
+	s.play(wire.Read, protocoltest.Get("/").UWSGI())
 	s.number++
-	s.play(socket.Write, answer)
-	s.play(socket.Close, "")
+	s.play(wire.Write, answer)
+	s.play(wire.Close, "")
 	assert.Empty(t, got)
 	counts := s.Counts()
 	assert.EqualValues(t, 1, counts.LostEvents)
@@ -99,10 +99,10 @@ func TestMissingEventsMakeNoRequest(t *testing.T) {
 func TestWhatIsNoProtocolIsCountedOnce(t *testing.T) {
 	var got sink
 	s := opened(t, &got, "")
-	s.play(socket.Read, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
-	s.play(socket.Write, answer)
-	s.play(socket.Read, getHead)
-	s.play(socket.Close, "")
+	s.play(wire.Read, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+	s.play(wire.Write, answer)
+	s.play(wire.Read, getHead)
+	s.play(wire.Close, "")
 	assert.Empty(t, got)
 	assert.Equal(t, map[string]uint64{"tls": 1}, s.Counts().Unknown)
 }
@@ -110,8 +110,8 @@ func TestWhatIsNoProtocolIsCountedOnce(t *testing.T) {
 func TestTruncatedFrameIsCounted(t *testing.T) {
 	var got sink
 	s := opened(t, &got, "")
-	s.play(socket.Read, protocoltest.Get("/").UWSGI()[:40])
-	s.play(socket.Close, "")
+	s.play(wire.Read, protocoltest.Get("/").UWSGI()[:40])
+	s.play(wire.Close, "")
 	assert.Empty(t, got)
 	assert.Equal(t, map[string]uint64{"uwsgi_truncated": 1}, s.Counts().Unknown)
 }
@@ -119,10 +119,10 @@ func TestTruncatedFrameIsCounted(t *testing.T) {
 // A read returned a request and the begin of another, which came later.
 func TestReadIsTakenApartByArrival(t *testing.T) {
 	data := []byte(getHead + getHead)
-	f := socket.EventFields{Number: 2, Arrived: 100, ArrivedLast: 300, Exit: 400, Wait: 7, PiecesLen: 2}
+	f := wire.EventFields{Number: 2, Arrived: 100, ArrivedLast: 300, Exit: 400, Wait: 7, PiecesLen: 2}
 	f.Pieces[0].Offset, f.Pieces[0].At = uint32(len(getHead)), 200
 	f.Pieces[1].Offset, f.Pieces[1].At = uint32(len(getHead))+4, 300
-	e := socket.ComposeEvent(f, socket.Read, data)
+	e := wire.ComposeEvent(f, wire.Read, data)
 	var got []string
 	for ev := range pieces(e, newAssembler(t, nil).translate(e)) {
 		got = append(got, fmt.Sprintf("%d-%d %d %q", ev.Arrived, ev.ArrivedLast, ev.Wait, ev.Data))
@@ -134,7 +134,7 @@ func TestReadIsTakenApartByArrival(t *testing.T) {
 	}, got)
 
 	f.PiecesLen = 255
-	e = socket.ComposeEvent(f, socket.Read, data)
+	e = wire.ComposeEvent(f, wire.Read, data)
 	got = nil
 	for ev := range pieces(e, newAssembler(t, nil).translate(e)) {
 		got = append(got, fmt.Sprintf("%d-%d %d", ev.Arrived, ev.ArrivedLast, ev.Bytes))

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/wire"
 )
 
 // proxySignature is how the binary form of a PROXY header begins.
@@ -16,9 +16,9 @@ const proxySignature = "\r\n\r\n\x00\r\nQUIT\n"
 // splitName takes a PROXY header off the end of a record's name and returns the
 // client that it names: what connected to the balancer. The address is not valid
 // where the header names none.
-func splitName(r socket.Record) (name []byte, client netip.AddrPort) {
+func splitName(r wire.Record) (name []byte, client netip.AddrPort) {
 	name = r.Name()
-	if r.Marks&socket.MarkProxied == 0 {
+	if r.Marks&wire.MarkProxied == 0 {
 		return name, client
 	}
 	if at := bytes.LastIndex(name, []byte(proxySignature)); at >= 0 {

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/wire"
 )
 
 func TestClientOfAProxyHeader(t *testing.T) {
@@ -28,8 +28,8 @@ func TestClientOfAProxyHeader(t *testing.T) {
 	} {
 		for _, socketName := range []string{"", "/run/app.sock\x00"} {
 			f := fields()
-			f.Marks = socket.MarkProxied
-			name, client := splitName(socket.Compose(f, []byte(socketName+header), nil, nil))
+			f.Marks = wire.MarkProxied
+			name, client := splitName(wire.Compose(f, []byte(socketName+header), nil, nil))
 			assert.Equal(t, socketName, string(name), "%q", header)
 			if want == "" {
 				assert.False(t, client.IsValid(), "%q", header)
@@ -44,9 +44,9 @@ func TestProxiedRequestHasItsClient(t *testing.T) {
 	var got sink
 	a := newAssembler(t, got.take)
 	f := fields()
-	f.Marks = socket.MarkProxied
-	f.SetResponseEnd(socket.EndSeen)
-	a.HandleRecord(socket.Final, socket.Compose(f, []byte("PROXY TCP4 192.0.2.1 192.0.2.2 1234 80\r\n"), []byte(getHead), nil))
+	f.Marks = wire.MarkProxied
+	wire.SetResponseEnd(&f, wire.EndSeen)
+	a.HandleRecord(wire.Final, wire.Compose(f, []byte("PROXY TCP4 192.0.2.1 192.0.2.2 1234 80\r\n"), []byte(getHead), nil))
 	require.Len(t, got, 1)
 	assert.Equal(t, netip.MustParseAddrPort("192.0.2.1:1234"), got[0].Client)
 	assert.Equal(t, "127.0.0.1:40000", got[0].Peer.String(), "the peer is the balancer")

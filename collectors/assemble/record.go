@@ -10,11 +10,11 @@ import (
 	"lapwing/collectors/protocol"
 	"lapwing/collectors/request"
 	"lapwing/collectors/text"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/wire"
 )
 
 // fill makes a.req of a record; false when the record is of no known protocol.
-func (a *Assembler) fill(r socket.Record) bool {
+func (a *Assembler) fill(r wire.Record) bool {
 	a.base(r)
 	a.progress(r)
 	a.req.Seq = r.Seq
@@ -30,7 +30,7 @@ func (a *Assembler) fill(r socket.Record) bool {
 }
 
 // base sets what all requests of the connection share.
-func (a *Assembler) base(r socket.Record) {
+func (a *Assembler) base(r wire.Record) {
 	a.req = request.Request{
 		Conn:        r.Conn,
 		AcceptorTID: r.AcceptorTid,
@@ -46,7 +46,7 @@ func (a *Assembler) base(r socket.Record) {
 }
 
 // progress sets what a record says of one request.
-func (a *Assembler) progress(r socket.Record) {
+func (a *Assembler) progress(r wire.Record) {
 	q := &a.req
 	q.Arrived = request.Stamp(r.Arrived)
 	q.ReadFirst = request.Stamp(r.ReadFirst)
@@ -67,7 +67,7 @@ func (a *Assembler) progress(r socket.Record) {
 	q.Comm = a.comms.of(r.Command())
 	q.Flags = flagsOf(r.Marks)
 	q.Links.Cause = request.Ref{Conn: r.Cause, Seq: r.CauseSeq}
-	q.Links.Calls = r.Marks&socket.MarkCaller != 0
+	q.Links.Calls = r.Marks&wire.MarkCaller != 0
 	if q.Produce >= protocol.StreamPause {
 		q.Flags |= request.Streamed
 	}
@@ -79,10 +79,10 @@ func flagsOf(marks uint16) request.Flags {
 		mark uint16
 		flag request.Flags
 	}{
-		{socket.MarkPipelined, request.Pipelined},
-		{socket.MarkEarly, request.EarlyResponse},
-		{socket.MarkContinued, request.Continued},
-		{socket.MarkUpgraded, request.Upgraded},
+		{wire.MarkPipelined, request.Pipelined},
+		{wire.MarkEarly, request.EarlyResponse},
+		{wire.MarkContinued, request.Continued},
+		{wire.MarkUpgraded, request.Upgraded},
 	} {
 		if marks&m.mark != 0 {
 			f |= m.flag
@@ -102,11 +102,11 @@ func errorType(errno uint16) string {
 }
 
 // setError says why a request has no complete response.
-func (a *Assembler) setError(r socket.Record) {
+func (a *Assembler) setError(r wire.Record) {
 	unanswered := !a.req.WriteFirst.Seen() && !a.req.WriteLast.Seen()
 	why := errorType(r.Error)
 	switch end := r.ResponseEnd(); {
-	case unanswered, end == socket.EndOpen, end == socket.EndClose && why == request.ErrorReset:
+	case unanswered, end == wire.EndOpen, end == wire.EndClose && why == request.ErrorReset:
 		a.req.Error = why
 	}
 }
@@ -126,7 +126,7 @@ func statusError(status int) string {
 	return "_OTHER"
 }
 
-func endpoints(r socket.Record, name []byte) (local, peer request.Endpoint) {
+func endpoints(r wire.Record, name []byte) (local, peer request.Endpoint) {
 	switch r.Family {
 	case unix.AF_UNIX:
 		return request.Endpoint{IsUn: true, Unix: text.Cut(unixName(name), text.MaxSocket)}, request.Endpoint{IsUn: true}

@@ -4,7 +4,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lapwing/collectors/request"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/wire"
 )
 
 // kernel does what probes/socket/worker.h does for one process, step by step.
@@ -105,7 +105,7 @@ func (k *kernel) answer(r *served, tid uint32) {
 
 // asked is a connection of calls, with the record of the last one.
 type asked struct {
-	rec    socket.RecordFields
+	rec    wire.RecordFields
 	events uint32
 	fresh  bool // nothing was written
 	http   string
@@ -131,7 +131,7 @@ func (k *kernel) begin(c *asked, tid uint32) {
 	r.Evidence = k.howMany(t, &r.AcceptorTid)
 	c.events = k.reads
 	if t == nil || t.most == 0 {
-		r.Evidence |= socket.EvidenceNoReader
+		r.Evidence |= wire.EvidenceNoReader
 	}
 	if t == nil {
 		return
@@ -148,34 +148,34 @@ func (t *thread) direct() uint8 {
 	}
 	if t.starts > 0 {
 		t.fouls++
-		return socket.EvidenceFoul
+		return wire.EvidenceFoul
 	}
 	if t.slept != t.sleeps {
 		return 0
 	}
 	t.clean++
 	if t.fouls == 0 && t.clean > cleanStarts {
-		return socket.EvidenceDirect
+		return wire.EvidenceDirect
 	}
-	return socket.EvidenceClean
+	return wire.EvidenceClean
 }
 
 func (k *kernel) howMany(t *thread, open *uint32) (e uint8) {
 	*open = k.open
 	if k.since.Seen() && k.since+settled < k.now {
-		e = socket.EvidenceCounted
+		e = wire.EvidenceCounted
 		if k.open == 1 {
-			e |= socket.EvidenceSole
+			e |= wire.EvidenceSole
 		}
 	}
 	if t == nil || t.since+settled >= k.now {
 		return e
 	}
 	if t.most == 1 {
-		e |= socket.EvidenceAlone
+		e |= wire.EvidenceAlone
 	}
 	if t.open == 1 {
-		e |= socket.EvidenceOnly
+		e |= wire.EvidenceOnly
 	}
 	return e
 }
@@ -186,7 +186,7 @@ func (k *kernel) write(c *asked, tid uint32) {
 	t := k.threads[tid]
 	e := k.howMany(t, &r.AcceptorTid)
 	r.Marker, r.ClientWait, r.WriterTid = r.Cause, uint64(r.CauseSeq), r.Tid
-	sole := r.Evidence&e&socket.EvidenceSole != 0
+	sole := r.Evidence&e&wire.EvidenceSole != 0
 	if sole && c.events == k.reads {
 		e = r.Evidence
 	} else {
@@ -199,7 +199,7 @@ func (k *kernel) write(c *asked, tid uint32) {
 		}
 	}
 	if t == nil || t.most == 0 {
-		e |= socket.EvidenceNoReader
+		e |= wire.EvidenceNoReader
 	}
 	r.Produce = uint64(e)
 	r.WriteFirst, r.WriteLast = uint64(k.now), uint64(k.now)
@@ -218,9 +218,9 @@ func (k *kernel) hear(c *asked, tid uint32) {
 func (c *asked) ref() request.Ref { return request.Ref{Conn: c.rec.Conn, Seq: c.rec.Seq} }
 
 // record is what the kernel hands out of a call.
-func (c *asked) record() socket.Record {
+func (c *asked) record() wire.Record {
 	f := c.rec
 	f.Family = unix.AF_INET
 	f.RequestBytes = uint64(len(c.http))
-	return socket.Compose(f, nil, []byte(c.http), []byte("HTTP/1.1 200 OK\r\n\r\n"))
+	return wire.Compose(f, nil, []byte(c.http), []byte("HTTP/1.1 200 OK\r\n\r\n"))
 }

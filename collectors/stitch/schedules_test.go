@@ -14,7 +14,7 @@ import (
 
 	"lapwing/collectors/assemble"
 	"lapwing/collectors/request"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/wire"
 )
 
 // front is a front end whose steps come in any order that its kind allows. It
@@ -404,7 +404,7 @@ func (f *front) handOutCall(c *asked, latest request.Stamp) {
 		return
 	}
 	r := c.record()
-	f.handOut(func() { f.assemble.HandleRecord(socket.Call, r) }, latest)
+	f.handOut(func() { f.assemble.HandleRecord(wire.Call, r) }, latest)
 }
 
 func (f *front) handOut(do func(), latest request.Stamp) {

@@ -7,7 +7,7 @@ import (
 
 	"lapwing/collectors/protocol"
 	"lapwing/collectors/request"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/snapshot"
 )
 
 // active counts the requests in progress by their method. Methods that were
@@ -25,10 +25,10 @@ func (a *active) reset() {
 
 // began takes a request in progress. Its method can be told where the kernel
 // follows the connection as one of HTTP.
-func (a *active) began(work socket.Work, head []byte) {
+func (a *active) began(work snapshot.Work, head []byte) {
 	method := protocol.MethodOther
 	switch work {
-	case socket.WorkReading, socket.WorkComputing, socket.WorkResponding:
+	case snapshot.WorkReading, snapshot.WorkComputing, snapshot.WorkResponding:
 		a.http = true
 		name, _, _ := bytes.Cut(bytes.TrimLeft(head, "\r\n"), []byte(" "))
 		method = protocol.InternMethod(name)

@@ -9,7 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lapwing/collectors/request"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/snapshot"
+	"lapwing/probes/socket/wire"
 )
 
 // apply makes what a look found the state of the pools.
@@ -49,28 +50,28 @@ func (c *Collector) reset() {
 }
 
 // conn takes one connection that is in use into account.
-func (c *Collector) conn(s *socket.ConnSight, found *finder) {
+func (c *Collector) conn(s *snapshot.ConnSight, found *finder) {
 	c.hz.note(s.Jiffies, s.Now)
 	switch work := s.Work(); {
-	case work == socket.WorkEarlier:
+	case work == snapshot.WorkEarlier:
 		c.earlier(s, found)
-	case work == socket.WorkNone, work == socket.WorkResponding && c.opts.Ended(s.Record),
-		work == socket.WorkAnswering && c.opts.Outstanding(s.Record.Conn) == 0:
+	case work == snapshot.WorkNone, work == snapshot.WorkResponding && c.opts.Ended(s.Record),
+		work == snapshot.WorkAnswering && c.opts.Outstanding(s.Record.Conn) == 0:
 		c.idle(s, found)
 	default:
 		c.inProgress(s, work)
 	}
 }
 
-var phaseOf = map[socket.Work]string{
-	socket.WorkReading:    request.Parse.String(),
-	socket.WorkComputing:  request.App.String(),
-	socket.WorkResponding: request.WriteBack.String(),
-	socket.WorkAnswering:  request.WriteBack.String(),
+var phaseOf = map[snapshot.Work]string{
+	snapshot.WorkReading:    request.Parse.String(),
+	snapshot.WorkComputing:  request.App.String(),
+	snapshot.WorkResponding: request.WriteBack.String(),
+	snapshot.WorkAnswering:  request.WriteBack.String(),
 }
 
 // inProgress takes a request that is being worked on.
-func (c *Collector) inProgress(s *socket.ConnSight, work socket.Work) {
+func (c *Collector) inProgress(s *snapshot.ConnSight, work snapshot.Work) {
 	r := s.Record
 	p := c.poolOf(r.Pid, comm(r), r.LocalPort, true)
 	if p == nil {
@@ -100,7 +101,7 @@ func (c *Collector) inProgress(s *socket.ConnSight, work socket.Work) {
 
 // idle takes a connection without a request in progress: bytes that nobody has
 // read yet wait in dispatch, and a thread that is blocked in reading is held.
-func (c *Collector) idle(s *socket.ConnSight, found *finder) {
+func (c *Collector) idle(s *snapshot.ConnSight, found *finder) {
 	r := s.Record
 	if s.Unread > 0 {
 		if p := found.at(r.Pid, comm(r), r.LocalPort, path(r)); p != nil {
@@ -129,7 +130,7 @@ func (c *Collector) idle(s *socket.ConnSight, found *finder) {
 
 // earlier takes a request that was in flight when the agent started. All that
 // is known is the socket: who has it open has to be found.
-func (c *Collector) earlier(s *socket.ConnSight, found *finder) {
+func (c *Collector) earlier(s *snapshot.ConnSight, found *finder) {
 	r := s.Record
 	pid := cmp.Or(r.Pid, found.holder(r.Sk))
 	if pid == 0 {
@@ -149,7 +150,7 @@ func (c *Collector) earlier(s *socket.ConnSight, found *finder) {
 	}
 	p.serves(r.LocalPort, path(r))
 	p.inFlight++
-	p.active.began(socket.WorkEarlier, nil)
+	p.active.began(snapshot.WorkEarlier, nil)
 	again := p.sawEarlier(r.Conn)
 	now := doing{from: c.started, earlier: true, since: c.hz.ago(s)}
 	now.from = max(now.from, now.since)
@@ -226,7 +227,7 @@ func (c *Collector) stuck(found *finder) {
 }
 
 // listens makes the pool known of which a listener is.
-func (c *Collector) listens(l *socket.Listener, known *account) *pool {
+func (c *Collector) listens(l *snapshot.Listener, known *account) *pool {
 	var port uint16
 	var path []byte
 	if l.IsUnix() {
@@ -249,7 +250,7 @@ func (c *Collector) waiters(found *finder) {
 		l := found.sockets[w.Socket]
 		p := c.poolOf(w.PID, "", found.port(w.Socket), false)
 		if l != nil && p == nil && c.opts.Chosen {
-			p = c.listens(&socket.Listener{PID: w.PID, Socket: l.Socket, NetNS: l.NetNS, Address: l.Address, Unix: l.Unix}, c.drops.of(l))
+			p = c.listens(&snapshot.Listener{PID: w.PID, Socket: l.Socket, NetNS: l.NetNS, Address: l.Address, Unix: l.Unix}, c.drops.of(l))
 		}
 		if l == nil || p == nil || p.listeners[addressOf(l)] == nil || p.others[w.TID] {
 			continue
@@ -301,10 +302,10 @@ func (c *Collector) other(p *pool, tid uint32) {
 	}
 }
 
-func comm(r socket.Record) string { return unix.ByteSliceToString(r.Command()[:]) }
+func comm(r wire.Record) string { return unix.ByteSliceToString(r.Command()[:]) }
 
 // path is what a unix socket is bound to, as requests show it.
-func path(r socket.Record) []byte {
+func path(r wire.Record) []byte {
 	if !r.IsUnix() {
 		return nil
 	}
@@ -351,7 +352,7 @@ func nearestHZ(measured float64) uint64 {
 }
 
 // ago is when the last bytes arrived on a connection, 0 when it is not known.
-func (t *ticker) ago(s *socket.ConnSight) request.Stamp {
+func (t *ticker) ago(s *snapshot.ConnSight) request.Stamp {
 	if t.hz == 0 || s.Record.IsUnix() {
 		return 0
 	}

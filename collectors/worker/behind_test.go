@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"lapwing/collectors/request"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/snapshot"
 )
 
 // TestThreadsBehindALoop looks every second at a process whose thread 1 reads and
@@ -90,8 +90,8 @@ func TestThreadsNotAskedYet(t *testing.T) {
 	})
 	for _, pid := range []uint32{10, 20, 30} {
 		w.runs(pid, pid)
-		s := w.sight(socket.WorkComputing, pid, "")
-		s.WaiterHow, s.WaiterTid, s.WaiterPid = uint8(socket.WaitLoop), pid, pid
+		s := w.sight(snapshot.WorkComputing, pid, "")
+		s.WaiterHow, s.WaiterTid, s.WaiterPid = uint8(snapshot.WaitLoop), pid, pid
 		w.found.Conns = append(w.found.Conns, s)
 	}
 	known := func() (n int) {

@@ -10,6 +10,8 @@ import (
 	"lapwing/collectors/process"
 	"lapwing/collectors/request"
 	"lapwing/probes/socket"
+	"lapwing/probes/socket/snapshot"
+	"lapwing/probes/socket/wire"
 )
 
 // The defaults of Options.
@@ -21,8 +23,8 @@ const (
 
 // Source is where snapshots of the kernel's state come from: the probes.
 type Source interface {
-	SnapConns(*socket.Snapshot) error
-	SnapFiles(s *socket.Snapshot, holders bool) error
+	SnapConns(*snapshot.Snapshot) error
+	SnapFiles(s *snapshot.Snapshot, holders bool) error
 	// Touched reports whether connections were in use since SnapConns.
 	Touched() bool
 }
@@ -35,7 +37,7 @@ type Options struct {
 	// nobody: finished requests wait meanwhile.
 	Service func(pid uint32, comm string, port uint16) (string, bool)
 	// Ended reports whether the response in a record is complete.
-	Ended func(socket.Record) bool
+	Ended func(wire.Record) bool
 	// Chosen says that only some services are of interest: then those that have
 	// nothing to do yet are shown as well.
 	Chosen bool
@@ -88,7 +90,7 @@ type Collector struct {
 
 	look        sync.Mutex // one look at a time; taken before mu; guards these
 	source      Source     // nil: finished requests are all there is
-	snap        socket.Snapshot
+	snap        snapshot.Snapshot
 	alone       map[uint32]bool // processes with one thread, of those with requests from before the start
 	connsAt     request.Stamp
 	filesAt     request.Stamp

@@ -14,7 +14,8 @@ import (
 
 	"lapwing/collectors/process"
 	"lapwing/collectors/request"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/snapshot"
+	"lapwing/probes/socket/wire"
 )
 
 // world is a host as the collector sees it.
@@ -22,7 +23,7 @@ type world struct {
 	*Collector
 	now     request.Stamp
 	threads map[uint32]process.Thread
-	found   socket.Snapshot
+	found   snapshot.Snapshot
 	counts  ListenCounts // of every network namespace
 
 	lookTakes time.Duration // of the processor
@@ -36,7 +37,7 @@ func newWorld(t testing.TB, change func(*Options)) *world {
 	w := &world{now: request.Stamp(100 * time.Second), threads: map[uint32]process.Thread{}}
 	o := Options{
 		Service: func(pid uint32, _ string, _ uint16) (string, bool) { return "shop", pid < 1_000_000 },
-		Ended:   func(r socket.Record) bool { return len(r.ResponseHead()) > 0 },
+		Ended:   func(r wire.Record) bool { return len(r.ResponseHead()) > 0 },
 		Thread: func(_, tid uint32) (process.Thread, error) {
 			if th, ok := w.threads[tid]; ok {
 				return th, nil
@@ -55,7 +56,7 @@ func newWorld(t testing.TB, change func(*Options)) *world {
 	return w
 }
 
-func (w *world) SnapConns(s *socket.Snapshot) error {
+func (w *world) SnapConns(s *snapshot.Snapshot) error {
 	s.Conns = w.found.Conns
 	w.looks++
 	spin(w.lookTakes)
@@ -75,7 +76,7 @@ func spin(d time.Duration) {
 
 func (w *world) Touched() bool { return !w.untouched }
 
-func (w *world) SnapFiles(s *socket.Snapshot, _ bool) error {
+func (w *world) SnapFiles(s *snapshot.Snapshot, _ bool) error {
 	s.Listeners, s.Waiters, s.Holders = w.found.Listeners, w.found.Waiters, w.found.Holders
 	return nil
 }
@@ -114,8 +115,8 @@ func (w *world) the(t testing.TB) Snapshot {
 }
 
 // sight is a connection on the pool's port.
-func (w *world) sight(work socket.Work, tid uint32, response string) socket.ConnSight {
-	s := socket.ComposeSight(work, socket.Compose(socket.RecordFields{
+func (w *world) sight(work snapshot.Work, tid uint32, response string) snapshot.ConnSight {
+	s := snapshot.ComposeSight(work, wire.Compose(wire.RecordFields{
 		Pid: tid, Tid: tid, AcceptorTid: tid, Family: unix.AF_INET, LocalPort: port, Sk: uint64(tid),
 		Arrived: uint64(w.now) - 300, ReadFirst: uint64(w.now) - 200, ReadLast: uint64(w.now) - 100,
 	}, nil, []byte("GET / HTTP/1.1\r\n\r\n"), []byte(response)))
@@ -160,16 +161,16 @@ func TestStatesOfWorkers(t *testing.T) {
 		w.Export(w.served(tid, time.Millisecond))
 	}
 	w.pass(time.Second)
-	held := w.sight(socket.WorkNone, 13, "")
-	held.WaiterPid, held.WaiterTid, held.WaiterHow = 13, 13, uint8(socket.WaitCall)
-	elsewhere := w.sight(socket.WorkNone, 14, "")
-	elsewhere.WaiterPid, elsewhere.WaiterTid, elsewhere.WaiterHow = 14, 14, uint8(socket.WaitMany)
-	unread := w.sight(socket.WorkNone, 0, "")
+	held := w.sight(snapshot.WorkNone, 13, "")
+	held.WaiterPid, held.WaiterTid, held.WaiterHow = 13, 13, uint8(snapshot.WaitCall)
+	elsewhere := w.sight(snapshot.WorkNone, 14, "")
+	elsewhere.WaiterPid, elsewhere.WaiterTid, elsewhere.WaiterHow = 14, 14, uint8(snapshot.WaitMany)
+	unread := w.sight(snapshot.WorkNone, 0, "")
 	unread.Unread = 80
-	w.found.Conns = []socket.ConnSight{
-		w.sight(socket.WorkReading, 10, ""), w.sight(socket.WorkComputing, 11, ""),
-		w.sight(socket.WorkResponding, 12, ""), held, elsewhere, unread, unread,
-		w.sight(socket.WorkResponding, 15, "complete"),
+	w.found.Conns = []snapshot.ConnSight{
+		w.sight(snapshot.WorkReading, 10, ""), w.sight(snapshot.WorkComputing, 11, ""),
+		w.sight(snapshot.WorkResponding, 12, ""), held, elsewhere, unread, unread,
+		w.sight(snapshot.WorkResponding, 15, "complete"),
 	}
 	all := w.Snapshot()
 	require.Len(t, all, 1)
@@ -198,7 +199,7 @@ func TestUtilisationCountsWhatIsInProgress(t *testing.T) {
 	w.Export(w.served(10, 1))
 	w.Export(w.served(11, 1))
 	w.pass(time.Second)
-	w.found.Conns = []socket.ConnSight{w.sight(socket.WorkComputing, 10, "")}
+	w.found.Conns = []snapshot.ConnSight{w.sight(snapshot.WorkComputing, 10, "")}
 	for range 20 {
 		w.Refresh()
 		w.pass(time.Second)
@@ -225,7 +226,7 @@ func TestEventLoop(t *testing.T) {
 	th.CPU = 300 * time.Millisecond
 	w.threads[10] = th
 	w.pass(time.Second)
-	w.found.Conns = []socket.ConnSight{w.sight(socket.WorkComputing, 10, ""), w.sight(socket.WorkComputing, 10, "")}
+	w.found.Conns = []snapshot.ConnSight{w.sight(snapshot.WorkComputing, 10, ""), w.sight(snapshot.WorkComputing, 10, "")}
 	w.Refresh()
 	s := w.the(t)
 	assert.True(t, s.PerWorker[0].Loop)
@@ -280,7 +281,7 @@ func TestReaderIsNoWorker(t *testing.T) {
 	assert.Equal(t, []uint32{11, 12}, []uint32{s.PerWorker[0].TID, s.PerWorker[1].TID})
 	assert.False(t, s.PerWorker[0].Loop)
 
-	w.found.Conns = []socket.ConnSight{w.sight(socket.WorkComputing, 10, "")}
+	w.found.Conns = []snapshot.ConnSight{w.sight(snapshot.WorkComputing, 10, "")}
 	s = w.the(t)
 	assert.Equal(t, []int{2, 1, 1}, []int{s.Workers, s.Busy, s.Available})
 	assert.Equal(t, Unknown, s.PerWorker[0].State)
@@ -296,14 +297,14 @@ func TestListenersAndWaiters(t *testing.T) {
 	w.runs(10, 10)
 	w.runs(11, 11)
 	w.Export(w.served(10, time.Millisecond))
-	listener := func(pid uint32, sk uint64, address string, n int, drops uint32) socket.Listener {
-		return socket.Listener{PID: pid, Socket: sk, Address: netip.MustParseAddrPort(address), Len: n, Limit: 511, Drops: drops}
+	listener := func(pid uint32, sk uint64, address string, n int, drops uint32) snapshot.Listener {
+		return snapshot.Listener{PID: pid, Socket: sk, Address: netip.MustParseAddrPort(address), Len: n, Limit: 511, Drops: drops}
 	}
-	w.found.Listeners = []socket.Listener{
+	w.found.Listeners = []snapshot.Listener{
 		listener(10, 1, "127.0.0.1:8080", 36, 5), listener(11, 1, "127.0.0.1:8080", 36, 5),
 		listener(10, 2, "127.0.0.1:9999", 1, 9), // serves nothing
 	}
-	w.found.Waiters = []socket.Waiter{{PID: 11, TID: 11, Socket: 1}, {PID: 10, TID: 77, Socket: 2}}
+	w.found.Waiters = []snapshot.Waiter{{PID: 11, TID: 11, Socket: 1}, {PID: 10, TID: 77, Socket: 2}}
 	s := w.the(t)
 	assert.Equal(t, 2, s.Workers, "the one that waits has served nothing yet")
 	assert.Equal(t, []int{36, 511, 36}, []int{s.BacklogLen, s.BacklogLimit, s.BacklogMax})
@@ -325,15 +326,15 @@ func TestListenersAndWaiters(t *testing.T) {
 func TestRequestsFromBeforeTheStart(t *testing.T) {
 	w := newWorld(t, nil)
 	w.runs(10, 10)
-	stuck := w.sight(socket.WorkEarlier, 0, "")
+	stuck := w.sight(snapshot.WorkEarlier, 0, "")
 	stuck.Record.Sk = 5
-	w.found.Conns = []socket.ConnSight{stuck}
+	w.found.Conns = []snapshot.ConnSight{stuck}
 	w.pass(time.Second)
 	require.Empty(t, w.Snapshot(), "whose it is has to be found first")
-	w.found.Holders = []socket.Holder{{PID: 10, Socket: 5}}
+	w.found.Holders = []snapshot.Holder{{PID: 10, Socket: 5}}
 	w.pass(time.Second)
 	require.Empty(t, w.Snapshot(), "it need not be a server")
-	w.found.Listeners = []socket.Listener{{PID: 10, Socket: 1, Address: netip.MustParseAddrPort("127.0.0.1:8080"), Limit: 9}}
+	w.found.Listeners = []snapshot.Listener{{PID: 10, Socket: 1, Address: netip.MustParseAddrPort("127.0.0.1:8080"), Limit: 9}}
 	s := w.the(t)
 	assert.True(t, s.Unconfirmed)
 	assert.Equal(t, []int{1, 1, 9}, []int{s.Workers, s.Busy, s.BacklogLimit})
@@ -388,8 +389,8 @@ func TestRequestsOfWorkersThatEnded(t *testing.T) {
 	assert.Equal(t, uint32(11), s.PerWorker[0].PID)
 
 	w.runs(10, 10)
-	w.found.Waiters = []socket.Waiter{{PID: 10, TID: 10, Socket: 5}}
-	w.found.Listeners = []socket.Listener{{Socket: 5, PID: 11, Address: netip.MustParseAddrPort("127.0.0.1:8080")}}
+	w.found.Waiters = []snapshot.Waiter{{PID: 10, TID: 10, Socket: 5}}
+	w.found.Listeners = []snapshot.Listener{{Socket: 5, PID: 11, Address: netip.MustParseAddrPort("127.0.0.1:8080")}}
 	w.pass(time.Second)
 	assert.Equal(t, 2, w.the(t).Workers, "a thread with that id waits again, after the end")
 }

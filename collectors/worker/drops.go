@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"lapwing/collectors/request"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/snapshot"
 )
 
 // address tells listening sockets apart: those that share an address and a
@@ -17,7 +17,7 @@ type address struct {
 	socket uint64         // unix
 }
 
-func addressOf(l *socket.Listener) address {
+func addressOf(l *snapshot.Listener) address {
 	if l.IsUnix() {
 		return address{socket: l.Socket}
 	}
@@ -112,7 +112,7 @@ func newDrops(read func(pid, netns uint32) (ListenCounts, error)) *drops {
 }
 
 // of is what is known of a listener's address; nil when there are too many.
-func (d *drops) of(l *socket.Listener) *account { return d.accounts[addressOf(l)] }
+func (d *drops) of(l *snapshot.Listener) *account { return d.accounts[addressOf(l)] }
 
 // count reads the counts of all namespaces. It comes before a look: what the
 // kernel counts meanwhile belongs to the next one.
@@ -127,7 +127,7 @@ func (d *drops) count() map[uint32]ListenCounts {
 }
 
 // look takes the listeners that a look found, and the counts from before it.
-func (d *drops) look(listeners []socket.Listener, counts map[uint32]ListenCounts) {
+func (d *drops) look(listeners []snapshot.Listener, counts map[uint32]ListenCounts) {
 	d.see(listeners)
 	vanished := d.forget()
 	for id, s := range d.spaces {
@@ -175,7 +175,7 @@ func (d *drops) baseline(s *namespace, id uint32) (ListenCounts, bool) {
 }
 
 // see updates the accounts of the listeners that are there.
-func (d *drops) see(listeners []socket.Listener) {
+func (d *drops) see(listeners []snapshot.Listener) {
 	for _, a := range d.accounts {
 		a.before, a.sockets = a.sockets, map[uint64]counter{}
 		a.open, a.len, a.limit = false, 0, 0
@@ -199,7 +199,7 @@ func (d *drops) see(listeners []socket.Listener) {
 	}
 }
 
-func (d *drops) space(l *socket.Listener) {
+func (d *drops) space(l *snapshot.Listener) {
 	s := d.spaces[l.NetNS]
 	if s == nil {
 		s = &namespace{}
@@ -213,7 +213,7 @@ func (d *drops) space(l *socket.Listener) {
 	}
 }
 
-func (d *drops) account(l *socket.Listener) {
+func (d *drops) account(l *snapshot.Listener) {
 	key := addressOf(l)
 	a := d.accounts[key]
 	if a == nil {

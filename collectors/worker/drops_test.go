@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/snapshot"
 )
 
 // ledger lets listeners of one network namespace drop connection attempts.
@@ -15,7 +15,7 @@ type ledger struct {
 	*drops
 	counts    ListenCounts
 	unread    bool
-	listeners []socket.Listener
+	listeners []snapshot.Listener
 }
 
 const (
@@ -27,7 +27,7 @@ const (
 func newLedger() *ledger {
 	l := &ledger{counts: ListenCounts{Drops: 70, Deferred: 900}}
 	for i, deferred := range []bool{false, true, false} {
-		l.listeners = append(l.listeners, socket.Listener{PID: 7, NetNS: 1, Socket: uint64(i + 1), Limit: 5, Drops: 33, Deferred: deferred,
+		l.listeners = append(l.listeners, snapshot.Listener{PID: 7, NetNS: 1, Socket: uint64(i + 1), Limit: 5, Drops: 33, Deferred: deferred,
 			Address: netip.AddrPortFrom(netip.IPv4Unspecified(), uint16(80+i))})
 	}
 	l.drops = newDrops(func(uint32, uint32) (ListenCounts, error) {

@@ -4,22 +4,22 @@ import (
 	"strings"
 
 	"lapwing/collectors/service"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/snapshot"
 )
 
 // finder answers questions about one look.
 type finder struct {
 	c        *Collector
 	holders  map[uint64]uint32
-	sockets  map[uint64]*socket.Listener
+	sockets  map[uint64]*snapshot.Listener
 	missing  bool // a connection's process was asked for and not found
-	listened map[uint32][]*socket.Listener
+	listened map[uint32][]*snapshot.Listener
 	unread   map[uint32]bool // processes that accepted connections and do not read them
 }
 
 func newFinder(c *Collector) *finder {
-	f := &finder{c: c, holders: map[uint64]uint32{}, sockets: map[uint64]*socket.Listener{},
-		listened: map[uint32][]*socket.Listener{}, unread: map[uint32]bool{}}
+	f := &finder{c: c, holders: map[uint64]uint32{}, sockets: map[uint64]*snapshot.Listener{},
+		listened: map[uint32][]*snapshot.Listener{}, unread: map[uint32]bool{}}
 	for _, h := range c.snap.Holders {
 		f.holders[h.Socket] = h.PID
 	}
@@ -76,7 +76,7 @@ func (f *finder) at(pid uint32, comm string, port uint16, path []byte) *pool {
 
 // owner is the pool that a listening socket belongs to: its service answers at
 // the address, and the process that has the socket open is of that service.
-func (f *finder) owner(l *socket.Listener) *pool {
+func (f *finder) owner(l *snapshot.Listener) *pool {
 	port, path := uint16(0), []byte(nil)
 	if l.IsUnix() {
 		path = unixPath(l.Unix)

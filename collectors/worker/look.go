@@ -11,7 +11,7 @@ import (
 	"lapwing/collectors/patience"
 	"lapwing/collectors/process"
 	"lapwing/collectors/request"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/snapshot"
 )
 
 // How often things are looked at while Run runs, and the least time between
@@ -345,7 +345,7 @@ func (c *Collector) countThreads() {
 	for i := range c.snap.Conns {
 		s := &c.snap.Conns[i]
 		pid := cmp.Or(s.Record.Pid, found.holder(s.Record.Sk))
-		if _, known := c.alone[pid]; known || pid == 0 || s.Work() != socket.WorkEarlier {
+		if _, known := c.alone[pid]; known || pid == 0 || s.Work() != snapshot.WorkEarlier {
 			continue
 		}
 		if c.alone == nil {

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"lapwing/collectors/request"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/snapshot"
 )
 
 // pool is what is known of the workers of one service.
@@ -210,7 +210,7 @@ type listener struct {
 	open  bool // as of the last look
 }
 
-func (p *pool) sawListener(l *socket.Listener, known *account) {
+func (p *pool) sawListener(l *snapshot.Listener, known *account) {
 	at := addressOf(l)
 	one := p.listeners[at]
 	if one == nil {

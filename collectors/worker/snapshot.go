@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"lapwing/collectors/request"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/snapshot"
 )
 
 // Snapshot shows every pool as it is now, the service with most requests
@@ -191,7 +191,7 @@ func (p *pool) showListeners(s *Snapshot) {
 	slices.SortFunc(s.Listeners, func(a, b Listener) int { return cmp.Compare(a.Address, b.Address) })
 }
 
-func nameOf(l *socket.Listener) string {
+func nameOf(l *snapshot.Listener) string {
 	if l.IsUnix() {
 		return request.Endpoint{IsUn: true, Unix: unixPath(l.Unix)}.String()
 	}

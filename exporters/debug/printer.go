@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lapwing/collectors/text"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/wire"
 )
 
 // Options say what of the records is printed, and how.
@@ -46,7 +46,7 @@ func (p *Printer) Printed() uint64 { return p.printed }
 func (p *Printer) Err() error { return p.err }
 
 // HandleRecord implements socket.Handler.
-func (p *Printer) HandleRecord(kind socket.Kind, r socket.Record) {
+func (p *Printer) HandleRecord(kind wire.Kind, r wire.Record) {
 	l := p.line(kind)
 	f := r.Fields()
 	l.fields(reflect.ValueOf(f), "")
@@ -64,7 +64,7 @@ func (p *Printer) HandleRecord(kind socket.Kind, r socket.Record) {
 }
 
 // HandleEvent implements socket.Handler.
-func (p *Printer) HandleEvent(e socket.Event) {
+func (p *Printer) HandleEvent(e wire.Event) {
 	l := p.line(e.EventKind())
 	l.fields(reflect.ValueOf(e.Fields()), "")
 	if p.opts.Heads {
@@ -98,7 +98,7 @@ type line struct {
 	object map[string]any // nil: for a person
 }
 
-func (p *Printer) line(kind socket.Kind) *line {
+func (p *Printer) line(kind wire.Kind) *line {
 	l := &line{}
 	if p.opts.JSON {
 		l.object = map[string]any{"kind": kind.String()}

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/wire"
 )
 
 const head = "GET /a?secret=1 HTTP/1.1\r\nHost: x\x1b[31m\r\n\r\n"
@@ -20,7 +20,7 @@ const head = "GET /a?secret=1 HTTP/1.1\r\nHost: x\x1b[31m\r\n\r\n"
 func printed(t *testing.T, opts Options) []string {
 	var out bytes.Buffer
 	p := New(&out, opts)
-	f := socket.RecordFields{
+	f := wire.RecordFields{
 		Conn: 7, Seq: 2, Family: unix.AF_INET, Local: [16]uint8{127, 0, 0, 1}, LocalPort: 80, Peer: [16]uint8{10, 0, 0, 9}, PeerPort: 4000,
 		Arrived: 1000, WriteLast: 5000,
 	}
@@ -28,8 +28,8 @@ func printed(t *testing.T, opts Options) []string {
 		set(&f.Comm[i], c)
 	}
 	f.Out.Status = 200
-	p.HandleRecord(socket.Final, socket.Compose(f, nil, []byte(head), []byte("HTTP/1.1 200 OK\r\n\r\n")))
-	p.HandleEvent(socket.ComposeEvent(socket.EventFields{Conn: 7, Number: 1}, socket.Read, []byte(head)))
+	p.HandleRecord(wire.Final, wire.Compose(f, nil, []byte(head), []byte("HTTP/1.1 200 OK\r\n\r\n")))
+	p.HandleEvent(wire.ComposeEvent(wire.EventFields{Conn: 7, Number: 1}, wire.Read, []byte(head)))
 	p.Tick(time.Now())
 	require.NoError(t, p.Err())
 	assert.Equal(t, uint64(2), p.Printed())

@@ -12,11 +12,14 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"lapwing/probes/socket/survey"
+	"lapwing/probes/socket/wire"
 )
 
 // arrivalHook is the hook that sees bytes arrive on such a connection.
-func arrivalHook(p *Probe, network string) Hook {
-	used := func(h Hook) bool {
+func arrivalHook(p *Probe, network string) survey.Hook {
+	used := func(h survey.Hook) bool {
 		if network == "tcp" {
 			return h.Program == "tcp_segment"
 		}
@@ -43,7 +46,7 @@ func detachOne(t *testing.T, p *Probe, prog *ebpf.Program) {
 // request's. On unix sockets it is one whose bytes are read at once: the reader
 // can be faster than the program.
 func TestMissedArrivalIsAbsent(t *testing.T) {
-	forEachPlan(t, func(t *testing.T, plan Plan) {
+	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		p := open(t, Options{Plan: plan})
 		tcp, unix := missArrivals(t, p, "tcp"), missArrivals(t, p, "unix")
 		got := &seen{}
@@ -95,7 +98,7 @@ func (m missed) check(t *testing.T, got *seen) {
 		r, ok := got.last("/" + m.network + path)
 		require.True(t, ok, path)
 		assert.LessOrEqual(t, r.Arrived, r.ReadFirst, path)
-		assert.Equal(t, m.unread && path == "/behind", r.Marks&MarkPipelined != 0, path)
+		assert.Equal(t, m.unread && path == "/behind", r.Marks&wire.MarkPipelined != 0, path)
 		return r.Arrived
 	}
 	assert.NotZero(t, arrived("/seen"))
@@ -152,7 +155,7 @@ func pingPong(l *line, path string, requests int) (sent []uint64) {
 func TestArrivalsOfFastClient(t *testing.T) {
 	const requests = 10000
 
-	forEachPlan(t, func(t *testing.T, plan Plan) {
+	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		p := open(t, Options{Plan: plan, RingBytes: 32 << 20})
 		tcp := pingPong(newLine(t, listen(t, "tcp")), "/tcp", requests)
 		unix := pingPong(newLine(t, listen(t, "unix")), "/unix", requests)
@@ -167,7 +170,7 @@ func TestArrivalsOfFastClient(t *testing.T) {
 func (s *seen) arrivedAfter(t *testing.T, path string, sent []uint64) {
 	absent, reported := 0, 0
 	for _, r := range s.finals() {
-		if r.kind == Call || !strings.HasPrefix(r.head, "GET "+path+" ") {
+		if r.kind == wire.Call || !strings.HasPrefix(r.head, "GET "+path+" ") {
 			continue
 		}
 		require.LessOrEqual(t, int(r.Seq), len(sent))

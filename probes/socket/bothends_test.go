@@ -15,6 +15,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"lapwing/probes/socket/survey"
+	"lapwing/probes/socket/wire"
 )
 
 // own is what both ends noted of a request themselves.
@@ -122,7 +125,7 @@ func (n *own) called(r seenRequest) []stamp {
 // that are absent.
 func (n *own) check(r seenRequest) (absent int, err error) {
 	stamps := n.served(r)
-	if r.kind == Call {
+	if r.kind == wire.Call {
 		stamps = n.called(r)
 	}
 	for _, s := range stamps {
@@ -136,7 +139,7 @@ func (n *own) check(r seenRequest) (absent int, err error) {
 	if r.Acked != 0 && r.Acked < n.writeLast.before {
 		return absent, errors.New("acknowledged before it was written")
 	}
-	if r.kind != Call && (r.ClientWait > r.ReadLast-r.ReadFirst || r.Blocked+r.Produce > r.WriteLast-r.WriteFirst) {
+	if r.kind != wire.Call && (r.ClientWait > r.ReadLast-r.ReadFirst || r.Blocked+r.Produce > r.WriteLast-r.WriteFirst) {
 		return absent, errors.New("the parts of parse or of write_back are more than the whole")
 	}
 	if r.RequestBytes != uint64(len(n.request)) || r.ResponseBytes != uint64(len(n.response)) {
@@ -205,7 +208,7 @@ func TestStampsAgreeWithBothEnds(t *testing.T) {
 		{"tcp4", 20, 100}, {"tcp6", 20, 100}, {"unix", 20, 100},
 		{"tcp4", 500, 1}, {"tcp6", 500, 1}, {"unix", 500, 1},
 	}
-	forEachPlan(t, func(t *testing.T, plan Plan) {
+	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		got := &seen{}
 		p := open(t, Options{Plan: plan, RingBytes: 64 << 20})
 		var notes []own
@@ -216,7 +219,7 @@ func TestStampsAgreeWithBothEnds(t *testing.T) {
 			}
 		}
 		runOut(t, p, ours{got})
-		records, absent := map[Kind]int{}, 0
+		records, absent := map[wire.Kind]int{}, 0
 		for _, r := range got.finals() {
 			number, ok := numberOf(r.head)
 			if !ok || number >= len(notes) {
@@ -227,10 +230,10 @@ func TestStampsAgreeWithBothEnds(t *testing.T) {
 			records[r.kind]++
 			absent += n
 		}
-		assert.Equal(t, len(notes), records[Final]+records[Tentative])
-		assert.Equal(t, len(notes)-1, records[Call], "all but the first")
+		assert.Equal(t, len(notes), records[wire.Final]+records[wire.Tentative])
+		assert.Equal(t, len(notes)-1, records[wire.Call], "all but the first")
 		assert.Less(t, absent, len(notes)/100)
-		t.Logf("%d requests, %d calls, %d stamps are absent", len(notes), records[Call], absent)
+		t.Logf("%d requests, %d calls, %d stamps are absent", len(notes), records[wire.Call], absent)
 	})
 }
 

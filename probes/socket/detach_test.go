@@ -10,6 +10,8 @@ import (
 	"github.com/cilium/ebpf/link"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"lapwing/probes/socket/survey"
 )
 
 // counter is a program for tracepoints that counts its runs.
@@ -42,12 +44,12 @@ func counter(t *testing.T) (prog *ebpf.Program, runs func() uint64) {
 func attachAll(t *testing.T, prog *ebpf.Program) (links []link.Link) {
 	t.Helper()
 	seen := map[string]bool{}
-	for _, h := range syscallHooks() {
-		if !strings.HasPrefix(h.name, "tracepoint/") || seen[h.name] {
+	for _, h := range survey.SyscallHooks() {
+		if !strings.HasPrefix(h.Name, "tracepoint/") || seen[h.Name] {
 			continue
 		}
-		seen[h.name] = true
-		l, err := attachOne(h.name, prog)
+		seen[h.Name] = true
+		l, err := attachOne(h.Name, prog)
 		require.NoError(t, err)
 		links = append(links, l)
 	}

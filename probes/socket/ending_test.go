@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"lapwing/probes/socket/survey"
+	"lapwing/probes/socket/wire"
 )
 
 // TestClosedWhileTheAgentEnds has connections whose request is answered, and which
@@ -13,7 +16,7 @@ import (
 // close, some after.
 func TestClosedWhileTheAgentEnds(t *testing.T) {
 	const connections = 300
-	forEachPlan(t, func(t *testing.T, plan Plan) {
+	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		for _, network := range []string{"tcp4", "unix"} {
 			p := open(t, Options{Plan: plan})
 			l := listen(t, network)
@@ -38,7 +41,7 @@ func TestClosedWhileTheAgentEnds(t *testing.T) {
 			<-closed
 			heads := map[string]bool{}
 			for _, r := range got.requests {
-				if r.kind == Final || r.kind == Tentative {
+				if r.kind == wire.Final || r.kind == wire.Tentative {
 					heads[r.head] = true
 				}
 			}

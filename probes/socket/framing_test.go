@@ -14,6 +14,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"lapwing/probes/socket/survey"
+	"lapwing/probes/socket/wire"
 )
 
 // exchange is a request and its response, and where the kernel side is in both
@@ -22,7 +25,7 @@ type exchange struct {
 	name     string
 	request  string // PATH stands for a path that tells the exchanges apart
 	response string
-	in, out  Place
+	in, out  wire.Place
 	status   uint16
 }
 
@@ -38,45 +41,45 @@ func padding(n int) string { return "X-Padding: " + strings.Repeat("p", n) + "\r
 
 func exchanges() []exchange {
 	responses := []exchange{
-		{name: "length", response: okHead + "Content-Length: 5\r\n\r\nhello", out: PlaceEnd},
-		{name: "length in capitals", response: okHead + "CONTENT-LENGTH:5\r\n\r\nhello", out: PlaceEnd},
-		{name: "length is short of a byte", response: okHead + "Content-Length: 6\r\n\r\nhello", out: PlaceLength},
-		{name: "length twice the same", response: okHead + "Content-Length: 5, 5\r\nContent-Length: 5 \r\n\r\nhello", out: PlaceEnd},
-		{name: "lengths that differ", response: okHead + "Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello", out: PlaceLost},
-		{name: "length is no number", response: okHead + "Content-Length: five\r\n\r\nhello", out: PlaceLost},
-		{name: "length is negative", response: okHead + "Content-Length: -5\r\n\r\nhello", out: PlaceLost},
-		{name: "length is folded", response: okHead + "Content-Length: 5\r\n 0\r\n\r\nhello", out: PlaceLost},
-		{name: "a field like length", response: okHead + "X-Content-Length: 9\r\nContent-Lengthy: 7\r\nContent-Length: 5\r\n\r\nhello", out: PlaceEnd},
-		{name: "length in a value", response: okHead + "X: a\tContent-Length: 9\r\nContent-Length: 5\r\n\r\nhello", out: PlaceEnd},
-		{name: "bare line feeds", response: "HTTP/1.1 200 OK\nContent-Length: 5\n\nhello", out: PlaceEnd},
-		{name: "short lines", response: okHead + "c:1\r\nt:2\r\ne:3\r\nco:\r\nTransfer:x\r\nExpec: 1\r\nContent-Length: 5\r\n\r\nhello", out: PlaceEnd},
-		{name: "length after 256 bytes", response: okHead + padding(300) + "Content-Length: 5\r\n\r\nhello", out: PlaceEnd},
-		{name: "length across byte 256", response: okHead + padding(256-len(okHead)-13-18) + "Content-Length: 1005\r\n\r\n" + strings.Repeat("b", 1005), out: PlaceEnd},
-		{name: "length after 15 KB", response: okHead + padding(15000) + "Content-Length: 5\r\n\r\nhello", out: PlaceEnd},
-		{name: "until close", response: okHead + "Server: x\r\n\r\nhello", out: PlaceClose},
-		{name: "another coding", response: okHead + "Transfer-Encoding: gzip\r\nContent-Length: 2\r\n\r\nhello", out: PlaceClose},
-		{name: "chunks", response: chunky + "5\r\nhello\r\n0\r\n\r\n", out: PlaceEnd},
-		{name: "chunks among other codings", response: okHead + "transfer-encoding: gzip, Chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", out: PlaceEnd},
-		{name: "chunked is not last", response: okHead + "Transfer-Encoding: chunked, gzip\r\n\r\nhello", out: PlaceClose},
-		{name: "chunks win over a length", response: okHead + "Content-Length: 3\r\nTransfer-Encoding: chunked\r\nContent-Length: x\r\n\r\n5\r\nhello\r\n0\r\n\r\n", out: PlaceEnd},
-		{name: "chunks, last one missing", response: chunky + "5\r\nhello\r\n", out: PlaceSize},
-		{name: "chunks, data like the last one", response: chunky + "5\r\n0\r\n\r\n\r\n7\r\n\r\n0\r\n\r\n\r\n", out: PlaceSize},
-		{name: "chunks, data ends in CRLF, then the end", response: chunky + "7\r\ndata:\r\n\r\n1\r\n\n\r\n0\r\n\r\n", out: PlaceEnd},
-		{name: "chunks with extensions and trailers", response: chunky + "A;name=\"0\"\r\n0123456789\r\n00000\r\nX-Sum: 1\r\n\r\n", out: PlaceEnd},
-		{name: "chunks, no blank line at the end", response: chunky + "1\r\nx\r\n0\r\n", out: PlaceTrailer},
-		{name: "chunks of no size", response: chunky + "\r\nhello\r\n0\r\n\r\n", out: PlaceLost},
-		{name: "chunks that do not fit", response: chunky + "3\r\nhello\r\n0\r\n\r\n", out: PlaceLost},
-		{name: "chunks after a head of 300 bytes", response: okHead + padding(300) + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", out: PlaceEnd},
-		{name: "a chunk of 40 KB", response: chunky + "9c40\r\n" + strings.Repeat("\r\n0\r\n\r\n.", 5000) + "\r\n0\r\n\r\n", out: PlaceEnd},
-		{name: "300 chunks", response: chunky + strings.Repeat("3\r\nabc\r\n", 300) + "0\r\n\r\n", out: PlaceEnd},
-		{name: "204", response: "HTTP/1.1 204 No Content\r\n\r\n", out: PlaceEnd, status: 204},
-		{name: "304 with a length", response: "HTTP/1.1 304 Not Modified\r\nContent-Length: 99\r\n\r\n", out: PlaceEnd, status: 304},
-		{name: "HEAD", request: "HEAD PATH HTTP/1.1\r\n\r\n", response: okHead + "Content-Length: 99\r\n\r\n", out: PlaceEnd},
-		{name: "HEAD, chunked, long", request: "HEAD PATH HTTP/1.1\r\n\r\n", response: okHead + padding(400) + "Transfer-Encoding: chunked\r\n\r\n", out: PlaceEnd},
-		{name: "head in the middle", response: okHead + "Content-Le", out: PlaceName},
+		{name: "length", response: okHead + "Content-Length: 5\r\n\r\nhello", out: wire.PlaceEnd},
+		{name: "length in capitals", response: okHead + "CONTENT-LENGTH:5\r\n\r\nhello", out: wire.PlaceEnd},
+		{name: "length is short of a byte", response: okHead + "Content-Length: 6\r\n\r\nhello", out: wire.PlaceLength},
+		{name: "length twice the same", response: okHead + "Content-Length: 5, 5\r\nContent-Length: 5 \r\n\r\nhello", out: wire.PlaceEnd},
+		{name: "lengths that differ", response: okHead + "Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello", out: wire.PlaceLost},
+		{name: "length is no number", response: okHead + "Content-Length: five\r\n\r\nhello", out: wire.PlaceLost},
+		{name: "length is negative", response: okHead + "Content-Length: -5\r\n\r\nhello", out: wire.PlaceLost},
+		{name: "length is folded", response: okHead + "Content-Length: 5\r\n 0\r\n\r\nhello", out: wire.PlaceLost},
+		{name: "a field like length", response: okHead + "X-Content-Length: 9\r\nContent-Lengthy: 7\r\nContent-Length: 5\r\n\r\nhello", out: wire.PlaceEnd},
+		{name: "length in a value", response: okHead + "X: a\tContent-Length: 9\r\nContent-Length: 5\r\n\r\nhello", out: wire.PlaceEnd},
+		{name: "bare line feeds", response: "HTTP/1.1 200 OK\nContent-Length: 5\n\nhello", out: wire.PlaceEnd},
+		{name: "short lines", response: okHead + "c:1\r\nt:2\r\ne:3\r\nco:\r\nTransfer:x\r\nExpec: 1\r\nContent-Length: 5\r\n\r\nhello", out: wire.PlaceEnd},
+		{name: "length after 256 bytes", response: okHead + padding(300) + "Content-Length: 5\r\n\r\nhello", out: wire.PlaceEnd},
+		{name: "length across byte 256", response: okHead + padding(256-len(okHead)-13-18) + "Content-Length: 1005\r\n\r\n" + strings.Repeat("b", 1005), out: wire.PlaceEnd},
+		{name: "length after 15 KB", response: okHead + padding(15000) + "Content-Length: 5\r\n\r\nhello", out: wire.PlaceEnd},
+		{name: "until close", response: okHead + "Server: x\r\n\r\nhello", out: wire.PlaceClose},
+		{name: "another coding", response: okHead + "Transfer-Encoding: gzip\r\nContent-Length: 2\r\n\r\nhello", out: wire.PlaceClose},
+		{name: "chunks", response: chunky + "5\r\nhello\r\n0\r\n\r\n", out: wire.PlaceEnd},
+		{name: "chunks among other codings", response: okHead + "transfer-encoding: gzip, Chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", out: wire.PlaceEnd},
+		{name: "chunked is not last", response: okHead + "Transfer-Encoding: chunked, gzip\r\n\r\nhello", out: wire.PlaceClose},
+		{name: "chunks win over a length", response: okHead + "Content-Length: 3\r\nTransfer-Encoding: chunked\r\nContent-Length: x\r\n\r\n5\r\nhello\r\n0\r\n\r\n", out: wire.PlaceEnd},
+		{name: "chunks, last one missing", response: chunky + "5\r\nhello\r\n", out: wire.PlaceSize},
+		{name: "chunks, data like the last one", response: chunky + "5\r\n0\r\n\r\n\r\n7\r\n\r\n0\r\n\r\n\r\n", out: wire.PlaceSize},
+		{name: "chunks, data ends in CRLF, then the end", response: chunky + "7\r\ndata:\r\n\r\n1\r\n\n\r\n0\r\n\r\n", out: wire.PlaceEnd},
+		{name: "chunks with extensions and trailers", response: chunky + "A;name=\"0\"\r\n0123456789\r\n00000\r\nX-Sum: 1\r\n\r\n", out: wire.PlaceEnd},
+		{name: "chunks, no blank line at the end", response: chunky + "1\r\nx\r\n0\r\n", out: wire.PlaceTrailer},
+		{name: "chunks of no size", response: chunky + "\r\nhello\r\n0\r\n\r\n", out: wire.PlaceLost},
+		{name: "chunks that do not fit", response: chunky + "3\r\nhello\r\n0\r\n\r\n", out: wire.PlaceLost},
+		{name: "chunks after a head of 300 bytes", response: okHead + padding(300) + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", out: wire.PlaceEnd},
+		{name: "a chunk of 40 KB", response: chunky + "9c40\r\n" + strings.Repeat("\r\n0\r\n\r\n.", 5000) + "\r\n0\r\n\r\n", out: wire.PlaceEnd},
+		{name: "300 chunks", response: chunky + strings.Repeat("3\r\nabc\r\n", 300) + "0\r\n\r\n", out: wire.PlaceEnd},
+		{name: "204", response: "HTTP/1.1 204 No Content\r\n\r\n", out: wire.PlaceEnd, status: 204},
+		{name: "304 with a length", response: "HTTP/1.1 304 Not Modified\r\nContent-Length: 99\r\n\r\n", out: wire.PlaceEnd, status: 304},
+		{name: "HEAD", request: "HEAD PATH HTTP/1.1\r\n\r\n", response: okHead + "Content-Length: 99\r\n\r\n", out: wire.PlaceEnd},
+		{name: "HEAD, chunked, long", request: "HEAD PATH HTTP/1.1\r\n\r\n", response: okHead + padding(400) + "Transfer-Encoding: chunked\r\n\r\n", out: wire.PlaceEnd},
+		{name: "head in the middle", response: okHead + "Content-Le", out: wire.PlaceName},
 		{name: "two long interim responses", response: "HTTP/1.1 103 Early Hints\r\n" + padding(280) + "\r\nHTTP/1.1 103 Early Hints\r\nContent-Length: 7\r\n" + padding(280) + "\r\n" +
-			"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno", out: PlaceEnd, status: 404},
-		{name: "100, then an error", response: "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\nno", out: PlaceEnd, status: 500},
+			"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno", out: wire.PlaceEnd, status: 404},
+		{name: "100, then an error", response: "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\nno", out: wire.PlaceEnd, status: 500},
 	}
 	requests := []exchange{
 		{name: "body with a length", request: "POST PATH HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello"},
@@ -96,10 +99,10 @@ func exchanges() []exchange {
 		if r.status == 0 {
 			r.status = 200
 		}
-		r.in = PlaceEnd
+		r.in = wire.PlaceEnd
 	}
 	for i := range requests {
-		requests[i].response, requests[i].in, requests[i].out, requests[i].status = noBytes, PlaceEnd, PlaceEnd, 200
+		requests[i].response, requests[i].in, requests[i].out, requests[i].status = noBytes, wire.PlaceEnd, wire.PlaceEnd, 200
 	}
 	return append(responses, requests...)
 }
@@ -169,20 +172,20 @@ func (c cutter) read(fd, left int, r *rand.Rand) error {
 // byPath keeps the last final record of each path.
 type byPath map[string]seenRequest
 
-func (b byPath) HandleRecord(kind Kind, r Record) {
-	if kind == Call || r.Pid != uint32(os.Getpid()) {
+func (b byPath) HandleRecord(kind wire.Kind, r wire.Record) {
+	if kind == wire.Call || r.Pid != uint32(os.Getpid()) {
 		return
 	}
 	_, path, _ := strings.Cut(string(r.RequestHead()), " ")
 	path, _, _ = strings.Cut(path, " ")
-	if kind == Opened || kind == Unknown {
+	if kind == wire.Opened || kind == wire.Unknown {
 		path = fmt.Sprintf("kind %d: %s", kind, path)
 	}
-	b[path] = seenRequest{*r.record, kind, string(r.TraceParent()), string(r.ResponseHead()), r.ResponseEnd()}
+	b[path] = seenRequest{r.Fields(), kind, string(r.TraceParent()), string(r.ResponseHead()), r.ResponseEnd()}
 }
 
-func (b byPath) HandleEvent(Event) {}
-func (b byPath) Tick(time.Time)    {}
+func (b byPath) HandleEvent(wire.Event) {}
+func (b byPath) Tick(time.Time)         {}
 
 // play plays an exchange on a connection of its own, and a plain one after it
 // where the first one ends.
@@ -206,7 +209,7 @@ func play(t *testing.T, l net.Listener, e exchange, c cutter, path string) {
 		require.NoError(t, <-heard)
 	}
 	turn(e, path)
-	if e.out == PlaceEnd {
+	if e.out == wire.PlaceEnd {
 		turn(exchange{request: ask, response: noBytes}, path+"/after")
 	}
 	require.NoError(t, unix.Shutdown(server, unix.SHUT_RDWR))
@@ -217,7 +220,7 @@ var blankLine = regexp.MustCompile(`\n\r?\n`)
 // TestFraming writes and reads messages cut in all ways and looks where the
 // kernel side thinks that it is after their last byte.
 func TestFraming(t *testing.T) {
-	forEachPlan(t, func(t *testing.T, plan Plan) {
+	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		p := open(t, Options{Plan: plan})
 		type played struct {
 			exchange
@@ -243,9 +246,9 @@ func TestFraming(t *testing.T) {
 			if !assert.True(t, ok, "%s: no record", e.name) {
 				continue
 			}
-			assert.Equal(t, Final, r.kind, e.name)
-			assert.Equal(t, e.in, Place(r.In.Place), "%s: the request's end", e.name)
-			assert.Equal(t, e.out, Place(r.Out.Place), "%s: the response's end", e.name)
+			assert.Equal(t, wire.Final, r.kind, e.name)
+			assert.Equal(t, e.in, wire.Place(r.In.Place), "%s: the request's end", e.name)
+			assert.Equal(t, e.out, wire.Place(r.Out.Place), "%s: the response's end", e.name)
 			assert.Equal(t, e.status, r.Out.Status, "%s: the status", e.name)
 			assert.EqualValues(t, len(e.response), r.ResponseBytes, "%s: the response's bytes", e.name)
 			final := e.response[strings.LastIndex(e.response, "HTTP/1.1 "):]
@@ -258,7 +261,7 @@ func TestFraming(t *testing.T) {
 			if strings.Contains(e.request, parent) {
 				assert.Equal(t, parent, r.head, "%s: the traceparent", e.name)
 			}
-			if e.out == PlaceEnd {
+			if e.out == wire.PlaceEnd {
 				after, ok := got[e.path+"/after"]
 				assert.True(t, ok, "%s: no record of the request after it", e.name)
 				assert.EqualValues(t, len(noBytes), after.ResponseBytes, e.name)

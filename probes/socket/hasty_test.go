@@ -10,6 +10,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"lapwing/probes/socket/survey"
+	"lapwing/probes/socket/wire"
 )
 
 // serveOnce answers one request on each connection, and closes it.
@@ -69,7 +72,7 @@ func askHastily(t *testing.T, to net.Addr) {
 func TestClientIsGoneWithTheAnswer(t *testing.T) {
 	const requests = 5000
 
-	forEachPlan(t, func(t *testing.T, plan Plan) {
+	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		p := open(t, Options{Plan: plan, RingBytes: 32 << 20})
 		asked := map[string]int{"tcp": hasty(t, "tcp", requests), "unix": hasty(t, "unix", requests)}
 		got := &seen{}
@@ -84,7 +87,7 @@ func TestClientIsGoneWithTheAnswer(t *testing.T) {
 func (s *seen) answered(t *testing.T, path string, asked int) {
 	reported, absent, silent := 0, 0, 0
 	for _, r := range s.finals() {
-		if r.kind == Call || !strings.HasPrefix(r.head, "GET "+path+" ") {
+		if r.kind == wire.Call || !strings.HasPrefix(r.head, "GET "+path+" ") {
 			continue
 		}
 		reported++

@@ -11,6 +11,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"lapwing/probes/socket/survey"
+	"lapwing/probes/socket/wire"
 )
 
 // askInTurn asks on a connection of its own each time, until the time is up. It
@@ -36,7 +39,7 @@ func askInTurn(t *testing.T, to net.Addr, path string, until time.Time) (answere
 // same CPU for the end of others: the kernel skips those runs.
 func TestPacketsByInterrupt(t *testing.T) {
 	const clients, servers = 6, 4
-	forEachPlan(t, func(t *testing.T, plan Plan) {
+	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		p := open(t, Options{Plan: plan, RingBytes: 64 << 20})
 		var answered atomic.Int64
 		inNamespace(t, func(sys string) {
@@ -66,7 +69,7 @@ func TestPacketsByInterrupt(t *testing.T) {
 		runOut(t, p, ours{got})
 		var requests, started int
 		for _, r := range got.finals() {
-			if r.kind != Call && r.head == lineRequest("/interrupt") {
+			if r.kind != wire.Call && r.head == lineRequest("/interrupt") {
 				requests++
 				assert.LessOrEqual(t, r.Established, r.ReadFirst)
 				if r.Established != 0 {

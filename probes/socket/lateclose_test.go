@@ -8,23 +8,26 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"lapwing/probes/socket/survey"
+	"lapwing/probes/socket/wire"
 )
 
 // framedEvents keeps the events of this process.
 type framedEvents struct {
 	reads, closes int
-	last          EventFields
+	last          wire.EventFields
 }
 
-func (f *framedEvents) HandleRecord(Kind, Record) {}
-func (f *framedEvents) Tick(time.Time)            {}
-func (f *framedEvents) HandleEvent(e Event) {
+func (f *framedEvents) HandleRecord(wire.Kind, wire.Record) {}
+func (f *framedEvents) Tick(time.Time)                      {}
+func (f *framedEvents) HandleEvent(e wire.Event) {
 	switch e.EventKind() {
-	case Read:
+	case wire.Read:
 		if e.Pid == uint32(os.Getpid()) {
 			f.reads++
 		}
-	case Close:
+	case wire.Close:
 		f.closes++
 		f.last = e.Fields()
 	}
@@ -33,7 +36,7 @@ func (f *framedEvents) HandleEvent(e Event) {
 // TestCloseFindsNoRoom fills the log with what is read on a connection, which ends when
 // there is no more room. User space, which would wait for it for ever, hears of the end.
 func TestCloseFindsNoRoom(t *testing.T) {
-	forEachPlan(t, func(t *testing.T, plan Plan) {
+	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		p := open(t, Options{Plan: plan, RingBytes: 1 << 16})
 		l := newLine(t, listen(t, "tcp"))
 		many := strings.Repeat(lineRequest("/"), 200)

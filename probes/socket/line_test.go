@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"lapwing/probes/socket/wire"
 )
 
 // line is a connection of which the test has both ends: the server reads when
@@ -94,7 +96,7 @@ func runOut(t *testing.T, p *Probe, to Handler) {
 // serves, so what it asks are calls.
 type ours struct{ *seen }
 
-func (o ours) HandleRecord(kind Kind, r Record) {
+func (o ours) HandleRecord(kind wire.Kind, r wire.Record) {
 	if r.Pid == uint32(os.Getpid()) {
 		o.port = r.LocalPort
 		o.seen.HandleRecord(kind, r)

@@ -13,12 +13,16 @@ import (
 	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
+
+	"lapwing/probes/socket/bpf"
+	"lapwing/probes/socket/kernellog"
+	"lapwing/probes/socket/survey"
 )
 
 // Options are the settings of the probes. The zero value of a field means its
 // default.
 type Options struct {
-	Plan Plan
+	Plan survey.Plan
 	// HeadBytes is how much of each request's and response's head a record
 	// carries: 64 to 1024, default 256.
 	HeadBytes int
@@ -79,13 +83,13 @@ func (o *Options) setDefaults() error {
 
 // Probe is a set of attached probes.
 type Probe struct {
-	plan   PlanSurvey
+	plan   survey.PlanSurvey
 	coll   *ebpf.Collection
 	links  []link.Link
 	events *events
 	sweeps []*sweep
 	gone   *link.Iter // of unix connections whose close was not seen
-	log    *logReader
+	log    *kernellog.Reader
 	markBy MarkBy
 	// openUprobe opens the event of a function to mark; nil: this process does.
 	openUprobe func(file *os.File, offset uint64) (*os.File, error)
@@ -103,22 +107,22 @@ func Open(opts Options) (*Probe, error) {
 	if err := opts.setDefaults(); err != nil {
 		return nil, err
 	}
-	plan, err := TakeSurvey().Resolve(opts.Plan)
+	plan, err := survey.TakeSurvey().Resolve(opts.Plan)
 	if err != nil {
 		return nil, err
 	}
-	secret := newSecret()
+	secret := kernellog.NewSecret()
 	spec, err := buildSpec(plan, opts, secret)
 	if err != nil {
 		return nil, err
 	}
-	by := markBy(spec.Programs[markProgram])
+	by := markBy(spec.Programs[survey.MarkProgram])
 	coll, err := ebpf.NewCollection(spec)
 	if err != nil {
 		return nil, fmt.Errorf("load the probes: %w", explainSize(explain(err), spec))
 	}
 	p := &Probe{plan: plan, coll: coll, markBy: by, stats: coll.Maps["stats"], served: coll.Maps["processes"]}
-	if err := p.start(sizeOfLog(opts.RingBytes), secret); err != nil {
+	if err := p.start(kernellog.SizeOf(opts.RingBytes), secret); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
 	return p, nil
@@ -161,8 +165,8 @@ func isShortage(err error) bool {
 	return false
 }
 
-func (p *Probe) start(size logSize, secret uint64) error {
-	log, err := openLog(p.coll, size, secret)
+func (p *Probe) start(size kernellog.Size, secret uint64) error {
+	log, err := kernellog.Open(p.coll, size, secret)
 	if err != nil {
 		return err
 	}
@@ -176,7 +180,7 @@ func (p *Probe) start(size logSize, secret uint64) error {
 // Parent is the process that a process which served was forked from, 0 when it
 // is not known or when one of them has executed another program since.
 func (p *Probe) Parent(pid uint32) uint32 {
-	var found socketPlanProcess
+	var found bpf.SocketPlanProcess
 	if err := p.served.Lookup(pid, &found); err != nil {
 		return 0
 	}
@@ -184,7 +188,7 @@ func (p *Probe) Parent(pid uint32) uint32 {
 }
 
 // Plan is the plan that was chosen, with the hooks it uses.
-func (p *Probe) Plan() PlanSurvey { return p.plan }
+func (p *Probe) Plan() survey.PlanSurvey { return p.plan }
 
 // Detach removes the probes from the kernel's hooks. Records that were written
 // before can still be read.
@@ -209,7 +213,7 @@ func (p *Probe) Close() error {
 	}
 	errs = append(errs, p.snaps.close())
 	if p.log != nil {
-		errs = append(errs, p.log.close())
+		errs = append(errs, p.log.Close())
 		p.log = nil
 	}
 	p.coll.Close()
@@ -217,10 +221,10 @@ func (p *Probe) Close() error {
 }
 
 // buildSpec takes the plan's object and cuts it to the hooks in use.
-func buildSpec(plan PlanSurvey, opts Options, secret uint64) (*ebpf.CollectionSpec, error) {
-	load := loadSyscallPlan
-	if plan.Plan == PlanSocket {
-		load = loadSocketPlan
+func buildSpec(plan survey.PlanSurvey, opts Options, secret uint64) (*ebpf.CollectionSpec, error) {
+	load := bpf.LoadSyscallPlan
+	if plan.Plan == survey.PlanSocket {
+		load = bpf.LoadSocketPlan
 	}
 	spec, err := load()
 	if err != nil {
@@ -230,7 +234,7 @@ func buildSpec(plan PlanSurvey, opts Options, secret uint64) (*ebpf.CollectionSp
 	for _, h := range plan.Hooks {
 		keep[h.Program] = keep[h.Program] || h.Used
 	}
-	keep[markProgram] = keep[markProgram] && !opts.NoMarks
+	keep[survey.MarkProgram] = keep[survey.MarkProgram] && !opts.NoMarks
 	for name := range spec.Programs {
 		if !keep[name] || (!opts.Snapshots && strings.HasPrefix(name, "see_")) {
 			delete(spec.Programs, name)
@@ -240,18 +244,20 @@ func buildSpec(plan PlanSurvey, opts Options, secret uint64) (*ebpf.CollectionSp
 	return spec, setKnobs(spec, opts, secret, keep["call_enter"])
 }
 
-// sizeMaps fits the maps to the options. A connection's value ends in its
-// heads, whose length is known only now.
 // parkedShare is of how many connections one at a time may have its next request read
 // while the response to the one before is being written.
 const parkedShare = 16
 
+// sizeMaps fits the maps to the options. A connection's value ends in its heads, whose
+// length is known only now.
 func sizeMaps(spec *ebpf.CollectionSpec, opts Options) {
-	const nameMax = 108
-	fixed := spec.Maps["blank"].ValueSize
-	const block, trace = 296, 64 // see struct block in framing.h, TRACE_MAX in state.h
-	head := uint32(opts.HeadBytes)
-	size := (fixed + nameMax + trace + 2*head + max(head, block) + 15) &^ 7
+	const (
+		name  = uint32(bpf.SocketPlanLayoutLAYOUT_NAME)
+		trace = uint32(bpf.SocketPlanLayoutLAYOUT_TRACE)
+		block = uint32(bpf.SocketPlanLayoutLAYOUT_BLOCK)
+	)
+	fixed, head := spec.Maps["blank"].ValueSize, uint32(opts.HeadBytes)
+	size := (fixed + name + trace + 2*head + max(head, block) + 15) &^ 7
 	for _, name := range []string{"blank", "unix_conns", "tcp_conns", "parked"} {
 		m := spec.Maps[name]
 		m.ValueSize = size
@@ -270,15 +276,15 @@ func sizeMaps(spec *ebpf.CollectionSpec, opts Options) {
 	if allocatesInProbes() {
 		spec.Maps["late_closes"].Flags |= unix.BPF_F_NO_PREALLOC
 	}
-	log := sizeOfLog(opts.RingBytes)
-	spec.Maps["messages"].ValueSize = log.stride()
-	spec.Maps["messages"].MaxEntries = log.segments
+	log := kernellog.SizeOf(opts.RingBytes)
+	spec.Maps["messages"].ValueSize = log.Stride()
+	spec.Maps["messages"].MaxEntries = log.Segments
 }
 
 // allocatesInProbes tells whether the kernel can take memory for an element of a
 // hash map wherever a probe runs: it has an allocator of its own for that.
 var allocatesInProbes = sync.OnceValue(func() bool {
-	return hasFunction("bpf_mem_alloc_init")
+	return survey.HasFunction("bpf_mem_alloc_init")
 })
 
 func defaultConnections() int {
@@ -291,12 +297,12 @@ func defaultConnections() int {
 func setKnobs(spec *ebpf.CollectionSpec, opts Options, secret uint64, noteEntry bool) error {
 	var ports [MaxPorts]uint16
 	copy(ports[:], opts.Ports)
-	log := sizeOfLog(opts.RingBytes)
+	log := kernellog.SizeOf(opts.RingBytes)
 	knobs := map[string]any{
 		"head_bytes":     uint32(opts.HeadBytes),
 		"wake_bytes":     uint64(opts.RingBytes / 8),
-		"log_shift":      log.shift,
-		"log_segments":   log.segments,
+		"log_shift":      log.Shift,
+		"log_segments":   log.Segments,
 		"log_secret":     secret,
 		"only_ports":     ports,
 		"only_ports_len": uint32(len(opts.Ports)),
@@ -321,7 +327,7 @@ func (p *Probe) attach() error {
 	p.events = newEvents(len(p.plan.Hooks))
 	for _, h := range p.plan.Hooks {
 		prog := p.coll.Programs[h.Program]
-		if prog == nil || !h.Used || strings.HasPrefix(h.Name, "iter/") || h.Program == markProgram {
+		if prog == nil || !h.Used || strings.HasPrefix(h.Name, "iter/") || h.Program == survey.MarkProgram {
 			continue
 		}
 		l, err := attachOne(h.Name, prog)

@@ -19,27 +19,30 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"lapwing/probes/socket/survey"
+	"lapwing/probes/socket/wire"
 )
 
 // testPlans are the plans that this kernel is known to carry: both, unless the
 // kernel matrix says otherwise.
-func testPlans() []Plan {
-	var plans []Plan
+func testPlans() []survey.Plan {
+	var plans []survey.Plan
 	for _, p := range strings.Split(cmp.Or(os.Getenv("LAPWING_TEST_PLANS"), "socket,syscall"), ",") {
-		plans = append(plans, Plan(p))
+		plans = append(plans, survey.Plan(p))
 	}
 	return plans
 }
 
 // forEachPlan runs a test on each plan that the kernel carries.
-func forEachPlan(t *testing.T, test func(*testing.T, Plan)) {
+func forEachPlan(t *testing.T, test func(*testing.T, survey.Plan)) {
 	for _, p := range testPlans() {
 		t.Run(string(p), func(t *testing.T) { test(t, p) })
 	}
 }
 
 func TestSurveyAgreesWithTheKernel(t *testing.T) {
-	s := TakeSurvey()
+	s := survey.TakeSurvey()
 	require.Empty(t, s.Problems)
 	assert.Equal(t, testPlans()[0], s.Chosen)
 	for _, p := range s.Plans {
@@ -57,7 +60,7 @@ func TestSurveyAgreesWithTheKernel(t *testing.T) {
 }
 
 func TestEachHookIsUsedOrSaysWhyNot(t *testing.T) {
-	for _, p := range TakeSurvey().Plans {
+	for _, p := range survey.TakeSurvey().Plans {
 		rows := map[[2]string]bool{}
 		for _, h := range p.Hooks {
 			row := [2]string{h.Name, h.Purpose}
@@ -91,22 +94,22 @@ type seen struct {
 }
 
 type seenRequest struct {
-	RecordFields
-	kind Kind
+	wire.RecordFields
+	kind wire.Kind
 	head string
 	resp string
-	end  End
+	end  wire.End
 }
 
-func (s *seen) HandleRecord(kind Kind, r Record) {
+func (s *seen) HandleRecord(kind wire.Kind, r wire.Record) {
 	if r.LocalPort != s.port {
 		return
 	}
 	s.requests = append(s.requests, seenRequest{
-		*r.record, kind, string(r.RequestHead()), string(r.ResponseHead()), r.ResponseEnd()})
+		r.Fields(), kind, string(r.RequestHead()), string(r.ResponseHead()), r.ResponseEnd()})
 }
-func (s *seen) HandleEvent(Event) {}
-func (s *seen) Tick(time.Time)    {}
+func (s *seen) HandleEvent(wire.Event) {}
+func (s *seen) Tick(time.Time)         {}
 
 // server is an HTTP server in this process; its client's end is here as well.
 func server(t *testing.T, body string) (*httptest.Server, uint16) {
@@ -182,7 +185,7 @@ func (s *seen) finals() []seenRequest {
 
 func TestStampsAreInOrder(t *testing.T) {
 	s, port := server(t, "hello")
-	forEachPlan(t, func(t *testing.T, plan Plan) {
+	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		got := observe(t, Options{Plan: plan}, port, func() {
 			for range 20 {
 				get(t, s.URL+"/a/path")
@@ -204,7 +207,7 @@ func TestStampsAreInOrder(t *testing.T) {
 
 func TestClientEndIsNeverReported(t *testing.T) {
 	s, port := server(t, "hello")
-	forEachPlan(t, func(t *testing.T, plan Plan) {
+	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		p, err := Open(Options{Plan: plan, Ports: []uint16{port}})
 		require.NoError(t, err)
 		get(t, s.URL)
@@ -220,25 +223,25 @@ func TestClientEndIsNeverReported(t *testing.T) {
 
 type everything struct{ ports []uint16 }
 
-func (e *everything) HandleRecord(k Kind, r Record) {
-	if k != Call { // the server of this test is in the process of its client
+func (e *everything) HandleRecord(k wire.Kind, r wire.Record) {
+	if k != wire.Call { // the server of this test is in the process of its client
 		e.ports = append(e.ports, r.LocalPort)
 	}
 }
-func (e *everything) HandleEvent(Event) {}
-func (e *everything) Tick(time.Time)    {}
+func (e *everything) HandleEvent(wire.Event) {}
+func (e *everything) Tick(time.Time)         {}
 
 func TestHeadBytes(t *testing.T) {
 	s, port := server(t, strings.Repeat("x", 3000))
 	path := "/" + strings.Repeat("p", 1500)
-	forEachPlan(t, func(t *testing.T, plan Plan) {
+	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		for _, n := range []int{MinHeadBytes, 100, DefaultHeadBytes, MaxHeadBytes} {
 			got := observe(t, Options{Plan: plan, HeadBytes: n}, port, func() { get(t, s.URL+path) }).finals()
 			require.Len(t, got, 1)
 			rounded := (n + 7) &^ 7
 			assert.Len(t, got[0].head, rounded)
 			assert.Empty(t, got[0].resp, "nothing of a whole head is needed")
-			assert.Equal(t, EndSeen, got[0].end, "the end of a chunked response")
+			assert.Equal(t, wire.EndSeen, got[0].end, "the end of a chunked response")
 		}
 	})
 }
@@ -246,7 +249,7 @@ func TestHeadBytes(t *testing.T) {
 func TestPortsLimitTheProbes(t *testing.T) {
 	wanted, port := server(t, "1")
 	other, otherPort := server(t, "2")
-	forEachPlan(t, func(t *testing.T, plan Plan) {
+	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		call := func() { get(t, wanted.URL); get(t, other.URL) }
 		assert.Len(t, observe(t, Options{Plan: plan, Ports: []uint16{port}}, port, call).finals(), 1)
 		assert.Empty(t, observe(t, Options{Plan: plan, Ports: []uint16{port}}, otherPort, call).finals())
@@ -259,7 +262,7 @@ func TestPortsLimitTheProbes(t *testing.T) {
 func TestFastClient(t *testing.T) {
 	const sent = 2000
 	s, port := server(t, "hello")
-	forEachPlan(t, func(t *testing.T, plan Plan) {
+	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		http.DefaultClient.CloseIdleConnections()
 		got := observe(t, Options{Plan: plan, Ports: []uint16{port}}, port, func() {
 			for range sent {
@@ -271,7 +274,7 @@ func TestFastClient(t *testing.T) {
 			require.EqualValues(t, i+1, r.Seq)
 			require.NotZero(t, r.WriteFirst, "request %d", i)
 			require.EqualValues(t, 200, r.Out.Status, "request %d", i)
-			require.Zero(t, r.Marks&MarkPipelined, "request %d", i)
+			require.Zero(t, r.Marks&wire.MarkPipelined, "request %d", i)
 		}
 	})
 }
@@ -281,7 +284,7 @@ func TestFastClient(t *testing.T) {
 func TestFullRingIsCounted(t *testing.T) {
 	const sent = 600
 	s, port := server(t, strings.Repeat("x", 1000))
-	forEachPlan(t, func(t *testing.T, plan Plan) {
+	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		p, err := Open(Options{Plan: plan, RingBytes: 1 << 16, Ports: []uint16{port}})
 		require.NoError(t, err)
 		http.DefaultClient.CloseIdleConnections()
@@ -310,7 +313,7 @@ func TestFullRingIsCounted(t *testing.T) {
 // request, which must come within a second all the same.
 func TestQuietConnectionIsHandedOut(t *testing.T) {
 	s, port := server(t, "hello")
-	forEachPlan(t, func(t *testing.T, plan Plan) {
+	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		p, err := Open(Options{Plan: plan, Ports: []uint16{port}})
 		require.NoError(t, err)
 		conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
@@ -327,7 +330,7 @@ func TestQuietConnectionIsHandedOut(t *testing.T) {
 		require.NoError(t, p.Run(ctx, first))
 		require.NoError(t, p.Close())
 		require.NoError(t, conn.Close())
-		assert.Equal(t, Tentative, first.kind)
+		assert.Equal(t, wire.Tentative, first.kind)
 		assert.Less(t, time.Since(started), 15*time.Second, "handed out by the sweep, not at the end")
 	})
 }
@@ -335,22 +338,22 @@ func TestQuietConnectionIsHandedOut(t *testing.T) {
 type firstRecord struct {
 	port   uint16
 	cancel context.CancelFunc
-	kind   Kind
+	kind   wire.Kind
 }
 
-func (f *firstRecord) HandleRecord(k Kind, r Record) {
+func (f *firstRecord) HandleRecord(k wire.Kind, r wire.Record) {
 	if f.kind == 0 && r.LocalPort == f.port {
 		f.kind = k
 		f.cancel()
 	}
 }
-func (f *firstRecord) HandleEvent(Event) {}
-func (f *firstRecord) Tick(time.Time)    {}
+func (f *firstRecord) HandleEvent(wire.Event) {}
+func (f *firstRecord) Tick(time.Time)         {}
 
 // TestCloseLeavesNothingAttached looks for the programs by the numbers that
 // the kernel gave them.
 func TestCloseLeavesNothingAttached(t *testing.T) {
-	forEachPlan(t, func(t *testing.T, plan Plan) {
+	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		p, err := Open(Options{Plan: plan})
 		require.NoError(t, err)
 		var ids []ebpf.ProgramID
@@ -378,7 +381,7 @@ func TestCloseLeavesNothingAttached(t *testing.T) {
 // TestSizesOfMaps holds what a message says about memory against what the kernel
 // says of the maps it made.
 func TestSizesOfMaps(t *testing.T) {
-	forEachPlan(t, func(t *testing.T, plan Plan) {
+	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		// A port that nobody uses: some maps grow with the connections of the machine.
 		opts := Options{Plan: plan, Snapshots: true, Ports: []uint16{1}}
 		p := open(t, opts)

@@ -12,6 +12,8 @@ import (
 	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
+
+	"lapwing/probes/socket/survey"
 )
 
 // ErrNoMarks says that the kernel, or the options, do not let functions of
@@ -52,7 +54,7 @@ func (p *Probe) MarkBy() MarkBy { return p.markBy }
 // that a request passes that of the highest rank counts. It may be called
 // while Run runs, but not once Close was.
 func (p *Probe) Mark(path string, offset uint64, rank uint8) (io.Closer, error) {
-	prog := p.coll.Programs[markProgram]
+	prog := p.coll.Programs[survey.MarkProgram]
 	if prog == nil {
 		return nil, ErrNoMarks
 	}

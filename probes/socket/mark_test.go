@@ -18,6 +18,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"lapwing/probes/socket/survey"
+	"lapwing/probes/socket/wire"
 )
 
 // The functions that the tests mark: a server's handler, and a gateway that
@@ -100,15 +103,15 @@ func monotonic() uint64 {
 	return uint64(ts.Nano())
 }
 
-// wire is a connection; the server's end is a plain descriptor.
-type wire struct {
+// cable is a connection; the server's end is a plain descriptor.
+type cable struct {
 	t      *testing.T
 	name   string
 	client net.Conn
 	fd     int
 }
 
-func connect(t *testing.T, l net.Listener, name string) *wire {
+func connect(t *testing.T, l net.Listener, name string) *cable {
 	client, err := net.Dial("tcp", l.Addr().String())
 	require.NoError(t, err)
 	server, err := l.Accept()
@@ -117,16 +120,16 @@ func connect(t *testing.T, l net.Listener, name string) *wire {
 	require.NoError(t, err)
 	require.NoError(t, server.Close())
 	t.Cleanup(func() { _, _ = client.Close(), file.Close() })
-	return &wire{t, name, client, int(file.Fd())}
+	return &cable{t, name, client, int(file.Fd())}
 }
 
 // send lets the client send bytes, and waits for nothing.
-func (l *wire) send(text string) {
+func (l *cable) send(text string) {
 	_, err := io.WriteString(l.client, text)
 	require.NoError(l.t, err)
 }
 
-func (l *wire) read(th *thread) {
+func (l *cable) read(th *thread) {
 	th.do(func() {
 		n, err := unix.Read(l.fd, make([]byte, 4096))
 		assert.NoError(l.t, err)
@@ -135,12 +138,12 @@ func (l *wire) read(th *thread) {
 }
 
 // receive sends a whole request and has the thread read it.
-func (l *wire) receive(th *thread) {
+func (l *cable) receive(th *thread) {
 	l.send("GET /" + l.name + " HTTP/1.1\r\nHost: x\r\n\r\n")
 	l.read(th)
 }
 
-func (l *wire) answer(th *thread) {
+func (l *cable) answer(th *thread) {
 	const ok = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 	th.do(func() {
 		_, err := unix.Write(l.fd, []byte(ok))
@@ -150,7 +153,7 @@ func (l *wire) answer(th *thread) {
 	require.NoError(l.t, err)
 }
 
-func (l *wire) close() {
+func (l *cable) close() {
 	_ = l.client.Close()
 	_ = unix.Shutdown(l.fd, unix.SHUT_RDWR)
 }
@@ -165,7 +168,7 @@ type stage struct {
 	want     map[string]call // by path; the zero call is no mark
 }
 
-func (s *stage) conn(name string) *wire {
+func (s *stage) conn(name string) *cable {
 	return connect(s.t, s.listener, strings.ReplaceAll(s.name, " ", "-")+"/"+name)
 }
 
@@ -179,7 +182,7 @@ func (s *stage) known(th *thread) {
 	}
 }
 
-func (s *stage) expect(l *wire, c call) { s.want["/"+l.name] = c }
+func (s *stage) expect(l *cable, c call) { s.want["/"+l.name] = c }
 
 // markCases say which call belongs to which request.
 var markCases = map[string]func(*stage){
@@ -192,7 +195,7 @@ var markCases = map[string]func(*stage){
 	"an event loop that answers later": func(s *stage) {
 		s.known(s.one)
 		a, b, c := s.conn("a"), s.conn("b"), s.conn("c")
-		for _, l := range []*wire{a, b, c} {
+		for _, l := range []*cable{a, b, c} {
 			l.receive(s.one)
 			s.expect(l, s.one.handler())
 		}
@@ -319,7 +322,7 @@ const bodyPause = 30 * time.Millisecond
 // TestMarkBelongsToItsRequest plays each case with scripted threads. A mark is
 // taken for the request it belongs to, or for none.
 func TestMarkBelongsToItsRequest(t *testing.T) {
-	forEachPlan(t, func(t *testing.T, plan Plan) {
+	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		p, err := Open(Options{Plan: plan})
 		require.NoError(t, err)
 		defer func() { require.NoError(t, p.Close()) }()
@@ -369,7 +372,7 @@ func (s *seen) checkMarks(t *testing.T, want map[string]call) {
 // last is the last request for a path, as its server saw it.
 func (s *seen) last(path string) (last seenRequest, ok bool) {
 	for _, r := range s.finals() {
-		if fields := strings.Fields(r.head); r.kind != Call && len(fields) > 1 && fields[1] == path {
+		if fields := strings.Fields(r.head); r.kind != wire.Call && len(fields) > 1 && fields[1] == path {
 			last, ok = r, true
 		}
 	}
@@ -380,7 +383,7 @@ func (s *seen) last(path string) (last seenRequest, ok bool) {
 func TestMarkByPerfEvent(t *testing.T) {
 	defer func(have func() error) { haveMultiLink = have }(haveMultiLink)
 	haveMultiLink = func() error { return ebpf.ErrNotSupported }
-	forEachPlan(t, func(t *testing.T, plan Plan) {
+	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		p, err := Open(Options{Plan: plan})
 		require.NoError(t, err)
 		defer func() { require.NoError(t, p.Close()) }()
@@ -393,12 +396,12 @@ func TestMarkByPerfEvent(t *testing.T) {
 func TestMarkThroughOthers(t *testing.T) {
 	defer func(have func() error) { haveMultiLink = have }(haveMultiLink)
 	haveMultiLink = func() error { return ebpf.ErrNotSupported }
-	raw, err := os.ReadFile(uprobePMU + "/type")
+	raw, err := os.ReadFile(survey.UprobePMU + "/type")
 	require.NoError(t, err)
 	kind, err := strconv.ParseUint(strings.TrimSpace(string(raw)), 10, 32)
 	require.NoError(t, err)
 	opened := 0
-	forEachPlan(t, func(t *testing.T, plan Plan) {
+	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		p, err := Open(Options{Plan: plan})
 		require.NoError(t, err)
 		defer func() { require.NoError(t, p.Close()) }()

@@ -10,6 +10,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"lapwing/probes/socket/survey"
+	"lapwing/probes/socket/wire"
 )
 
 // passes writes the pieces of a message at one end and reads each at the other
@@ -72,32 +75,32 @@ func (s *sessions) play(connections func(newLine func() *line)) *played {
 	return x
 }
 
-func (s *sessions) HandleRecord(kind Kind, r Record) {
+func (s *sessions) HandleRecord(kind wire.Kind, r wire.Record) {
 	at := fmt.Sprint(r.LocalPort)
 	switch {
 	case r.IsUnix():
 		at, _, _ = strings.Cut(string(r.Name()), "\x00")
-	case kind == Call:
+	case kind == wire.Call:
 		at = fmt.Sprint(r.PeerPort)
 	}
 	x := s.played[at]
 	if x == nil {
 		return
 	}
-	seen := seenRequest{RecordFields: *r.record, kind: kind, head: string(r.RequestHead())}
+	seen := seenRequest{RecordFields: r.Fields(), kind: kind, head: string(r.RequestHead())}
 	switch kind {
-	case Final:
+	case wire.Final:
 		x.requests = append(x.requests, seen)
-	case Unknown:
+	case wire.Unknown:
 		x.unknown = append(x.unknown, seen)
-	case Opened:
+	case wire.Opened:
 		x.opened = append(x.opened, seen)
-	case Call:
+	case wire.Call:
 		x.calls = append(x.calls, seen)
 	}
 }
-func (s *sessions) HandleEvent(Event) {}
-func (s *sessions) Tick(time.Time)    {}
+func (s *sessions) HandleEvent(wire.Event) {}
+func (s *sessions) Tick(time.Time)         {}
 
 // tokens are methods: any token is one, whatever its length.
 func tokens() []string {
@@ -121,7 +124,7 @@ func TestWhatARequestIs(t *testing.T) {
 		"a length of SCGI is cut":  lengthOfSCGI,
 		"calls are told by theirs": callsByLine,
 	}
-	forEachPlan(t, func(t *testing.T, plan Plan) {
+	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		s := &sessions{t: t, played: make(map[string]*played)}
 		older := make(map[string]func() func(*testing.T))
 		for _, s.network = range []string{"tcp", "unix"} {
@@ -164,7 +167,7 @@ func methodsAreTokens(s *sessions) func(*testing.T) {
 	return func(t *testing.T) {
 		got.counts(t, 2*len(heads), 0, 0, "tokens")
 		for _, r := range got.requests {
-			assert.Equal(t, EndSeen, endOf(r.In.Place), "%.40q", r.head)
+			assert.Equal(t, wire.EndSeen, wire.EndOf(r.In.Place), "%.40q", r.head)
 			assert.EqualValues(t, 200, r.Out.Status)
 		}
 	}

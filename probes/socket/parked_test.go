@@ -10,6 +10,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"lapwing/probes/socket/survey"
+	"lapwing/probes/socket/wire"
 )
 
 // longWrite is a connection of whose requests one thread writes a long response while
@@ -76,7 +79,7 @@ func (w *longWrite) end(after int) {
 func answers(s *seen) map[string]uint64 {
 	all := map[string]uint64{}
 	for _, r := range s.requests {
-		if path, _, ok := strings.Cut(strings.TrimPrefix(r.head, "GET "), " "); ok && (r.kind == Final || r.kind == Tentative) {
+		if path, _, ok := strings.Cut(strings.TrimPrefix(r.head, "GET "), " "); ok && (r.kind == wire.Final || r.kind == wire.Tentative) {
 			all[path] = r.ResponseBytes
 		}
 	}
@@ -88,7 +91,7 @@ func answers(s *seen) map[string]uint64 {
 // no response is taken for that of another request.
 func TestNoRoomToSetAside(t *testing.T) {
 	const connections, room = 12, 8
-	forEachPlan(t, func(t *testing.T, plan Plan) {
+	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		for _, network := range []string{"tcp", "unix"} {
 			t.Run(network, func(t *testing.T) {
 				p := open(t, Options{Plan: plan, Connections: room * parkedShare})
@@ -128,7 +131,7 @@ func TestNoRoomToSetAside(t *testing.T) {
 // TestTwoSetAside has two requests read while the response to the one before them is
 // being written: there is room for one.
 func TestTwoSetAside(t *testing.T) {
-	forEachPlan(t, func(t *testing.T, plan Plan) {
+	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		p := open(t, Options{Plan: plan})
 		w := writeLong(t, newLine(t, listen(t, "tcp")), "/first")
 		w.take("/second")

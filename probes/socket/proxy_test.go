@@ -9,27 +9,30 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"lapwing/probes/socket/survey"
+	"lapwing/probes/socket/wire"
 )
 
 // proxies keeps what the records of each path say before their heads.
 type proxies map[string]proxied
 
 type proxied struct {
-	RecordFields
+	wire.RecordFields
 	name string
 }
 
-func (p proxies) HandleRecord(kind Kind, r Record) {
+func (p proxies) HandleRecord(kind wire.Kind, r wire.Record) {
 	_, path, _ := strings.Cut(string(r.RequestHead()), " ")
 	path, _, _ = strings.Cut(path, " ")
 	// The network may still have the connection when the agent ends.
-	if (kind != Final && kind != Tentative) || !strings.HasPrefix(path, "/proxied") {
+	if (kind != wire.Final && kind != wire.Tentative) || !strings.HasPrefix(path, "/proxied") {
 		return
 	}
-	p[path] = proxied{*r.record, string(r.Name())}
+	p[path] = proxied{r.Fields(), string(r.Name())}
 }
-func (p proxies) HandleEvent(Event) {}
-func (p proxies) Tick(time.Time)    {}
+func (p proxies) HandleEvent(wire.Event) {}
+func (p proxies) Tick(time.Time)         {}
 
 // TestProxyHeaders has headers of balancers before the first of two requests, in
 // one piece with it, in a read of their own, and in pieces.
@@ -48,7 +51,7 @@ func TestProxyHeaders(t *testing.T) {
 		"pieces":   func(h, r string) []string { return []string{h[:10], h[10:], r} },
 		"across":   func(h, r string) []string { return []string{h + r[:10], r[10:]} },
 	}
-	forEachPlan(t, func(t *testing.T, plan Plan) {
+	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		p := open(t, Options{Plan: plan})
 		want := map[string]string{}
 		for _, network := range []string{"tcp4", "unix"} {
@@ -89,8 +92,8 @@ func TestProxyHeaders(t *testing.T) {
 			assert.EqualValues(t, len(ask)-len("PATH")+len(path), r.RequestBytes, "%s: the header is no part of the request", path)
 			assert.EqualValues(t, len(noBytes), r.ResponseBytes, path)
 			// What is kept shares the room with the socket's name: all or nothing.
-			if kept := header[:min(len(header), 107)]; strings.HasPrefix(path, "/proxied/tcp4") || r.Marks&MarkProxied != 0 {
-				assert.NotZero(t, r.Marks&MarkProxied, path)
+			if kept := header[:min(len(header), 107)]; strings.HasPrefix(path, "/proxied/tcp4") || r.Marks&wire.MarkProxied != 0 {
+				assert.NotZero(t, r.Marks&wire.MarkProxied, path)
 				assert.True(t, strings.HasSuffix(r.name, kept), "%s: %q", path, r.name)
 			} else {
 				assert.Greater(t, len(r.name)+len(kept), 108, path)

@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+
+	"lapwing/probes/socket/bpf"
+	"lapwing/probes/socket/wire"
 )
 
 // Handler takes what the kernel hands out. Its methods are called from one
@@ -15,9 +18,9 @@ import (
 type Handler interface {
 	// HandleRecord takes a record of kind Final, Tentative, Opened, Unknown,
 	// Call, Abandoned or UnderWay.
-	HandleRecord(kind Kind, r Record)
+	HandleRecord(kind wire.Kind, r wire.Record)
 	// HandleEvent takes a read, write or close of an opened connection.
-	HandleEvent(e Event)
+	HandleEvent(e wire.Event)
 	// Tick is called about every pollEvery, between messages.
 	Tick(now time.Time)
 }
@@ -25,7 +28,7 @@ type Handler interface {
 // ProcessHandler is a Handler that wants to know of processes too.
 type ProcessHandler interface {
 	// HandleProcess takes what a process did that serves.
-	HandleProcess(n ProcessNote)
+	HandleProcess(n wire.ProcessNote)
 }
 
 // The kernel does not wake the reader for a record, only when the log
@@ -66,7 +69,7 @@ func (p *Probe) Run(ctx context.Context, h Handler) error {
 		if n >= burst {
 			continue
 		}
-		if err := p.log.await(now.Add(pollEvery)); err != nil {
+		if err := p.log.Await(now.Add(pollEvery)); err != nil {
 			return err
 		}
 	}
@@ -90,7 +93,7 @@ func (p *Probe) drain(h Handler) error {
 // second look.
 func (p *Probe) lateCloses(h Handler) error {
 	var conn uint64
-	var late socketPlanLateClose
+	var late bpf.SocketPlanLateClose
 	closes := p.coll.Maps["late_closes"]
 	found := map[uint64]bool{}
 	for all := closes.Iterate(); all.Next(&conn, &late); {
@@ -101,7 +104,7 @@ func (p *Probe) lateCloses(h Handler) error {
 		if err := closes.Delete(conn); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 			return fmt.Errorf("take a late close: %w", err)
 		}
-		h.HandleEvent(ComposeEvent(EventFields{Conn: conn, Number: late.Number, Exit: late.Exit, Error: uint16(late.Error)}, Close, nil))
+		h.HandleEvent(wire.ComposeEvent(wire.EventFields{Conn: conn, Number: late.Number, Exit: late.Exit, Error: uint16(late.Error)}, wire.Close, nil))
 	}
 	p.late = found
 	return nil
@@ -112,16 +115,16 @@ func (p *Probe) lateCloses(h Handler) error {
 func (p *Probe) readSome(h Handler) int {
 	n := 0
 	for ; n < burst; n++ {
-		raw := p.log.read()
+		raw := p.log.Next()
 		if raw == nil {
 			break
 		}
 		p.dispatch(raw, h)
 		if n%turn == turn-1 {
-			p.log.yield()
+			p.log.Yield()
 		}
 	}
-	p.log.release()
+	p.log.Release()
 	return n
 }
 
@@ -130,21 +133,21 @@ func (p *Probe) dispatch(raw []byte, h Handler) {
 		p.malformed.Add(1)
 		return
 	}
-	switch kind := Kind(binary.NativeEndian.Uint16(raw)); kind {
-	case Final, Tentative, Opened, Unknown, Call, Abandoned, UnderWay:
-		if r, ok := decodeRecord(raw); ok {
+	switch kind := wire.Kind(binary.NativeEndian.Uint16(raw)); kind {
+	case wire.Final, wire.Tentative, wire.Opened, wire.Unknown, wire.Call, wire.Abandoned, wire.UnderWay:
+		if r, ok := wire.DecodeRecord(raw); ok {
 			h.HandleRecord(kind, r)
 			return
 		}
-	case Read, Write, Close:
-		if e, ok := decodeEvent(raw); ok {
+	case wire.Read, wire.Write, wire.Close:
+		if e, ok := wire.DecodeEvent(raw); ok {
 			h.HandleEvent(e)
 			return
 		}
-	case kindWithdrawn:
+	case wire.KindWithdrawn:
 		return
-	case kindProcess:
-		if n, ok := decodeProcess(raw); ok {
+	case wire.KindProcess:
+		if n, ok := wire.DecodeProcess(raw); ok {
 			if takes, ok := h.(ProcessHandler); ok {
 				takes.HandleProcess(n)
 			}
@@ -176,19 +179,19 @@ type Stats struct {
 // Stats reads the counts from the kernel.
 func (p *Probe) Stats() (Stats, error) {
 	var s Stats
-	for what, to := range map[socketPlanStat]*uint64{
-		socketPlanStatSTAT_FINAL:           &s.Final,
-		socketPlanStatSTAT_TENTATIVE:       &s.Tentative,
-		socketPlanStatSTAT_EVENTS:          &s.Events,
-		socketPlanStatSTAT_CAREFUL:         &s.Careful,
-		socketPlanStatSTAT_LOST_RING:       &s.LostRing,
-		socketPlanStatSTAT_LOST_EVENTS:     &s.LostEvents,
-		socketPlanStatSTAT_LOST_UNKNOWN:    &s.LostUnknown,
-		socketPlanStatSTAT_LOST_TABLE:      &s.LostTable,
-		socketPlanStatSTAT_CALLS:           &s.Calls,
-		socketPlanStatSTAT_LOST_CALLS:      &s.LostCalls,
-		socketPlanStatSTAT_MISSED_QUEUED:   &s.MissedQueued,
-		socketPlanStatSTAT_MISSED_PROGRESS: &s.MissedProgress,
+	for what, to := range map[bpf.SocketPlanStat]*uint64{
+		bpf.SocketPlanStatSTAT_FINAL:           &s.Final,
+		bpf.SocketPlanStatSTAT_TENTATIVE:       &s.Tentative,
+		bpf.SocketPlanStatSTAT_EVENTS:          &s.Events,
+		bpf.SocketPlanStatSTAT_CAREFUL:         &s.Careful,
+		bpf.SocketPlanStatSTAT_LOST_RING:       &s.LostRing,
+		bpf.SocketPlanStatSTAT_LOST_EVENTS:     &s.LostEvents,
+		bpf.SocketPlanStatSTAT_LOST_UNKNOWN:    &s.LostUnknown,
+		bpf.SocketPlanStatSTAT_LOST_TABLE:      &s.LostTable,
+		bpf.SocketPlanStatSTAT_CALLS:           &s.Calls,
+		bpf.SocketPlanStatSTAT_LOST_CALLS:      &s.LostCalls,
+		bpf.SocketPlanStatSTAT_MISSED_QUEUED:   &s.MissedQueued,
+		bpf.SocketPlanStatSTAT_MISSED_PROGRESS: &s.MissedProgress,
 	} {
 		var perCPU []uint64
 		if err := p.stats.Lookup(uint32(what), &perCPU); err != nil {

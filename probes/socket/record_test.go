@@ -6,6 +6,9 @@ import (
 	"time"
 	"unsafe"
 
+	"lapwing/probes/socket/bpf"
+	"lapwing/probes/socket/kernellog"
+	"lapwing/probes/socket/wire"
 	"lapwing/tools/fuzzing"
 )
 
@@ -18,7 +21,7 @@ func (l *looker) look(b []byte) {
 	}
 }
 
-func (l *looker) HandleRecord(_ Kind, r Record) {
+func (l *looker) HandleRecord(_ wire.Kind, r wire.Record) {
 	l.handed++
 	for _, b := range [][]byte{r.Name(), r.RequestHead(), r.TraceParent(), r.ResponseHead(), r.Command()[:]} {
 		l.look(b)
@@ -28,7 +31,7 @@ func (l *looker) HandleRecord(_ Kind, r Record) {
 	l.look(clone.ResponseHead())
 }
 
-func (l *looker) HandleEvent(e Event) {
+func (l *looker) HandleEvent(e wire.Event) {
 	l.handed++
 	l.look(e.Bytes())
 	l.look(e.Command()[:])
@@ -37,29 +40,29 @@ func (l *looker) HandleEvent(e Event) {
 
 func (l *looker) Tick(time.Time) {}
 
-func (l *looker) HandleProcess(ProcessNote) { l.handed++ }
+func (l *looker) HandleProcess(wire.ProcessNote) { l.handed++ }
 
 // FuzzMessage: whatever a message of the kernel holds, it is handed over or
 // counted, and nothing beyond its end is looked at. A message lies at the end of
 // its memory: what is beyond belongs to nobody.
 func FuzzMessage(f *testing.F) {
-	r := Compose(RecordFields{Kind: uint16(Final)}, []byte("\x00name"), []byte("GET / HTTP/1.1\r\n\r\n"), []byte("HTTP/1.1 200 OK\r\n\r\n"))
-	f.Add(unsafe.Slice((*byte)(unsafe.Pointer(r.record)), r.size()))
-	for _, kind := range []Kind{Read, Write, Close} {
-		e := ComposeEvent(EventFields{PiecesLen: 200}, kind, []byte("some bytes"))
-		f.Add(unsafe.Slice((*byte)(unsafe.Pointer(e.event)), eventSize+int(e.DataLen)))
+	r := wire.Compose(wire.RecordFields{Kind: uint16(wire.Final)}, []byte("\x00name"), []byte("GET / HTTP/1.1\r\n\r\n"), []byte("HTTP/1.1 200 OK\r\n\r\n"))
+	f.Add(r.Raw())
+	for _, kind := range []wire.Kind{wire.Read, wire.Write, wire.Close} {
+		e := wire.ComposeEvent(wire.EventFields{PiecesLen: 200}, kind, []byte("some bytes"))
+		f.Add(e.Raw())
 	}
-	note := socketPlanProcessNote{Kind: uint16(kindProcess)}
+	note := bpf.SocketPlanProcessNote{Kind: uint16(wire.KindProcess)}
 	f.Add(unsafe.Slice((*byte)(unsafe.Pointer(&note)), int(unsafe.Sizeof(note))))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		if len(raw) > logSlack-messageLead {
+		if len(raw) > kernellog.MaxMessage {
 			return // the log has none so long
 		}
 		message := guarded(t, raw)
 		fuzzing.For(len(raw)).Within(t, func() {
 			p, l := new(Probe), new(looker)
 			p.dispatch(message, l)
-			withdrawn := len(message) >= 2 && Kind(binary.NativeEndian.Uint16(message)) == kindWithdrawn
+			withdrawn := len(message) >= 2 && wire.Kind(binary.NativeEndian.Uint16(message)) == wire.KindWithdrawn
 			if uint64(l.handed)+p.malformed.Load() != 1 && !withdrawn {
 				t.Errorf("handed over %d times, counted %d times", l.handed, p.malformed.Load())
 			}

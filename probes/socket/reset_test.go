@@ -7,6 +7,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"lapwing/probes/socket/survey"
+	"lapwing/probes/socket/wire"
 )
 
 // lives counts the connections that are framed in user space.
@@ -15,11 +18,11 @@ type lives struct {
 	opened, abandoned int
 }
 
-func (l *lives) HandleRecord(k Kind, r Record) {
+func (l *lives) HandleRecord(k wire.Kind, r wire.Record) {
 	switch {
-	case k == Opened:
+	case k == wire.Opened:
 		l.opened++
-	case k == Abandoned:
+	case k == wire.Abandoned:
 		l.abandoned++
 	}
 }
@@ -28,7 +31,7 @@ func (l *lives) HandleRecord(k Kind, r Record) {
 // accepts it all the same, and reads what had arrived. It is over by then: nothing
 // would ever say that it ends, and who frames it would wait for ever.
 func TestResetBeforeAccept(t *testing.T) {
-	forEachPlan(t, func(t *testing.T, plan Plan) {
+	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		p := open(t, Options{Plan: plan})
 		listener := listen(t, "tcp")
 		const conns = 20

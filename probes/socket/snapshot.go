@@ -8,6 +8,9 @@ import (
 	"sync"
 
 	"github.com/cilium/ebpf/link"
+
+	"lapwing/probes/socket/snapshot"
+	"lapwing/probes/socket/survey"
 )
 
 // maxSights bounds the connections of one snapshot.
@@ -81,7 +84,7 @@ func (p *Probe) Touched() bool {
 }
 
 // SnapConns finds the connections in use.
-func (p *Probe) SnapConns(s *Snapshot) error {
+func (p *Probe) SnapConns(s *snapshot.Snapshot) error {
 	p.snaps.mu.Lock()
 	defer p.snaps.mu.Unlock()
 	if len(p.snaps.conns) == 0 {
@@ -102,13 +105,13 @@ func (p *Probe) SnapConns(s *Snapshot) error {
 		return fmt.Errorf("read what a snapshot left out: %w", err)
 	}
 	s.Cut = int(cut)
-	return s.decode(raw)
+	return s.Decode(raw)
 }
 
 // SnapFiles finds the listening sockets, who has them open and who waits on
 // them; with holders also who has connections open. It walks the descriptors
 // of all processes.
-func (p *Probe) SnapFiles(s *Snapshot, holders bool) error {
+func (p *Probe) SnapFiles(s *snapshot.Snapshot, holders bool) error {
 	p.snaps.mu.Lock()
 	defer p.snaps.mu.Unlock()
 	want := uint32(0)
@@ -126,9 +129,9 @@ func (p *Probe) SnapFiles(s *Snapshot, holders bool) error {
 		return err
 	}
 	s.Listeners, s.Waiters, s.Holders = s.Listeners[:0], s.Waiters[:0], s.Holders[:0]
-	err = s.decode(raw)
+	err = s.Decode(raw)
 	for i := range s.Listeners {
-		s.Listeners[i].Discerned = p.coll.Programs[discardProgram] != nil
+		s.Listeners[i].Discerned = p.coll.Programs[survey.DiscardProgram] != nil
 	}
 	return err
 }

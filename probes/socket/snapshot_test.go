@@ -11,6 +11,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"lapwing/probes/socket/snapshot"
+	"lapwing/probes/socket/survey"
+	"lapwing/probes/socket/wire"
 )
 
 // blockingServer serves with one thread that makes plain blocking calls, one
@@ -81,10 +85,10 @@ func (s *blockingServer) dial() net.Conn {
 }
 
 // conns are the connections of this process that a snapshot shows.
-func (s *blockingServer) conns(p *Probe) []ConnSight {
-	var snap Snapshot
+func (s *blockingServer) conns(p *Probe) []snapshot.ConnSight {
+	var snap snapshot.Snapshot
 	require.NoError(s.t, p.SnapConns(&snap))
-	var own []ConnSight
+	var own []snapshot.ConnSight
 	for _, c := range snap.Conns {
 		if s.network == "unix" && string(c.Record.Name()) == s.address+"\x00" ||
 			s.network == "tcp" && s.address == fmt.Sprintf("127.0.0.1:%d", c.Record.LocalPort) {
@@ -100,7 +104,7 @@ func (s *blockingServer) eventually(what string, check func() bool) {
 }
 
 // awaitWork waits until the only connection shown is that far.
-func (s *blockingServer) awaitWork(p *Probe, w Work) (c ConnSight) {
+func (s *blockingServer) awaitWork(p *Probe, w snapshot.Work) (c snapshot.ConnSight) {
 	s.t.Helper()
 	s.eventually(fmt.Sprintf("work %d", w), func() bool {
 		conns := s.conns(p)
@@ -113,16 +117,16 @@ func (s *blockingServer) awaitWork(p *Probe, w Work) (c ConnSight) {
 	return c
 }
 
-func (s *blockingServer) listening(p *Probe) (Listener, []Waiter) {
-	var snap Snapshot
+func (s *blockingServer) listening(p *Probe) (snapshot.Listener, []snapshot.Waiter) {
+	var snap snapshot.Snapshot
 	require.NoError(s.t, p.SnapFiles(&snap, false))
-	var l Listener
+	var l snapshot.Listener
 	for _, l = range snap.Listeners {
 		if l.IsUnix() && string(l.Unix) == s.address+"\x00" || l.Address.String() == s.address {
 			break
 		}
 	}
-	var waiters []Waiter
+	var waiters []snapshot.Waiter
 	for _, w := range snap.Waiters {
 		if w.Socket == l.Socket {
 			waiters = append(waiters, w)
@@ -133,7 +137,7 @@ func (s *blockingServer) listening(p *Probe) (Listener, []Waiter) {
 
 // TestSnapshotFollowsARequest looks at a connection at each step of a request.
 func TestSnapshotFollowsARequest(t *testing.T) {
-	forEachPlan(t, func(t *testing.T, plan Plan) {
+	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		for _, network := range []string{"tcp", "unix"} {
 			t.Run(network, func(t *testing.T) {
 				p, err := Open(Options{Plan: plan, Snapshots: true})
@@ -151,11 +155,11 @@ func followRequest(t *testing.T, s *blockingServer, p *Probe) {
 	s.steps <- s.accept
 	s.eventually("the thread waits in accept", func() bool {
 		_, w := s.listening(p)
-		return len(w) == 1 && w[0].TID == s.tid && w[0].PID == pid && w[0].How == WaitCall
+		return len(w) == 1 && w[0].TID == s.tid && w[0].PID == pid && w[0].How == snapshot.WaitCall
 	})
 	client := s.dial()
 	s.steps <- s.read
-	c := s.awaitWork(p, WorkNone) // silent since it was opened
+	c := s.awaitWork(p, snapshot.WorkNone) // silent since it was opened
 	gotPID, gotTID, blocked := c.Blocked()
 	assert.True(t, blocked)
 	assert.Equal(t, pid, gotPID)
@@ -166,22 +170,22 @@ func followRequest(t *testing.T, s *blockingServer, p *Probe) {
 	_, err := client.Write([]byte("GET /a HTTP/1.1\r\n"))
 	require.NoError(t, err)
 	<-began
-	c = s.awaitWork(p, WorkReading)
+	c = s.awaitWork(p, snapshot.WorkReading)
 	assert.Equal(t, s.tid, c.Record.Tid)
 
 	_, err = client.Write([]byte("\r\n"))
 	require.NoError(t, err)
-	c = s.awaitWork(p, WorkComputing)
+	c = s.awaitWork(p, snapshot.WorkComputing)
 	assert.Equal(t, "GET /a HTTP/1.1\r\n\r\n", string(c.Record.RequestHead()))
 	assert.Greater(t, c.Now, c.Record.ReadFirst)
 
 	const response = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
 	s.steps <- func() { s.write(response) }
-	c = s.awaitWork(p, WorkResponding) // from the entry of the write on
+	c = s.awaitWork(p, snapshot.WorkResponding) // from the entry of the write on
 	s.eventually("the response's head is known", func() bool {
 		conns := s.conns(p)
 		return len(conns) == 1 && conns[0].Record.Out.Status == 200 && int(conns[0].Record.OutHead) == len(response) &&
-			conns[0].Record.ResponseEnd() == EndOpen
+			conns[0].Record.ResponseEnd() == wire.EndOpen
 	})
 
 	s.steps <- func() { s.write("ok") }
@@ -192,14 +196,14 @@ func followRequest(t *testing.T, s *blockingServer, p *Probe) {
 			return false
 		}
 		_, tid, ok := conns[0].Blocked()
-		return ok && tid == s.tid && WaitHow(conns[0].WaiterHow) == WaitPoll
+		return ok && tid == s.tid && snapshot.WaitHow(conns[0].WaiterHow) == snapshot.WaitPoll
 	})
 	require.NoError(t, client.Close())
 }
 
 // TestSnapshotCountsTheBacklog connects more clients than are accepted.
 func TestSnapshotCountsTheBacklog(t *testing.T) {
-	forEachPlan(t, func(t *testing.T, plan Plan) {
+	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		for _, network := range []string{"tcp", "unix"} {
 			t.Run(network, func(t *testing.T) {
 				p, err := Open(Options{Plan: plan, Snapshots: true})
@@ -223,7 +227,7 @@ func TestSnapshotCountsTheBacklog(t *testing.T) {
 // TestSnapshotOfWhatWasThereBefore opens the probes while a request is in
 // progress.
 func TestSnapshotOfWhatWasThereBefore(t *testing.T) {
-	forEachPlan(t, func(t *testing.T, plan Plan) {
+	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		for _, network := range []string{"tcp", "unix"} {
 			t.Run(network, func(t *testing.T) {
 				s := startBlocking(t, network)
@@ -236,14 +240,14 @@ func TestSnapshotOfWhatWasThereBefore(t *testing.T) {
 				p, err := Open(Options{Plan: plan, Snapshots: true})
 				require.NoError(t, err)
 				defer p.Close()
-				c := s.awaitWork(p, WorkEarlier)
-				var snap Snapshot
+				c := s.awaitWork(p, snapshot.WorkEarlier)
+				var snap snapshot.Snapshot
 				require.NoError(t, p.SnapFiles(&snap, true))
-				assert.Contains(t, snap.Holders, Holder{uint32(unix.Getpid()), c.Record.Sk})
+				assert.Contains(t, snap.Holders, snapshot.Holder{PID: uint32(unix.Getpid()), Socket: c.Record.Sk})
 				s.steps <- func() { s.write("HTTP/1.1 204 No Content\r\n\r\n") }
 				s.eventually("it is answered", func() bool {
 					conns := s.conns(p)
-					return len(conns) == 0 || conns[0].Work() == WorkNone
+					return len(conns) == 0 || conns[0].Work() == snapshot.WorkNone
 				})
 			})
 		}

@@ -10,6 +10,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"lapwing/probes/socket/snapshot"
+	"lapwing/probes/socket/survey"
 )
 
 // TestQuietTablesAreNotWalked asks over a socket, and looks at what there is to
@@ -27,12 +30,12 @@ func TestQuietTablesAreNotWalked(t *testing.T) {
 			web := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })}
 			go func() { _ = web.Serve(l) }() // ends with Close
 			t.Cleanup(func() { _ = web.Close() })
-			forEachPlan(t, func(t *testing.T, plan Plan) { quietTable(t, plan, i, l.Addr()) })
+			forEachPlan(t, func(t *testing.T, plan survey.Plan) { quietTable(t, plan, i, l.Addr()) })
 		})
 	}
 }
 
-func quietTable(t *testing.T, plan Plan, which int, at net.Addr) {
+func quietTable(t *testing.T, plan survey.Plan, which int, at net.Addr) {
 	p := open(t, Options{Plan: plan, Snapshots: true, Ports: []uint16{portOf(at)}})
 	due := func() (is bool) {
 		for i, s := range p.sweeps {
@@ -50,7 +53,7 @@ func quietTable(t *testing.T, plan Plan, which int, at net.Addr) {
 	require.NoError(t, err)
 	defer conn.Close()
 	for asks := 1; asks <= 2; asks++ {
-		require.NoError(t, p.SnapConns(&Snapshot{}))
+		require.NoError(t, p.SnapConns(&snapshot.Snapshot{}))
 		asked := time.Now()
 		_, err = conn.Write([]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
 		require.NoError(t, err)
@@ -70,7 +73,7 @@ func quietTable(t *testing.T, plan Plan, which int, at net.Addr) {
 		assert.GreaterOrEqual(t, stats.Tentative, uint64(asks), "responses handed out")
 		require.Eventually(t, func() bool {
 			due()
-			require.NoError(t, p.SnapConns(&Snapshot{}))
+			require.NoError(t, p.SnapConns(&snapshot.Snapshot{}))
 			return !p.Touched()
 		}, 5*time.Second, 10*time.Millisecond, "nothing happens any more")
 	}

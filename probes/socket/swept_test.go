@@ -14,6 +14,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"lapwing/probes/socket/survey"
+	"lapwing/probes/socket/wire"
 )
 
 // handedOut counts how often each request is handed out, by its head, as user space
@@ -25,16 +28,16 @@ type handedOut struct {
 	other []string // records of another kind
 }
 
-func (h *handedOut) HandleRecord(kind Kind, r Record) {
-	if kind == Call {
+func (h *handedOut) HandleRecord(kind wire.Kind, r wire.Record) {
+	if kind == wire.Call {
 		h.call(r)
 		return
 	}
-	if r.Pid == uint32(os.Getpid()) && kind != Final && kind != Tentative {
+	if r.Pid == uint32(os.Getpid()) && kind != wire.Final && kind != wire.Tentative {
 		h.other = append(h.other, fmt.Sprintf("kind %d of connection %d request %d error %d", kind, r.Conn, r.Seq, r.Error))
 	}
 	head := string(r.RequestHead())
-	if kind != Final && kind != Tentative || r.Told == r.Seq {
+	if kind != wire.Final && kind != wire.Tentative || r.Told == r.Seq {
 		return
 	}
 	var n uint32
@@ -48,13 +51,13 @@ func (h *handedOut) HandleRecord(kind Kind, r Record) {
 }
 
 // call takes the other end of a request. It may come before its end too.
-func (h *handedOut) call(r Record) {
+func (h *handedOut) call(r wire.Record) {
 	head := string(r.RequestHead())
 	var n uint32
 	if _, err := fmt.Sscanf(head, "GET /swept/%d ", &n); err != nil {
 		return
 	}
-	if r.Marks&MarkSoFar == 0 {
+	if r.Marks&wire.MarkSoFar == 0 {
 		h.calls[fmt.Sprint(r.Conn, " ", n)]++
 	}
 	if r.Seq != n || r.WriteFirst > r.ReadFirst || r.ReadFirst > r.ReadLast {
@@ -79,14 +82,14 @@ func (h *handedOut) missing(requests int) (all []string) {
 	return all[:min(len(all), 10)]
 }
 
-func (h *handedOut) HandleEvent(Event) {}
-func (h *handedOut) Tick(time.Time)    {}
+func (h *handedOut) HandleEvent(wire.Event) {}
+func (h *handedOut) Tick(time.Time)         {}
 
 // TestSweepsBesideRequests has sweeps all the time, which take any pause for quiet,
 // beside connections in use: each request is handed out once, and is one request.
 func TestSweepsBesideRequests(t *testing.T) {
 	const connections, requests = 2, 10_000
-	forEachPlan(t, func(t *testing.T, plan Plan) {
+	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		for _, network := range []string{"tcp4", "unix"} {
 			p := open(t, Options{Plan: plan})
 			require.NoError(t, p.coll.Variables["idle_ns"].Set(uint64(1)))

@@ -13,6 +13,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"lapwing/probes/socket/survey"
+	"lapwing/probes/socket/wire"
 )
 
 // lines opens connections from the calling thread, and accepts them.
@@ -27,14 +30,14 @@ func lines(t *testing.T, l net.Listener, n int) []*line {
 // requestsTo are what was seen of requests to paths that begin so.
 func (s *seen) requestsTo(prefix string) (found []seenRequest) {
 	for _, r := range s.finals() {
-		if r.kind != Call && strings.HasPrefix(r.head, "GET "+prefix) {
+		if r.kind != wire.Call && strings.HasPrefix(r.head, "GET "+prefix) {
 			found = append(found, r)
 		}
 	}
 	return found
 }
 
-func (s *seen) ofKind(kind Kind) (found []seenRequest) {
+func (s *seen) ofKind(kind wire.Kind) (found []seenRequest) {
 	for _, r := range s.requests {
 		if r.kind == kind {
 			found = append(found, r)
@@ -47,7 +50,7 @@ func (s *seen) ofKind(kind Kind) (found []seenRequest) {
 // are seen from their next request on.
 func TestOlderConnectionsOfOtherNamespaces(t *testing.T) {
 	const connections, requests = 20, 3
-	forEachPlan(t, func(t *testing.T, plan Plan) {
+	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		var older []*line
 		inNamespace(t, func(string) {
 			older = lines(t, listenTCP(t), connections)
@@ -105,7 +108,7 @@ func TestMultipath(t *testing.T) {
 	const connections, requests, work = 10, 3, 20 * time.Millisecond
 	for name, protocol := range map[string]int{"tcp": unix.IPPROTO_TCP, "mptcp": unix.IPPROTO_MPTCP} {
 		t.Run("client "+name, func(t *testing.T) {
-			forEachPlan(t, func(t *testing.T, plan Plan) {
+			forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 				p := open(t, Options{Plan: plan})
 				listener, address := listenMPTCP(t)
 				for range connections {
@@ -138,7 +141,7 @@ func TestMultipath(t *testing.T) {
 					assert.GreaterOrEqual(t, r.WriteFirst, r.ReadLast+uint64(work))
 					assert.LessOrEqual(t, r.WriteFirst, r.WriteLast)
 				}
-				assert.Empty(t, got.ofKind(Abandoned))
+				assert.Empty(t, got.ofKind(wire.Abandoned))
 			})
 		})
 	}
@@ -148,7 +151,7 @@ func TestMultipath(t *testing.T) {
 func TestFastOpen(t *testing.T) {
 	const connections = 10
 	const fastOpenServer, fastOpenClient, everywhere = 2, 1, 0x204 // no cookie needed
-	forEachPlan(t, func(t *testing.T, plan Plan) {
+	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		p := open(t, Options{Plan: plan})
 		inNamespace(t, func(string) {
 			setting := fmt.Sprint(fastOpenServer | fastOpenClient | everywhere)
@@ -182,7 +185,7 @@ func TestFastOpen(t *testing.T) {
 				assert.GreaterOrEqual(t, r.ReadFirst, r.Arrived+uint64(4*time.Millisecond))
 			}
 		}
-		assert.Empty(t, got.ofKind(Unknown))
+		assert.Empty(t, got.ofKind(wire.Unknown))
 	})
 }
 
@@ -198,7 +201,7 @@ func TestAbandoned(t *testing.T) {
 	cases := []struct {
 		name, network string
 		play          func(t *testing.T, l net.Listener)
-		want          []Reason
+		want          []wire.Reason
 		bytes         bool
 	}{
 		{"closed unread", "tcp", func(t *testing.T, l net.Listener) {
@@ -206,7 +209,7 @@ func TestAbandoned(t *testing.T) {
 			c.ask("/x")
 			time.Sleep(10 * time.Millisecond)
 			require.NoError(t, c.server.Close())
-		}, []Reason{AbandonedUnread}, true},
+		}, []wire.Reason{wire.AbandonedUnread}, true},
 		{"kept connection closed with the next request unread", "tcp", func(t *testing.T, l net.Listener) {
 			c := newLine(t, l)
 			c.ask("/y")
@@ -214,14 +217,14 @@ func TestAbandoned(t *testing.T) {
 			c.ask("/z")
 			time.Sleep(10 * time.Millisecond)
 			require.NoError(t, c.server.Close())
-		}, []Reason{AbandonedUnread}, true},
+		}, []wire.Reason{wire.AbandonedUnread}, true},
 		{"client resets before the read", "tcp", func(t *testing.T, l net.Listener) {
 			c := newLine(t, l)
 			c.ask("/x")
 			reset(t, c.client)
 			time.Sleep(10 * time.Millisecond)
 			require.NoError(t, c.server.Close())
-		}, []Reason{AbandonedReset}, true},
+		}, []wire.Reason{wire.AbandonedReset}, true},
 		{"listener closed, with bytes", "tcp", func(t *testing.T, l net.Listener) {
 			c, err := net.Dial("tcp", l.Addr().String())
 			require.NoError(t, err)
@@ -230,13 +233,13 @@ func TestAbandoned(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 			require.NoError(t, l.Close())
 			require.NoError(t, c.Close())
-		}, []Reason{AbandonedBacklog}, true},
+		}, []wire.Reason{wire.AbandonedBacklog}, true},
 		{"listener closed, without bytes", "tcp", func(t *testing.T, l net.Listener) {
 			c, err := net.Dial("tcp", l.Addr().String())
 			require.NoError(t, err)
 			require.NoError(t, l.Close())
 			require.NoError(t, c.Close())
-		}, []Reason{AbandonedBacklog}, false},
+		}, []wire.Reason{wire.AbandonedBacklog}, false},
 		{"a probe of the port", "tcp", func(t *testing.T, l net.Listener) {
 			c := newLine(t, l)
 			require.NoError(t, c.client.Close())
@@ -265,7 +268,7 @@ func TestAbandoned(t *testing.T) {
 			c := newLine(t, l)
 			c.ask("/x")
 			require.NoError(t, c.server.Close())
-		}, []Reason{AbandonedUnread}, true},
+		}, []wire.Reason{wire.AbandonedUnread}, true},
 		{"an idle connection", "unix", func(t *testing.T, l net.Listener) {
 			c := newLine(t, l)
 			c.ask("/y")
@@ -273,7 +276,7 @@ func TestAbandoned(t *testing.T) {
 			require.NoError(t, c.server.Close())
 		}, nil, false},
 	}
-	forEachPlan(t, func(t *testing.T, plan Plan) {
+	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		p := open(t, Options{Plan: plan})
 		var at []string
 		for _, c := range cases {
@@ -286,9 +289,9 @@ func TestAbandoned(t *testing.T) {
 		runOut(t, p, got)
 		for i, c := range cases {
 			t.Run(c.network+"/"+c.name, func(t *testing.T) {
-				var reasons []Reason
+				var reasons []wire.Reason
 				for _, r := range got[at[i]] {
-					reasons = append(reasons, Reason(r.Error))
+					reasons = append(reasons, wire.Reason(r.Error))
 					assert.Equal(t, c.bytes, r.RequestBytes > 0)
 					assert.Equal(t, c.bytes, r.Arrived != 0)
 				}
@@ -299,20 +302,20 @@ func TestAbandoned(t *testing.T) {
 }
 
 // byListener keeps what is seen of abandoned connections.
-type byListener map[string][]RecordFields
+type byListener map[string][]wire.RecordFields
 
-func (b byListener) HandleRecord(kind Kind, r Record) {
+func (b byListener) HandleRecord(kind wire.Kind, r wire.Record) {
 	address := string(r.Name())
 	if !r.IsUnix() {
 		address = fmt.Sprintf("127.0.0.1:%d", r.LocalPort)
 	}
 	address, _, _ = strings.Cut(address, "\x00")
-	if kind == Abandoned {
-		b[address] = append(b[address], *r.record)
+	if kind == wire.Abandoned {
+		b[address] = append(b[address], r.Fields())
 	}
 }
-func (byListener) HandleEvent(Event) {}
-func (byListener) Tick(time.Time)    {}
+func (byListener) HandleEvent(wire.Event) {}
+func (byListener) Tick(time.Time)         {}
 
 // Sessions of text protocols whose lines begin as those of HTTP do are known for
 // what they are from their first line.
@@ -324,7 +327,7 @@ func TestOtherTextProtocols(t *testing.T) {
 		"sip":   {"OPTIONS sip:a@h SIP/2.0\r\nCSeq: 1\r\n\r\n"},
 		"mail":  {"EHLO client\r\n", "DATA\r\n", "GET /mail HTTP/1.1\r\nHost: h\r\n\r\n.\r\n"},
 	}
-	forEachPlan(t, func(t *testing.T, plan Plan) {
+	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		for _, network := range []string{"tcp", "unix"} {
 			p := open(t, Options{Plan: plan})
 			l := listen(t, network)
@@ -343,9 +346,9 @@ func TestOtherTextProtocols(t *testing.T) {
 			}
 			got := &seen{}
 			runOut(t, p, ours{got})
-			assert.Len(t, got.ofKind(Unknown), len(sessions), network)
+			assert.Len(t, got.ofKind(wire.Unknown), len(sessions), network)
 			for _, r := range got.finals() {
-				assert.Contains(t, []Kind{Unknown, Call}, r.kind, "%s: %q", network, r.head)
+				assert.Contains(t, []wire.Kind{wire.Unknown, wire.Call}, r.kind, "%s: %q", network, r.head)
 			}
 		}
 	})
@@ -358,7 +361,7 @@ func TestFirstLinesOfRequests(t *testing.T) {
 		"GET /line HTTP/1.1\r\nHost: h\r\n\r\n", "GET /line HTTP/1.0\n\n",
 		"GET /line" + long + " HTTP/1.1\r\nHost: h\r\n\r\n", "M-SEARCH /line HTTP/1.1\r\nHost: h\r\n\r\n",
 	}
-	forEachPlan(t, func(t *testing.T, plan Plan) {
+	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		p := open(t, Options{Plan: plan})
 		l := listen(t, "tcp")
 		for _, head := range heads {
@@ -375,12 +378,12 @@ func TestFirstLinesOfRequests(t *testing.T) {
 		runOut(t, p, ours{got})
 		found := 0
 		for _, r := range got.finals() {
-			if r.kind != Call && strings.Contains(r.head, "/line") {
+			if r.kind != wire.Call && strings.Contains(r.head, "/line") {
 				found++
 			}
 		}
 		assert.Equal(t, len(heads), found)
-		assert.Empty(t, got.ofKind(Unknown))
+		assert.Empty(t, got.ofKind(wire.Unknown))
 	})
 }
 
@@ -407,7 +410,7 @@ func (h *heap) add(fds ...int) {
 // Kept connections on a unix socket are not evicted by newer ones.
 func TestManyUnixConnections(t *testing.T) {
 	const connections, asked = 18000, 1000
-	forEachPlan(t, func(t *testing.T, plan Plan) {
+	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		p := open(t, Options{Plan: plan})
 		address := &unix.SockaddrUnix{Name: filepath.Join(t.TempDir(), "kept")}
 		listener, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)

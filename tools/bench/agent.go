@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 	"lapwing/tools/child"
 )
 
@@ -53,7 +53,7 @@ func (t totals) lost() (sum uint64) {
 	return sum
 }
 
-func startAgent(ctx context.Context, command []string, plan socket.Plan, port int) (*agent, error) {
+func startAgent(ctx context.Context, command []string, plan survey.Plan, port int) (*agent, error) {
 	fill := strings.NewReplacer("{port}", strconv.Itoa(port), "{plan}", string(plan))
 	args := make([]string, len(command))
 	for i, word := range command {
@@ -65,7 +65,7 @@ func startAgent(ctx context.Context, command []string, plan socket.Plan, port in
 		return nil, err
 	}
 	line, err := a.proc.AwaitReady(ctx, agentStart)
-	if err == nil && plan != socket.PlanAuto && !strings.Contains(line, "plan "+string(plan)) {
+	if err == nil && plan != survey.PlanAuto && !strings.Contains(line, "plan "+string(plan)) {
 		err = fmt.Errorf("the agent was to use the plan %s and says %q", plan, line)
 	}
 	if err != nil {

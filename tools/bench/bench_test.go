@@ -17,7 +17,7 @@ import (
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
 
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // With fakeAgentEnv set, the test binary is an agent that attaches one empty
@@ -140,7 +140,7 @@ func checkSaved(t *testing.T, path string) {
 	if err := json.Unmarshal(saved, &back); err != nil {
 		t.Fatal(err)
 	}
-	if len(back.Figures) == 0 || len(back.Plans) != 1 || back.Plans[0].Plan != socket.PlanSyscall {
+	if len(back.Figures) == 0 || len(back.Plans) != 1 || back.Plans[0].Plan != survey.PlanSyscall {
 		t.Errorf("the saved report lacks something: %s", saved)
 	}
 	var table bytes.Buffer
@@ -167,7 +167,7 @@ func TestAgentThatDoesNotStart(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			_, err := startAgent(context.Background(), []string{script}, socket.PlanSyscall, 1)
+			_, err := startAgent(context.Background(), []string{script}, survey.PlanSyscall, 1)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}

@@ -6,7 +6,7 @@ import (
 	"math"
 	"slices"
 
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // figure is one line of the result.
@@ -37,9 +37,9 @@ const (
 // limits are the promises made for a plan; those that are nil are not made.
 type limits struct{ throughput, serverCPU, agentCPU, memory *float64 }
 
-func limitsOf(plan socket.Plan) limits {
+func limitsOf(plan survey.Plan) limits {
 	memory := new(64.0)
-	if plan == socket.PlanSyscall {
+	if plan == survey.PlanSyscall {
 		return limits{throughput: new(0.85), memory: memory}
 	}
 	return limits{throughput: new(0.90), serverCPU: new(600.0), agentCPU: new(1000.0), memory: memory}

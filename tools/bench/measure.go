@@ -7,7 +7,7 @@ import (
 	"os"
 	"time"
 
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // sample is one run of load.
@@ -138,7 +138,7 @@ func (s *session) bare(l load) load {
 }
 
 // beside runs a load with the agent there.
-func (s *session) beside(plan socket.Plan, statistics bool, l load) load {
+func (s *session) beside(plan survey.Plan, statistics bool, l load) load {
 	return func(ctx context.Context) (sample, error) {
 		a, err := startAgent(ctx, s.opts.agent, plan, s.nginx.port)
 		if err != nil {

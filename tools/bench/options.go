@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 const (
@@ -21,7 +21,7 @@ const defaultAgent = "bin/lapwing top --format json --port {port} --probe-plan {
 type options struct {
 	pairs       int
 	length      time.Duration // of one run
-	plans       []socket.Plan // none: only the noise floor is measured
+	plans       []survey.Plan // none: only the noise floor is measured
 	format      string
 	agent       []string
 	rate        int // requests/s of the runs at a fixed rate
@@ -62,13 +62,13 @@ func parseOptions(args []string) (options, error) {
 	return o, o.validate()
 }
 
-func parsePlans(list string) ([]socket.Plan, error) {
+func parsePlans(list string) ([]survey.Plan, error) {
 	if list == "none" {
 		return nil, nil
 	}
-	var plans []socket.Plan
+	var plans []survey.Plan
 	for name := range strings.SplitSeq(list, ",") {
-		plan, err := socket.ParsePlan(strings.TrimSpace(name))
+		plan, err := survey.ParsePlan(strings.TrimSpace(name))
 		if err != nil {
 			return nil, fmt.Errorf("-plans: %w", err)
 		}

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 func TestParseStatus(t *testing.T) {
@@ -107,7 +107,7 @@ func TestInterleaveAlternates(t *testing.T) {
 
 func TestOptions(t *testing.T) {
 	o, err := parseOptions([]string{"-plans", "syscall, socket", "-seconds", "3"})
-	if err != nil || o.length != 3*time.Second || !slices.Equal(o.plans, []socket.Plan{socket.PlanSyscall, socket.PlanSocket}) {
+	if err != nil || o.length != 3*time.Second || !slices.Equal(o.plans, []survey.Plan{survey.PlanSyscall, survey.PlanSocket}) {
 		t.Errorf("got %+v, %v", o, err)
 	}
 	if o, err := parseOptions([]string{"-plans", "none"}); err != nil || len(o.plans) != 0 {

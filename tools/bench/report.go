@@ -15,7 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // report is everything that was measured. Its JSON form holds every run.
@@ -51,7 +51,7 @@ type runs struct {
 }
 
 type planReport struct {
-	Plan socket.Plan `json:"plan"`
+	Plan survey.Plan `json:"plan"`
 	runs
 	Statistics sample `json:"with_run_time_statistics"`
 }

@@ -4,12 +4,12 @@ import (
 	"strings"
 	"testing"
 
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 var (
 	serverKey = key{Kernel: "6.12", State: stateNone, Mode: "kept:tcp"}
-	wholeKey  = key{Kernel: "6.12", Plan: socket.PlanSocket, State: stateAll, Mode: "kept:tcp"}
+	wholeKey  = key{Kernel: "6.12", Plan: survey.PlanSocket, State: stateAll, Mode: "kept:tcp"}
 )
 
 // costs is a report with one figure without and one with the agent.

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // state is what of the agent runs beside the server.
@@ -62,7 +62,7 @@ func (m mode) transport() string {
 // a kernel.
 type key struct {
 	Kernel string      `json:"kernel"`
-	Plan   socket.Plan `json:"plan,omitempty"`
+	Plan   survey.Plan `json:"plan,omitempty"`
 	State  state       `json:"state"`
 	Mode   mode        `json:"mode"`
 }
@@ -106,7 +106,7 @@ func parseFigure(kernel, rest string) (figure, error) {
 		Instructions: int((loop + afterwards + requests/2) / requests),
 	}
 	if f.State != stateNone {
-		f.Plan = socket.Plan(words[0])
+		f.Plan = survey.Plan(words[0])
 	}
 	// A stopped agent uses nothing, and an idle one has no request to share
 	// its use among.

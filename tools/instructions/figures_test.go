@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 func TestParseFigure(t *testing.T) {
@@ -15,9 +15,9 @@ func TestParseFigure(t *testing.T) {
 			key: key{Kernel: "6.12", State: stateNone, Mode: "kept:tcp"}, Instructions: 39233},
 		// What the agent does after the loop is its cost, too.
 		"socket all each:unix 1000 60000000 9000000 12000000": {
-			key: key{Kernel: "6.12", Plan: socket.PlanSocket, State: stateAll, Mode: "each:unix"}, Instructions: 69000, Process: 12000},
+			key: key{Kernel: "6.12", Plan: survey.PlanSocket, State: stateAll, Mode: "each:unix"}, Instructions: 69000, Process: 12000},
 		"syscall stopped kept:tcp 1000 45000400 0 0": {
-			key: key{Kernel: "6.12", Plan: socket.PlanSyscall, State: stateStopped, Mode: "kept:tcp"}, Instructions: 45000},
+			key: key{Kernel: "6.12", Plan: survey.PlanSyscall, State: stateStopped, Mode: "kept:tcp"}, Instructions: 45000},
 	} {
 		got, err := parseFigure("6.12", line)
 		if err != nil || got != want {

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 const (
@@ -17,9 +17,9 @@ const (
 
 // guestPlans are the kernels that the guests boot and the plans that each of
 // them can carry, as in tools/kernels/kernels.mk.
-var guestPlans = map[string][]socket.Plan{
-	"6.12": {socket.PlanSocket, socket.PlanSyscall},
-	"6.1":  {socket.PlanSyscall},
+var guestPlans = map[string][]survey.Plan{
+	"6.12": {survey.PlanSocket, survey.PlanSyscall},
+	"6.1":  {survey.PlanSyscall},
 }
 
 // work is what every guest measures.
@@ -48,7 +48,7 @@ var (
 type options struct {
 	work
 	kernels  []string
-	plans    []socket.Plan
+	plans    []survey.Plan
 	lapwing  string
 	baseline string
 	update   bool
@@ -87,10 +87,10 @@ func parseOptions(args []string) (options, error) {
 	return o, err
 }
 
-func parsePlans(list string) ([]socket.Plan, error) {
-	var plans []socket.Plan
+func parsePlans(list string) ([]survey.Plan, error) {
+	var plans []survey.Plan
 	for name := range strings.SplitSeq(list, ",") {
-		plan, err := socket.ParsePlan(name)
+		plan, err := survey.ParsePlan(name)
 		if err != nil {
 			return nil, fmt.Errorf("-plans: %w", err)
 		}
@@ -126,8 +126,8 @@ func (o options) validate() error {
 }
 
 // plansOn are the plans to measure on a kernel.
-func (o options) plansOn(kernel string) []socket.Plan {
-	return slices.DeleteFunc(slices.Clone(guestPlans[kernel]), func(p socket.Plan) bool {
+func (o options) plansOn(kernel string) []survey.Plan {
+	return slices.DeleteFunc(slices.Clone(guestPlans[kernel]), func(p survey.Plan) bool {
 		return !slices.Contains(o.plans, p)
 	})
 }

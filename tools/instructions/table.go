@@ -7,7 +7,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // writeTable prints the figures for people: a block for each kernel and plan,
@@ -26,7 +26,7 @@ func writeTable(w io.Writer, r report, changes []change) error {
 
 type block struct {
 	kernel string
-	plan   socket.Plan
+	plan   survey.Plan
 }
 
 type table struct {

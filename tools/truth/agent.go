@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 	"lapwing/tools/child"
 )
 
@@ -41,11 +41,11 @@ type record struct {
 // agent is a running `lapwing trace`.
 type agent struct {
 	proc *child.Child
-	plan socket.Plan
+	plan survey.Plan
 	seen sightings
 }
 
-func watch(ctx context.Context, o options, plan socket.Plan) (*agent, error) {
+func watch(ctx context.Context, o options, plan survey.Plan) (*agent, error) {
 	a := &agent{plan: plan, seen: sightings{at: make(map[string][]record)}}
 	// What other servers of the machine do must not fill the agent's output.
 	server, err := exec.LookPath(o.refserver)

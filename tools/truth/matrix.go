@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // architecture is one kind of reference server.
@@ -72,7 +72,7 @@ func (o omission) applies(a architecture, s scenario) bool {
 
 // combination is one cell of the matrix, before it has run.
 type combination struct {
-	plan     socket.Plan
+	plan     survey.Plan
 	arch     architecture
 	scenario scenario
 	load     level

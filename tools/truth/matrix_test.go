@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 	"lapwing/tools/load"
 )
 
@@ -36,7 +36,7 @@ func TestPartIsChosen(t *testing.T) {
 	require.Len(t, todo, 2)
 	assert.Empty(t, omitted)
 	assert.Equal(t, "prefork", todo[0].arch.name)
-	assert.Equal(t, socket.PlanSocket, todo[1].plan)
+	assert.Equal(t, survey.PlanSocket, todo[1].plan)
 }
 
 func TestBadOptions(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 const (
@@ -32,7 +32,7 @@ type options struct {
 // selection is what to run of each dimension.
 type selection struct {
 	archs, scenarios, loads []string
-	plans                   []socket.Plan
+	plans                   []survey.Plan
 }
 
 func parseOptions(args []string) (options, error) {
@@ -90,11 +90,11 @@ func choose(to *[]string, option, list string, known []string) error {
 	return nil
 }
 
-func choosePlans(to *[]socket.Plan, list string) error {
+func choosePlans(to *[]survey.Plan, list string) error {
 	var names []string
-	err := choose(&names, "-plan", list, []string{string(socket.PlanSocket), string(socket.PlanSyscall)})
+	err := choose(&names, "-plan", list, []string{string(survey.PlanSocket), string(survey.PlanSyscall)})
 	for _, name := range names {
-		*to = append(*to, socket.Plan(name))
+		*to = append(*to, survey.Plan(name))
 	}
 	return err
 }

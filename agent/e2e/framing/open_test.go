@@ -8,7 +8,7 @@ import (
 	"lapwing/agent/e2e/harness"
 	"lapwing/agent/e2e/peer"
 	"lapwing/collectors/worker"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // The events of a response that is under way.
@@ -30,7 +30,7 @@ type openRow struct {
 // has ended it has one, and its worker is free, although the connection stays
 // open.
 func TestOpenRequestIsInProgress(t *testing.T) {
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		trace := harness.StartTrace(t, plan, "--exe", harness.Executable(t))
 		pools := harness.StartPools(t, plan, "--exe", harness.Executable(t), "--interval", "100ms")
 		rows := openRows(t)

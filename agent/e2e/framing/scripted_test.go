@@ -8,14 +8,14 @@ import (
 
 	"lapwing/agent/e2e/harness"
 	"lapwing/agent/e2e/peer"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // TestScripted plays every row on each probe plan and address family. What the
 // agent prints is told apart by the listening address, of which each row has
 // its own.
 func TestScripted(t *testing.T) {
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		trace := harness.StartTrace(t, plan, "--exe", harness.Executable(t))
 		wanted := make(map[string]int)
 		var absent atomic.Int64

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"lapwing/agent/e2e/harness"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // fact is what the agent must print about one request to a real server.
@@ -56,7 +56,7 @@ func TestServers(t *testing.T) {
 	for _, s := range all {
 		harness.Eventually(t, 20*time.Second, s.name+" listening", func() bool { return harness.Listens(s.addresses[0]) })
 	}
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		var args []string
 		for _, s := range all {
 			for _, a := range s.addresses {

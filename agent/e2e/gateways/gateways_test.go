@@ -8,7 +8,7 @@ import (
 
 	"lapwing/agent/e2e/harness"
 	"lapwing/collectors/service"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // requests is how many requests each hop gets, workers how many serve them at
@@ -53,7 +53,7 @@ func TestGateways(t *testing.T) {
 	for _, h := range hops {
 		h.warmUp(t)
 	}
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		trace := harness.StartTrace(t, plan, "--exe", "uwsgi*", "--exe", "php*", "--exe", "apache2", "--exe", "python3*")
 		// What comes with the first call that is seen of a process can be held
 		// for five seconds. That goes on while the hops are tested.

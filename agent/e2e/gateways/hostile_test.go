@@ -9,7 +9,7 @@ import (
 
 	"lapwing/agent/e2e/harness"
 	"lapwing/collectors/protocol/protocoltest"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // hostile are bytes that are no request, by what they are counted as.
@@ -35,7 +35,7 @@ func hostile() map[string][]string {
 // and one that reads a few bytes first. Nothing may be reported but what is a
 // request, and each connection is counted by its reason, once.
 func TestHostileBytes(t *testing.T) {
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)

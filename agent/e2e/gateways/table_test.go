@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"lapwing/agent/e2e/harness"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 var update = flag.Bool("update", false, "write the table of docs/protocols.md anew")
@@ -64,12 +64,12 @@ func (tb *table) write(t *testing.T) {
 	harness.WriteTable(t, page, tb.markdown(harness.Plans(t)))
 }
 
-func (tb *table) markdown(plans []socket.Plan) string {
+func (tb *table) markdown(plans []survey.Plan) string {
 	var b strings.Builder
 	b.WriteString("| hop | against | plan | asked / seen | median | 5 % | 95 % |\n|---|---|---|---|---|---|---|\n")
 	rows := slices.Clone(tb.rows)
 	slices.SortStableFunc(rows, func(x, y measured) int {
-		return slices.Index(plans, socket.Plan(x.plan)) - slices.Index(plans, socket.Plan(y.plan))
+		return slices.Index(plans, survey.Plan(x.plan)) - slices.Index(plans, survey.Plan(y.plan))
 	})
 	for _, r := range rows {
 		fmt.Fprintf(&b, "| %s | %s | %s | %d / %d | %s | %s | %s |\n", r.hop, r.what, r.plan,

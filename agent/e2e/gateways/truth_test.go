@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"lapwing/agent/e2e/harness"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // truth is one line of the reference server's own record; stamps are
@@ -43,7 +43,7 @@ type daemon struct {
 // reference daemon's own record, bodies and files that the kernel sends
 // included.
 func TestReferenceDaemons(t *testing.T) {
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		var daemons []*daemon
 		for _, protocol := range []string{"fastcgi", "uwsgi", "scgi"} {
 			for _, family := range []string{"tcp", "unix"} {

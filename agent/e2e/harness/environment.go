@@ -7,19 +7,19 @@ import (
 	"testing"
 	"time"
 
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // Plans lists the probe plans to test.
-func Plans(t testing.TB) []socket.Plan {
+func Plans(t testing.TB) []survey.Plan {
 	t.Helper()
 	value := os.Getenv("LAPWING_TEST_PLANS")
 	if value == "" {
-		return []socket.Plan{socket.PlanSocket, socket.PlanSyscall}
+		return []survey.Plan{survey.PlanSocket, survey.PlanSyscall}
 	}
-	var plans []socket.Plan
+	var plans []survey.Plan
 	for _, name := range strings.Split(value, ",") {
-		plan, err := socket.ParsePlan(strings.TrimSpace(name))
+		plan, err := survey.ParsePlan(strings.TrimSpace(name))
 		if err != nil {
 			t.Fatalf("LAPWING_TEST_PLANS: %v", err)
 		}
@@ -29,7 +29,7 @@ func Plans(t testing.TB) []socket.Plan {
 }
 
 // ForEachPlan runs the test once per probe plan.
-func ForEachPlan(t *testing.T, test func(t *testing.T, plan socket.Plan)) {
+func ForEachPlan(t *testing.T, test func(t *testing.T, plan survey.Plan)) {
 	t.Helper()
 	for _, plan := range Plans(t) {
 		t.Run(string(plan), func(t *testing.T) { test(t, plan) })

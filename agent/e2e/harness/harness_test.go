@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 func TestMain(m *testing.M) { os.Exit(Main(m)) }
@@ -79,7 +79,7 @@ func TestAgentIsFollowed(t *testing.T) {
 	t.Setenv("LAPWING_BIN", standIn(t, agentScript))
 	t.Setenv("RECORD", sound)
 
-	trace := StartTrace(t, socket.PlanSyscall, "--port", "80")
+	trace := StartTrace(t, survey.PlanSyscall, "--port", "80")
 	if got := trace.Records(nil); len(got) != 0 {
 		t.Errorf("printed before the end: %+v", got)
 	}
@@ -90,7 +90,7 @@ func TestAgentIsFollowed(t *testing.T) {
 		t.Errorf("%d records at the address, want 1", len(got))
 	}
 
-	totals := StartTop(t, socket.PlanSocket).Finish()
+	totals := StartTop(t, survey.PlanSocket).Finish()
 	if totals.Requests() != 5 || Sum(totals.Lost) != 3 {
 		t.Errorf("totals are %+v", totals)
 	}
@@ -124,7 +124,7 @@ func TestWithin(t *testing.T) {
 
 func TestPlansAndSlowness(t *testing.T) {
 	t.Setenv("LAPWING_TEST_PLANS", " syscall ")
-	if got := Plans(t); len(got) != 1 || got[0] != socket.PlanSyscall {
+	if got := Plans(t); len(got) != 1 || got[0] != survey.PlanSyscall {
 		t.Errorf("plans are %v, want syscall", got)
 	}
 	t.Setenv("LAPWING_TEST_PLANS", "")

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"lapwing/collectors/worker"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // Pools is a running `lapwing workers --format json`.
@@ -40,7 +40,7 @@ type Pool struct {
 }
 
 // StartPools starts the agent and waits until its probes are attached.
-func StartPools(t testing.TB, plan socket.Plan, args ...string) *Pools {
+func StartPools(t testing.TB, plan survey.Plan, args ...string) *Pools {
 	t.Helper()
 	process, out := startAgent(t, "workers", plan, args)
 	p := &Pools{Process: process, read: make(chan struct{})}

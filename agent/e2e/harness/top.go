@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // Top is a running `lapwing top --format json`.
@@ -65,7 +65,7 @@ func Sum(causes map[string]uint64) (n uint64) {
 }
 
 // StartTop starts the agent and waits until its probes are attached.
-func StartTop(t testing.TB, plan socket.Plan, args ...string) *Top {
+func StartTop(t testing.TB, plan survey.Plan, args ...string) *Top {
 	t.Helper()
 	p, out := startAgent(t, "top", plan, args)
 	top := &Top{Process: p, out: out, last: make(chan topOutcome, 1)}

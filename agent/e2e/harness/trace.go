@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // Trace is a running `lapwing trace --format json`.
@@ -26,7 +26,7 @@ type Trace struct {
 
 // StartTrace starts the agent and waits until its probes are attached. args
 // are added to the command line.
-func StartTrace(t testing.TB, plan socket.Plan, args ...string) *Trace {
+func StartTrace(t testing.TB, plan survey.Plan, args ...string) *Trace {
 	t.Helper()
 	tr := &Trace{read: make(chan struct{})}
 	p, out := startAgent(t, "trace", plan, args)
@@ -38,7 +38,7 @@ func StartTrace(t testing.TB, plan socket.Plan, args ...string) *Trace {
 }
 
 // startAgent starts a subcommand that prints JSON lines.
-func startAgent(t testing.TB, command string, plan socket.Plan, args []string) (*Process, io.Reader) {
+func startAgent(t testing.TB, command string, plan survey.Plan, args []string) (*Process, io.Reader) {
 	t.Helper()
 	args = append([]string{command, "--format", "json", "--probe-plan", string(plan)}, args...)
 	cmd := exec.Command(Lapwing(t), args...)
@@ -55,7 +55,7 @@ func startAgent(t testing.TB, command string, plan socket.Plan, args []string) (
 }
 
 // awaitAttached waits for the agent's word that its probes are in place.
-func awaitAttached(t testing.TB, p *Process, plan socket.Plan) {
+func awaitAttached(t testing.TB, p *Process, plan survey.Plan) {
 	t.Helper()
 	ready := "lapwing: attached (plan " + string(plan) + ")"
 	Eventually(t, 20*time.Second, "the line "+ready, func() bool {

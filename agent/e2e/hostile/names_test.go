@@ -25,7 +25,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"lapwing/agent/e2e/harness"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // receiver looks at the uploads that it gets.
@@ -132,9 +132,9 @@ func harmless(t *testing.T, s string) {
 func TestStringsInRecords(t *testing.T) {
 	address := startServers(t, "\x1b]0;owned\x07"+strings.Repeat("\u202eA", 20<<10))[0]
 	for _, tt := range []struct {
-		plan   socket.Plan
+		plan   survey.Plan
 		format string
-	}{{socket.PlanSocket, "json"}, {socket.PlanSyscall, "json"}, {socket.PlanSocket, "text"}} {
+	}{{survey.PlanSocket, "json"}, {survey.PlanSyscall, "json"}, {survey.PlanSocket, "text"}} {
 		t.Run(string(tt.plan)+" "+tt.format, func(t *testing.T) {
 			var out bytes.Buffer
 			cmd := exec.Command(harness.Lapwing(t), "trace", "--count", "2", "--for", "20s", "--format", tt.format,

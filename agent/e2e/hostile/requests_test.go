@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lapwing/agent/e2e/harness"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // listeners listens on TCP and on a unix socket.
@@ -68,7 +68,7 @@ func TestManyMethods(t *testing.T) {
 	// Room for all that is told of them, requests and calls: what this is about is
 	// not how fast the agent reads on a busy machine.
 	t.Setenv("LAPWING_PROBES_RING_BYTES", "128MiB")
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		var served, odd atomic.Uint64
 		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			served.Add(1)
@@ -147,7 +147,7 @@ func halves() (all []half) {
 // TestHalfHeads counts requests and others: 51 of 53 were requests, when what
 // begins like a request was one.
 func TestHalfHeads(t *testing.T) {
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		trace := harness.StartTrace(t, plan, "--exe", harness.Executable(t))
 		before, requests, other := 0, 0, 0
 		for _, l := range listeners(t) {

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"lapwing/agent/e2e/harness"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // watch runs a command that shows something until its probes are attached and, for
@@ -35,7 +35,7 @@ func watch(t *testing.T, said string, args ...string) (attached, ended time.Dura
 // TestCommandsWithFilters runs the commands that compare a filter with what runs
 // beside processes whose command lines nobody can read.
 func TestCommandsWithFilters(t *testing.T) {
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		args := func(args ...string) []string { return append(args, "--probe-plan", string(plan)) }
 		const absent = "no server is called absent now"
 		usual, usualEnd := watch(t, absent, args("trace", "--service", "absent")...)

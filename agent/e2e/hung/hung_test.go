@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lapwing/agent/e2e/harness"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 const (
@@ -38,7 +38,7 @@ type agent struct {
 	attached time.Duration // what that took
 }
 
-func startAgent(t *testing.T, plan socket.Plan) *agent {
+func startAgent(t *testing.T, plan survey.Plan) *agent {
 	t.Helper()
 	a := &agent{metrics: harness.FreeAddress(t)}
 	began := time.Now()
@@ -137,7 +137,7 @@ func requestsOf(t *testing.T, page, service string) uint64 {
 // TestServerThatHoldsItsLock has processes of nobody's, whose memory is locked for
 // ever, answer one request each while nginx is under load.
 func TestServerThatHoldsItsLock(t *testing.T) {
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		_, usual := startAgent(t, plan).end(t, 10*time.Second)
 		server := startNginx(t)
 		a := startAgent(t, plan)
@@ -174,7 +174,7 @@ func TestServerThatHoldsItsLock(t *testing.T) {
 
 // TestAgentThatFindsItHeld starts beside such processes.
 func TestAgentThatFindsItHeld(t *testing.T) {
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		usual := startAgent(t, plan)
 		_, end := usual.end(t, 10*time.Second)
 		held := startAttacker(t, "hunga")

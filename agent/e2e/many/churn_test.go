@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lapwing/agent/e2e/harness"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // churn is what clients did that open a connection for each request.
@@ -72,7 +72,7 @@ func TestConnectionsComeAndGo(t *testing.T) {
 	if os.Getenv("LAPWING_SOAK") != "" {
 		length = 30 * time.Second
 	}
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		s := startServer(t)
 		a := startAgent(t, plan, 0, "LAPWING_FILTER_PORTS="+strconv.Itoa(s.port)) // scrapes are requests too
 		var c churn

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lapwing/agent/e2e/harness"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 const mebi = 1 << 20
@@ -91,7 +91,7 @@ func TestIdleConnections(t *testing.T) {
 	}
 	n := room(t, wanted)
 	require.GreaterOrEqual(t, n, enough)
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		s := startServer(t)
 		a := startAgent(t, plan, 0)
 		a.page()
@@ -123,7 +123,7 @@ func TestIdleConnections(t *testing.T) {
 // TestStartsWithLittleMemory starts the agent in a control group that may have
 // 64 MiB, with everything on. It measures and is scraped.
 func TestStartsWithLittleMemory(t *testing.T) {
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		s := startServer(t)
 		a := startAgent(t, plan, 64*mebi)
 		const n = 500

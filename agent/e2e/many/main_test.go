@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lapwing/agent/e2e/harness"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // serverFiles makes the test binary a server, which writes there where it listens,
@@ -167,7 +167,7 @@ type agent struct {
 	metrics string
 }
 
-func startAgent(t *testing.T, plan socket.Plan, limit uint64, env ...string) *agent {
+func startAgent(t *testing.T, plan survey.Plan, limit uint64, env ...string) *agent {
 	t.Helper()
 	a := &agent{t: t, group: harness.NewMemoryGroup(t), metrics: harness.FreeAddress(t)}
 	if limit > 0 {

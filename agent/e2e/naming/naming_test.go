@@ -18,7 +18,7 @@ import (
 
 	"lapwing/agent/e2e/harness"
 	"lapwing/collectors/protocol/protocoltest"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
@@ -133,7 +133,7 @@ func TestPoolsOfOneProgram(t *testing.T) {
 	const requests = 6
 	places := append(gunicorns(t), php(t)...)
 	listen(t, places)
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		pools := harness.StartPools(t, plan, "--interval", "200ms", "--service", "gunicorn", "--service", "php-fpm")
 		trace := harness.StartTrace(t, plan)
 		for range requests {
@@ -199,7 +199,7 @@ func TestScriptsBelongToTheServer(t *testing.T) {
 		}
 	}
 	listen(t, places)
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		trace := harness.StartTrace(t, plan)
 		for _, p := range places {
 			p.ask(t)
@@ -219,7 +219,7 @@ func TestAppletHasItsOwnName(t *testing.T) {
 	address := harness.FreeAddress(t)
 	harness.Start(t, exec.Command(harness.Installed(t, "busybox"), "httpd", "-f", "-p", address, "-h", t.TempDir()))
 	listen(t, []place{{network: "tcp", address: address}})
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		trace := harness.StartTrace(t, plan, "--port", harness.Port(t, address))
 		place{network: "tcp", address: address}.ask(t)
 		found := trace.AwaitRecords(address, 1, harness.Slow(20*time.Second))

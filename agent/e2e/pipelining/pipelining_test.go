@@ -20,6 +20,7 @@ import (
 	"lapwing/collectors/request"
 	"lapwing/collectors/service"
 	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 const (
@@ -38,7 +39,7 @@ func TestStampsOfPipelinedRequests(t *testing.T) {
 	}
 }
 
-func run(t *testing.T, plan socket.Plan, network string) {
+func run(t *testing.T, plan survey.Plan, network string) {
 	probe, err := socket.Open(socket.Options{Plan: plan, RingBytes: 64 << 20})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, probe.Close()) }()

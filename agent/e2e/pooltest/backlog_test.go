@@ -10,13 +10,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lapwing/agent/e2e/harness"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // TestBacklogOverflows sends more clients than the backlog takes.
 func TestBacklogOverflows(t *testing.T) {
 	const limit = 3
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		s := startServer(t, "tcp", "--arch", "prefork", "--keepalive", "0", "--backlog", "3")
 		agent := harness.StartPools(t, plan, append(s.filter(), "--interval", "200ms")...)
 		s.ask(t, 0, "/fast").answered(t)

@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lapwing/agent/e2e/harness"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // listening is a server, its clients and nothing else in a network namespace
@@ -150,7 +150,7 @@ func TestDropsAreTheKernels(t *testing.T) {
 	}
 	file := filepath.Join(t.TempDir(), "lapwing.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(config), 0o600))
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		servers := make([]*listenerServer, len(rows))
 		for i, row := range rows {
 			servers[i] = startListener(t, strings.Fields(row.args)...)
@@ -282,7 +282,7 @@ func TestDropsOfSeveralAtOnce(t *testing.T) {
 	}
 	file := filepath.Join(t.TempDir(), "lapwing.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(config), 0o600))
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		s := startScript(t, several, args...)
 		agent := harness.StartPools(t, plan, "--interval", "300ms", "--config", file)
 		counted := s.run(t)

@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lapwing/agent/e2e/harness"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // kinds are the servers that are looked at together: where their clients wait
@@ -59,7 +59,7 @@ func poolOf(t *testing.T, o harness.PoolsObject, name string) harness.Pool {
 // ever seen.
 func TestTotalOutageAtTheFirstLook(t *testing.T) {
 	const waiting = 11
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		all, config := startKinds(t, "--keepalive", "60s")
 		for _, s := range all {
 			for i := range workers {
@@ -154,7 +154,7 @@ func (s *server) open(every time.Duration, path string) *load {
 // clients, 4 workers, 400 ms each. Every figure that it tells is true: ten
 // requests a second, and no worker is ever free.
 func TestFirstFigures(t *testing.T) {
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		all, config := startKinds(t, "--keepalive", "0")
 		for _, s := range all {
 			l := s.closed(12, "/sleep?ms=400")
@@ -190,7 +190,7 @@ func TestFirstFigures(t *testing.T) {
 // of them than four can do or fewer.
 func TestNeedIsNotBoundedByThePool(t *testing.T) {
 	need := map[string]int{"prefork": 6, "threaded": 10, "daemon": 2}
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		all, config := startKinds(t, "--keepalive", "0")
 		agent := harness.StartPools(t, plan, "--config", config, "--interval", "500ms")
 		for i, k := range kinds {

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lapwing/agent/e2e/harness"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // forking serves each connection by a process of its own, as inetd and CGI do:
@@ -38,7 +38,7 @@ while True:
 // process for each: eight are alive at a time, forty a second come and go.
 func TestShortLivedWorkers(t *testing.T) {
 	const clients = 8
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		address := harness.FreeAddress(t)
 		p := harness.Start(t, exec.Command("python3", "-c", forking, address))
 		harness.AwaitListener(t, p, address)

@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lapwing/agent/e2e/harness"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // backend is a pool of two workers that a front end asks by its own protocol.
@@ -174,7 +174,7 @@ func backends(t *testing.T) (front string, all []backend, config string) {
 // workers each, with eight clients each.
 func TestGatewayWorkers(t *testing.T) {
 	front, all, config := backends(t)
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		agent := harness.StartPools(t, plan, "--config", config, "--interval", "250ms")
 		ask := func(b backend, kind string, clients int) (done *sync.WaitGroup, sent time.Time) {
 			done = new(sync.WaitGroup)

@@ -11,13 +11,13 @@ import (
 
 	"lapwing/agent/e2e/harness"
 	"lapwing/collectors/worker"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // TestHeldByIdleConnections keeps four connections alive, which pin all four
 // workers: a fifth client's request is read by nobody.
 func TestHeldByIdleConnections(t *testing.T) {
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		s := startServer(t, "tcp", "--arch", "threaded", "--keepalive", "20s")
 		agent := harness.StartPools(t, plan, append(s.filter(), "--interval", "200ms")...)
 		var kept []*client
@@ -59,7 +59,7 @@ func TestHeldByIdleConnections(t *testing.T) {
 
 // TestSilentConnectionsHoldWorkers opens connections and sends nothing.
 func TestSilentConnectionsHoldWorkers(t *testing.T) {
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		s := startServer(t, "unix", "--arch", "daemon", "--protocol", "http")
 		agent := harness.StartPools(t, plan, append(s.filter(), "--interval", "200ms")...)
 		s.ask(t, 0, "/fast").answered(t)

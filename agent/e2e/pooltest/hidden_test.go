@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lapwing/agent/e2e/harness"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 const (
@@ -71,7 +71,7 @@ func TestThreadsBehindOneThatReads(t *testing.T) {
 	for _, s := range servers {
 		harness.AwaitListener(t, s.Process, s.address)
 	}
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		agent := harness.StartPools(t, plan, "--config", file, "--interval", "300ms")
 		for _, s := range servers {
 			l := s.closed(6, "/")

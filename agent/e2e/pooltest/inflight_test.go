@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lapwing/agent/e2e/harness"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // leftOpen are what clients send, what the server answers and how many requests
@@ -70,7 +70,7 @@ func leaveOpen(t *testing.T, network string) (open uint64) {
 // TestInFlightAtTheEnd ends the agent while so many requests are open. Each
 // command says so, and none of them counts as a request or as an error.
 func TestInFlightAtTheEnd(t *testing.T) {
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		own := []string{"--exe", harness.Executable(t)}
 		trace := harness.StartTrace(t, plan, own...)
 		top := harness.StartTop(t, plan, own...)
@@ -94,7 +94,7 @@ func TestInFlightAtTheEnd(t *testing.T) {
 
 // TestNoneInFlightAtTheEnd ends the agent beside connections that are kept.
 func TestNoneInFlightAtTheEnd(t *testing.T) {
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		s := startServer(t, "tcp", "--arch", "threaded", "--keepalive", "20s")
 		trace := harness.StartTrace(t, plan, s.filter()...)
 		for i := range 3 {

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lapwing/agent/e2e/harness"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // TestMultipathListener has clients, some of which speak MPTCP, wait for a
@@ -24,7 +24,7 @@ func TestMultipathListener(t *testing.T) {
 	require.NoError(t, err)
 	limit, err := strconv.Atoi(strings.TrimSpace(string(text)))
 	require.NoError(t, err)
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		var config net.ListenConfig
 		config.SetMultipathTCP(true)
 		l, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")

@@ -11,7 +11,7 @@ import (
 	"lapwing/agent/e2e/harness"
 	"lapwing/collectors/request"
 	"lapwing/collectors/worker"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // overload is a server whose four workers have forty clients.
@@ -37,14 +37,14 @@ func TestOverload(t *testing.T) {
 		{"threaded", "tcp", []string{"--arch", "threaded", "--keepalive", "0"}, false},
 		{"daemon", "unix", []string{"--arch", "daemon", "--protocol", "http", "--keepalive", "0"}, true},
 	}
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		for _, row := range rows {
 			t.Run(row.name, func(t *testing.T) { row.test(t, plan) })
 		}
 	})
 }
 
-func (o overload) test(t *testing.T, plan socket.Plan) {
+func (o overload) test(t *testing.T, plan survey.Plan) {
 	s := startServer(t, o.network, o.args...)
 	agent := harness.StartPools(t, plan, append(s.filter(), "--interval", "200ms")...)
 	var asked []*client
@@ -147,7 +147,7 @@ func nearest(all []truth, tid uint32, at time.Time, clock *request.Clock) (best 
 
 // TestPoolThatIsFullAtTheStart starts the agent when nothing moves any more.
 func TestPoolThatIsFullAtTheStart(t *testing.T) {
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		s := startServer(t, "tcp", "--arch", "prefork", "--keepalive", "0")
 		for i := range 10 {
 			s.ask(t, i, "/sleep?ms=6000")

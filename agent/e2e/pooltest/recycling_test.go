@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lapwing/agent/e2e/harness"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 const application = `def app(environ, start_response):
@@ -27,7 +27,7 @@ const application = `def app(environ, start_response):
 // log says which it started.
 func TestRecycling(t *testing.T) {
 	const requests, each = 100, 10
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		dir, address := t.TempDir(), harness.FreeAddress(t)
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "application.py"), []byte(application), 0o600))
 		p := harness.Start(t, exec.Command(harness.Installed(t, "gunicorn"), "--chdir", dir, "--bind", address,

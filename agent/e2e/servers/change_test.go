@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"lapwing/agent/e2e/harness"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // change is a row of the test of servers that change under load.
@@ -92,7 +92,7 @@ func TestChange(t *testing.T) {
 		all = append(all, c.row())
 	}
 	servers := startAll(t, all)
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		trace := harness.StartTrace(t, plan, portsOf(t, servers)...)
 		outcomes := askAllThroughout(trace, string(plan), servers, rows)
 		records := trace.Finish()

@@ -14,7 +14,7 @@ import (
 
 	"lapwing/agent/e2e/harness"
 	"lapwing/collectors/request"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // manner is a client that does not simply ask and wait.
@@ -56,7 +56,7 @@ func manners() []manner {
 // an application.
 func TestManners(t *testing.T) {
 	servers := startAll(t, allServers())
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		trace := harness.StartTrace(t, plan, portsOf(t, servers)...)
 		for i, m := range manners() {
 			t.Run(m.name, func(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 
 	"lapwing/agent/e2e/harness"
 	"lapwing/collectors/service"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
@@ -29,7 +29,7 @@ type standing struct {
 func TestServers(t *testing.T) {
 	servers := startAll(t, allServers())
 	var table table
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		trace := harness.StartTrace(t, plan, portsOf(t, servers)...)
 		for _, s := range servers {
 			t.Run(s.name, func(t *testing.T) {

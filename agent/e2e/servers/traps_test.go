@@ -15,7 +15,7 @@ import (
 
 	"lapwing/agent/e2e/harness"
 	"lapwing/collectors/request"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // trap is a server in a situation of its own.
@@ -36,7 +36,7 @@ func TestTraps(t *testing.T) {
 		all = append(all, tr.server)
 	}
 	servers := startAll(t, all)
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		trace := harness.StartTrace(t, plan, portsOf(t, servers)...)
 		for i, s := range servers {
 			t.Run(s.name, func(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lapwing/agent/e2e/harness"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // agent is one that runs as a daemon.
@@ -31,7 +31,7 @@ type agent struct {
 const limits = "{max_label_sets: 100, max_series: 20000}"
 
 // startAgent names the victims by what no user can choose.
-func startAgent(t *testing.T, plan socket.Plan) *agent {
+func startAgent(t *testing.T, plan survey.Plan) *agent {
 	t.Helper()
 	a := &agent{metrics: harness.FreeAddress(t)}
 	config := filepath.Join(t.TempDir(), "lapwing.yaml")

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lapwing/agent/e2e/harness"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
@@ -66,7 +66,7 @@ func seed(t *testing.T) uint64 {
 // knows, at random. What clients, servers and the agent counted must be the same,
 // and the agent must be as it was before.
 func TestHostileUser(t *testing.T) {
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		seed, lasts := seed(t), duration(t)
 		t.Logf("seed %d for %s; again with: make soak TIME=%s SEED=%d", seed, lasts, 2*lasts, seed)
 		a := startAgent(t, plan)

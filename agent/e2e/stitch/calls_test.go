@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"lapwing/agent/e2e/harness"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // caller is a server of threads whose paths say what it does with the back
@@ -105,7 +105,7 @@ func recordOf(t *testing.T, trace *harness.Trace, front, path string) harness.Re
 // opened its connection: an earlier request that is still there, or the process
 // before it served anything, or before the agent came.
 func TestPooledConnections(t *testing.T) {
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		back := startLogged(t)
 		older := startCaller(t, back.address, "early")
 		trace := harness.StartTrace(t, plan)
@@ -155,7 +155,7 @@ func TestFailedCalls(t *testing.T) {
 		"full": "backlog_full", "stale": "connection_refused", "missing": "no_such_socket",
 		"unreachable": "unreachable", "tcp": "connection_refused",
 	}
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		trace := harness.StartTrace(t, plan)
 		defer trace.Finish()
 		front := startCaller(t, "127.0.0.1:1")
@@ -196,7 +196,7 @@ func TestSameAddresses(t *testing.T) {
 			echo 40000 40015 > /proc/sys/net/ipv4/ip_local_port_range; echo 0 > /proc/sys/net/ipv4/tcp_max_tw_buckets`)
 	}
 	const front, back = "10.0.2.100:18150", "10.0.2.100:18151"
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		trace := harness.StartTrace(t, plan)
 		defer trace.Finish()
 		for _, space := range spaces {

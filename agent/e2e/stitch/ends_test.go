@@ -20,7 +20,7 @@ import (
 
 	"lapwing/agent/e2e/harness"
 	"lapwing/collectors/request"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // scriptedCaller is, for each row, a process of threads that makes the row's calls
@@ -356,7 +356,7 @@ func startEnds(t *testing.T) *endBack {
 func TestEndsOfCalls(t *testing.T) {
 	b := startEnds(t)
 	names := slices.Sorted(maps.Keys(b.rows))
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		trace := harness.StartTrace(t, plan)
 		for name, front := range b.front {
 			stampsOf(t, front, name+"/warm-up")

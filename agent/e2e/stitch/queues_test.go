@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"lapwing/agent/e2e/harness"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // queue is a front end that has fewer connections to its back end than
@@ -44,7 +44,7 @@ func queues() []queue {
 // where each request has its own path, nor where all are alike in what the
 // agent captures of their heads.
 func TestQueues(t *testing.T) {
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		trace := harness.StartTrace(t, plan)
 		t.Run("all", func(t *testing.T) {
 			for _, q := range queues() {

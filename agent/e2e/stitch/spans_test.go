@@ -16,14 +16,14 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"lapwing/agent/e2e/harness"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // TestSpans asks for one and the same path all the time: a request's number is
 // in its query, which the agent exports here and otherwise never looks at. The
 // spans that arrive must form whole trees.
 func TestSpans(t *testing.T) {
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		t.Run("nginx, gunicorn gthread, kept connections", func(t *testing.T) {
 			back := startGunicorn(t, harness.FreeAddress(t), "--workers", "2", "--threads", "8", "--keep-alive", "60")
 			h := numbered(startNginx(t, proxy("http://"+back, true)), back)
@@ -39,7 +39,7 @@ func TestSpans(t *testing.T) {
 	})
 }
 
-func testSpans(t *testing.T, plan socket.Plan, h hops) {
+func testSpans(t *testing.T, plan survey.Plan, h hops) {
 	n := requests(t)
 	r := newReceiver(t)
 	t.Setenv("LAPWING_EXPORT_OTLP_URL_QUERY", "true")

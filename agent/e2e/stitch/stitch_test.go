@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"lapwing/agent/e2e/harness"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 const wait = 20 * time.Second
@@ -56,7 +56,7 @@ type outcome struct {
 const many = 2000
 
 func TestChains(t *testing.T) {
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		var shared *harness.Trace
 		if requests(t) < many {
 			shared = harness.StartTrace(t, plan)
@@ -70,7 +70,7 @@ func TestChains(t *testing.T) {
 
 func requests(t *testing.T) int { return setting(t, "LAPWING_STITCH_REQUESTS", 150) }
 
-func (c chain) test(t *testing.T, plan socket.Plan, trace *harness.Trace) {
+func (c chain) test(t *testing.T, plan survey.Plan, trace *harness.Trace) {
 	n := requests(t)
 	h := c.start(t)
 	if trace == nil {

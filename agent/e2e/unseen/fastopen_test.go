@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lapwing/agent/e2e/harness"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // The network of the test, and what a server does with a request.
@@ -65,7 +65,7 @@ func (o opening) second(i int) string {
 // 50 ms. Nothing is lost, and no phase has a round trip that is not its own.
 func TestFastOpen(t *testing.T) {
 	const connections = 5
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		farAway(t, oneWay, func() {
 			const fastOpenBoth, everywhere = 3, 0x204 // no cookie needed
 			setting := fmt.Sprint(fastOpenBoth | everywhere)

@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lapwing/agent/e2e/harness"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // python answers each request with its own name. After one for /go it executes
@@ -137,7 +137,7 @@ func scripts(t *testing.T) (alpha, beta, gamma string) {
 func TestProgramsInTheSameProcess(t *testing.T) {
 	interpreter := "/usr/bin/python3"
 	alpha, beta, gamma := scripts(t)
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		trace := harness.StartTrace(t, plan)
 		var all []*names
 		for _, next := range [][]string{{interpreter, beta, "-"}, {harness.Installed(t, "perl"), gamma}} {
@@ -173,7 +173,7 @@ func TestProcessIDsUsedAgain(t *testing.T) {
 	const tries = 50
 	interpreter := "/usr/bin/python3"
 	alpha, beta, _ := scripts(t)
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		trace := harness.StartTrace(t, plan)
 		var all []*names
 		for i, address := range places(t) {

@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lapwing/agent/e2e/harness"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // relay passes bytes on without looking at them.
@@ -167,7 +167,7 @@ func TestRelays(t *testing.T) {
 			return err == nil && c.Close() == nil
 		})
 	}
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		trace := harness.StartTrace(t, plan, args...)
 		uploads, questions := make([][]talk, len(all)), make([][]talk, len(all))
 		t.Run("relay", func(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lapwing/agent/e2e/harness"
-	"lapwing/probes/socket"
+	"lapwing/probes/socket/survey"
 )
 
 // turn is what a client says, and what it is answered.
@@ -79,7 +79,7 @@ func pass(t *testing.T, from, to net.Conn, text string) {
 // invented, and each connection is counted once.
 func TestSessionsOfOtherProtocols(t *testing.T) {
 	const after = 20
-	harness.ForEachPlan(t, func(t *testing.T, plan socket.Plan) {
+	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		var listeners []net.Listener
 		for network, address := range map[string]string{"tcp": "127.0.0.1:0", "unix": filepath.Join(t.TempDir(), "s")} {
 			l, err := net.Listen(network, address)

@@ -1,0 +1,7 @@
+package bpf
+
+// The kernel programs are compiled by `make generate`; the results are
+// committed, so that a build needs Go and nothing else.
+//
+//go:generate go tool bpf2go -cflags "-O2 -g -Wall -Werror -Wno-gnu-variable-sized-type-not-at-end -mcpu=v3 -fms-extensions -Wno-microsoft-anon-tag -Isrc -I../../headers" -target amd64,arm64 -no-global-types -type record -type event -type kind -type mark -type reason -type evidence -type stat -type framing -type place -type said -type message -type progress -type sight_conn -type sight_listener -type sight_waiter -type sight_holder -type sight_kind -type wait_how -type mode -type phase -type process -type process_note -type process_did -type abandoned -type late_close -type layout SocketPlan src/socket.bpf.c
+//go:generate go tool bpf2go -cflags "-O2 -g -Wall -Werror -Wno-gnu-variable-sized-type-not-at-end -mcpu=v3 -fms-extensions -Wno-microsoft-anon-tag -Isrc -I../../headers" -target amd64,arm64 -no-global-types SyscallPlan src/syscall.bpf.c

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/* Connections that ended with bytes that no program had read, and connections
+ * that no program had accepted. */
+#ifndef LAPWING_ABANDONED_H
+#define LAPWING_ABANDONED_H
+
+#include "conn/begin.h"
+
+/* may_hold_request tells whether unread bytes are a request: all before them
+ * was read, and answered. Otherwise they can be the rest of a body. */
+static __always_inline bool may_hold_request(struct conn *c)
+{
+	if (c->mode == MODE_FRESH)
+		return true;
+	return c->mode == MODE_HTTP && c->phase != PHASE_READING && c->rec.in.place == PLACE_END;
+}
+
+/* abandon hands out what is known of bytes that arrived and will not be read. The
+ * thread that closes the connection is noted, where it is one of the server's. */
+static __noinline int abandon(struct conn *c, const struct in *in, __u16 reason)
+{
+	if (!c || !in)
+		return 0;
+	struct record *r = &c->rec;
+	bool first = c->mode == MODE_FRESH;
+
+	addressed(c);
+	if (first)
+		take_accept(c);
+	else
+		r->established = r->accepted = 0; /* those of its first request */
+	r->seq++;
+	r->marks &= MARK_PROXIED;
+	framing_begins(&r->in);
+	framing_begins(&r->out);
+	r->arrived = in->arrived;
+	r->closed = in->now;
+	r->read_first = r->read_last = r->arrived_last = r->write_first = r->write_last = r->marker = 0;
+	r->client_wait = r->blocked = r->produce = r->response_bytes = 0;
+	r->request_bytes = in->n;
+	r->req_len = r->resp_len = r->trace_len = 0;
+	r->in_head = r->out_head = 0;
+	r->writer_tid = 0;
+	r->error = reason;
+	c->acked = 0;
+	c->await_ack = 0;
+	if (reason != ABANDONED_RESET)
+		note_worker(r);
+	c->mode = MODE_IGNORED;
+	if (!record_write(c, KIND_ABANDONED, 0))
+		count(STAT_LOST_RING);
+	return 0;
+}
+
+/* tcp_abandoned looks at a connection that ends otherwise than by two FINs: the
+ * server closed it with bytes unread, or while it waited in the backlog, or the
+ * client reset it. */
+static __noinline int tcp_abandoned(struct conn *c, struct sock *sk, __u64 now, int before, int error)
+{
+	const struct tcp_sock *tp = tcp_of(sk);
+	struct in in = { .now = now };
+
+	if (!c || !tp)
+		return 0;
+	__u32 next = tp->copied_seq, unread = tp->rcv_nxt - next;
+	/* The client's FIN has a number of its own. */
+	if (unread && before == TCP_CLOSE_WAIT)
+		unread--;
+	bool waits = c->mode == MODE_FRESH && !sk->sk_socket;
+	if (!unread && (!waits || error))
+		return 0;
+	in.n = 1;
+	in.end = next + 1;
+	if (unread && c->in_first)
+		arrivals(c, &in, in.end);
+	in.n = unread;
+	return abandon(c, &in, error ? ABANDONED_RESET : waits ? ABANDONED_BACKLOG : ABANDONED_UNREAD);
+}
+
+/* tcp_taken_to is the number up to which bytes were taken that no read's hook has
+ * seen, 0 if there are none. The client's FIN, once a read got that far, counts for
+ * one. A read that is just returning has taken its bytes, and its hook runs next. */
+static __always_inline __u32 tcp_taken_to(const struct conn *c, struct sock *sk)
+{
+	if ((c->mode != MODE_HTTP && c->mode != MODE_FRESH) || !c->read_seq)
+		return 0;
+	const struct tcp_sock *tp = tcp_of(sk);
+	return tp && unlikely(tp->copied_seq - c->read_seq > 1) ? tp->copied_seq : 0;
+}
+
+/* tcp_taken looks whether such bytes were read, where no read can be returning: on
+ * the thread that writes or closes. What the network does to a connection that is
+ * being read is done by the reader, before it returns. */
+static __always_inline void tcp_taken(struct conn *c, struct sock *sk)
+{
+	if (tcp_taken_to(c, sk) && !(sk->sk_err && sk->sk_lock.owned))
+		taken_unseen(c);
+}
+
+#define TAKEN_NS 1000000000ULL /* no read returns for so long */
+
+/* tcp_taken_since is tcp_taken for a sweep, beside which reads return. It reports
+ * whether there is a doubt. */
+static __always_inline bool tcp_taken_since(struct conn *c, struct sock *sk, __u64 now)
+{
+	__u32 to = tcp_taken_to(c, sk);
+
+	if (likely(!to) || ending)
+		return false;
+	if (c->taken_seq != to || !c->taken_at) {
+		c->taken_seq = to;
+		c->taken_at = now;
+	} else if (now - c->taken_at > TAKEN_NS) {
+		taken_unseen(c);
+		return false;
+	}
+	return true;
+}
+
+#endif

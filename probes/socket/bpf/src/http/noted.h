@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/* The buffer of a write, where its entry told it. Each read of user memory
+ * costs more than all else that the end of a write does. */
+#ifndef LAPWING_NOTED_H
+#define LAPWING_NOTED_H
+
+#include "count.h"
+
+/* write_vec describes the buffer of the write that ends on this thread. Of a
+ * vector it knows the first segment and the sum: what takes the others calls
+ * user_vec. */
+static __always_inline void write_vec(struct conn *c, struct vec *v)
+{
+	if (!c->out_want) {
+		user_vec(v);
+		return;
+	}
+	v->iov = NULL;
+	v->segments = 0;
+	v->base = (void *)c->out_base;
+	v->len = c->out_len;
+	v->want = c->out_want;
+	v->file = false;
+}
+
+#endif

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/* The connections in use at one moment, for user space that asks. Nothing here
+ * runs for a request. */
+#ifndef LAPWING_SNAPSHOT_H
+#define LAPWING_SNAPSHOT_H
+
+#include "snapshot/listeners.h"
+
+/* A response whose end cannot be told is not shown after so long a silence. */
+#define SILENT_NS 60000000000ULL
+
+/* How many connections may still be shown in this snapshot. */
+__u32 sights_left = 0;
+__u32 sights_cut = 0; /* how many were not */
+
+const enum mode *mention_mode __attribute__((unused));
+const enum phase *mention_phase __attribute__((unused));
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct inet_connection_sock___times {
+	struct {
+		__u32 lrcvtime;
+	} icsk_ack;
+};
+
+struct tcp_sock___times {
+	struct inet_connection_sock___times inet_conn;
+	__u64 bytes_received;
+	__u64 bytes_sent;
+	__u32 lsndtime;
+};
+
+#pragma clang attribute pop
+
+static __always_inline __u32 unread_of(const struct conn *c, const void *sk)
+{
+	const struct tcp_sock *tp = sk;
+
+	if (c->rec.family == AF_UNIX)
+		return BPF_CORE_READ((const struct sock *)sk, sk_receive_queue.qlen);
+	__u32 unread = BPF_CORE_READ(tp, rcv_nxt) - BPF_CORE_READ(tp, copied_seq);
+	/* The peer's FIN has a number of its own. */
+	if (unread && BPF_CORE_READ((const struct sock *)sk, __sk_common.skc_state) != TCP_ESTABLISHED)
+		unread--;
+	return unread;
+}
+
+static __always_inline void tcp_facts(struct sight_conn *s, const void *sk)
+{
+	const struct tcp_sock___times *t = sk;
+
+	s->received = BPF_CORE_READ(t, bytes_received);
+	s->sent = BPF_CORE_READ(t, bytes_sent);
+	s->received_at = BPF_CORE_READ(t, inet_conn.icsk_ack.lrcvtime);
+	s->sent_at = BPF_CORE_READ(t, lsndtime);
+}
+
+static __always_inline bool responding(const struct conn *c, __u64 now)
+{
+	__u8 place = c->rec.out.place;
+
+	return place != PLACE_END && (place != PLACE_LOST || now - c->write_exit < SILENT_NS);
+}
+
+/* in_use tells whether a connection is worth showing, as far as the kernel
+ * side knows; whether a response is complete is found out in user space. */
+static __noinline bool in_use(struct conn *c, const struct sight_conn *s)
+{
+	if (!c || !s)
+		return false;
+	if (s->unread || s->waiter_tid)
+		return true;
+	switch (c->mode) {
+	case MODE_HTTP:
+		return c->phase == PHASE_READING ||
+		       (c->phase == PHASE_RESPONDING && !c->shut && (c->write_enter || responding(c, s->now)));
+	case MODE_CAREFUL:
+		/* Whether what was written is all of a response is known there. */
+		return c->rec.read_last > c->write_exit || s->now - c->write_exit < SILENT_NS;
+	case MODE_EXISTING:
+		if (c->existing == EXISTING_ANSWERED)
+			return false;
+		/* A request came and nothing went out since; of unix sockets all
+		 * that is known is that nobody waits for one. */
+		if (c->rec.family == AF_UNIX)
+			return !s->waiter_how;
+		return s->received && (!s->sent || (__s32)(s->received_at - s->sent_at) > 0);
+	}
+	return false;
+}
+
+static __always_inline int see_conn(struct seq_file *seq, struct conn *c)
+{
+	const struct sock *sk = (const void *)c->rec.sk;
+	struct sight_conn s = { SIGHT_CONN };
+	struct waiter w = {};
+
+	/* What accept has not returned is in a backlog, which tells its length. */
+	if (c->mode == MODE_IGNORED || c->mode == MODE_CLIENT || !BPF_CORE_READ(sk, sk_socket))
+		return 0;
+	s.unread = unread_of(c, sk);
+	s.now = bpf_ktime_get_ns();
+	/* Most connections of a host are idle, and few reads tell that one is. */
+	if (c->mode != MODE_EXISTING && !somebody_waits(wait_queue_of((__u64)sk)) && !in_use(c, &s))
+		return 0;
+	if (c->rec.family != AF_UNIX)
+		tcp_facts(&s, sk);
+	blocked_in(&w, (__u64)sk);
+	s.waiter_pid = w.pid;
+	s.waiter_tid = w.tid;
+	s.waiter_how = w.how;
+	if (!in_use(c, &s))
+		return 0;
+	if (!sights_left) {
+		sights_cut++;
+		return 0;
+	}
+	sights_left--;
+	s.jiffies = bpf_jiffies64();
+	s.write_enter = c->write_enter;
+	s.write_exit = c->write_exit;
+	s.mode = c->mode;
+	s.phase = c->phase;
+	s.shut = c->shut;
+	__u32 heads = heads_end(&c->rec);
+	barrier_var(heads);
+	if (heads > NAME_MAX + TRACE_MAX + 2 * head_bytes)
+		heads = NAME_MAX + TRACE_MAX + 2 * head_bytes;
+	__u32 size = (sizeof(c->rec) + heads + 7) & ~7U; /* the next message is aligned */
+	s.size = sizeof(s) + size;
+	bpf_seq_write(seq, &s, sizeof(s));
+	bpf_seq_write(seq, &c->rec, size);
+	return 0;
+}
+
+#endif

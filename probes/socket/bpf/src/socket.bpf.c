@@ -1,0 +1,404 @@
+//go:build ignore
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/* The plan `socket`: tracepoints inside the socket calls. They carry the
+ * socket itself, so a TCP connection's state lives in the socket's own storage
+ * and goes with it, and any system call that reads or writes is seen. */
+#include "calls.bpf.c"
+#include "existing.bpf.c"
+#include "layout.h"
+#include "mark.bpf.c"
+#include "snapshot.bpf.c"
+#include "tcp.bpf.c"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct conn);
+} tcp_conns SEC(".maps");
+
+struct accept {
+	__u64 at;
+	__u32 tid;
+	__u32 pad;
+};
+
+/* accepts: address of a socket that accept returned and nobody read yet. The
+ * address is all that accept gives. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, struct accept);
+} accepts SEC(".maps");
+
+/* In kernels that have this plan's tracepoints a cast is for free: it becomes
+ * a move, where the helper of older ones is a call. */
+extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym;
+
+static __always_inline const struct tcp_sock *tcp_of(struct sock *sk)
+{
+	if (sk->__sk_common.skc_family == AF_UNIX || sk->sk_protocol != IPPROTO_TCP)
+		return NULL;
+	return bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct tcp_sock));
+}
+
+static __always_inline struct conn *tcp_find(struct sock *sk)
+{
+	if (!sk->sk_bpf_storage)
+		return NULL;
+	return bpf_sk_storage_get(&tcp_conns, sk, 0, 0);
+}
+
+static __always_inline struct conn *tcp_create(struct sock *sk)
+{
+	return bpf_sk_storage_get(&tcp_conns, sk, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+}
+
+/* A subflow leads to the address of the connection above it, and no further: such
+ * connections are kept by their address, where those of unix sockets are. */
+static __always_inline struct conn *mptcp_find(__u64 addr)
+{
+	struct conn *c = bpf_map_lookup_elem(&unix_conns, &addr);
+
+	if (c && !unix_used)
+		unix_used = 1;
+	return c;
+}
+
+static __always_inline struct conn *mptcp_create(__u64 addr)
+{
+	__u32 zero = 0;
+	struct conn *none = bpf_map_lookup_elem(&blank, &zero);
+
+	if (!none || bpf_map_update_elem(&unix_conns, &addr, none, BPF_ANY))
+		return NULL;
+	return bpf_map_lookup_elem(&unix_conns, &addr);
+}
+
+static __always_inline void mptcp_forget(__u64 addr)
+{
+	bpf_map_delete_elem(&unix_conns, &addr);
+}
+
+static __always_inline void tcp_forget(__u64 addr)
+{
+	/* The kernel frees the storage with the socket. */
+}
+
+/* older: address of a socket that is older than the agent and was found by a
+ * descriptor → enum existing. By the address nothing can be stored with it: the
+ * first hook that it passes does that. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, __u8);
+} older SEC(".maps");
+
+/* take_accept moves the accept stamp to the connection on its first read. */
+static __always_inline void take_accept(struct conn *c)
+{
+	__u64 key = c->rec.sk;
+	struct accept *a = bpf_map_lookup_elem(&accepts, &key);
+
+	if (!a)
+		return;
+	/* The address may have been another socket's before. */
+	if (a->at >= c->rec.established) {
+		c->rec.accepted = a->at;
+		c->rec.acceptor_tid = a->tid;
+	}
+	bpf_map_delete_elem(&accepts, &key);
+}
+
+/* reads_from: no byte before this one was read. From here on each read is held
+ * against what is left in the socket, see read_up_to(). */
+static __always_inline void reads_from(struct conn *c, __u32 seq)
+{
+	c->read_seq = seq;
+}
+
+static __noinline int tcp_accepted(__u64 addr, __u64 now, __u32 tid)
+{
+	struct accept a = { now, tid };
+
+	bpf_map_update_elem(&accepts, &addr, &a, BPF_ANY);
+	/* Its begin was not seen, or nobody wants to know of it: the first read
+	 * finds out. */
+	if (!strange && !BPF_CORE_READ((struct sock *)addr, sk_bpf_storage) && port_wanted(BPF_CORE_READ((struct sock *)addr, __sk_common.skc_num)))
+		strange = 1;
+	return 0;
+}
+
+/* tcp_adopt finds the connection of a socket without state, and makes the state
+ * of a server's connection whose begin was not seen. */
+static __noinline struct conn *tcp_adopt(struct sock *sk)
+{
+	__u64 key = (__u64)sk;
+	bool multipath = sk->sk_protocol == IPPROTO_MPTCP;
+
+	if (!multipath && sk->sk_protocol != IPPROTO_TCP)
+		return NULL;
+	struct conn *c = multipath ? mptcp_find(key) : NULL;
+	if (c)
+		return c;
+	__u8 *old = bpf_map_lookup_elem(&older, &key);
+	if (!old && (!bpf_map_lookup_elem(&accepts, &key) || is_over(key) || !port_wanted(sk->__sk_common.skc_num)))
+		return NULL;
+	c = tcp_make(sk, multipath);
+	if (!c)
+		return NULL;
+	inet_addresses(c, sk);
+	if (!old)
+		return c;
+	c->mode = MODE_EXISTING;
+	c->existing = *old;
+	bpf_map_delete_elem(&older, &key);
+	return c;
+}
+
+/* existing_at: the server's end at an address is older than the agent. */
+static __always_inline void existing_at(struct sock *sk, __u8 existing)
+{
+	__u64 key = (__u64)sk;
+
+	if (BPF_CORE_READ(sk, sk_bpf_storage))
+		return; /* it is known */
+	if (bpf_map_update_elem(&older, &key, &existing, BPF_ANY))
+		count(STAT_LOST_TABLE);
+	strange = 1;
+}
+
+/* Kernels before 6.16 have no tracepoint at the begin of a TCP write. Where
+ * programs may not attach to functions either, the entry of the system call is
+ * noted per thread. */
+const volatile bool note_entry = false;
+
+struct entry {
+	__u64 at;
+	__u64 sleeps;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct entry);
+} entries SEC(".maps");
+
+static __always_inline struct conn *find(struct sock *sk)
+{
+	if (sk->__sk_common.skc_family == AF_UNIX)
+		return unix_find(sk);
+	struct conn *c = tcp_find(sk);
+	if (unlikely(!c && strange))
+		c = tcp_adopt(sk);
+	if (c)
+		note_tcp_use();
+	return c;
+}
+
+/* read_up_to returns the number of the byte after those that a read returned. */
+static __always_inline __u32 read_up_to(struct conn *c, const struct tcp_sock *tp, __u32 n)
+{
+	__u32 taken = tp->copied_seq, end = c->read_seq + n;
+
+	if (unlikely(taken != end)) {
+		/* The client's FIN counts for a byte. */
+		bool missed = taken - end != 1;
+
+		if (missed && c->read_seq && c->mode < MODE_CAREFUL && c->mode != MODE_EXISTING)
+			taken_unseen(c);
+		if (missed)
+			end = taken;
+	}
+	c->read_seq = end;
+	return end;
+}
+
+SEC("tp_btf/sock_recv_length")
+int BPF_PROG(recv_exit, struct sock *sk, int ret, int flags)
+{
+	if (sk->sk_type != SOCK_STREAM || ret < 0 || flags & MSG_PEEK)
+		return 0;
+	struct conn *c = find(sk);
+	if (!c)
+		return 0;
+	if (unlikely(c->mode >= MODE_IGNORED)) {
+		call_read(c, ret);
+		return 0;
+	}
+	if (unlikely(!ret))
+		return 0;
+	struct in in = { .now = bpf_ktime_get_ns(), .n = ret };
+	const struct tcp_sock *tp = tcp_of(sk);
+	__u32 end = tp ? read_up_to(c, tp, ret) : 0;
+	if ((c->mode == MODE_FRESH || c->mode == MODE_EXISTING) && c->rec.family != AF_UNIX) {
+		take_accept(c);
+		addressed(c);
+		late_caller(c);
+	}
+	find_arrivals(c, &in, tp, end);
+	on_read(c, &in);
+	return 0;
+}
+
+/* note_buffer keeps where the bytes of a write come from, as the kernel took it
+ * over from the call: so its end need not read that from user memory. */
+static __always_inline void note_buffer(struct conn *c, const struct msghdr *msg)
+{
+	__u64 want = msg->msg_iter.count, segments = msg->msg_iter.nr_segs;
+
+	c->out_want = 0;
+	if (msg->msg_iter.iter_type == ITER_UBUF) {
+		c->out_base = (__u64)msg->msg_iter.ubuf;
+		c->out_len = want;
+		c->out_want = want;
+		return;
+	}
+	if (msg->msg_iter.iter_type != ITER_IOVEC || !segments)
+		return;
+	const struct iovec *first = msg->msg_iter.__iov;
+	if (!first->iov_len) /* the first bytes are in another one */
+		return;
+	c->out_base = (__u64)first->iov_base;
+	c->out_len = first->iov_len;
+	c->out_want = want;
+}
+
+static __always_inline int sending(struct sock *sk, const struct msghdr *msg)
+{
+	struct conn *c = tcp_find(sk);
+
+	if (!c && unlikely(may_serve())) {
+		call_adopt(sk);
+		c = tcp_find(sk);
+	}
+	/* It fires for each buffer that the call fills: the first is the entry. */
+	if (!c || c->mode == MODE_IGNORED || c->write_enter)
+		return 0;
+	if (msg)
+		note_buffer(c, msg);
+	on_write_enter(c, bpf_ktime_get_ns());
+	return 0;
+}
+
+SEC("tp_btf/tcp_sendmsg_locked")
+int BPF_PROG(send_enter, struct sock *sk, const struct msghdr *msg)
+{
+	return sending(sk, msg);
+}
+
+/* The function of that name, for kernels without the tracepoint. */
+SEC("fentry/tcp_sendmsg_locked")
+int BPF_PROG(send_function, struct sock *sk)
+{
+	return sending(sk, NULL);
+}
+
+/* Attached to the entry of each system call that can write to a socket. */
+SEC("tracepoint/syscalls/sys_enter_write")
+int call_enter(void *ctx)
+{
+	struct task_struct *t = bpf_get_current_task_btf();
+	struct entry *e = bpf_task_storage_get(&entries, t, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+
+	if (e) {
+		e->at = bpf_ktime_get_ns();
+		e->sleeps = t->nvcsw;
+	}
+	return 0;
+}
+
+/* enter_of returns when the write that now returns was entered. */
+static __always_inline __u64 enter_of(struct conn *c)
+{
+	if (!note_entry)
+		return c->write_enter;
+	struct entry *e = bpf_task_storage_get(&entries, bpf_get_current_task_btf(), 0, 0);
+	if (!e || !e->at)
+		return c->write_enter;
+	c->sleeps_before = e->sleeps;
+	__u64 at = e->at;
+	/* A later write of the same call (sendfile) does not begin with it. */
+	return at > c->write_exit ? at : c->write_exit;
+}
+
+SEC("tp_btf/sock_send_length")
+int BPF_PROG(send_exit, struct sock *sk, int ret, int flags)
+{
+	if (sk->sk_type != SOCK_STREAM)
+		return 0;
+	struct conn *c = find(sk);
+	if (note_entry && !c && unlikely(may_serve()) && tcp_of(sk)) {
+		call_adopt(sk);
+		c = tcp_find(sk);
+	}
+	if (!c || c->mode == MODE_IGNORED)
+		return 0;
+	struct out out = { .now = bpf_ktime_get_ns() };
+	out.enter = enter_of(c);
+	if (ret > 0)
+		out.n = ret;
+	else
+		out.error = -ret;
+	const struct tcp_sock *tp = tcp_of(sk);
+	if (tp) {
+		out.end_seq = tp->write_seq;
+		out.acked_seq = tp->snd_una;
+		if (unlikely(c->mode == MODE_FRESH))
+			tcp_taken(c, sk); /* the server may have read without a sign */
+	} else if (unlikely(!out.enter)) {
+		out.enter = unix_entered(c);
+		out.end_seq = c->multipath; /* what was acknowledged is not known */
+	}
+	if (unlikely(c->mode == MODE_CLIENT))
+		call_written(c, &out);
+	else
+		on_write(c, &out);
+	/* On unix sockets the entry of a write is seen only once it got past a
+	 * full buffer: what made it full must tell. */
+	note_room(c, sk, tp);
+	return 0;
+}
+
+SEC("tp_btf/sk_data_ready")
+int BPF_PROG(data_ready, struct sock *sk)
+{
+	if (sk->__sk_common.skc_family == AF_UNIX && sk->sk_type == SOCK_STREAM)
+		unix_data_ready(sk);
+	return 0;
+}
+
+SEC("iter/bpf_sk_storage_map")
+int idle_tcp(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct conn *c = ctx->value;
+	struct sock *sk = ctx->sk;
+
+	if (!c || !sk)
+		return 0;
+	/* One that was handed out changes with the next use only. */
+	if (idle_ns && (c->phase != PHASE_RESPONDING || c->told))
+		return 0;
+	__u64 now = bpf_ktime_get_ns();
+	bool doubt = c->phase == PHASE_RESPONDING && tcp_taken_since(c, sk, now);
+
+	if (!doubt)
+		on_quiet(c, now);
+	if (doubt || waits_for_quiet(c))
+		note_tcp_use();
+	return 0;
+}
+
+SEC("iter/bpf_sk_storage_map")
+int see_tcp(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct conn *c = ctx->value;
+
+	return c && ctx->sk ? see_conn(ctx->meta->seq, c) : 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";

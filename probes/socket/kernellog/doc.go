@@ -1,0 +1,3 @@
+// Package kernellog reads the log that the kernel side writes its messages to, in the
+// memory that both share.
+package kernellog

@@ -1,0 +1,135 @@
+package snapshot
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"lapwing/probes/socket/bpf"
+	"lapwing/probes/socket/wire"
+)
+
+// ConnSight is a connection that is in use at the moment of a snapshot.
+type ConnSight struct {
+	sightConn
+	Record wire.Record // of the request in progress, or of the last one
+}
+
+// Listener is a listening socket that a process has open.
+type Listener struct {
+	PID     uint32
+	Socket  uint64 // tells sockets apart: one that is shared is the same
+	NetNS   uint32 // inode of the network namespace
+	Address netip.AddrPort
+	Unix    []byte // what a unix socket is bound to; nil for TCP
+	Len     int    // connections that wait for accept
+	Limit   int    // how many may wait
+	// Drops is TCP's own counter of the socket. It counts, besides connection
+	// attempts that were dropped, each end of a handshake that accept need not
+	// see yet, repeated SYNs, and some drops twice: the Discards, where the
+	// kernel tells of them.
+	Drops, Discards uint32
+	Discerned       bool // Discards are counted
+
+	Deferred bool // TCP: accept waits until data has arrived (TCP_DEFER_ACCEPT)
+}
+
+// IsUnix reports whether it is a unix socket.
+func (l Listener) IsUnix() bool { return !l.Address.IsValid() }
+
+// Waiter is a thread that waits on a listening socket.
+type Waiter struct {
+	PID, TID uint32
+	Socket   uint64
+	How      WaitHow
+}
+
+// Holder is a process that has a connection's socket open.
+type Holder struct {
+	PID    uint32
+	Socket uint64
+}
+
+// Snapshot is what was found at one moment. It is valid until the next one is
+// taken.
+type Snapshot struct {
+	Conns     []ConnSight
+	Cut       int // connections that found no room
+	Listeners []Listener
+	Waiters   []Waiter
+	Holders   []Holder
+}
+
+var errCutSight = errors.New("read a snapshot: a message is cut")
+
+// Decode takes the messages of raw apart.
+func (s *Snapshot) Decode(raw []byte) error {
+	for len(raw) > 0 {
+		if len(raw) < 4 {
+			return errCutSight
+		}
+		kind, size := binary.NativeEndian.Uint16(raw), int(binary.NativeEndian.Uint16(raw[2:]))
+		if size < 4 || size > len(raw) || !s.add(kind, raw[:size]) {
+			return errCutSight
+		}
+		raw = raw[size:]
+	}
+	return nil
+}
+
+func (s *Snapshot) add(kind uint16, raw []byte) bool {
+	switch bpf.SocketPlanSightKind(kind) {
+	case bpf.SocketPlanSightKindSIGHT_CONN:
+		c, ok := sightOf[sightConn](raw)
+		if !ok {
+			return false
+		}
+		r, ok := wire.DecodeRecord(raw[unsafe.Sizeof(*c):])
+		s.Conns = append(s.Conns, ConnSight{*c, r})
+		return ok
+	case bpf.SocketPlanSightKindSIGHT_LISTENER:
+		l, ok := sightOf[bpf.SocketPlanSightListener](raw)
+		if ok {
+			s.Listeners = append(s.Listeners, newListener(l))
+		}
+		return ok
+	case bpf.SocketPlanSightKindSIGHT_WAITER:
+		w, ok := sightOf[bpf.SocketPlanSightWaiter](raw)
+		if ok {
+			s.Waiters = append(s.Waiters, Waiter{w.Pid, w.Tid, w.Sk, WaitHow(w.How)})
+		}
+		return ok
+	case bpf.SocketPlanSightKindSIGHT_HOLDER:
+		h, ok := sightOf[bpf.SocketPlanSightHolder](raw)
+		if ok {
+			s.Holders = append(s.Holders, Holder{h.Pid, h.Sk})
+		}
+		return ok
+	}
+	return false
+}
+
+func sightOf[T any](raw []byte) (*T, bool) {
+	var zero T
+	if len(raw) < int(unsafe.Sizeof(zero)) {
+		return nil, false
+	}
+	return (*T)(unsafe.Pointer(unsafe.SliceData(raw))), true
+}
+
+func newListener(l *bpf.SocketPlanSightListener) Listener {
+	out := Listener{PID: l.Pid, Socket: l.Sk, NetNS: l.Netns, Len: int(l.Len), Limit: int(l.Limit), Drops: l.Drops, Discards: l.Discards, Deferred: l.Defers != 0}
+	switch l.Family {
+	case unix.AF_INET:
+		out.Address = netip.AddrPortFrom(netip.AddrFrom4([4]byte(l.Local[:4])), l.Port)
+	case unix.AF_INET6:
+		out.Address = netip.AddrPortFrom(netip.AddrFrom16(l.Local), l.Port)
+	default:
+		out.Unix = bytes.Clone(l.Name[:min(int(l.NameLen), len(l.Name))])
+	}
+	return out
+}

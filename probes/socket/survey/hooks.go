@@ -1,0 +1,170 @@
+package survey
+
+import "github.com/cilium/ebpf/btf"
+
+// hook ties a kernel attach point to the program it runs.
+type hook struct {
+	program  string // name in the object
+	Name     string // as the kernel names it
+	purpose  string
+	optional bool
+	without  string              // what is absent without an optional hook
+	unless   []string            // not needed where one of these programs is used
+	has      func(*kernel) error // nil error: the kernel has it
+}
+
+func btfHook(program, name, purpose string) hook {
+	return hook{program: program, Name: "tp_btf/" + name, purpose: purpose, has: tracepointBTF(name)}
+}
+
+func syscallHook(program, name, purpose string) hook {
+	return hook{program: program, Name: "tracepoint/syscalls/" + name, purpose: purpose, has: syscallTracepoint(name)}
+}
+
+func iterHook(program, name, purpose string) hook {
+	return hook{program: program, Name: "iter/" + name, purpose: purpose, has: iterator(name)}
+}
+
+func functionHook(program, name, purpose string) hook {
+	return hook{program: program, Name: "fentry/" + name, purpose: purpose, has: attachable(name)}
+}
+
+func optional(h hook, without string) hook {
+	h.optional, h.without = true, without
+	return h
+}
+
+func unless(h hook, programs ...string) hook {
+	h.unless = programs
+	return h
+}
+
+// DiscardProgram counts what listening sockets discard.
+const DiscardProgram = "see_discard"
+
+const (
+	noUnixArrival = "on unix sockets arrived, queue and duration are absent"
+	noExisting    = "connections older than the agent are not measured"
+	noPools       = "requests in flight, held workers and backlogs are not seen"
+	noProcesses   = "a program that a server executes in its own place has the name of the one before for up to five seconds"
+	noMultipath   = "write_first of MPTCP connections is absent"
+	noDrops       = "of listeners that drop connection attempts at the same time it is not known how many each dropped"
+	noMarker      = "boundary is always syscall"
+)
+
+// commonHooks serve both plans. tcp_state comes last of those that fire by
+// themselves, with what makes up for it: through it connections come into being,
+// and they must not before everything else that belongs to them is attached. The
+// kernel runs what was attached first first.
+func commonHooks() []hook {
+	return []hook{
+		btfHook("tcp_segment", "tcp_probe", "arrived, arrived_last, acked (TCP)"),
+		syscallHook("accept_exit", "sys_exit_accept", "accepted"),
+		syscallHook("accept4_exit", "sys_exit_accept4", "accepted"),
+		syscallHook("close_enter", "sys_enter_close", "end of a unix connection"),
+		syscallHook("shutdown_enter", "sys_enter_shutdown", "end of a unix connection"),
+		optional(btfHook("process_exec", "sched_process_exec", "names of processes"), noProcesses),
+		syscallHook("connect_enter", "sys_enter_connect", "calls that are refused at once"),
+		syscallHook("connect_exit", "sys_exit_connect", "calls that are refused at once"),
+		btfHook("tcp_state", "inet_sock_set_state", "established, end of a TCP connection"),
+		btfHook("tcp_state_skipped", "inet_sock_set_state", "the same, where the kernel skipped a run"),
+		iterHook("idle_elem", "bpf_map_elem", "hands out requests of quiet connections"),
+		iterHook("gone_elem", "bpf_map_elem", "end of a unix connection whose process was killed"),
+		optional(iterHook("tcp_listening", "tcp", "finds sockets that listen: their connections are a server's"), noExisting),
+		optional(iterHook("files_listening", "task_file", "the same in other network namespaces"), noExisting),
+		optional(iterHook("tcp_existing", "tcp", "finds TCP connections older than the agent"), noExisting),
+		optional(iterHook("files_existing", "task_file", "finds those of other network namespaces"), noExisting),
+		optional(iterHook("unix_existing", "unix", "finds unix connections older than the agent"), noExisting),
+		optional(iterHook("see_elem", "bpf_map_elem", "worker pools"), noPools),
+		optional(iterHook("see_files", "task_file", "worker pools"), noPools),
+		optional(tellsListener(btfHook(DiscardProgram, "kfree_skb", "connection attempts that a listener dropped")), noDrops),
+		optional(hook{program: MarkProgram, Name: "uprobe", purpose: "marker: the application is called", has: uprobes}, noMarker),
+	}
+}
+
+var (
+	readCalls  = []string{"read", "readv", "recvfrom", "recvmsg", "recvmmsg", "splice"}
+	writeCalls = []string{"write", "writev", "sendto", "sendmsg", "sendmmsg", "sendfile64", "splice"}
+)
+
+func socketHooks() []hook {
+	sendEnter := optional(btfHook("send_enter", "tcp_sendmsg_locked", "write_first (TCP)"), "the function of that name is used instead")
+	sendFunction := optional(functionHook("send_function", "tcp_sendmsg_locked", "write_first (TCP)"), "the entry of the write system calls is used instead")
+	hooks := []hook{
+		btfHook("recv_exit", "sock_recv_length", "read_first, read_last"),
+		seesSendfile(btfHook("send_exit", "sock_send_length", "write_last")),
+		optional(btfHook("data_ready", "sk_data_ready", "arrived, write_first (unix)"), noUnixArrival),
+		sendEnter,
+		unless(sendFunction, "send_enter"),
+		optional(btfHook("mptcp_sends", "mptcp_sendmsg_frag", "write_first (MPTCP)"), noMultipath),
+	}
+	for _, call := range writeCalls {
+		hooks = append(hooks, unless(syscallHook("call_enter", "sys_enter_"+call, "write_first"), "send_enter", "send_function"))
+	}
+	hooks = append(hooks, iterHook("idle_tcp", "bpf_sk_storage_map", "hands out requests of quiet connections"))
+	hooks = append(hooks, optional(iterHook("see_tcp", "bpf_sk_storage_map", "worker pools"), noPools))
+	return append(hooks, commonHooks()...)
+}
+
+// seesSendfile demands more of the kernel than the tracepoint: before 6.5
+// sendfile did not pass through it.
+func seesSendfile(h hook) hook {
+	tracepoint := h.has
+	h.has = func(k *kernel) error {
+		if err := tracepoint(k); err != nil {
+			return err
+		}
+		if function("splice_to_socket")(k) != nil {
+			return lacks("the kernel is older than 6.5: its sendfile does not pass the tracepoint")
+		}
+		return nil
+	}
+	return h
+}
+
+func SyscallHooks() []hook {
+	var hooks []hook
+	for _, call := range readCalls {
+		hooks = append(hooks, syscallHook("read_exit", "sys_exit_"+call, "read_first, read_last"))
+	}
+	for _, call := range writeCalls {
+		hooks = append(hooks, syscallHook("write_enter", "sys_enter_"+call, "write_first"),
+			syscallHook("write_exit", "sys_exit_"+call, "write_last"))
+	}
+	readable := functionHook("readable", "sock_def_readable", "arrived (unix)")
+	hooks = append(hooks,
+		optional(btfHook("data_ready", "sk_data_ready", "arrived (unix)"), "fentry/sock_def_readable is used instead"),
+		unless(optional(readable, noUnixArrival), "data_ready"))
+	return append(hooks, commonHooks()...)
+}
+
+// tellsListener demands that the tracepoint says which socket dropped a packet,
+// as it does since 6.11.
+func tellsListener(h hook) hook {
+	tracepoint := h.has
+	h.has = func(k *kernel) error {
+		if err := tracepoint(k); err != nil {
+			return err
+		}
+		var t *btf.Typedef
+		if err := k.types.TypeByName("btf_trace_kfree_skb", &t); err != nil {
+			return lacks("the kernel has no tracepoint kfree_skb")
+		}
+		p, _ := t.Type.(*btf.Pointer)
+		if p == nil {
+			return lacks("the kernel's tracepoint kfree_skb is unknown")
+		}
+		if f, ok := p.Target.(*btf.FuncProto); !ok || len(f.Params) < 5 { // one is the program's own
+			return lacks("the kernel is older than 6.11: its tracepoint kfree_skb does not tell the socket")
+		}
+		return nil
+	}
+	return h
+}
+
+func hooksOf(p Plan) []hook {
+	if p == PlanSocket {
+		return socketHooks()
+	}
+	return SyscallHooks()
+}

@@ -1,0 +1,144 @@
+package survey
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+)
+
+// kernel answers what the running kernel has. It asks the kernel's own type
+// information, so an answer is proof and not a guess from the version.
+type kernel struct {
+	release string
+	types   *btf.Spec
+	tracefs string // empty: not mounted
+}
+
+// tracefsPaths are where the kernel's tracing files may be mounted.
+var tracefsPaths = []string{"/sys/kernel/tracing", "/sys/kernel/debug/tracing"}
+
+// newKernel fails when the kernel has no type information (BTF); the kernel it
+// returns then still knows its release.
+func newKernel() (*kernel, error) {
+	k := &kernel{release: release(), tracefs: findTracefs()}
+	types, err := btf.LoadKernelSpec()
+	if err != nil {
+		return k, fmt.Errorf("read the kernel's type information: %w", err)
+	}
+	k.types = types
+	return k, nil
+}
+
+func findTracefs() string {
+	for _, p := range tracefsPaths {
+		if _, err := os.Stat(filepath.Join(p, "events", "syscalls")); err == nil {
+			return p
+		}
+	}
+	return ""
+}
+
+func release() string {
+	var u unix.Utsname
+	if unix.Uname(&u) != nil {
+		return "unknown"
+	}
+	return unix.ByteSliceToString(u.Release[:])
+}
+
+// lacks says what the kernel is missing.
+func lacks(format string, args ...any) error { return fmt.Errorf(format, args...) }
+
+func tracepointBTF(name string) func(*kernel) error {
+	return func(k *kernel) error {
+		var t *btf.Typedef
+		if k.types.TypeByName("btf_trace_"+name, &t) != nil {
+			return lacks("the kernel has no tracepoint %s", name)
+		}
+		return nil
+	}
+}
+
+func function(name string) func(*kernel) error {
+	return func(k *kernel) error {
+		var f *btf.Func
+		if k.types.TypeByName(name, &f) != nil {
+			return lacks("the kernel has no function %s to attach to", name)
+		}
+		return nil
+	}
+}
+
+// attachable finds out whether programs may attach to a function, by doing it:
+// kernels without ftrace, and locked down ones, have the function and refuse.
+func attachable(name string) func(*kernel) error {
+	return func(k *kernel) error {
+		if err := function(name)(k); err != nil {
+			return err
+		}
+		prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+			Type:         ebpf.Tracing,
+			AttachType:   ebpf.AttachTraceFEntry,
+			AttachTo:     name,
+			Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
+			License:      "GPL",
+		})
+		if err != nil {
+			return lacks("the kernel refuses programs on functions: %w", err)
+		}
+		defer prog.Close()
+		l, err := link.AttachTracing(link.TracingOptions{Program: prog})
+		if err != nil {
+			return lacks("the kernel refuses programs on functions: %w", err)
+		}
+		return l.Close()
+	}
+}
+
+func iterator(name string) func(*kernel) error {
+	return func(k *kernel) error {
+		var s *btf.Struct
+		if k.types.TypeByName("bpf_iter__"+name, &s) != nil {
+			return lacks("the kernel has no iterator %s", name)
+		}
+		return nil
+	}
+}
+
+func syscallTracepoint(name string) func(*kernel) error {
+	return func(k *kernel) error {
+		if k.tracefs == "" {
+			return errors.New("tracefs is not mounted, or the kernel was built without CONFIG_FTRACE_SYSCALLS")
+		}
+		if _, err := os.Stat(filepath.Join(k.tracefs, "events", "syscalls", name)); err != nil {
+			return lacks("the kernel has no tracepoint syscalls/%s", name)
+		}
+		return nil
+	}
+}
+
+// MarkProgram is the program that notes a call into the application.
+const MarkProgram = "app_called"
+
+// UprobePMU is there where programs can be attached to functions of programs.
+const UprobePMU = "/sys/bus/event_source/devices/uprobe"
+
+func uprobes(*kernel) error {
+	if _, err := os.Stat(UprobePMU); err != nil {
+		return lacks("the kernel was built without CONFIG_UPROBE_EVENTS")
+	}
+	return nil
+}
+
+// HasFunction reports whether the running kernel has a function.
+func HasFunction(name string) bool {
+	k, err := newKernel()
+	return err == nil && function(name)(k) == nil
+}

@@ -1,0 +1,34 @@
+package wire
+
+import (
+	"unsafe"
+
+	"lapwing/probes/socket/bpf"
+)
+
+// ProcessNote says what a process did that serves.
+type ProcessNote struct {
+	PID  uint32
+	Did  ProcessDid
+	At   uint64 // nanoseconds of the monotonic clock
+	Born uint64 // nanoseconds from boot to the start of the process, suspended or not
+}
+
+// ProcessDid is what a process did.
+type ProcessDid uint16
+
+// What processes do.
+const (
+	Listens  = ProcessDid(bpf.SocketPlanProcessDidPROCESS_LISTENS)  // it has a listening socket open; at the start
+	Serves   = ProcessDid(bpf.SocketPlanProcessDidPROCESS_SERVES)   // it read from a client for the first time
+	Executed = ProcessDid(bpf.SocketPlanProcessDidPROCESS_EXECUTED) // it executes a program, after it had served
+)
+
+func DecodeProcess(raw []byte) (ProcessNote, bool) {
+	var n bpf.SocketPlanProcessNote
+	if len(raw) < int(unsafe.Sizeof(n)) {
+		return ProcessNote{}, false
+	}
+	n = *(*bpf.SocketPlanProcessNote)(unsafe.Pointer(unsafe.SliceData(raw)))
+	return ProcessNote{PID: n.Pid, Did: ProcessDid(n.Did), At: n.At, Born: n.Born}, true
+}
