@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"lapwing/probes/socket/survey"
 	"lapwing/probes/socket/wire"
@@ -62,5 +63,72 @@ func TestResetBeforeAccept(t *testing.T) {
 		stats, err := p.Stats()
 		require.NoError(t, err)
 		assert.Zero(t, stats.LostEvents)
+	})
+}
+
+// onces counts what is handed out of each connection.
+type onces struct {
+	byConn    map[uint64]int
+	answered  int
+	abandoned int
+}
+
+func (o *onces) HandleEvent(wire.Event) {}
+func (o *onces) Tick(time.Time)         {}
+func (o *onces) HandleRecord(kind wire.Kind, r wire.Record) {
+	switch kind {
+	case wire.Final:
+		if r.Told == 0 || r.Told != r.Seq {
+			o.byConn[r.Conn]++
+		}
+		if r.Out.Status == 200 {
+			o.answered++
+		}
+	case wire.Tentative:
+		o.byConn[r.Conn]++
+	case wire.Abandoned:
+		o.byConn[r.Conn]++
+		o.abandoned++
+	}
+}
+
+// TestResetMeetsRead has clients ask and reset the connection at once, which meets the
+// server anywhere between accept and the end of its answer: also between a read and its
+// hook. Each request is handed out once.
+func TestResetMeetsRead(t *testing.T) {
+	const requests = 5000
+	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
+		p := open(t, Options{Plan: plan, RingBytes: 32 << 20})
+		listener := listen(t, "tcp")
+		fd := descriptor(t, listener)
+		go serveOnce(fd)
+		asked := 0
+		for begin := time.Now(); asked < requests && time.Since(begin) < pingPongTime; asked++ {
+			client, err := net.Dial("tcp", listener.Addr().String())
+			require.NoError(t, err)
+			require.NoError(t, client.(*net.TCPConn).SetLinger(0))
+			_, err = client.Write([]byte(lineRequest("/")))
+			require.NoError(t, err)
+			for range asked % 20 { // up to the time that an answer takes
+				monotonic()
+			}
+			require.NoError(t, client.Close())
+		}
+		require.NoError(t, unix.Shutdown(fd, unix.SHUT_RDWR))
+		got := &onces{byConn: map[uint64]int{}}
+		runOut(t, p, got)
+		t.Logf("%d requests, %d answered, %d not read", asked, got.answered, got.abandoned)
+		twice := 0
+		for _, n := range got.byConn {
+			if n > 1 {
+				twice++
+			}
+		}
+		assert.Zero(t, twice)
+		assert.Len(t, got.byConn, asked)
+		stats, err := p.Stats()
+		require.NoError(t, err)
+		assert.Zero(t, stats.Malformed)
+		assert.Zero(t, stats.LostTable)
 	})
 }

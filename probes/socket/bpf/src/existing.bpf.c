@@ -100,7 +100,13 @@ int idle_elem(struct bpf_iter__bpf_map_elem *ctx)
 {
 	struct conn *c = ctx->value;
 
-	if (!c || (c->phase != PHASE_RESPONDING && idle_ns))
+	if (!c)
+		return 0;
+	if (unlikely(c->gone)) {
+		gone_unread(c);
+		return 0;
+	}
+	if (c->phase != PHASE_RESPONDING && idle_ns)
 		return 0;
 	on_quiet(c, bpf_ktime_get_ns());
 	if (waits_for_quiet(c)) {

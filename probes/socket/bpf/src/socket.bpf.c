@@ -242,6 +242,8 @@ int BPF_PROG(recv_exit, struct sock *sk, int ret, int flags)
 	}
 	find_arrivals(c, &in, tp, end);
 	on_read(c, &in);
+	if (tp)
+		read_handled(c, end, in.now);
 	return 0;
 }
 

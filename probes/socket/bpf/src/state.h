@@ -125,7 +125,7 @@ struct conn {
 	__u8 short_write; /* the last write found the send buffer full */
 	__u8 told;        /* a TENTATIVE record was written, nothing happened since */
 	__u8 shut;        /* the server can write no more */
-	__u8 gone;        /* closed while a write was in progress, which hands out */
+	__u8 gone;        /* closed while a read or a write was in progress, which hands out */
 	__u8 parked;      /* the previous request is in `parked` */
 	__u8 await_ack;
 	__u8 counted;     /* the request is one of its reader's open ones, see worker.h */
@@ -146,7 +146,7 @@ struct conn {
 	__u64 read_total; /* unix: bytes that were read */
 	__u64 taken_at;   /* TCP: a sweep found bytes taken that no hook had seen then, */
 	__u32 taken_seq;  /* up to this number */
-	__u32 pad4;
+	__u32 handled_seq; /* TCP: number of the byte after those of reads whose hook has run; 0 if not known */
 	__u8 trace[TRACE_MAX]; /* the request's traceparent */
 	struct record rec;
 };

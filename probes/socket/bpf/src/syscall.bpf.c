@@ -173,6 +173,8 @@ static __always_inline int read_returned(long fd, long ret)
 		late_caller(f.conn);
 	find_arrivals(f.conn, &in, tcp, tcp ? BPF_CORE_READ(tcp, copied_seq) : 0);
 	on_read(f.conn, &in);
+	if (tcp)
+		read_handled(f.conn, in.end, in.now);
 	return 0;
 }
 

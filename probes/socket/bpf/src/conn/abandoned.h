@@ -5,6 +5,10 @@
 #define LAPWING_ABANDONED_H
 
 #include "conn/begin.h"
+#include "conn/life.h"
+#include "plan.h"
+
+#define TAKEN_NS 1000000000ULL /* no read returns for so long */
 
 /* may_hold_request tells whether unread bytes are a request: all before them
  * was read, and answered. Otherwise they can be the rest of a body. */
@@ -97,8 +101,6 @@ static __always_inline void tcp_taken(struct conn *c, struct sock *sk)
 		taken_unseen(c);
 }
 
-#define TAKEN_NS 1000000000ULL /* no read returns for so long */
-
 /* tcp_taken_since is tcp_taken for a sweep, beside which reads return. It reports
  * whether there is a doubt. */
 static __always_inline bool tcp_taken_since(struct conn *c, struct sock *sk, __u64 now)
@@ -115,6 +117,50 @@ static __always_inline bool tcp_taken_since(struct conn *c, struct sock *sk, __u
 		return false;
 	}
 	return true;
+}
+
+/* left_to_reader tells whether a read has taken bytes of a connection that the network
+ * ends, and its hook is not over: that hook then sees that it is gone. */
+static __noinline bool left_to_reader(struct conn *c, struct sock *sk, __u64 now)
+{
+	const struct tcp_sock *tp = tcp_of(sk);
+
+	if (!c || !tp || c->mode >= MODE_IGNORED || c->mode == MODE_EXISTING || !c->handled_seq)
+		return false;
+	/* The client's FIN counts for one. What came long ago no hook has seen. */
+	if ((__s32)(tp->copied_seq - c->handled_seq) <= 1 || now - c->in_last > TAKEN_NS)
+		return false;
+	*(volatile __u8 *)&c->gone = 1;
+	/* The reader's store may take a moment to be seen here. */
+	for (int i = 0; i < 4; i++) {
+		bpf_ktime_get_ns();
+		if ((__s32)(tp->copied_seq - *(volatile __u32 *)&c->handled_seq) <= 1) {
+			c->gone = 0;
+			return false;
+		}
+	}
+	return true;
+}
+
+/* closed_while_read: the connection ended between a read and its hook. */
+static __noinline int closed_while_read(struct conn *c, __u64 now)
+{
+	if (!c || c->write_enter)
+		return 0; /* the writer does it */
+	__u64 sk = c->rec.sk;
+	on_close(c, now, true, BPF_CORE_READ((struct sock *)sk, sk_err));
+	c->mode = MODE_IGNORED;
+	tcp_forget(sk);
+	return 0;
+}
+
+/* read_handled ends the hook of a read on TCP that took what is before a number. */
+static __always_inline void read_handled(struct conn *c, __u32 end, __u64 now)
+{
+	c->handled_seq = end;
+	barrier();
+	if (unlikely(*(volatile __u8 *)&c->gone))
+		closed_while_read(c, now);
 }
 
 #endif

@@ -91,6 +91,7 @@ static __always_inline bool brought_early(struct conn *c, const struct tcp_sock 
 	if (c->in_first || c->rec.accepted || c->mode != MODE_FRESH)
 		return true;
 	reads_from(c, unread);
+	c->handled_seq = unread;
 	if (likely(unread == end))
 		return false;
 	c->in_first = c->in_last = c->rec.established;

@@ -54,4 +54,15 @@ static __always_inline bool gone(struct conn *c)
 	       (__u64)BPF_CORE_READ(u, peer) != c->rec.peer_sk;
 }
 
+/* gone_unread lets go of a TCP connection that was left to a read of which no hook came. */
+static __noinline int gone_unread(struct conn *c)
+{
+	if (!c || c->rec.family == AF_UNIX || c->write_enter || bpf_ktime_get_ns() - c->in_last < TAKEN_NS)
+		return 0;
+	if (c->mode < MODE_IGNORED)
+		taken_unseen(c);
+	tcp_forget(c->rec.sk);
+	return 0;
+}
+
 #endif

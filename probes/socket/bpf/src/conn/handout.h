@@ -65,16 +65,24 @@ static __always_inline void note_worker(struct record *r)
 	bpf_get_current_comm(r->comm, sizeof(r->comm));
 }
 
+_Static_assert(__builtin_offsetof(struct record, name_len) % 8 == 0 &&
+		       __builtin_offsetof(struct record, trace_len) == __builtin_offsetof(struct record, name_len) + 6,
+	       "the lengths are read at once");
+
 /* record_copy copies rec into the log, where the rest of it is filled in: rec belongs
- * to whoever changes it. */
+ * to whoever changes it. A thread may be adding to the heads while the network ends the
+ * connection: the copy has the lengths that they were copied with. */
 static __always_inline struct record *record_copy(const struct conn *c, __u16 kind, __u64 *at)
 {
 	const struct record *r = &c->rec;
-	__u32 heads = r->name_len + r->req_len + r->trace_len + r->resp_len;
+	__u64 lengths = *(volatile __u64 *)&r->name_len;
+	__u32 heads = (lengths & 0xffff) + (lengths >> 16 & 0xffff) + (lengths >> 32 & 0xffff) + (lengths >> 48 & 0xff);
 	struct record *copy = log_copy(r, sizeof(*r), r->bytes, heads, NAME_MAX + TRACE_MAX + 2 * head_bytes, at);
 
-	if (copy)
+	if (copy) {
 		copy->kind = kind;
+		*(__u64 *)&copy->name_len = lengths;
+	}
 	return copy;
 }
 

@@ -90,6 +90,8 @@ static __always_inline void tcp_closing(struct sock *sk, int before, int state)
 		tcp_call_closing(c, sk, state, error);
 		return;
 	}
+	if (state == TCP_CLOSE && !multipath && left_to_reader(c, sk, now))
+		return;
 	tcp_taken(c, sk);
 	bool request = state == TCP_CLOSE && may_hold_request(c) &&
 		       (before == TCP_ESTABLISHED || before == TCP_CLOSE_WAIT || before == TCP_SYN_RECV);
