@@ -65,7 +65,7 @@ func (l *loader) loadFile(file string) error {
 	raw, err := os.ReadFile(file)
 	if err != nil {
 		// The error of os names the file.
-		return fmt.Errorf("read the configuration: %w ('lapwing config example' prints one to start from)", err)
+		return fmt.Errorf("read the configuration: %w ('lapwing config example' prints an example)", err)
 	}
 	if err := l.checkDocument(raw); err != nil || len(l.problems) > 0 {
 		return err

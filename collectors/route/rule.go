@@ -10,8 +10,8 @@ import (
 
 // Rule is one template.
 type Rule struct {
-	Template string `koanf:"template" doc:"Path with a name in braces for each segment that varies; {name...} at the end stands for all that follows." example:"/orders/{id}"`
-	Service  string `koanf:"service" doc:"Glob over the names of the services that have the route; empty is all of them." example:"shop*"`
+	Template string `koanf:"template" doc:"Path with a name in braces for each variable segment; {name...} at the end matches the rest of the path." example:"/orders/{id}"`
+	Service  string `koanf:"service" doc:"Glob that matches the names of the services that have the route; if empty, all services." example:"shop*"`
 }
 
 // Validate says what is wrong with a rule. The error begins with the name of
