@@ -93,7 +93,7 @@ func (l *loader) checkDocument(raw []byte) error {
 	l.value(document.Content[0], root, "")
 	var next yaml.Node
 	if err := decoder.Decode(&next); err == nil {
-		l.report(&next, "", "a second document begins here: use one")
+		l.report(&next, "", "the file has a second YAML document: use only one")
 	}
 	return nil
 }

@@ -62,9 +62,9 @@ func parseSpan(text string) (time.Duration, error) {
 	d, err := time.ParseDuration(text)
 	switch {
 	case err != nil:
-		return 0, errors.New("not a duration: use a number with a unit, like 200ms, 10s or 5m")
+		return 0, errors.New("not a duration: use a number with a unit, such as 200ms, 10s or 5m")
 	case d <= 0:
-		return 0, errors.New("a duration must be above zero, like 200ms, 10s or 5m")
+		return 0, errors.New("must be above zero: use a duration such as 200ms, 10s or 5m")
 	}
 	return d, nil
 }
@@ -108,7 +108,7 @@ const minInterval = 50 * time.Millisecond
 func parseInterval(text string) (time.Duration, error) {
 	d, err := parseSpan(text)
 	if err == nil && d < minInterval {
-		return 0, fmt.Errorf("too short: use %v or more, like 1s", minInterval)
+		return 0, fmt.Errorf("too short: use at least %v, for example 1s", minInterval)
 	}
 	return d, err
 }

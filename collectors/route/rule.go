@@ -51,19 +51,19 @@ func segments(template string) ([]segment, error) {
 	inner, ok := strings.CutPrefix(template, "/")
 	switch {
 	case template == "":
-		return nil, errors.New("missing: use a path like /orders/{id}")
+		return nil, errors.New("missing: use a path such as /orders/{id}")
 	case !ok:
-		return nil, fmt.Errorf("%q does not begin with a slash", template)
+		return nil, fmt.Errorf("%q does not start with a slash", template)
 	}
 	parts := strings.Split(inner, "/")
 	list := make([]segment, len(parts))
 	for i, part := range parts {
 		s, ok := newSegment(part)
 		if !ok {
-			return nil, fmt.Errorf("%q: %q is neither plain text nor a name in braces like {id}", template, part)
+			return nil, fmt.Errorf("%q: %q must be plain text, or a name in braces such as {id}", template, part)
 		}
 		if s.kind == rest && i < len(parts)-1 {
-			return nil, fmt.Errorf("%q: %s can only be at the end", template, part)
+			return nil, fmt.Errorf("%q: %s is allowed only at the end", template, part)
 		}
 		list[i] = s
 	}

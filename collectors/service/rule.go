@@ -35,10 +35,10 @@ type compiled struct {
 
 func compile(r Rule) (compiled, error) {
 	if r.Name == "" {
-		return compiled{}, errors.New("name: missing: a rule gives a service its name")
+		return compiled{}, errors.New("name: missing: set the name of the service")
 	}
 	if r == (Rule{Name: r.Name}) {
-		return compiled{}, errors.New("name: a rule needs a condition: exe, unit, container, cmdline or port")
+		return compiled{}, errors.New("name: the rule needs a condition: set exe, unit, container, cmdline or port")
 	}
 	for key, glob := range map[string]string{"exe": r.Exe, "unit": r.Unit, "container": r.Container} {
 		if err := ValidateGlob(glob); err != nil {
@@ -59,7 +59,7 @@ func compile(r Rule) (compiled, error) {
 // ValidateGlob says whether a pattern of a rule or a filter is well formed.
 func ValidateGlob(glob string) error {
 	if _, err := path.Match(glob, ""); err != nil {
-		return fmt.Errorf("%q is not a glob: a [ is not closed, or a \\ ends it", glob)
+		return fmt.Errorf("%q is not a valid glob: close each [, and do not end it with \\", glob)
 	}
 	return nil
 }

@@ -120,7 +120,7 @@ var (
 	MarkersRefused = &Counter{
 		Key: "markers_refused", Metric: "lapwing.agent.markers.refused", Unit: "{attempt}", By: []string{"reason"},
 		Help:  "Failed attempts to find or set [markers](phases.md#markers) in a process or a file. [security](security.md#files-of-other-users) lists the reasons.",
-		Short: "markers refused", Long: "attempts at markers refused",
+		Short: "markers refused", Long: "markers refused",
 		read: by(func(s *Sources) map[string]uint64 { return s.Markers }),
 	}
 	SyscallsRefused = &Counter{

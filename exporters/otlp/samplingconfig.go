@@ -42,10 +42,10 @@ func (c SamplingConfig) check() error {
 		return err
 	}
 	if !(c.Slowest >= 0 && c.Slowest <= maxSlowest) {
-		return fmt.Errorf("sampling.slowest %v: want a number from 0 to %v", c.Slowest, maxSlowest)
+		return fmt.Errorf("sampling.slowest %v: use a number from 0 to %v", c.Slowest, maxSlowest)
 	}
 	if c.MaxSpansPerSecond < 0 || (c.MaxSpansPerSecond > 0 && c.MaxSpansPerSecond < minBudget) {
-		return fmt.Errorf("sampling.max_spans_per_second %d: want at least %d, or 0 for no bound", c.MaxSpansPerSecond, minBudget)
+		return fmt.Errorf("sampling.max_spans_per_second %d: use at least %d, or 0 for no bound", c.MaxSpansPerSecond, minBudget)
 	}
 	seen := make(map[string]bool, len(c.Services))
 	for i, s := range c.Services {
@@ -67,10 +67,10 @@ func (c SamplingConfig) check() error {
 
 func checkRule(key string, ratio float64, slow time.Duration) error {
 	if !(ratio >= 0 && ratio <= 1) {
-		return fmt.Errorf("%sratio %v: want a number from 0 to 1", key, ratio)
+		return fmt.Errorf("%sratio %v: use a number from 0 to 1", key, ratio)
 	}
 	if slow < 0 {
-		return fmt.Errorf("%sslow %v: want a positive duration, or 0 for off", key, slow)
+		return fmt.Errorf("%sslow %v: use a positive duration, or 0 for off", key, slow)
 	}
 	return nil
 }

@@ -150,7 +150,7 @@ func (l *logReader) await(deadline time.Time) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("wait for the kernel: %w", err)
+		return fmt.Errorf("wait for records: %w", err)
 	}
 	return nil
 }

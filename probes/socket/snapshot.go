@@ -152,7 +152,7 @@ func (p *Probe) SnapConns(s *Snapshot) error {
 	s.Conns, s.Cut = s.Conns[:0], 0
 	var cut uint32
 	if err := p.coll.Variables["sights_cut"].Get(&cut); err != nil {
-		return fmt.Errorf("read what a snapshot left out: %w", err)
+		return fmt.Errorf("read the number of connections that a snapshot left out: %w", err)
 	}
 	s.Cut = int(cut)
 	return s.decode(raw)
@@ -216,8 +216,8 @@ func (sn *snapshots) close() error {
 }
 
 var (
-	errCutSight    = errors.New("read a snapshot: a message is cut")
-	errNoSnapshots = errors.New("take a snapshot: the probes were opened without, or are closed")
+	errCutSight    = errors.New("read a snapshot: a message is truncated")
+	errNoSnapshots = errors.New("take a snapshot: the probes were opened without snapshots, or are closed")
 )
 
 // decode takes the messages of raw apart.
