@@ -88,8 +88,8 @@ func TestBadInput(t *testing.T) {
 		{[]string{"run", "--config", file("key.yaml", "\nprobes:\n  head_byte: 1\n")}, 1, "key.yaml:3: probes.head_byte: unknown key: did you mean head_bytes?"},
 		{[]string{"run", "--config", file("time.yaml", "health: {log_interval: 10 minutes}\n")}, 1, `time.yaml:1: health.log_interval: "10 minutes" is not a duration (a number with a unit: ms, s, m, h), for example 5m`},
 		{[]string{"config", "check", file("check.yaml", "log: {level: loud}\n")}, 1, `check.yaml:1: log.level: unknown level "loud"`},
-		{[]string{"config", "check", file("headers.yaml", "export:\n  otlp:\n    headers: {\"api key\": s3cret}\n")}, 1, `headers.yaml:3: export.otlp.headers: "api key": not the name of a header`},
-		{[]string{"config", "check", file("value.yaml", "export:\n  otlp:\n    headers: {api-key: \"s3\\ncret\"}\n")}, 1, `value.yaml:3: export.otlp.headers: "api-key": its value has a line break`},
+		{[]string{"config", "check", file("headers.yaml", "export:\n  otlp:\n    headers: {\"api key\": s3cret}\n")}, 1, `headers.yaml:3: export.otlp.headers: "api key": not a valid header name`},
+		{[]string{"config", "check", file("value.yaml", "export:\n  otlp:\n    headers: {api-key: \"s3\\ncret\"}\n")}, 1, `value.yaml:3: export.otlp.headers: "api-key": the value contains a line break`},
 		{[]string{"run", "--config", file("empty.yaml", "")}, 1, "nothing to export to: set export.otlp.endpoint or export.prometheus.listen in"},
 	} {
 		t.Run(strings.Join(tt.args[:min(3, len(tt.args))], " "), func(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 
 // ErrNoEndpoint means that neither the configuration nor the environment
 // names a receiver.
-var ErrNoEndpoint = errors.New("no OTLP endpoint: set endpoint, or OTEL_EXPORTER_OTLP_ENDPOINT")
+var ErrNoEndpoint = errors.New("no OTLP endpoint: set endpoint or OTEL_EXPORTER_OTLP_ENDPOINT")
 
 const (
 	envPrefix      = "OTEL_EXPORTER_OTLP_"

@@ -58,7 +58,7 @@ func TestMemoryIsShort(t *testing.T) {
 	cmd.Env = append(os.Environ(), "LAPWING_PROBES_RING_BYTES=256MiB")
 	line := fails(t, cmd, func() error { return nil })
 	assert.Contains(t, line, "out of memory: the memory limit of cgroup ")
-	assert.Contains(t, line, "may have 48MiB: raise MemoryMax= in the systemd unit")
+	assert.Contains(t, line, "is 48MiB: raise MemoryMax= in the systemd unit")
 	assert.Regexp(t, `the maps take 2\d\d(\.\d+)?MiB, messages alone 259(\.\d+)?MiB`, line)
 }
 
