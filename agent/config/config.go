@@ -33,7 +33,7 @@ type Config struct {
 type Probes struct {
 	Plan      socket.Plan `koanf:"plan" doc:"The probe plan, which is the set of kernel hooks that take the stamps: auto uses the first plan that the kernel supports, socket and syscall force one." example:"auto"`
 	HeadBytes int         `koanf:"head_bytes" doc:"The number of bytes to capture of each request and response head, 64 to 1024." example:"256"`
-	Markers   marker.Mode `koanf:"markers" doc:"Which markers (functions in which a server calls the application) get a probe: auto uses those that are worth their cost, on uses all, off uses none." example:"auto"`
+	Markers   marker.Mode `koanf:"markers" doc:"Which markers (functions through which a server calls the application) get a probe: auto uses those that are worth their cost, on uses all, off uses none." example:"auto"`
 	RingBytes Bytes       `koanf:"ring_bytes" doc:"Size of the buffer between the kernel and the agent: a power of two from 64KiB to 1GiB." example:"8MiB"`
 	Ports     []uint16    `koanf:"ports" doc:"Local TCP ports of the connections to measure; an empty list measures all servers. Other connections cost almost nothing and are not counted." example:"[80, 8080]"`
 }

@@ -167,7 +167,7 @@ func (f *agentFlags) addFilters(set *pflag.FlagSet) {
 func (f *agentFlags) addProbes(set *pflag.FlagSet) {
 	f.set = set
 	set.Var(&value[socket.Plan]{v: &f.plan, parse: socket.ParsePlan, kind: "plan"}, "probe-plan", "probe plan to use: auto, socket or syscall")
-	set.Var(&value[marker.Mode]{v: &f.markers, parse: marker.ParseMode, kind: "mode"}, "markers", "probes on the functions in which a server calls the application: auto, on or off (default auto)")
+	set.Var(&value[marker.Mode]{v: &f.markers, parse: marker.ParseMode, kind: "mode"}, "markers", "probes on the functions through which a server calls the application: auto, on or off (default auto)")
 	set.IntVar(&f.head, "head-bytes", 0, "number of bytes to capture of each request and response head, 64 to 1024 (default 256)")
 }
 

@@ -23,7 +23,7 @@ func (a *app) probesCommand() *cobra.Command {
 		Use:   "probes",
 		Short: "Show which kernel hooks are available and used, and why the others are not",
 		Long: "Show the probe plans and their kernel hooks: whether this kernel has each hook, whether it is\n" +
-			"used, and if not, why. Then show the markers: the functions in which a server calls the\n" +
+			"used, and if not, why. Then show the markers: the functions through which a server calls the\n" +
 			"application, whether --markers=auto uses them, and which running servers have them. If no plan\n" +
 			"works, the command says what to change and exits with status 1.",
 		Example: "  sudo lapwing probes\n  sudo lapwing probes --format json | jq -r .chosen",
@@ -192,7 +192,7 @@ func (v surveyView) printText(out io.Writer) error {
 
 // printMarkers shows the table of markers. An error of w shows at its Flush.
 func (v surveyView) printMarkers(w io.Writer) {
-	fmt.Fprintln(w, "\nmarkers: functions in which a server calls the application")
+	fmt.Fprintln(w, "\nmarkers: functions through which a server calls the application")
 	fmt.Fprintln(w, "  SERVER\tFUNCTION\tIN\tAUTO\tFOUND IN A RUNNING PROCESS")
 	for _, m := range v.Markers {
 		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\n", m.Server, m.Symbol, m.In, yesNo(m.Auto), text.Show(strings.Join(m.Found, " ")))

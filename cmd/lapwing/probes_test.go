@@ -57,7 +57,7 @@ plan syscall: works, chosen
   tp_btf/tcp_probe  yes     yes   arrived            
   iter/tcp          no      no    older connections  no iterator tcp; missed_start is not counted
 
-markers: functions in which a server calls the application
+markers: functions through which a server calls the application
   SERVER  FUNCTION          IN                                AUTO  FOUND IN A RUNNING PROCESS
   uWSGI   python_call       uwsgi*: python*_plugin.so|uwsgi*  yes   /usr/lib/uwsgi/python3_plugin.so
   nginx   ngx_http_handler  nginx                             no    
