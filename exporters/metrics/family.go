@@ -95,7 +95,7 @@ var (
 	BacklogLength = &Family{Name: "lapwing.backlog.length", Unit: "{connection}", Kind: KindGauge,
 		Description: "Connections in the listen backlog that wait for accept."}
 	BacklogLimit = &Family{Name: "lapwing.backlog.limit", Unit: "{connection}", Kind: KindGauge,
-		Description: "Maximum number of connections in the listen backlog."}
+		Description: "Limit of connections in the listen backlog."}
 	BacklogDropped = &Family{Name: "lapwing.backlog.dropped", Unit: "{connection}", Kind: KindCounter,
 		Description: "Connection attempts that the kernel dropped at the listener, including retries of clients."}
 )

@@ -14,7 +14,7 @@ import (
 var (
 	ErrNotELF  = errors.New("not a 64-bit little-endian ELF file")
 	ErrBounds  = errors.New("the file refers to data beyond its end")
-	ErrRepeats = errors.New("a symbol table contains a name too often")
+	ErrRepeats = errors.New("a name appears too often in a string table")
 )
 
 // chunk is how much of a table is in memory at a time.
