@@ -30,7 +30,7 @@ func newDashboard(uid, title, description string, variables []Variable, blocks .
 		UID: uid, Title: title, Description: description, Tags: []string{tag},
 		SchemaVersion: schemaVersion, Editable: true, GraphTooltip: 1, Timezone: "browser", Refresh: "30s",
 		Links: []DashboardLink{{
-			Type: "dashboards", Title: "Lapwing", Icon: "external link", Tooltip: "The other dashboards, for the same time and services",
+			Type: "dashboards", Title: "Lapwing", Icon: "external link", Tooltip: "The other dashboards, for the same time range and services",
 			Tags: []string{tag}, AsDropdown: true, IncludeVars: true, KeepTime: true,
 		}},
 		Panels: place(blocks),

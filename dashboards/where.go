@@ -3,7 +3,7 @@ package dashboards
 // whereTheTimeGoes is the first look: is it slow, which phase, which service.
 func whereTheTimeGoes() *Dashboard {
 	return newDashboard(uidWhere, "Lapwing / 1 Where the time goes",
-		"All services at a glance: how slow they are, and in which phase of a request the time goes. Click a service to go on.",
+		"Overview of all services: how slow they are, and in which phase requests spend their time. Click a service to open its dashboard.",
 		[]Variable{prometheusVariable, hostVariable, servicesVariable},
 		block{"", 4, 4, overview()},
 		block{"Which phase, which service", 2, 9, []*Panel{phasesOfAll(), slowServices()}},
@@ -16,26 +16,26 @@ func whereTheTimeGoes() *Dashboard {
 func overview() []*Panel {
 	requests := sum(rate(requestCount, chosen))
 	return []*Panel{
-		number("How many requests are answered?", "Finished requests per second, of all chosen services together. Sampling does not touch this number.",
+		number("How many requests are answered?", "Finished requests per second, of all selected services together. Sampling does not affect this number.",
 			"reqps", graph(requests, "requests")).onward(toService),
-		number("What share of the requests fails?", "Requests answered with a status from 500 on or without a complete response, of all requests. Green below 1 %, red from 5 % on.",
+		number("What share of the requests fails?", "Share of requests with a status of 500 or above, or without a complete response. Green below 1 %, red at 5 % and above.",
 			"percentunit", graph(orZero(sum(rate(requestCount, where(`error_type!=""`))))+" / "+requests, "failed")).from(0).steps([]float64{0.01, 0.05}).onward(toService),
-		number("How slow is the slowest hundredth?", "99 % of the requests took at most this long, from the first byte in the server's socket to the last byte handed to the kernel. Estimated from buckets.",
+		number("How slow are the slowest 1 % of the requests?", "99 % of the requests took at most this long, from the first byte in the server's socket to the last byte handed to the kernel. Estimated from histogram buckets.",
 			"s", graph(quantile("0.99", rate(requestBuckets, chosen)), "p99")).onward(toService),
-		number("What share of the time is waiting for a worker?", "The queue phase as a share of all request time. From a quarter on, more workers or shorter requests help more than faster code.",
+		number("What share of the time is waiting for a worker?", "The queue phase as a share of the total request time. At 25 % and above, more workers or shorter requests help more than faster code.",
 			"percentunit", graph(sum(rate(phaseSum, where(`phase="queue"`)))+" / "+sum(rate(phaseSum, chosen)), "queue")).from(0).to(1).steps([]float64{0.25, 0.5}).onward(toWorkers),
 	}
 }
 
 func phasesOfAll() *Panel {
 	return stacked("Where does the time of a request go?",
-		"Mean time per request in each phase; the height of the stack is the mean duration. queue: nobody had picked the request up. parse: reading it, a slow client included. app: computing the response. write_back: handing the response to the kernel.",
+		"Mean time per request in each phase; the height of the stack is the mean duration. queue: waiting for a worker to read the request. parse: reading the request, including a slow client. app: computing the response. write_back: handing the response to the kernel.",
 		"s", graph(each(sum(rate(phaseSum, chosen), "phase"), sum(rate(requestCount, chosen))), "{{phase}}")).onward(toService)
 }
 
 func shareOfPhases() *Panel {
 	p := stacked("Which phase dominates in each service?",
-		"Seconds of request time per second, by service and phase. One unit is one request in progress on the average: a service at 8 has eight of them in that phase all the time.",
+		"Seconds of request time per second, by service and phase. A value of 1 is one request in progress on average: a service at 8 always has eight requests in that phase.",
 		"none", graph(sum(rate(phaseSum, chosen), "service_name", "phase"), "{{service_name}} {{phase}}"))
 	return p.follow(toThisService)
 }
@@ -46,7 +46,7 @@ func slowServices() *Panel {
 		return column(sum(growth(phaseSum, selector), "service_name") + " / " + sum(growth(phaseCount, selector), "service_name"))
 	}
 	p := table("Which service is slow, and in which phase?",
-		"One row per service over the whole time range: requests per second, the duration that 95 % stay below, and the mean time in each phase. Click a service to go to its dashboard.",
+		"One row per service, over the time range: requests per second, the 95th percentile of the duration, and the mean time in each phase. Click a service to open its dashboard.",
 		"s",
 		column(sum(growth(requestCount, chosen), "service_name")+" / $__range_s"),
 		column(quantile("0.95", growth(requestBuckets, chosen), "service_name")),
@@ -58,21 +58,21 @@ func slowServices() *Panel {
 
 func durationHeatMap() *Panel {
 	return heatMap("Are some requests slow, or all of them?",
-		"How many requests took how long: darker is more. One band that moves up is everything getting slower; a second band above is some requests being slow. Dots are requests with a trace: click one.",
+		"Distribution of request durations: darker is more requests. If one band moves up, all requests get slower. A second band above the first means that some requests are slow. Dots are requests with a trace: click one to open it.",
 		"s", heat(sum("increase("+requestBuckets+chosen+perStep+")", "le"))).onward(toService)
 }
 
 var phaseQuestions = []struct{ phase, question, reading string }{
-	{"queue", "How long do requests wait for a worker?", "Time between the request's arrival in the socket and the read that picked it up. It grows first when workers run out."},
-	{"parse", "How long does reading requests take?", "Time from the first read to the last one of a request, waiting for a slow client included."},
-	{"app", "How long does the application compute?", "Time between the request having been read and the first byte of the response."},
-	{"write_back", "How long does handing over the response take?", "Time from the first write of the response to the last one. Slow readers and streamed responses make it long."},
+	{"queue", "How long do requests wait for a worker?", "Time from the arrival of the request in the socket to the first read. It is the first phase to grow when all workers are busy."},
+	{"parse", "How long does reading requests take?", "Time from the first read of a request to the last, including the wait for a slow client."},
+	{"app", "How long does the application compute?", "Time from the last read of the request to the first byte of the response."},
+	{"write_back", "How long does writing the response take?", "Time from the first write of the response to the last. Slow clients and streamed responses increase it."},
 }
 
 func phaseQuantiles() (panels []*Panel) {
 	for _, q := range phaseQuestions {
 		buckets := rate(phaseBuckets, where(`phase="`+q.phase+`"`))
-		panels = append(panels, lines(q.question, q.reading+" p50: half of the requests stay below, p95 and p99: all but 5 % and 1 %. Estimated from buckets.", "s",
+		panels = append(panels, lines(q.question, q.reading+" p50 is the median; 5 % of the requests are above p95, and 1 % above p99. Estimated from histogram buckets.", "s",
 			graph(quantile("0.5", buckets, "phase"), "{{phase}} p50"),
 			graph(quantile("0.95", buckets, "phase"), "{{phase}} p95"),
 			graph(quantile("0.99", buckets, "phase"), "{{phase}} p99")).onward(toService))
@@ -81,16 +81,16 @@ func phaseQuantiles() (panels []*Panel) {
 }
 
 func ratePerService() *Panel {
-	return stacked("Which service answers how many requests?", "Finished requests per second and service.",
+	return stacked("How many requests does each service answer?", "Finished requests per second, by service.",
 		"reqps", graph(sum(rate(requestCount, chosen), "service_name"), "{{service_name}}")).follow(toThisService)
 }
 
 func ratePerStatus() *Panel {
-	return stacked("What do they answer?", "Finished requests per second and status. Requests without a response have none.",
+	return stacked("Which statuses do they return?", "Finished requests per second, by status. Requests without a response have no status.",
 		"reqps", graph(sum(rate(requestCount, chosen), "http_response_status_code"), "{{http_response_status_code}}")).onward(toService)
 }
 
 func errorsPerService() *Panel {
-	return stacked("What fails where?", "Failed requests per second, by service and kind: a status from 500 on, or what broke the connection. Empty while nothing fails.",
+	return stacked("What fails where?", "Failed requests per second, by service and error: a status of 500 or above, or the reason why the connection broke. Empty if nothing fails.",
 		"reqps", graph(sum(rate(requestCount, where(`error_type!=""`)), "service_name", "error_type"), "{{service_name}} {{error_type}}")).follow(toThisService)
 }

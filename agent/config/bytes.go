@@ -16,7 +16,7 @@ var _ encoding.TextUnmarshaler = (*Bytes)(nil)
 func (b *Bytes) UnmarshalText(text []byte) error {
 	n, err := units.RAMInBytes(string(text))
 	if err != nil {
-		return fmt.Errorf("%q is not a size: use a number with a unit, like 8MiB", text)
+		return fmt.Errorf("%q is not a size: use a number with a unit, such as 8MiB", text)
 	}
 	*b = Bytes(n)
 	return nil

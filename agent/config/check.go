@@ -44,10 +44,10 @@ func (c *checker) value(n *yaml.Node, s *schema, path string) {
 		c.entries(n, s, path)
 	case s.dict():
 		if n.Kind != yaml.MappingNode {
-			c.report(n, path, "want a group, like %s", s.Example)
+			c.report(n, path, "expected a mapping, for example %s", s.Example)
 		}
 	case n.Kind != yaml.ScalarNode:
-		c.report(n, path, "want a single value (%s)%s", s.Type, like(s.Example))
+		c.report(n, path, "expected a single value (%s)%s", s.Type, like(s.Example))
 	default:
 		if err := checkScalar(n, s); err != nil {
 			c.report(n, path, "%v", err)
@@ -57,7 +57,7 @@ func (c *checker) value(n *yaml.Node, s *schema, path string) {
 
 func (c *checker) entries(n *yaml.Node, s *schema, path string) {
 	if n.Kind != yaml.SequenceNode {
-		c.report(n, path, "want a %s%s", s.Type, like(s.Example))
+		c.report(n, path, "expected a %s%s", s.Type, like(s.Example))
 		return
 	}
 	for i, entry := range n.Content {
@@ -68,7 +68,7 @@ func (c *checker) entries(n *yaml.Node, s *schema, path string) {
 // fields checks the keys of a group. YAML's merge key holds more of them.
 func (c *checker) fields(n *yaml.Node, s *schema, path string) {
 	if n.Kind != yaml.MappingNode {
-		c.report(n, path, "want keys below it: %s", strings.Join(names(s.fields), ", "))
+		c.report(n, path, "expected a mapping with the keys %s", strings.Join(names(s.fields), ", "))
 		return
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
@@ -139,7 +139,7 @@ func checkScalar(n *yaml.Node, s *schema) error {
 		want = "a port number (1 to 65535)"
 	case s.typ.Kind() == reflect.Uint32:
 		err = checkRange(n, 1, math.MaxInt32)
-		want = "a process id"
+		want = "a process ID"
 	case s.typ.Kind() == reflect.Int:
 		err = checkRange(n, math.MinInt32, math.MaxInt32)
 	case s.typ.Kind() == reflect.Bool:
@@ -174,7 +174,7 @@ func like(example string) string {
 	if example == "" {
 		return ""
 	}
-	return ", like " + example
+	return ", for example " + example
 }
 
 // variables maps each environment variable to the key that it sets.

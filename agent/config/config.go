@@ -17,43 +17,43 @@ import (
 
 // Config is everything that can be set.
 type Config struct {
-	Probes         Probes         `koanf:"probes" doc:"The kernel side."`
-	Filter         service.Filter `koanf:"filter" doc:"Which requests are reported. Within a list any entry will do; all lists that are not empty must agree."`
-	Services       []service.Rule `koanf:"services" doc:"Names for services. The first rule whose conditions all hold wins over the name that was found."`
-	Routes         []route.Rule   `koanf:"routes" doc:"Templates of paths, which name spans and split metrics. A path that matches none has no route: raw paths are never names."`
-	Metrics        metrics.Config `koanf:"metrics" doc:"The metrics of requests, wherever they are exported to."`
-	Export         Export         `koanf:"export" doc:"Where requests go."`
+	Probes         Probes         `koanf:"probes" doc:"The eBPF probes."`
+	Filter         service.Filter `koanf:"filter" doc:"Which requests are reported. A request matches a list if it matches any entry, and is reported if it matches every list that is not empty."`
+	Services       []service.Rule `koanf:"services" doc:"Names for services. The first rule whose conditions all match replaces the detected name."`
+	Routes         []route.Rule   `koanf:"routes" doc:"Path templates. A route names spans and is an attribute of metrics. A path that matches no template has no route: a raw path is never used as a name."`
+	Metrics        metrics.Config `koanf:"metrics" doc:"Request metrics, for every exporter."`
+	Export         Export         `koanf:"export" doc:"Where traces and metrics are exported to."`
 	Log            Log            `koanf:"log" doc:"The agent's own log, on standard error."`
-	Health         Health         `koanf:"health" doc:"The agent's account of itself."`
-	DropPrivileges bool           `koanf:"drop_privileges" doc:"Give up every capability that is not needed any more once the probes are attached."`
-	User           string         `koanf:"user" doc:"Whom root becomes once the probes are attached: the name or number of a user. Where nobody is called lapwing, the default leaves root as it is, and so does an empty name." example:"nobody"`
-	Sandbox        sandbox.Mode   `koanf:"sandbox" doc:"What becomes of system calls that measuring does not take, once the probes are attached: refuse counts them, kill ends the agent, off allows them. Needs drop_privileges." example:"refuse"`
+	Health         Health         `koanf:"health" doc:"The agent's own health."`
+	DropPrivileges bool           `koanf:"drop_privileges" doc:"Drop every capability that is no longer needed once the probes are attached."`
+	User           string         `koanf:"user" doc:"The user that the agent switches to once the probes are attached, if it was started as root: a user name or ID. The agent stays root if the value is empty, or if it is the default and the host has no user lapwing." example:"nobody"`
+	Sandbox        sandbox.Mode   `koanf:"sandbox" doc:"What happens to system calls that the agent does not need once the probes are attached: refuse rejects and counts them, kill ends the agent, off allows them. Requires drop_privileges." example:"refuse"`
 }
 
 // Probes configure the kernel side.
 type Probes struct {
-	Plan      survey.Plan `koanf:"plan" doc:"Which kernel hooks feed the stamps: auto takes the first plan that the kernel can carry, socket and syscall force one." example:"auto"`
-	HeadBytes int         `koanf:"head_bytes" doc:"How many bytes of each request and response head are kept, 64 to 1024." example:"256"`
-	Markers   marker.Mode `koanf:"markers" doc:"Which functions that mark the call into an application get a probe: auto takes those that are worth their cost, on all that are known, off none." example:"auto"`
-	RingBytes Bytes       `koanf:"ring_bytes" doc:"Size of the buffer between kernel and agent: a power of two, 64KiB to 1GiB." example:"8MiB"`
-	Ports     []uint16    `koanf:"ports" doc:"TCP ports whose connections the probes follow; empty follows all servers. Connections left out here cost next to nothing, and are not counted at all." example:"[80, 8080]"`
+	Plan      survey.Plan `koanf:"plan" doc:"The probe plan, which is the set of kernel hooks that take the stamps: auto uses the first plan that the kernel supports, socket and syscall force one." example:"auto"`
+	HeadBytes int         `koanf:"head_bytes" doc:"The number of bytes to capture of each request and response head, 64 to 1024." example:"256"`
+	Markers   marker.Mode `koanf:"markers" doc:"Which markers (functions through which a server calls the application) get a probe: auto uses those that are worth their cost, on uses all, off uses none." example:"auto"`
+	RingBytes Bytes       `koanf:"ring_bytes" doc:"Size of the buffer between the kernel and the agent: a power of two from 64KiB to 1GiB." example:"8MiB"`
+	Ports     []uint16    `koanf:"ports" doc:"Local TCP ports of the connections to measure; an empty list measures all servers. Other connections cost almost nothing and are not counted." example:"[80, 8080]"`
 }
 
 // Export configures the destinations.
 type Export struct {
-	OTLP       otlp.Config       `koanf:"otlp" doc:"OpenTelemetry: traces of requests, and metrics."`
-	Prometheus prometheus.Config `koanf:"prometheus" doc:"Metrics for Prometheus to scrape."`
+	OTLP       otlp.Config       `koanf:"otlp" doc:"Export traces and metrics with OTLP."`
+	Prometheus prometheus.Config `koanf:"prometheus" doc:"Serve metrics for Prometheus to scrape."`
 }
 
 // Log configures the agent's own log.
 type Log struct {
-	Level  string `koanf:"level" doc:"The least severe level that is logged: debug, info, warn or error." example:"info"`
-	Format string `koanf:"format" doc:"How a line looks: text or json." example:"json"`
+	Level  string `koanf:"level" doc:"The lowest level that is logged: debug, info, warn or error." example:"info"`
+	Format string `koanf:"format" doc:"The format of a line: text or json." example:"json"`
 }
 
 // Health configures the agent's account of itself.
 type Health struct {
-	LogInterval time.Duration `koanf:"log_interval" doc:"How often the counters are logged; 0 logs them at the end only." example:"5m"`
+	LogInterval time.Duration `koanf:"log_interval" doc:"How often the health counters are logged; 0 logs them only when the agent stops." example:"5m"`
 }
 
 // The limits of Probes.

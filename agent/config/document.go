@@ -9,7 +9,7 @@ import (
 // what it means. Loading it is the same as loading an empty file.
 func Example() string {
 	var b strings.Builder
-	b.WriteString("# Lapwing's configuration. Every key may be left out; the values here are the\n# defaults.\n")
+	b.WriteString("# Lapwing's configuration. Every key is optional; the values here are the\n# defaults.\n")
 	for _, f := range root.fields {
 		b.WriteByte('\n')
 		writeExample(&b, f, 0)

@@ -65,7 +65,7 @@ func (l *loader) loadFile(file string) error {
 	raw, err := os.ReadFile(file)
 	if err != nil {
 		// The error of os names the file.
-		return fmt.Errorf("read the configuration: %w ('lapwing config example' prints one to start from)", err)
+		return fmt.Errorf("read the configuration: %w ('lapwing config example' prints an example)", err)
 	}
 	if err := l.checkDocument(raw); err != nil || len(l.problems) > 0 {
 		return err
@@ -93,7 +93,7 @@ func (l *loader) checkDocument(raw []byte) error {
 	l.value(document.Content[0], root, "")
 	var next yaml.Node
 	if err := decoder.Decode(&next); err == nil {
-		l.report(&next, "", "a second document begins here: use one")
+		l.report(&next, "", "the file has a second YAML document: use only one")
 	}
 	return nil
 }

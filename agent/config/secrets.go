@@ -15,9 +15,9 @@ func (c Config) Warnings(file string) (warnings []string) {
 		}
 		switch mode := info.Mode().Perm(); {
 		case mode&0o002 != 0:
-			warnings = append(warnings, fmt.Sprintf("%s can be changed by every user of this host: chmod o-w %s", f.name, f.name))
+			warnings = append(warnings, fmt.Sprintf("%s can be changed by every user of this host: run chmod o-w %s", f.name, f.name))
 		case mode&0o004 != 0 && f.what != "":
-			warnings = append(warnings, fmt.Sprintf("%s has %s and can be read by every user of this host: chmod o-r %s", f.name, f.what, f.name))
+			warnings = append(warnings, fmt.Sprintf("%s contains %s and can be read by every user of this host: run chmod o-r %s", f.name, f.what, f.name))
 		}
 	}
 	return warnings
@@ -30,12 +30,12 @@ type secretFile struct{ name, what string }
 func (c Config) secretFiles(file string) (all []secretFile) {
 	own := secretFile{name: file}
 	if len(c.Export.OTLP.Headers) > 0 {
-		own.what = "headers for receivers (export.otlp.headers), which often are keys,"
+		own.what = "headers for receivers (export.otlp.headers), which are often API keys,"
 	}
 	for _, f := range []secretFile{
 		own,
-		{c.Export.OTLP.TLS.Key, "the key of a certificate (export.otlp.tls.key)"},
-		{c.Export.Prometheus.TLS.Key, "the key of a certificate (export.prometheus.tls.key)"},
+		{c.Export.OTLP.TLS.Key, "the private key of a certificate (export.otlp.tls.key)"},
+		{c.Export.Prometheus.TLS.Key, "the private key of a certificate (export.prometheus.tls.key)"},
 		{c.Export.Prometheus.BasicAuth.PasswordFile, "a password (export.prometheus.basic_auth.password_file)"},
 	} {
 		if f.name != "" {

@@ -28,17 +28,17 @@ func TestWarningsAboutSecrets(t *testing.T) {
 		want   []string
 	}{
 		{"no secret", Config{}, open, nil},
-		{"no secret, but all may write", Config{}, shared, []string{shared + " can be changed by every user of this host: chmod o-w " + shared}},
+		{"no secret, but all may write", Config{}, shared, []string{shared + " can be changed by every user of this host: run chmod o-w " + shared}},
 		{"headers", Config{Export: Export{OTLP: otlp.Config{Headers: headers}}}, open,
-			[]string{open + " has headers for receivers (export.otlp.headers), which often are keys, and can be read by every user of this host: chmod o-r " + open}},
+			[]string{open + " contains headers for receivers (export.otlp.headers), which are often API keys, and can be read by every user of this host: run chmod o-r " + open}},
 		{"headers in a closed file", Config{Export: Export{OTLP: otlp.Config{Headers: headers}}}, closed, nil},
 		{"no file", Config{Export: Export{OTLP: otlp.Config{Headers: headers}}}, "", nil},
 		{"keys and password", Config{Export: Export{
 			OTLP:       otlp.Config{TLS: otlp.TLSConfig{Key: open}},
 			Prometheus: prometheus.Config{TLS: prometheus.TLS{Key: closed}, BasicAuth: prometheus.BasicAuth{PasswordFile: open}},
 		}}, closed, []string{
-			open + " has the key of a certificate (export.otlp.tls.key) and can be read by every user of this host: chmod o-r " + open,
-			open + " has a password (export.prometheus.basic_auth.password_file) and can be read by every user of this host: chmod o-r " + open,
+			open + " contains the private key of a certificate (export.otlp.tls.key) and can be read by every user of this host: run chmod o-r " + open,
+			open + " contains a password (export.prometheus.basic_auth.password_file) and can be read by every user of this host: run chmod o-r " + open,
 		}},
 		{"missing", Config{Export: Export{OTLP: otlp.Config{TLS: otlp.TLSConfig{Key: dir + "/none"}}}}, closed, nil},
 	} {

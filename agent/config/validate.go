@@ -46,7 +46,7 @@ func Validate(c Config) Problems {
 	add("log.level", checkLevel(c.Log.Level))
 	add("log.format", oneOf(c.Log.Format, "text", "json"))
 	if c.Health.LogInterval < 0 {
-		add("health.log_interval", fmt.Errorf("%v is negative: use a duration like 5m, or 0 for never", c.Health.LogInterval))
+		add("health.log_interval", fmt.Errorf("%v is negative: use a duration such as 5m, or 0 to disable it", c.Health.LogInterval))
 	}
 	return all
 }
@@ -71,7 +71,7 @@ func between(v, low, high int) error {
 // checkRing holds the size to what the kernel's ring buffer can be.
 func checkRing(size Bytes) error {
 	if size < MinRingBytes || size > MaxRingBytes || size&(size-1) != 0 {
-		return fmt.Errorf("%v is not a power of two from %v to %v: use a size like 8MiB", size, Bytes(MinRingBytes), Bytes(MaxRingBytes))
+		return fmt.Errorf("%v is not a power of two from %v to %v: use a size such as 8MiB", size, Bytes(MinRingBytes), Bytes(MaxRingBytes))
 	}
 	return nil
 }

@@ -69,7 +69,7 @@ func checkSpan(t *testing.T, p *dashboards.Panel, span *traceql.Span) {
 		assert.EqualValues(t, 503, span.Attributes["http.response.status_code"])
 	case "Which requests took long?", "Which requests waited long for a worker?":
 		assert.Greater(t, span.Duration, time.Millisecond)
-	case "Which other requests are like it?":
+	case "Which other requests are similar?":
 		assert.GreaterOrEqual(t, span.Duration, 60*time.Millisecond, "the route that sleeps")
 	}
 }

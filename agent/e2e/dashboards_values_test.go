@@ -120,7 +120,7 @@ func (o *watched) requestsOfTheLog(t *testing.T) {
 // quantilesInOrder wants p50 ≤ p95 ≤ p99 of each phase.
 func (o *watched) quantilesInOrder(t *testing.T) {
 	for _, title := range []string{"How long do requests wait for a worker?", "How long does reading requests take?",
-		"How long does the application compute?", "How long does handing over the response take?"} {
+		"How long does the application compute?", "How long does writing the response take?"} {
 		q := o.results(t, "lapwing-where", title)
 		require.Len(t, q, 3)
 		p50, p95, p99 := sumByTime(q[0]), sumByTime(q[1]), sumByTime(q[2])

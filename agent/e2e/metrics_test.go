@@ -238,5 +238,5 @@ func TestPortOfMetricsTaken(t *testing.T) {
 	assert.Equal(t, 1, harness.ExitStatus(agent.AwaitExit(20*time.Second)))
 	lines := strings.Split(strings.TrimSpace(agent.Stderr()), "\n") // above it, what the environment of the test is warned of
 	log := lines[len(lines)-1]
-	assert.Regexp(t, `^lapwing: export\.prometheus\.listen `+server.address+`: the port is taken by gunicorn.* \(process \d+\): stop that, or choose another port$`, log)
+	assert.Regexp(t, `^lapwing: export\.prometheus\.listen `+server.address+`: the port is already used by gunicorn.* \(process \d+\): stop it, or use another port$`, log)
 }

@@ -104,7 +104,7 @@ func parseVersion(release string) (version, bool) {
 func kernelRelease() (string, error) {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
-		return "", fmt.Errorf("ask for the kernel's release: %w", err)
+		return "", fmt.Errorf("read the kernel release: %w", err)
 	}
 	return string(bytes.TrimRight(u.Release[:], "\x00")), nil
 }
@@ -117,7 +117,7 @@ func (h host) kernel() *Problem {
 	}
 	return &Problem{
 		What: "Linux " + h.release + " is too old",
-		Fix:  "the probes need Linux " + Floor + " or newer",
+		Fix:  "use Linux " + Floor + " or later",
 	}
 }
 
@@ -142,7 +142,7 @@ func (h host) namespace() *Problem {
 	}
 	return &Problem{
 		What: "the process runs in a user namespace",
-		Fix:  "start it on the host itself, or in a container that is not rootless and does not remap users",
+		Fix:  "run it on the host, or in a container that is not rootless and does not remap users",
 	}
 }
 
@@ -152,7 +152,7 @@ func (h host) lockdown() *Problem {
 		return nil
 	}
 	return &Problem{
-		What: "kernel lockdown keeps BPF from reading kernel memory",
+		What: "kernel lockdown does not allow BPF programs to read kernel memory",
 		Fix:  "boot with lockdown=integrity instead of lockdown=confidentiality",
 	}
 }

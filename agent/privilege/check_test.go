@@ -74,7 +74,7 @@ func TestProblems(t *testing.T) {
 			"CAP_PERFMON is missing", "cap_bpf,cap_perfmon,"},
 		{func(h *host) { h.uid, h.have = 0, caps(t, cap.SYS_PTRACE) },
 			"CAP_BPF, CAP_PERFMON are missing", "--cap-add=BPF --cap-add=PERFMON"},
-		{func(h *host) { h.release = "5.10.0-28-amd64" }, "Linux 5.10.0-28-amd64 is too old", "need Linux 5.15 or newer"},
+		{func(h *host) { h.release = "5.10.0-28-amd64" }, "Linux 5.10.0-28-amd64 is too old", "use Linux 5.15 or later"},
 		{func(h *host) { h.release = "4.19.0" }, "Linux 4.19.0 is too old", "5.15"},
 		{remove("sys/kernel/btf"), "no type information", "CONFIG_DEBUG_INFO_BTF=y"},
 		{func(h *host) { put(t, *h, "proc/self/uid_map", "0 100000 65536\n") }, "runs in a user namespace", "rootless"},

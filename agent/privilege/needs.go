@@ -82,7 +82,7 @@ func missingProblem(absent []cap.Value, uid int, exe string) Problem {
 	p := Problem{What: join(absent, strings.ToUpper, ", ") + verb}
 	if uid == 0 {
 		bare := func(name string) string { return "--cap-add=" + strings.TrimPrefix(strings.ToUpper(name), "CAP_") }
-		p.Fix = "this root user lacks capabilities, as in a container: give them (" + join(absent, bare, " ") + ")"
+		p.Fix = "root lacks these capabilities, as in a container: add them (" + join(absent, bare, " ") + ")"
 		return p
 	}
 	var all []cap.Value

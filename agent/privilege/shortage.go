@@ -30,7 +30,7 @@ func (h host) descriptors() *Problem {
 		return nil
 	}
 	return &Problem{
-		What: fmt.Sprintf("the process may have %d open files, %d of which it has, and needs %d more", limit, open, files),
+		What: fmt.Sprintf("the process may have %d open files, has %d already, and needs %d more", limit, open, files),
 		Fix:  raiseFiles,
 	}
 }
@@ -45,7 +45,7 @@ func Runs() error {
 	if limit >= uint64(open+enough) {
 		return nil
 	}
-	return fmt.Errorf("the process may have %d open files, %d of which it has: %s", limit, open, raiseFiles)
+	return fmt.Errorf("the process may have %d open files, and has %d already: %s", limit, open, raiseFiles)
 }
 
 // ownFiles are the process's limit of open files and how many it has, counted
@@ -86,7 +86,7 @@ type refusal struct{ error }
 // counts maps and programs towards RLIMIT_MEMLOCK.
 func (r refusal) Error() string {
 	const guess = " (MEMLOCK may be too low, consider rlimit.RemoveMemlock)"
-	return "something besides capabilities keeps the process from loading probes: look for a seccomp filter (in Docker: --security-opt seccomp=unconfined), for denials of SELinux or AppArmor, or for kernel lockdown: " +
+	return "the process has the capabilities, but may not load probes: check for a seccomp filter (in Docker: --security-opt seccomp=unconfined), for SELinux or AppArmor denials, and for kernel lockdown: " +
 		strings.ReplaceAll(r.error.Error(), guess, "")
 }
 
@@ -95,11 +95,11 @@ func (r refusal) Unwrap() error { return r.error }
 func (h host) explain(err error) error {
 	switch {
 	case errors.Is(err, unix.EMFILE):
-		return fmt.Errorf("the process has no open files left: %s: %w", raiseFiles, err)
+		return fmt.Errorf("the process has reached its limit of open files: %s: %w", raiseFiles, err)
 	case errors.Is(err, unix.ENFILE):
-		return fmt.Errorf("the host has no open files left: raise sysctl fs.file-max: %w", err)
+		return fmt.Errorf("the host has reached its limit of open files: raise sysctl fs.file-max: %w", err)
 	case errors.Is(err, unix.ENOMEM):
-		return fmt.Errorf("memory is short: %s: %w", h.memory(), err)
+		return fmt.Errorf("out of memory: %s: %w", h.memory(), err)
 	}
 	return err
 }
@@ -108,9 +108,9 @@ func (h host) explain(err error) error {
 func (h host) memory() string {
 	group, limit := h.memoryLimit()
 	if group == "" {
-		return "no limit of a control group was found, so the host itself is out of memory; a lower probes.ring_bytes needs less"
+		return "no cgroup memory limit was found, so the host itself is out of memory: free memory, or lower probes.ring_bytes"
 	}
-	return fmt.Sprintf("the control group %s may have %s: raise MemoryMax= in the systemd unit or the container's limit, or lower probes.ring_bytes", group, units.BytesSize(float64(limit)))
+	return fmt.Sprintf("the memory limit of cgroup %s is %s: raise MemoryMax= in the systemd unit or the limit of the container, or lower probes.ring_bytes", group, units.BytesSize(float64(limit)))
 }
 
 // memoryFiles are where the limit of a control group stands, by the version of

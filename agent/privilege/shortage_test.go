@@ -15,7 +15,7 @@ func TestTooFewFiles(t *testing.T) {
 	h.openFiles = func() (uint64, int) { return 64, 5 }
 	problems := h.check()
 	require.Len(t, problems, 1)
-	require.Equal(t, "the process may have 64 open files, 5 of which it has, and needs 192 more", problems[0].What)
+	require.Equal(t, "the process may have 64 open files, has 5 already, and needs 192 more", problems[0].What)
 	require.Contains(t, problems[0].Fix, "LimitNOFILE=65536")
 	h.openFiles = func() (uint64, int) { return 1024, 5 }
 	require.Empty(t, h.check())
@@ -53,19 +53,19 @@ func TestExplain(t *testing.T) {
 
 func TestMemoryLimit(t *testing.T) {
 	h := goodHost(t)
-	require.Contains(t, h.memory(), "no limit")
+	require.Contains(t, h.memory(), "no cgroup memory limit")
 
 	put(t, h, "proc/self/cgroup", "0::/system.slice/lapwing.service\n")
 	put(t, h, "sys/fs/cgroup/system.slice/lapwing.service/memory.max", "max\n")
-	require.Contains(t, h.memory(), "no limit")
+	require.Contains(t, h.memory(), "no cgroup memory limit")
 	put(t, h, "sys/fs/cgroup/system.slice/memory.max", "1073741824\n")
 	put(t, h, "sys/fs/cgroup/system.slice/lapwing.service/memory.max", "67108864\n")
-	require.Contains(t, h.memory(), "the control group /system.slice/lapwing.service may have 64MiB: raise MemoryMax=")
+	require.Contains(t, h.memory(), "the memory limit of cgroup /system.slice/lapwing.service is 64MiB: raise MemoryMax=")
 	put(t, h, "sys/fs/cgroup/system.slice/memory.max", "33554432\n")
-	require.Contains(t, h.memory(), "/system.slice may have 32MiB", "the lowest on the way counts")
+	require.Contains(t, h.memory(), "/system.slice is 32MiB", "the lowest on the way counts")
 
 	put(t, h, "proc/self/cgroup", "9:cpu:/\n4:memory:/docker/1234\n0::/\n")
 	put(t, h, "sys/fs/cgroup/memory/docker/1234/memory.limit_in_bytes", "25165824\n")
 	put(t, h, "sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n")
-	require.Contains(t, h.memory(), "/docker/1234 may have 24MiB")
+	require.Contains(t, h.memory(), "/docker/1234 is 24MiB")
 }

@@ -35,25 +35,25 @@ func FindIdentity(name string) (*Identity, error) {
 		if name == OwnUser {
 			return nil, nil
 		}
-		return nil, fmt.Errorf("there is no user %q: add one (useradd --system), or name another", name)
+		return nil, fmt.Errorf("the user %q does not exist: create it (useradd --system), or use another", name)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("look for the user %q: %w", name, err)
+		return nil, fmt.Errorf("look up the user %q: %w", name, err)
 	}
 	uid, err := strconv.Atoi(u.Uid)
 	if err != nil {
-		return nil, fmt.Errorf("the user %q has no number: %w", name, err)
+		return nil, fmt.Errorf("the user %q has no numeric ID: %w", name, err)
 	}
 	gid, err := strconv.Atoi(u.Gid)
 	if err != nil {
-		return nil, fmt.Errorf("the group of the user %q has no number: %w", name, err)
+		return nil, fmt.Errorf("the group of the user %q has no numeric ID: %w", name, err)
 	}
 	return identity(name, uid, gid)
 }
 
 func identity(name string, uid, gid int) (*Identity, error) {
 	if uid == 0 {
-		return nil, fmt.Errorf("the user %q is root: name another, or none", name)
+		return nil, fmt.Errorf("the user %q is root: use another user, or leave the value empty", name)
 	}
 	return &Identity{Name: name, uid: uid, gid: gid}, nil
 }
@@ -70,10 +70,10 @@ func (i *Identity) Number() string {
 // capabilities stay permitted.
 func (i *Identity) become() error {
 	if err := cap.SetGroups(i.gid); err != nil {
-		return fmt.Errorf("change to group %d: %w", i.gid, err)
+		return fmt.Errorf("switch to group %d: %w", i.gid, err)
 	}
 	if err := cap.SetUID(i.uid); err != nil {
-		return fmt.Errorf("change to user %d (%s): %w", i.uid, i.Name, err)
+		return fmt.Errorf("switch to user %d (%s): %w", i.uid, i.Name, err)
 	}
 	return nil
 }
@@ -86,7 +86,7 @@ func (i *Identity) Possible(have *cap.Set) error {
 	}
 	for _, v := range []cap.Value{cap.SETUID, cap.SETGID, cap.DAC_READ_SEARCH} {
 		if on, err := have.GetFlag(cap.Permitted, v); err != nil || !on {
-			return fmt.Errorf("%v is missing to become user %s", v, i.Name)
+			return fmt.Errorf("%v is missing, which the agent needs to switch to user %s", v, i.Name)
 		}
 	}
 	return nil

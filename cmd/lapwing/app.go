@@ -98,10 +98,10 @@ func wrongFlag(err error) bool {
 func (a *app) rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "lapwing",
-		Short: "Where the time of each web request goes: queue, parse, app, write-back",
-		Long: "Lapwing runs beside web servers that nobody has touched and shows for every request how\n" +
-			"long it waited in the queue, was parsed, was worked on by the application and was\n" +
-			"written back.",
+		Short: "Show where each web request spends its time: queue, parse, app, write-back",
+		Long: "Lapwing observes unmodified web servers with eBPF. For every request it shows how long the\n" +
+			"request waited in the queue, how long the server read it, how long the application worked\n" +
+			"on it, and how long the response was written back.",
 		Example:       "  sudo lapwing trace\n  sudo lapwing top --port 8080\n  sudo lapwing run --config /etc/lapwing/lapwing.yaml",
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -195,6 +195,6 @@ func (a *app) drive(ctx context.Context, cfg config.Config, s session) error {
 	case err := <-done:
 		return err
 	case <-limit.C:
-		return fmt.Errorf("the agent did not finish within %v of being told to: what was not yet delivered is lost", a.drain)
+		return fmt.Errorf("the agent did not stop within %v; requests that were not delivered by then are lost", a.drain)
 	}
 }

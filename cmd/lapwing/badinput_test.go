@@ -59,38 +59,38 @@ func TestBadInput(t *testing.T) {
 		{[]string{"config", "chek"}, 2, `unknown command "chek": did you mean check?`},
 		{[]string{"top", "now"}, 2, `unexpected argument "now"`},
 		{[]string{"config", "check", "a", "b"}, 2, `unexpected argument "b"`},
-		{[]string{"trace", "--slow", "fast"}, 2, `invalid argument "fast" for "--slow" flag: not a duration: use a number with a unit, like 200ms, 10s or 5m`},
+		{[]string{"trace", "--slow", "fast"}, 2, `invalid argument "fast" for "--slow" flag: not a duration: use a number with a unit, such as 200ms, 10s or 5m`},
 		{[]string{"trace", "--for", "10"}, 2, `invalid argument "10" for "--for" flag: not a duration`},
-		{[]string{"top", "--interval", "-1s"}, 2, "a duration must be above zero"},
-		{[]string{"top", "--interval", "1ms"}, 2, `invalid argument "1ms" for "--interval" flag: too short: use 50ms or more, like 1s`},
-		{[]string{"workers", "--interval", "49999us"}, 2, "too short: use 50ms or more"},
+		{[]string{"top", "--interval", "-1s"}, 2, "must be above zero: use a duration"},
+		{[]string{"top", "--interval", "1ms"}, 2, `invalid argument "1ms" for "--interval" flag: too short: use at least 50ms`},
+		{[]string{"workers", "--interval", "49999us"}, 2, "too short: use at least 50ms"},
 		{[]string{"trace", "--count", "0"}, 2, "use a whole number above zero"},
 		{[]string{"trace", "--count"}, 2, "flag needs an argument: --count"},
-		{[]string{"trace", "--port", "80,http"}, 2, "not a port number (1 to 65535)"},
-		{[]string{"trace", "--port", "65536"}, 2, "not a port number (1 to 65535)"},
-		{[]string{"trace", "--pid", "-4"}, 2, "not a process id"},
+		{[]string{"trace", "--port", "80,http"}, 2, "not a port number: use 1 to 65535"},
+		{[]string{"trace", "--port", "65536"}, 2, "not a port number: use 1 to 65535"},
+		{[]string{"trace", "--pid", "-4"}, 2, "not a process ID: use a whole number above zero"},
 		{[]string{"trace", "--format", "xml"}, 2, `unknown format "xml": use text or json`},
 		{[]string{"trace", "--markers", "some"}, 2, `unknown value "some" for markers: use auto, on or off`},
 		{[]string{"trace", "--probe-plan", "kprobe"}, 2, `unknown probe plan "kprobe": use auto, socket or syscall`},
 		{[]string{"trace", "--head-bytes", "9"}, 2, "--head-bytes: probes.head_bytes: 9 is out of range: use 64 to 1024"},
-		{[]string{"trace", "--exe", "["}, 2, `--exe: filter.exes[0]: "[" is not a glob`},
-		{[]string{"trace", "--otlp-endpoint", "collector"}, 2, `--otlp-endpoint: export.otlp.endpoint: "collector": want a URL`},
+		{[]string{"trace", "--exe", "["}, 2, `--exe: filter.exes[0]: "[" is not a valid glob`},
+		{[]string{"trace", "--otlp-endpoint", "collector"}, 2, `--otlp-endpoint: export.otlp.endpoint: "collector": use a URL`},
 		{[]string{"run", "--prometheus-listen", "here"}, 2, `--prometheus-listen: export.prometheus.listen: "here" is not an address with a port: use one like 127.0.0.1:9464`},
-		{[]string{"run", "--config", file("tls.yaml", "export:\n  prometheus: {tls: {cert: a.pem}}\n")}, 1, "tls.yaml:2: export.prometheus.tls: wants both cert and key, or neither"},
+		{[]string{"run", "--config", file("tls.yaml", "export:\n  prometheus: {tls: {cert: a.pem}}\n")}, 1, "tls.yaml:2: export.prometheus.tls: needs both cert and key: set both or remove both"},
 		{[]string{"run", "--config", file("serve.yaml", "export: {prometheus: {listen: '127.0.0.1:9464', tls: {cert: "+junk+", key: "+junk+"}}}\n")}, 1, "export.prometheus.tls.cert, tls.key: reading the server's certificate: "},
 		{[]string{"run", "--config", file("ca.yaml", "export: {otlp: {endpoint: 'https://127.0.0.1:4317', tls: {ca: "+junk+"}}}\n")}, 1, "export.otlp: tls.ca: " + junk + " holds no PEM certificate"},
 		{[]string{"run", "--config", file("sets.yaml", "metrics: {max_label_sets: 0}\n")}, 1, "sets.yaml:1: metrics.max_label_sets: 0 is out of range: use 1 to 100000"},
-		{[]string{"run", "--config", file("routes.yaml", "routes:\n  - template: orders\n")}, 1, `routes.yaml:2: routes[0].template: "orders" does not begin with a slash`},
-		{[]string{"run", "--config", file("sampling.yaml", "export: {otlp: {sampling: {slowest: 2}}}\n")}, 1, "sampling.yaml:1: export.otlp.sampling.slowest: 2: want a number from 0 to 0.5"},
-		{[]string{"run", "--config", filepath.Join(dir, "none.yaml")}, 1, "none.yaml: no such file or directory ('lapwing config example' prints one to start from)"},
+		{[]string{"run", "--config", file("routes.yaml", "routes:\n  - template: orders\n")}, 1, `routes.yaml:2: routes[0].template: "orders" does not start with a slash`},
+		{[]string{"run", "--config", file("sampling.yaml", "export: {otlp: {sampling: {slowest: 2}}}\n")}, 1, "sampling.yaml:1: export.otlp.sampling.slowest: 2: use a number from 0 to 0.5"},
+		{[]string{"run", "--config", filepath.Join(dir, "none.yaml")}, 1, "none.yaml: no such file or directory ('lapwing config example' prints an example)"},
 		{[]string{"run", "--config", dir}, 1, "is a directory"},
 		{[]string{"run", "--config", file("bad.yaml", "log: {level: info\n")}, 1, "bad.yaml:"},
 		{[]string{"run", "--config", file("key.yaml", "\nprobes:\n  head_byte: 1\n")}, 1, "key.yaml:3: probes.head_byte: unknown key: did you mean head_bytes?"},
-		{[]string{"run", "--config", file("time.yaml", "health: {log_interval: 10 minutes}\n")}, 1, `time.yaml:1: health.log_interval: "10 minutes" is not a duration (a number with a unit: ms, s, m, h), like 5m`},
+		{[]string{"run", "--config", file("time.yaml", "health: {log_interval: 10 minutes}\n")}, 1, `time.yaml:1: health.log_interval: "10 minutes" is not a duration (a number with a unit: ms, s, m, h), for example 5m`},
 		{[]string{"config", "check", file("check.yaml", "log: {level: loud}\n")}, 1, `check.yaml:1: log.level: unknown level "loud"`},
-		{[]string{"config", "check", file("headers.yaml", "export:\n  otlp:\n    headers: {\"api key\": s3cret}\n")}, 1, `headers.yaml:3: export.otlp.headers: "api key": not the name of a header`},
-		{[]string{"config", "check", file("value.yaml", "export:\n  otlp:\n    headers: {api-key: \"s3\\ncret\"}\n")}, 1, `value.yaml:3: export.otlp.headers: "api-key": its value has a line break`},
-		{[]string{"run", "--config", file("empty.yaml", "")}, 1, "there is nowhere to export to: set export.otlp.endpoint or export.prometheus.listen in"},
+		{[]string{"config", "check", file("headers.yaml", "export:\n  otlp:\n    headers: {\"api key\": s3cret}\n")}, 1, `headers.yaml:3: export.otlp.headers: "api key": not a valid header name`},
+		{[]string{"config", "check", file("value.yaml", "export:\n  otlp:\n    headers: {api-key: \"s3\\ncret\"}\n")}, 1, `value.yaml:3: export.otlp.headers: "api-key": the value contains a line break`},
+		{[]string{"run", "--config", file("empty.yaml", "")}, 1, "nothing to export to: set export.otlp.endpoint or export.prometheus.listen in"},
 	} {
 		t.Run(strings.Join(tt.args[:min(3, len(tt.args))], " "), func(t *testing.T) {
 			requireOneLine(t, runReal(t, nil, append([]string{lapwing(t)}, tt.args...)...), tt.status, tt.want)
@@ -105,14 +105,14 @@ func TestOpenSecrets(t *testing.T) {
 	require.NoError(t, os.Chmod(name, 0o644))
 	r := runReal(t, nil, lapwing(t), "config", "check", name)
 	require.Zero(t, r.status)
-	require.Equal(t, "lapwing: warning: "+name+" has headers for receivers (export.otlp.headers), which often are keys, and can be read by every user of this host: chmod o-r "+name+"\n", r.err)
+	require.Equal(t, "lapwing: warning: "+name+" contains headers for receivers (export.otlp.headers), which are often API keys, and can be read by every user of this host: run chmod o-r "+name+"\n", r.err)
 	require.NoError(t, os.Chmod(name, 0o640))
 	require.Empty(t, runReal(t, nil, lapwing(t), "config", "check", name).err)
 }
 
 func TestBadEnvironment(t *testing.T) {
 	r := runReal(t, []string{"LAPWING_PROBES_HEAD_BYTES=lots"}, lapwing(t), "trace")
-	requireOneLine(t, r, 1, `LAPWING_PROBES_HEAD_BYTES: probes.head_bytes: "lots" is not a whole number, like 256`)
+	requireOneLine(t, r, 1, `LAPWING_PROBES_HEAD_BYTES: probes.head_bytes: "lots" is not a whole number, for example 256`)
 }
 
 func TestConfigCheckListsEverything(t *testing.T) {
@@ -186,7 +186,7 @@ func TestExampleConfigurationIsValid(t *testing.T) {
 
 // nowhereIn is what both run and config check say.
 func nowhereIn(file string) string {
-	return "there is nowhere to export to: set export.otlp.endpoint or export.prometheus.listen in " + file + ", or give --otlp-endpoint or --prometheus-listen"
+	return "nothing to export to: set export.otlp.endpoint or export.prometheus.listen in " + file + ", or use --otlp-endpoint or --prometheus-listen"
 }
 
 func TestConfigurationThatExportsNothing(t *testing.T) {
@@ -233,5 +233,5 @@ func TestRunWithoutAnyFile(t *testing.T) {
 	var errs bytes.Buffer
 	a.err, a.environ = &errs, nil
 	f := agentFlags{set: a.runCommand().Flags(), file: filepath.Join(t.TempDir(), "lapwing.yaml")}
-	require.ErrorContains(t, a.daemon(&f), "no such file or directory ('lapwing config example' prints one to start from); without a file give --prometheus-listen 127.0.0.1:9464 or")
+	require.ErrorContains(t, a.daemon(&f), "no such file or directory ('lapwing config example' prints an example); without a file, use --prometheus-listen 127.0.0.1:9464 or")
 }

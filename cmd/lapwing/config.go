@@ -13,7 +13,7 @@ import (
 func (a *app) configCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "config",
-		Short:   "Check a configuration file, or print one to start from",
+		Short:   "Check a configuration file, or print an example",
 		Example: "  lapwing config example > lapwing.yaml\n  lapwing config check lapwing.yaml",
 		Args:    cobra.ArbitraryArgs, // RunE words the error
 		RunE:    chooses,
@@ -25,9 +25,9 @@ func (a *app) configCommand() *cobra.Command {
 func (a *app) configCheckCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check [FILE]",
-		Short: "Check a configuration file without starting anything",
+		Short: "Check a configuration file without starting the agent",
 		Long: "Check a configuration file, together with the LAPWING_* variables of the environment, and\n" +
-			"print everything that is wrong with it, a line each; a warning is no error. Without FILE:\n" + defaultConfigFile + ".",
+			"print each problem on a line of its own. Warnings do not change the exit status. FILE defaults\n" + "to " + defaultConfigFile + ".",
 		Example: "  lapwing config check\n  lapwing config check lapwing.yaml",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
@@ -71,7 +71,7 @@ func (a *app) configCheck(file string) error {
 func (a *app) configExampleCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "example",
-		Short:   "Print a configuration file with every key, its default and what it means",
+		Short:   "Print a configuration file with every key, its default and its meaning",
 		Example: "  lapwing config example > lapwing.yaml",
 		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {

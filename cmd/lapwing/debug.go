@@ -18,7 +18,7 @@ import (
 func (a *app) debugCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "debug",
-		Short: "Look for faults in the agent itself",
+		Short: "Debug the agent itself",
 		Args:  cobra.ArbitraryArgs, // RunE words the error
 		RunE:  chooses,
 	}
@@ -39,20 +39,20 @@ func (a *app) debugRecordsCommand() *cobra.Command {
 	var f recordsFlags
 	cmd := &cobra.Command{
 		Use:   "records",
-		Short: "Print what the probes write, before anything is made of it",
-		Long: "Print each record and event of the probes as the kernel wrote it, a line each, with the\n" +
-			"fields that are not zero. Stamps are nanoseconds of the monotonic clock. What was captured of\n" +
-			"heads can hold secrets, and is printed with --heads only.",
+		Short: "Print the raw records that the probes write",
+		Long: "Print each record and event of the probes as the kernel wrote it, one per line, with the\n" +
+			"fields that are not zero. Stamps are in nanoseconds of the monotonic clock. The captured bytes\n" +
+			"of request and response heads can contain secrets. They are printed only with --heads.",
 		Example: "  sudo lapwing debug records --port 8080 --for 10s\n  sudo lapwing debug records --format json --heads | jq 'select(.kind==\"call\")'",
 		Args:    noArgs,
 		RunE:    func(*cobra.Command, []string) error { return a.debugRecords(f) },
 	}
 	set := cmd.Flags()
-	f.format = format(set, "how to print: text or json (default text)")
-	f.limit = span(set, "for", "end after this time")
-	set.Var(&value[survey.Plan]{v: &f.plan, parse: survey.ParsePlan, kind: "plan"}, "probe-plan", "kernel hooks to use: auto, socket or syscall")
+	f.format = format(set, "output format: text or json (default text)")
+	f.limit = span(set, "for", "stop after this time")
+	set.Var(&value[survey.Plan]{v: &f.plan, parse: survey.ParsePlan, kind: "plan"}, "probe-plan", "probe plan to use: auto, socket or syscall")
 	set.Var(&list[uint16]{value[uint16]{parse: parsePort, kind: "port"}, &f.ports}, "port", "only connections to this local TCP `port` (repeatable)")
-	set.BoolVar(&f.heads, "heads", false, "print what was captured of heads as well")
+	set.BoolVar(&f.heads, "heads", false, "also print the captured bytes of heads")
 	return cmd
 }
 

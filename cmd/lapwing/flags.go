@@ -62,9 +62,9 @@ func parseSpan(text string) (time.Duration, error) {
 	d, err := time.ParseDuration(text)
 	switch {
 	case err != nil:
-		return 0, errors.New("not a duration: use a number with a unit, like 200ms, 10s or 5m")
+		return 0, errors.New("not a duration: use a number with a unit, such as 200ms, 10s or 5m")
 	case d <= 0:
-		return 0, errors.New("a duration must be above zero, like 200ms, 10s or 5m")
+		return 0, errors.New("must be above zero: use a duration such as 200ms, 10s or 5m")
 	}
 	return d, nil
 }
@@ -80,7 +80,7 @@ func parseCount(text string) (uint64, error) {
 func parsePort(text string) (uint16, error) {
 	n, err := strconv.ParseUint(text, 10, 16)
 	if err != nil || n == 0 {
-		return 0, errors.New("not a port number (1 to 65535)")
+		return 0, errors.New("not a port number: use 1 to 65535")
 	}
 	return uint16(n), nil
 }
@@ -88,7 +88,7 @@ func parsePort(text string) (uint16, error) {
 func parsePID(text string) (uint32, error) {
 	n, err := strconv.ParseUint(text, 10, 31)
 	if err != nil || n == 0 {
-		return 0, errors.New("not a process id")
+		return 0, errors.New("not a process ID: use a whole number above zero")
 	}
 	return uint32(n), nil
 }
@@ -108,14 +108,14 @@ const minInterval = 50 * time.Millisecond
 func parseInterval(text string) (time.Duration, error) {
 	d, err := parseSpan(text)
 	if err == nil && d < minInterval {
-		return 0, fmt.Errorf("too short: use %v or more, like 1s", minInterval)
+		return 0, fmt.Errorf("too short: use at least %v, for example 1s", minInterval)
 	}
 	return d, err
 }
 
 func interval(set *pflag.FlagSet) *time.Duration {
 	f := &value[time.Duration]{v: new(time.Duration), parse: parseInterval, kind: "duration"}
-	set.Var(f, "interval", "time between two tables, 50ms or more (default 1s)")
+	set.Var(f, "interval", "time between tables, at least 50ms (default 1s)")
 	return f.v
 }
 
@@ -157,30 +157,30 @@ var keys = []struct{ flag, key string }{
 func (f *agentFlags) addFilters(set *pflag.FlagSet) {
 	f.set = set
 	set.Var(&list[uint16]{value[uint16]{parse: parsePort, kind: "port"}, &f.ports}, "port", "only requests on this local TCP `port` (repeatable)")
-	set.Var(&list[uint32]{value[uint32]{parse: parsePID, kind: "pid"}, &f.pids}, "pid", "only requests served by this process, or by the workers of this master (repeatable)")
-	set.StringArrayVar(&f.exes, "exe", nil, "only requests served by this executable: a `glob` over its file name, or over its path if it has a slash (repeatable)")
-	set.StringArrayVar(&f.services, "service", nil, "only requests of this service: a `glob` over its name; gunicorn stands for gunicorn:shop too (repeatable)")
-	set.StringVar(&f.file, "config", "", "take settings, such as names of services, from this `file`")
+	set.Var(&list[uint32]{value[uint32]{parse: parsePID, kind: "pid"}, &f.pids}, "pid", "only requests served by this process; the PID of a master process includes its workers (repeatable)")
+	set.StringArrayVar(&f.exes, "exe", nil, "only requests served by this executable; the `glob` matches the file name, or the path if it contains a slash (repeatable)")
+	set.StringArrayVar(&f.services, "service", nil, "only requests of this service; the `glob` matches the name, and gunicorn also matches gunicorn:shop (repeatable)")
+	set.StringVar(&f.file, "config", "", "read settings, such as service names, from this YAML `file`")
 }
 
 // addProbes adds the flags about the kernel side.
 func (f *agentFlags) addProbes(set *pflag.FlagSet) {
 	f.set = set
-	set.Var(&value[survey.Plan]{v: &f.plan, parse: survey.ParsePlan, kind: "plan"}, "probe-plan", "kernel hooks to use: auto, socket or syscall")
-	set.Var(&value[marker.Mode]{v: &f.markers, parse: marker.ParseMode, kind: "mode"}, "markers", "probes on functions that mark the call into the application: auto, on or off (default auto)")
-	set.IntVar(&f.head, "head-bytes", 0, "keep this many bytes of each request and response head, 64 to 1024 (default 256)")
+	set.Var(&value[survey.Plan]{v: &f.plan, parse: survey.ParsePlan, kind: "plan"}, "probe-plan", "probe plan to use: auto, socket or syscall")
+	set.Var(&value[marker.Mode]{v: &f.markers, parse: marker.ParseMode, kind: "mode"}, "markers", "probes on the functions through which a server calls the application: auto, on or off (default auto)")
+	set.IntVar(&f.head, "head-bytes", 0, "number of bytes to capture of each request and response head, 64 to 1024 (default 256)")
 }
 
 // addOTLP adds the flag that exports traces.
 func (f *agentFlags) addOTLP(set *pflag.FlagSet) {
 	f.set = set
-	set.StringVar(&f.endpoint, "otlp-endpoint", "", "export traces to this OTLP `URL`, like http://127.0.0.1:4318")
+	set.StringVar(&f.endpoint, "otlp-endpoint", "", "export traces to this OTLP endpoint `URL`, for example http://127.0.0.1:4318")
 }
 
 // addPrometheus adds the flag that serves metrics.
 func (f *agentFlags) addPrometheus(set *pflag.FlagSet) {
 	f.set = set
-	set.StringVar(&f.listen, "prometheus-listen", "", "serve metrics for Prometheus at this `address`, like 127.0.0.1:9464")
+	set.StringVar(&f.listen, "prometheus-listen", "", "serve Prometheus metrics on this `address`, for example 127.0.0.1:9464")
 }
 
 // load builds the configuration from the flags that were given, the

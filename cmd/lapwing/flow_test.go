@@ -111,7 +111,7 @@ func TestAgentThatDoesNotEnd(t *testing.T) {
 	a.out, a.err, a.environ, a.run = &out, &errs, nil, fakeAgents["stuck"]
 	a.prepare, a.drain = func() error { return nil }, 20*time.Millisecond
 	require.Equal(t, 1, a.execute([]string{"trace", "--for", "10ms"}))
-	require.Contains(t, errs.String(), "the agent did not finish within 20ms of being told to")
+	require.Contains(t, errs.String(), "the agent did not stop within 20ms")
 }
 
 // TestFlagsReachTheConfiguration runs each flag through to what the agent gets.
@@ -197,11 +197,11 @@ func TestSilenceIsExplained(t *testing.T) {
 		h    health.Health
 		args []string
 	}{
-		"no request ended; lapwing workers shows servers that are stuck":                           {},
-		"no request that the filter selects ended; lapwing workers":                                {args: []string{"--port", "80"}},
-		"connections whose protocol is not known: 3 (tls 3); trace behind the proxy that ends TLS": {h: health.Health{health.Unknown: health.By(map[string]uint64{"tls": 3})}},
-		"7 requests ended, none of them took 200ms (--slow)":                                       {h: health.Health{health.Requests: health.Of(7)}, args: []string{"--slow", "200ms"}},
-		"in flight at the start and are: 2 (in_progress 2); lapwing workers shows them":            {h: health.Health{health.MissedStart: health.By(map[string]uint64{"in_progress": 2})}},
+		"no request finished; lapwing workers shows servers that are stuck":                                                {},
+		"no request matching the filter finished; lapwing workers":                                                         {args: []string{"--port", "80"}},
+		"connections spoke an unknown protocol: 3 (tls 3); with TLS, trace the server behind the proxy that terminates it": {h: health.Health{health.Unknown: health.By(map[string]uint64{"tls": 3})}},
+		"7 requests finished, but none took 200ms or longer (--slow)":                                                      {h: health.Health{health.Requests: health.Of(7)}, args: []string{"--slow", "200ms"}},
+		"in flight when the agent started: 2 (in_progress 2); lapwing workers shows them":                                  {h: health.Health{health.MissedStart: health.By(map[string]uint64{"in_progress": 2})}},
 	} {
 		a := newApp()
 		var out strings.Builder

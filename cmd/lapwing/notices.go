@@ -118,6 +118,6 @@ func nowhere(cfg config.Config, file string) string {
 	if cfg.Export.OTLP.Enabled() || cfg.Export.Prometheus.Enabled() {
 		return ""
 	}
-	return "there is nowhere to export to: set export.otlp.endpoint or export.prometheus.listen in " +
-		file + ", or give --otlp-endpoint or --prometheus-listen"
+	return "nothing to export to: set export.otlp.endpoint or export.prometheus.listen in " +
+		file + ", or use --otlp-endpoint or --prometheus-listen"
 }

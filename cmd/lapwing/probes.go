@@ -21,16 +21,16 @@ func (a *app) probesCommand() *cobra.Command {
 	var asked *string
 	cmd := &cobra.Command{
 		Use:   "probes",
-		Short: "Show which kernel hooks are available and used, and why others are not",
-		Long: "Show the probe plans, each of their kernel hooks, whether this kernel has it, and why one is\n" +
-			"not used. Then the markers: functions that servers enter when they call an application, which\n" +
-			"of them --markers=auto uses, and which running servers have them. Ends with status 1 if no\n" +
-			"plan works, and says what to change.",
+		Short: "Show which kernel hooks are available and used, and why the others are not",
+		Long: "Show the probe plans and their kernel hooks: whether this kernel has each hook, whether it is\n" +
+			"used, and if not, why. Then show the markers: the functions through which a server calls the\n" +
+			"application, whether --markers=auto uses them, and which running servers have them. If no plan\n" +
+			"works, the command says what to change and exits with status 1.",
 		Example: "  sudo lapwing probes\n  sudo lapwing probes --format json | jq -r .chosen",
 		Args:    noArgs,
 		RunE:    func(*cobra.Command, []string) error { return a.probes(*asked) },
 	}
-	asked = format(cmd.Flags(), "how to print: text or json (default text)")
+	asked = format(cmd.Flags(), "output format: text or json (default text)")
 	return cmd
 }
 
@@ -154,7 +154,7 @@ func (v surveyView) failure() error {
 			return fmt.Errorf("no probe plan works here: plan %s: %s", p.Plan, p.Why)
 		}
 	}
-	return errors.New("no probe plan works here: the kernel lacks hooks that each of them needs")
+	return errors.New("no probe plan works here: each plan needs hooks that this kernel does not have")
 }
 
 func (v surveyView) print(w io.Writer, format string) error {
@@ -192,24 +192,24 @@ func (v surveyView) printText(out io.Writer) error {
 
 // printMarkers shows the table of markers. An error of w shows at its Flush.
 func (v surveyView) printMarkers(w io.Writer) {
-	fmt.Fprintln(w, "\nmarkers: functions that are entered when the application is called")
+	fmt.Fprintln(w, "\nmarkers: functions through which a server calls the application")
 	fmt.Fprintln(w, "  SERVER\tFUNCTION\tIN\tAUTO\tFOUND IN A RUNNING PROCESS")
 	for _, m := range v.Markers {
 		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\n", m.Server, m.Symbol, m.In, yesNo(m.Auto), text.Show(strings.Join(m.Found, " ")))
 	}
 	if len(v.Refused) > 0 {
-		fmt.Fprintf(w, "  processes and files that were left alone: %s\n", causes(v.Refused))
+		fmt.Fprintf(w, "  processes and files that were skipped: %s\n", causes(v.Refused))
 	}
 }
 
 // print shows what the agent is locked in with. An error of w shows at its Flush.
 func (s sandboxView) print(w io.Writer) {
-	filter := "this kernel cannot filter system calls"
+	filter := "this kernel cannot filter system calls (seccomp)"
 	if s.Filter {
-		filter = "system calls are filtered (seccomp), refused ones are not counted"
+		filter = "system calls are filtered (seccomp), refused calls are not counted"
 	}
 	if s.Counts {
-		filter = "system calls are filtered (seccomp), refused ones are counted"
+		filter = "system calls are filtered (seccomp), refused calls are counted"
 	}
 	landlock := "this kernel has no Landlock"
 	if s.Landlock > 0 {

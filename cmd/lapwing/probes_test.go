@@ -57,13 +57,13 @@ plan syscall: works, chosen
   tp_btf/tcp_probe  yes     yes   arrived            
   iter/tcp          no      no    older connections  no iterator tcp; missed_start is not counted
 
-markers: functions that are entered when the application is called
+markers: functions through which a server calls the application
   SERVER  FUNCTION          IN                                AUTO  FOUND IN A RUNNING PROCESS
   uWSGI   python_call       uwsgi*: python*_plugin.so|uwsgi*  yes   /usr/lib/uwsgi/python3_plugin.so
   nginx   ngx_http_handler  nginx                             no    
-  processes and files that were left alone: 2 (not_regular 2)
+  processes and files that were skipped: 2 (not_regular 2)
 
-sandbox of a running agent: system calls are filtered (seccomp), refused ones are counted; Landlock (version 2 here) is not used: it would hide other users' processes
+sandbox of a running agent: system calls are filtered (seccomp), refused calls are counted; Landlock (version 2 here) is not used: it would hide other users' processes
 `}, surveyed(twoPlans(), nil))
 }
 
@@ -110,7 +110,7 @@ func TestProbesWhenNothingWorks(t *testing.T) {
 		},
 		"nothing known": {
 			func(s *survey.Survey) { *s = survey.Survey{Kernel: "6.1"} }, nil,
-			"lapwing: no probe plan works here: the kernel lacks hooks that each of them needs\n",
+			"lapwing: no probe plan works here: each plan needs hooks that this kernel does not have\n",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -78,9 +78,9 @@ func TestReadmeShowsTodaysTrace(t *testing.T) {
 	}
 }
 
-// TestReadmeShowsTodaysMetrics compares the metrics in the README, which are
-// what grep finds, with those of a request of that kind.
-func TestReadmeShowsTodaysMetrics(t *testing.T) {
+// TestTelemetryPageShowsTodaysMetrics compares the metrics in docs/telemetry.md, which
+// are what grep finds, with those of a request of that kind.
+func TestTelemetryPageShowsTodaysMetrics(t *testing.T) {
 	a := metrics.New(metrics.DefaultConfig())
 	r := served("nginx", time.Millisecond)
 	a.Export(r)
@@ -97,7 +97,9 @@ func TestReadmeShowsTodaysMetrics(t *testing.T) {
 	page, err := io.ReadAll(res.Body)
 	require.NoError(t, err)
 
-	text := readme(t)
+	raw, err := os.ReadFile("../../docs/telemetry.md")
+	require.NoError(t, err)
+	text := string(raw)
 	command := regexp.MustCompile(`(?m)^\$ curl -s http://127\.0\.0\.1:9464/metrics \| grep -E '(.*)'$`).FindStringSubmatch(text)
 	require.NotNil(t, command)
 	grep := regexp.MustCompile(command[1])
@@ -141,22 +143,28 @@ func TestReadmeCommandsExist(t *testing.T) {
 	require.Greater(t, commands, 8)
 }
 
-// TestReadmeListsEveryPage finds pages that nobody could find.
-func TestReadmeListsEveryPage(t *testing.T) {
+// TestIndexListsEveryPage finds pages that docs/README.md does not list, and
+// links of the README and of the index to pages that do not exist.
+func TestIndexListsEveryPage(t *testing.T) {
 	pages, err := filepath.Glob("../../docs/*.md")
 	require.NoError(t, err)
 	require.Greater(t, len(pages), 10)
+	index, err := os.ReadFile("../../docs/README.md")
+	require.NoError(t, err)
 	var missing []string
-	text := readme(t)
 	for _, page := range pages {
 		name := filepath.Base(page)
-		if !strings.Contains(text, "["+"docs/"+name+"](docs/"+name+")") {
+		if name != "README.md" && !strings.Contains(string(index), "["+name+"]("+name+")") {
 			missing = append(missing, name)
 		}
 	}
 	require.Empty(t, missing)
-	for _, m := range regexp.MustCompile(`\]\((docs/[\w.-]+)\)`).FindAllStringSubmatch(text, -1) {
+	require.Contains(t, readme(t), "[docs/README.md](docs/README.md)")
+	for _, m := range regexp.MustCompile(`\]\((docs/[\w.-]+)\)`).FindAllStringSubmatch(readme(t), -1) {
 		require.True(t, slices.Contains(pages, filepath.Join("../..", m[1])), m[1])
+	}
+	for _, m := range regexp.MustCompile(`\]\(([\w.-]+\.md)\)`).FindAllStringSubmatch(string(index), -1) {
+		require.True(t, slices.Contains(pages, filepath.Join("../../docs", m[1])), m[1])
 	}
 }
 

@@ -21,45 +21,46 @@ import (
 const defaultConfigFile = "/etc/lapwing/lapwing.yaml"
 
 // runManual is what an operator looks up: the whole of it in one place.
-const runManual = `Run as a daemon that exports what it sees: traces and metrics to an OpenTelemetry
-receiver, metrics to Prometheus. It runs in the foreground, logs to standard error and
-needs no server to be changed or started anew.
+const runManual = `Run as a daemon that exports traces and metrics to an OpenTelemetry receiver, and
+metrics to Prometheus. The daemon runs in the foreground and logs to standard error. It
+does not change or restart any server.
 
 CONFIGURATION
-  A value comes from the first of these that sets it: a flag, an environment variable, the
-  file, the default. The file may be left out where a flag says where to export to.
+  Lapwing looks for each value in this order: flag, environment variable, configuration
+  file, default. The file is optional if a flag sets an export destination.
     lapwing config example   prints a file with every key, its default and its meaning
-    lapwing config check     says what is wrong with a file, before anything is started
+    lapwing config check     reports the problems of a file without starting the agent
 
-WHAT TO EXPORT TO (one of them at least)
-  export.otlp.endpoint       traces and metrics, http://127.0.0.1:4318 for instance
-  export.prometheus.listen   metrics at /metrics, 127.0.0.1:9464 for instance
+EXPORT DESTINATIONS (at least one is required)
+  export.otlp.endpoint       traces and metrics, for example http://127.0.0.1:4318
+  export.prometheus.listen   metrics at /metrics, for example 127.0.0.1:9464
 
 FILES
   /etc/lapwing/lapwing.yaml  the configuration
-  /etc/lapwing/environment   variables for the systemd unit: keys of receivers belong there
+  /etc/lapwing/environment   variables of the systemd unit; put the keys of receivers here
 
 ENVIRONMENT
   LAPWING_*                  sets a key: LAPWING_PROBES_HEAD_BYTES=128 is probes.head_bytes
-  OTEL_EXPORTER_OTLP_*       as OpenTelemetry defines them, where no key says otherwise
-  OTEL_RESOURCE_ATTRIBUTES   added to all that is sent
+  OTEL_EXPORTER_OTLP_*       as defined by OpenTelemetry, unless a key sets the same value
+  OTEL_RESOURCE_ATTRIBUTES   added to all exported data
 
 SIGNALS
-  SIGTERM, SIGINT            deliver what is queued and end within 5 seconds; twice: end at once
-  SIGHUP                     read the configuration again: services, routes,
-                             export.otlp.sampling, log.level and health.log_interval take
-                             effect at once, other keys at the next start. The log says
-                             which. A configuration that is wrong changes nothing.
+  SIGTERM, SIGINT            deliver what is queued and exit within 5 seconds; a second signal
+                             ends the process immediately
+  SIGHUP                     reload the configuration. services, routes, export.otlp.sampling,
+                             log.level and health.log_interval take effect immediately, other
+                             keys at the next start; the log lists them. An invalid
+                             configuration changes nothing.
 
 PRIVILEGES
   Root, or the capabilities CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH.
-  Those for loading are given up once the probes are attached.
-    lapwing probes           says what this kernel can carry, and what to change if nothing
+  The capabilities for loading are dropped once the probes are attached.
+    lapwing probes           shows what this kernel supports, and what to change if no plan works
 
 EXIT STATUS
   0  ended by a signal
-  1  it could not start or go on; the last line on standard error says why
-  2  a mistake on the command line`
+  1  the agent could not start or continue; the last line on standard error says why
+  2  the command line is invalid`
 
 func (a *app) runCommand() *cobra.Command {
 	var f agentFlags
@@ -69,8 +70,8 @@ func (a *app) runCommand() *cobra.Command {
 		Long:  runManual,
 		Example: "  sudo lapwing run --config /etc/lapwing/lapwing.yaml\n" +
 			"  sudo lapwing run --config lapwing.yaml --otlp-endpoint http://127.0.0.1:4318\n" +
-			"  sudo lapwing run --prometheus-listen 127.0.0.1:9464    # needs no file\n" +
-			"  lapwing config example    # a file to start from",
+			"  sudo lapwing run --prometheus-listen 127.0.0.1:9464    # no file needed\n" +
+			"  lapwing config example    # print an example file",
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error { return a.daemon(&f) },
 	}
@@ -85,7 +86,7 @@ func (a *app) daemon(f *agentFlags) error {
 	f.optionalFile()
 	cfg, err := f.load(a.environ)
 	if errors.Is(err, fs.ErrNotExist) && !f.set.Changed("config") {
-		return fmt.Errorf("%w; without a file give --prometheus-listen 127.0.0.1:9464 or --otlp-endpoint http://127.0.0.1:4318", err)
+		return fmt.Errorf("%w; without a file, use --prometheus-listen 127.0.0.1:9464 or --otlp-endpoint http://127.0.0.1:4318", err)
 	}
 	if err != nil {
 		return err

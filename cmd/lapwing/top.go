@@ -29,10 +29,10 @@ func (a *app) topCommand() *cobra.Command {
 	var f topFlags
 	cmd := &cobra.Command{
 		Use:   "top",
-		Short: "Show a live table per service: rates, percentiles, where the time goes",
-		Long: "Show a live table per service: requests and errors per second, percentiles of the duration\n" +
-			"and of each phase, and where the time goes. Press ? in it for the keys. Without a terminal it\n" +
-			"prints a table every interval, and the totals at the end.",
+		Short: "Show a live table of services: rates, percentiles, and where the time goes",
+		Long: "Show a live table of services: requests and errors per second, percentiles of the duration\n" +
+			"and of each phase, and where the time goes. Press ? for the keys. Without a terminal, the\n" +
+			"command prints a table every interval, and the totals at the end.",
 		Example: "  sudo lapwing top\n" +
 			"  sudo lapwing top --port 8080 --interval 5s\n" +
 			"  sudo lapwing top --for 1m --format json | tail -1 | jq .services",

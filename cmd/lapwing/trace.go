@@ -25,10 +25,10 @@ func (a *app) traceCommand() *cobra.Command {
 	var f traceFlags
 	cmd := &cobra.Command{
 		Use:   "trace",
-		Short: "Print a line for each finished request",
-		Long: "Print a line for each finished request, with a bar that shows how its time divides into\n" +
-			"queue, parse, app and write-back. Ends with status 0 on a limit, SIGINT or SIGTERM, when\n" +
-			"everything that was seen has been printed.",
+		Short: "Print one line for each finished request",
+		Long: "Print one line for each finished request. A bar shows how its time is divided into queue,\n" +
+			"parse, app and write-back. The command stops at a limit (--for, --count), SIGINT or SIGTERM,\n" +
+			"prints everything that it has seen, and exits with status 0.",
 		Example: "  sudo lapwing trace\n" +
 			"  sudo lapwing trace --service 'shop*' --slow 200ms\n" +
 			"  sudo lapwing trace --port 8080 --for 10s --format json | jq .app_ns\n" +
@@ -36,7 +36,7 @@ func (a *app) traceCommand() *cobra.Command {
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error { return a.trace(&f) },
 	}
-	f.add(cmd.Flags(), "requests were printed")
+	f.add(cmd.Flags(), "printed requests")
 	f.addOTLP(cmd.Flags())
 	f.slow = span(cmd.Flags(), "slow", "only requests that took at least this long")
 	return cmd
@@ -129,16 +129,16 @@ func (t *tracing) explainSilence() {
 func (t *tracing) whySilent(h health.Health) string {
 	filtered := ""
 	if !t.cfg.Filter.Empty() {
-		filtered = " that the filter selects"
+		filtered = " matching the filter"
 	}
 	switch n, unknown, missed := h.Total(health.Requests), h.Causes(health.Unknown), h.Causes(health.MissedStart); {
 	case n > 0:
-		return fmt.Sprintf("%d requests ended, none of them took %v (--slow)", n, *t.flags.slow)
+		return fmt.Sprintf("%d requests finished, but none took %v or longer (--slow)", n, *t.flags.slow)
 	case len(unknown) > 0:
-		return "no request" + filtered + " ended, but there were connections whose protocol is not known: " + causes(unknown) +
-			"; trace behind the proxy that ends TLS"
+		return "no request" + filtered + " finished, but some connections spoke an unknown protocol: " + causes(unknown) +
+			"; with TLS, trace the server behind the proxy that terminates it"
 	case len(missed) > 0:
-		return "no request" + filtered + " ended, but some were in flight at the start and are: " + causes(missed) + "; lapwing workers shows them"
+		return "no request" + filtered + " finished, but some were in flight when the agent started: " + causes(missed) + "; lapwing workers shows them"
 	}
-	return "no request" + filtered + " ended; lapwing workers shows servers that are stuck"
+	return "no request" + filtered + " finished; lapwing workers shows servers that are stuck"
 }

@@ -33,10 +33,10 @@ type watchFlags struct {
 func (f *watchFlags) add(set *pflag.FlagSet, counted string) {
 	f.addFilters(set)
 	f.addProbes(set)
-	f.format = format(set, "how to print: text for people, json for programs, one object a line (default text)")
-	f.limit = span(set, "for", "end after this time, counted from when the probes are attached")
-	f.count = count(set, "end after this many "+counted)
-	set.BoolVar(&f.noColor, "no-color", false, "no colours, also on a terminal")
+	f.format = format(set, "output format: text, or json with one object per line (default text)")
+	f.limit = span(set, "for", "stop after this time, counted from when the probes are attached")
+	f.count = count(set, "stop after this many "+counted)
+	set.BoolVar(&f.noColor, "no-color", false, "do not use colors, even on a terminal")
 }
 
 // screen is what is known about where the output goes.

@@ -12,14 +12,14 @@ func (a *app) workersCommand() *cobra.Command {
 	var f topFlags
 	cmd := &cobra.Command{
 		Use:   "workers",
-		Short: "Show the worker pool of each service: who is busy, held or free, and who waits",
-		Long: "Show the worker pool of each service, from outside and also when it is full: what each\n" +
-			"worker does now, how long already, how busy the pool is, the most workers ever needed at\n" +
-			"once, and how many connections wait in the listen backlog. Press ? in it for the keys.\n" +
-			"Without a terminal it prints a table every interval, and all since the start at the end.",
+		Short: "Show the worker pool of each service: busy, held and free workers, and what waits",
+		Long: "Show the worker pool of each service: what each worker does now and for how long, how busy\n" +
+			"the pool is, the most workers that were busy at once, and how many connections wait in the\n" +
+			"listen backlog. The server is not asked, so this works when the pool is full. Press ? for the\n" +
+			"keys. Without a terminal, the command prints a table every interval, and the totals at the end.",
 		Example: "  sudo lapwing workers\n" +
 			"  sudo lapwing workers --service 'shop*' --interval 5s\n" +
-			"  sudo lapwing workers --for 2s                      # one look, for a terminal or a ticket\n" +
+			"  sudo lapwing workers --for 2s                      # one snapshot\n" +
 			"  sudo lapwing workers --for 1m --format json | jq -c '.pools[] | [.service, .scoreboard]'",
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error { return a.workers(&f) },

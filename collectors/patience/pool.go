@@ -38,9 +38,9 @@ const extension = 20
 // The errors of Ask.
 var (
 	// ErrSilent is that of who did not answer in time, now or before.
-	ErrSilent = errors.New("it does not answer")
+	ErrSilent = errors.New("the process does not answer")
 	// ErrBusy says that too many who do not answer hold up the pool.
-	ErrBusy = errors.New("too many others do not answer")
+	ErrBusy = errors.New("too many other processes do not answer")
 )
 
 // NotAsked reports whether an error of Ask says that there was no answer: whether

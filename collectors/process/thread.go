@@ -24,7 +24,7 @@ type Thread struct {
 }
 
 // errEnded is that of a thread of which only the exit status is left.
-var errEnded = errors.New("it has ended")
+var errEnded = errors.New("the process has ended")
 
 // ReadThread reads the facts about a thread. pid is the process it is thought
 // to belong to; where that is wrong the thread's own process is found. It fails
@@ -44,7 +44,7 @@ func ReadThread(pid, tid uint32) (Thread, error) {
 		err = errEnded
 	}
 	if err != nil {
-		return Thread{}, fmt.Errorf("look at thread %d: %w", tid, err)
+		return Thread{}, fmt.Errorf("read thread %d: %w", tid, err)
 	}
 	return Thread{PID: pid, Start: ticks(stat.Starttime), CPU: ticks(uint64(stat.UTime + stat.STime)), Comm: stat.Comm}, nil
 }

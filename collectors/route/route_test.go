@@ -56,8 +56,8 @@ func TestRoutesOfAService(t *testing.T) {
 
 func TestValidate(t *testing.T) {
 	for template, want := range map[string]string{
-		"": "missing", "orders": "slash", "/{id": "neither", "/a{id}": "neither", "/{}": "neither", "/{...}": "neither",
-		"/{p...}/x": "at the end", "/x?y": "neither", "/{a}{b}": "neither",
+		"": "missing", "orders": "slash", "/{id": "must be plain text", "/a{id}": "must be plain text", "/{}": "must be plain text", "/{...}": "must be plain text",
+		"/{p...}/x": "at the end", "/x?y": "must be plain text", "/{a}{b}": "must be plain text",
 	} {
 		err := Rule{Template: template}.Validate()
 		if assert.Error(t, err, template) {

@@ -10,8 +10,8 @@ import (
 
 // Rule is one template.
 type Rule struct {
-	Template string `koanf:"template" doc:"Path with a name in braces for each segment that varies; {name...} at the end stands for all that follows." example:"/orders/{id}"`
-	Service  string `koanf:"service" doc:"Glob over the names of the services that have the route; empty is all of them." example:"shop*"`
+	Template string `koanf:"template" doc:"Path with a name in braces for each variable segment; {name...} at the end matches the rest of the path." example:"/orders/{id}"`
+	Service  string `koanf:"service" doc:"Glob that matches the names of the services that have the route; if empty, all services." example:"shop*"`
 }
 
 // Validate says what is wrong with a rule. The error begins with the name of
@@ -51,19 +51,19 @@ func segments(template string) ([]segment, error) {
 	inner, ok := strings.CutPrefix(template, "/")
 	switch {
 	case template == "":
-		return nil, errors.New("missing: use a path like /orders/{id}")
+		return nil, errors.New("missing: use a path such as /orders/{id}")
 	case !ok:
-		return nil, fmt.Errorf("%q does not begin with a slash", template)
+		return nil, fmt.Errorf("%q does not start with a slash", template)
 	}
 	parts := strings.Split(inner, "/")
 	list := make([]segment, len(parts))
 	for i, part := range parts {
 		s, ok := newSegment(part)
 		if !ok {
-			return nil, fmt.Errorf("%q: %q is neither plain text nor a name in braces like {id}", template, part)
+			return nil, fmt.Errorf("%q: %q must be plain text, or a name in braces such as {id}", template, part)
 		}
 		if s.kind == rest && i < len(parts)-1 {
-			return nil, fmt.Errorf("%q: %s can only be at the end", template, part)
+			return nil, fmt.Errorf("%q: %s is allowed only at the end", template, part)
 		}
 		list[i] = s
 	}

@@ -20,7 +20,7 @@ func (c complaint) all() []string {
 	warnings := c.pids()
 	for _, port := range c.Ports {
 		if !slices.ContainsFunc(c.running, func(s Server) bool { return s.Port == port }) {
-			warnings = append(warnings, fmt.Sprintf("nothing listens on TCP port %d now: waiting for a server that does", port))
+			warnings = append(warnings, fmt.Sprintf("nothing listens on TCP port %d now: waiting for a server", port))
 		}
 	}
 	for _, list := range []struct {
@@ -51,11 +51,11 @@ func (c complaint) pids() (warnings []string) {
 		case !ok:
 			missing = append(missing, fmt.Sprint(pid))
 		case !slices.ContainsFunc(c.running, func(s Server) bool { return s.PID == pid || s.Identity.Master == pid }):
-			warnings = append(warnings, fmt.Sprintf("process %d (%s) does not listen on any socket: only requests on connections that it gets from another process are shown", pid, comm))
+			warnings = append(warnings, fmt.Sprintf("process %d (%s) does not listen on any socket: only requests on connections that it receives from another process are shown", pid, comm))
 		}
 	}
 	if len(missing) > 0 {
-		warnings = append(warnings, "no process has the id "+strings.Join(missing, " or "))
+		warnings = append(warnings, "no process has the PID "+strings.Join(missing, " or "))
 	}
 	return warnings
 }

@@ -60,8 +60,8 @@ func TestComplaints(t *testing.T) {
 		err      string
 	}{
 		"all match":           {Filter{PIDs: []uint32{self}, Services: []string{"check*"}, Exes: []string{"service.test"}, Ports: []uint16{port}}, nil, ""},
-		"no such process":     {Filter{PIDs: []uint32{gone}}, nil, fmt.Sprintf("no process has the id %d: nothing would be shown (listening now: ", gone)},
-		"one of two":          {Filter{PIDs: []uint32{gone, self}}, []string{fmt.Sprintf("no process has the id %d", gone)}, ""},
+		"no such process":     {Filter{PIDs: []uint32{gone}}, nil, fmt.Sprintf("no process has the PID %d, so nothing would be shown (listening now: ", gone)},
+		"one of two":          {Filter{PIDs: []uint32{gone, self}}, []string{fmt.Sprintf("no process has the PID %d", gone)}, ""},
 		"does not listen":     {Filter{PIDs: []uint32{uint32(idle.Process.Pid)}}, []string{fmt.Sprintf("process %d (perl) does not listen on any socket", idle.Process.Pid)}, ""},
 		"no such service":     {Filter{Services: []string{"chekout"}}, []string{"no server is called chekout now: waiting for one (listening now: "}, ""},
 		"one service of two":  {Filter{Services: []string{"chekout*", "checkout"}}, []string{"no server is called chekout* now"}, ""},

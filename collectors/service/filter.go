@@ -8,9 +8,9 @@ import (
 // every list that is not empty must agree. The zero Filter selects all.
 type Filter struct {
 	Ports    []uint16 `koanf:"ports" doc:"Local TCP ports." example:"[80, 8080]"`
-	PIDs     []uint32 `koanf:"pids" doc:"Process ids. That of a master stands for its workers too." example:"[4711]"`
-	Exes     []string `koanf:"exes" doc:"Globs over the executable: over its path if the glob has a slash, else over its file name." example:"[nginx, /opt/shop/bin/*]"`
-	Services []string `koanf:"services" doc:"Globs over the name of the service. What stands before the name of a pool is enough: gunicorn matches gunicorn:shop." example:"[shop*]"`
+	PIDs     []uint32 `koanf:"pids" doc:"Process IDs. The PID of a master process includes its workers." example:"[4711]"`
+	Exes     []string `koanf:"exes" doc:"Globs that match the executable: its path if the glob contains a slash, otherwise its file name." example:"[nginx, /opt/shop/bin/*]"`
+	Services []string `koanf:"services" doc:"Globs that match the name of the service. The part before the colon is enough: gunicorn matches gunicorn:shop." example:"[shop*]"`
 }
 
 // Empty reports whether the filter selects everything.

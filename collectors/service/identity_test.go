@@ -158,18 +158,18 @@ func TestFirstRuleWins(t *testing.T) {
 
 func TestRuleValidation(t *testing.T) {
 	for want, rule := range map[string]Rule{
-		"name: missing":                   {Exe: "nginx"},
-		"name: a rule needs a condition":  {Name: "shop"},
-		`exe: "[" is not a glob`:          {Name: "shop", Exe: "["},
-		`unit: "[a" is not a glob`:        {Name: "shop", Unit: "[a"},
-		"cmdline: not a regular expressi": {Name: "shop", Cmdline: "("},
+		"name: missing":                    {Exe: "nginx"},
+		"name: the rule needs a condition": {Name: "shop"},
+		`exe: "[" is not a valid glob`:     {Name: "shop", Exe: "["},
+		`unit: "[a" is not a valid glob`:   {Name: "shop", Unit: "[a"},
+		"cmdline: not a regular expressi":  {Name: "shop", Cmdline: "("},
 	} {
 		require.ErrorContains(t, rule.Validate(), want)
 	}
 	require.NoError(t, Rule{Name: "shop", Port: 80}.Validate())
 
 	_, err := New(Options{Rules: []Rule{{Name: "ok", Port: 1}, {Name: "bad"}}})
-	require.ErrorContains(t, err, "service rule 2: name: a rule needs a condition")
+	require.ErrorContains(t, err, "service rule 2: name: the rule needs a condition")
 }
 
 func TestFilter(t *testing.T) {

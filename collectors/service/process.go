@@ -40,7 +40,7 @@ const maxArgs = 128 << 10
 func readProcess(fs procfs.FS, pid int) (process, error) {
 	proc, err := fs.Proc(pid)
 	if err != nil {
-		return process{}, fmt.Errorf("look at process %d: %w", pid, err)
+		return process{}, fmt.Errorf("read process %d: %w", pid, err)
 	}
 	stat, err := proc.Stat()
 	if err != nil {

@@ -13,11 +13,11 @@ import (
 // sets at least one.
 type Rule struct {
 	Name      string `koanf:"name" doc:"Name of the service." example:"shop"`
-	Exe       string `koanf:"exe" doc:"Glob over the executable: over its path if the glob has a slash, else over its file name." example:"gunicorn*"`
-	Unit      string `koanf:"unit" doc:"Glob over the systemd unit, with its suffix." example:"shop@*.service"`
-	Container string `koanf:"container" doc:"Glob over the container's id or name." example:"3f2a9c*"`
-	Cmdline   string `koanf:"cmdline" doc:"Regular expression found in the command line, the arguments joined by one space." example:"-m shop\\.web"`
-	Port      uint16 `koanf:"port" doc:"TCP port on which the process listens." example:"8080"`
+	Exe       string `koanf:"exe" doc:"Glob that matches the executable: its path if the glob contains a slash, otherwise its file name." example:"gunicorn*"`
+	Unit      string `koanf:"unit" doc:"Glob that matches the name of the systemd unit, including its suffix." example:"shop@*.service"`
+	Container string `koanf:"container" doc:"Glob that matches the ID or name of the container." example:"3f2a9c*"`
+	Cmdline   string `koanf:"cmdline" doc:"Regular expression that matches a part of the command line, with arguments joined by one space." example:"-m shop\\.web"`
+	Port      uint16 `koanf:"port" doc:"TCP port that the process listens on." example:"8080"`
 }
 
 // Validate says what is wrong with a rule. The error begins with the name of
@@ -35,10 +35,10 @@ type compiled struct {
 
 func compile(r Rule) (compiled, error) {
 	if r.Name == "" {
-		return compiled{}, errors.New("name: missing: a rule gives a service its name")
+		return compiled{}, errors.New("name: missing: set the name of the service")
 	}
 	if r == (Rule{Name: r.Name}) {
-		return compiled{}, errors.New("name: a rule needs a condition: exe, unit, container, cmdline or port")
+		return compiled{}, errors.New("name: the rule needs a condition: set exe, unit, container, cmdline or port")
 	}
 	for key, glob := range map[string]string{"exe": r.Exe, "unit": r.Unit, "container": r.Container} {
 		if err := ValidateGlob(glob); err != nil {
@@ -59,7 +59,7 @@ func compile(r Rule) (compiled, error) {
 // ValidateGlob says whether a pattern of a rule or a filter is well formed.
 func ValidateGlob(glob string) error {
 	if _, err := path.Match(glob, ""); err != nil {
-		return fmt.Errorf("%q is not a glob: a [ is not closed, or a \\ ends it", glob)
+		return fmt.Errorf("%q is not a valid glob: close each [, and do not end it with \\", glob)
 	}
 	return nil
 }

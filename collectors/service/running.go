@@ -122,7 +122,7 @@ func (f *Filter) Impossible(r *Resolver) error {
 	if err != nil {
 		return nil // who may not look around is told nothing
 	}
-	return fmt.Errorf("no process has the id %s: nothing would be shown (listening now: %s)",
+	return fmt.Errorf("no process has the PID %s, so nothing would be shown (listening now: %s)",
 		strings.Join(missing, " or "), complaint{f, r, running}.namesWithIDs())
 }
 

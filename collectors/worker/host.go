@@ -27,11 +27,11 @@ type Host struct {
 func readHost() (Host, error) {
 	self, err := procfs.Self()
 	if err != nil {
-		return Host{}, fmt.Errorf("look at the agent's own process: %w", err)
+		return Host{}, fmt.Errorf("read the agent's own process: %w", err)
 	}
 	n, err := self.Netstat()
 	if err != nil {
-		return Host{}, fmt.Errorf("read the network's counts: %w", err)
+		return Host{}, fmt.Errorf("read the network counters: %w", err)
 	}
 	return Host{
 		ListenOverflows: counted(n.ListenOverflows),
@@ -57,11 +57,11 @@ func ReadListenCounts(pid, netns uint32) (ListenCounts, error) {
 	}
 	p, err := procfs.NewProc(int(pid))
 	if err != nil {
-		return ListenCounts{}, fmt.Errorf("look at process %d: %w", pid, err)
+		return ListenCounts{}, fmt.Errorf("read process %d: %w", pid, err)
 	}
 	n, err := p.Netstat()
 	if err != nil {
-		return ListenCounts{}, fmt.Errorf("read the network's counts: %w", err)
+		return ListenCounts{}, fmt.Errorf("read the network counters: %w", err)
 	}
 	return ListenCounts{Drops: counted(n.ListenDrops), Deferred: counted(n.TCPDeferAcceptDrop)}, nil
 }

@@ -13,23 +13,23 @@ import (
 	"lapwing/exporters/health"
 )
 
-const poolKeys = "q quit  ? help  p pause  up/down choose a pool  pgup/pgdn its workers"
+const poolKeys = "q quit  ? help  p pause  up/down select a pool  pgup/pgdn its workers"
 
 var poolHelp = []string{
-	"up, down (k, j)    choose a pool; its workers are listed below",
+	"up, down (k, j)    select a pool; its workers are listed below",
 	"pgup, pgdn (b, f)  scroll the workers",
-	"p, space           pause: the figures stand still, counting goes on",
+	"p, space           pause the display; counting continues",
 	"q, ctrl-c          quit",
 	"",
-	"POOL     workers: threads that serve, or wait for a connection of the service",
-	"BUSY     of which work on a request",
-	"HELD     of which are blocked in reading a connection that has no request",
-	"UTIL%    busy time over the time of all workers, in the interval; - not known yet",
+	"POOL     workers: threads that serve the service, or wait for its connections",
+	"BUSY     workers with a request",
+	"HELD     workers that are blocked reading a connection without a request",
+	"UTIL%    share of the workers' time that is busy, in the interval; - is unknown",
 	"MOST     the most workers that were busy at once",
-	"NEED     workers that would be busy if no request waited: arrivals/s x seconds each",
-	"BACKLOG  connections that wait for accept, and how many may; MAX the most seen",
-	"DROPS    connection attempts that the kernel dropped there, since the start",
-	"WAIT     requests that were accepted and that nobody has read yet",
+	"NEED     workers busy if no request waited: arrivals/s x seconds per request",
+	"BACKLOG  connections that wait for accept, and the limit; MAX is the most seen",
+	"DROPS    connection attempts that the kernel dropped, since the agent started",
+	"WAIT     requests on accepted connections that no worker has read yet",
 	"",
 	"Any key closes this page.",
 }
@@ -190,7 +190,7 @@ func runProgram(ctx context.Context, m tea.Model, opts TopOptions) error {
 	stop := context.AfterFunc(ctx, program.Quit)
 	defer stop()
 	if _, err := program.Run(); err != nil {
-		return fmt.Errorf("show the live table: %w (without a usable terminal, send the output to a pipe)", err)
+		return fmt.Errorf("show the live table: %w (if the terminal does not work, write the output to a pipe)", err)
 	}
 	return nil
 }

@@ -11,7 +11,7 @@ import (
 // The fixed parts of the screen.
 const (
 	cursor   = "> " // marks the chosen service, with colours or without
-	keysLine = "q quit  ? help  s sort  p pause  up/down choose  enter details"
+	keysLine = "q quit  ? help  s sort  p pause  up/down select  enter details"
 
 	// paneHeight is the lowest screen that shows the chosen service's phases
 	// below the table.
@@ -19,19 +19,19 @@ const (
 )
 
 var helpLines = []string{
-	"up, down (k, j)    choose a service; home, end (g, G) the first, the last",
-	"enter              the service's phases, in the interval and since the start",
+	"up, down (k, j)    select a service; home, end (g, G) the first, the last",
+	"enter              phases of the service, in the interval and since the start",
 	"esc                back to the table",
-	"s                  sort by the next figure",
+	"s                  sort by the next column",
 	"r e l t n          sort by rate, errors, latency, time spent, name",
-	"p, space           pause: the figures stand still, counting goes on",
+	"p, space           pause the display; counting continues",
 	"q, ctrl-c          quit",
 	"",
-	"A request's time is divided into four phases:",
-	"  q queue       it was here and nobody had picked it up",
-	"  p parse       reading it, its body included",
-	"  a app         the server and the application compute the response",
-	"  w write_back  handing the response to the kernel",
+	"The time of a request is divided into four phases:",
+	"  q queue       the request waited for the server to read it",
+	"  p parse       the server read the request, including its body",
+	"  a app         the server and the application worked on the response",
+	"  w write_back  the server handed the response to the kernel",
 	"",
 	"Any key closes this page.",
 }

@@ -134,7 +134,7 @@ func (t *Trace) Shutdown(ctx context.Context) error {
 	defer t.mu.Unlock()
 	left := t.inFlight + t.waiting
 	t.endLocked(DropSlowOutput)
-	return fmt.Errorf("write the trace: %d lines not taken by the output in time: %w", left, ctx.Err())
+	return fmt.Errorf("write the trace: the output did not accept %d lines in time: %w", left, ctx.Err())
 }
 
 // Done is closed when nothing will be written any more: after Shutdown, or

@@ -5,10 +5,10 @@ import "fmt"
 // Config bounds the metrics of requests.
 type Config struct {
 	// MaxLabelSets is how many sets of attributes are kept, over all services.
-	MaxLabelSets int `koanf:"max_label_sets" doc:"How many sets of attributes (service, method, status, route and so on) requests are counted by, over all services. What comes on top is counted per service, without attributes." example:"2000"`
+	MaxLabelSets int `koanf:"max_label_sets" doc:"Maximum number of attribute sets (service, method, status, route and so on) of the request metrics, over all services. Requests beyond the limit are counted per service, without attributes." example:"2000"`
 	// MaxSeries bounds everything that is exposed, in time series of
 	// Prometheus: a histogram is as many as it has buckets, and two more.
-	MaxSeries int `koanf:"max_series" doc:"How many time series there are at most, of requests, workers, listeners and processes together; a histogram with 15 buckets is 17 of them. What comes on top is counted in other series: in those of its service, or of the service _OTHER." example:"100000"`
+	MaxSeries int `koanf:"max_series" doc:"Maximum number of time series of requests, workers, listeners and processes together; a histogram with 15 buckets counts as 17. Values beyond the limit are counted in the series of their service, or of the service _OTHER." example:"100000"`
 }
 
 // MaxLabelSets is the highest limit that can be set.

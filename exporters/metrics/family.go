@@ -59,45 +59,45 @@ var (
 	PhaseDuration = &Family{"lapwing.request.phase.duration", "s",
 		"Duration of each of the four phases of a request; they add up to http.server.request.duration.", KindHistogram, phaseBounds}
 	PartDuration = &Family{"lapwing.request.part.duration", "s",
-		"Duration of what refines the phases of a request.", KindHistogram, phaseBounds}
+		"Duration of the parts of the phases of a request, and of drain.", KindHistogram, phaseBounds}
 )
 
 // The metrics of the workers of a service.
 var (
 	Workers = &Family{Name: "lapwing.workers", Unit: "{worker}", Kind: KindGauge,
-		Description: "Workers of the service, by what they do."}
+		Description: "Workers of the service, by state."}
 	WorkersMaxBusy = &Family{Name: "lapwing.workers.max_busy", Unit: "{worker}", Kind: KindGauge,
 		Description: "Highest number of workers of the service seen busy at once."}
 	WorkersNeeded = &Family{Name: "lapwing.workers.needed", Unit: "{worker}", Kind: KindGauge,
-		Description: "Workers of the service that would be busy if no request waited: arrivals per second times the time of one."}
+		Description: "Workers of the service that would be busy if no request waited: arrivals per second times the time that a worker takes for one request."}
 	WorkerState = &Family{Name: "lapwing.worker.state", Unit: "{state}", Kind: KindGauge,
-		Description: "What each worker does: 0 available, 1 busy, 2 held by an idle connection, 3 unknown."}
+		Description: "State of each worker: 0 available, 1 busy, 2 held by an idle connection, 3 unknown."}
 	WorkerTime = &Family{Name: "lapwing.worker.time", Unit: "s", Kind: KindCounter,
-		Description: "Time that workers of the service existed, all workers together."}
+		Description: "Total time that the workers of the service existed."}
 	WorkerBusy = &Family{Name: "lapwing.worker.busy.time", Unit: "s", Kind: KindCounter,
-		Description: "Time that workers of the service spent on requests, all workers together."}
+		Description: "Total time that the workers of the service spent on requests."}
 	WorkerCPU = &Family{Name: "lapwing.worker.cpu.time", Unit: "s", Kind: KindCounter,
-		Description: "CPU time of the service's worker threads, all workers together."}
+		Description: "Total CPU time of the worker threads of the service."}
 	WorkerRequests = &Family{Name: "lapwing.worker.requests", Unit: "{request}", Kind: KindCounter,
-		Description: "Requests that the workers of the service finished."}
+		Description: "Requests finished by the workers of the service."}
 	WorkerStarted = &Family{Name: "lapwing.worker.started", Unit: "{worker}", Kind: KindCounter,
 		Description: "Workers that joined the pool of the service."}
 	WorkerEnded = &Family{Name: "lapwing.worker.ended", Unit: "{worker}", Kind: KindCounter,
 		Description: "Workers that left the pool of the service."}
 	WorkerRecycled = &Family{Name: "lapwing.worker.recycled", Unit: "{worker}", Kind: KindCounter,
-		Description: "Workers that took the place of one that ended."}
+		Description: "Workers that started in place of a worker that ended."}
 )
 
 // The metrics of what waits for workers.
 var (
 	DispatchLength = &Family{Name: "lapwing.dispatch.length", Unit: "{request}", Kind: KindGauge,
-		Description: "Requests on accepted connections that nobody has read."}
+		Description: "Requests on accepted connections that no worker has read yet."}
 	BacklogLength = &Family{Name: "lapwing.backlog.length", Unit: "{connection}", Kind: KindGauge,
-		Description: "Connections that wait in the listen backlog for accept."}
+		Description: "Connections in the listen backlog that wait for accept."}
 	BacklogLimit = &Family{Name: "lapwing.backlog.limit", Unit: "{connection}", Kind: KindGauge,
-		Description: "Connections that the listen backlog takes."}
+		Description: "Limit of connections in the listen backlog."}
 	BacklogDropped = &Family{Name: "lapwing.backlog.dropped", Unit: "{connection}", Kind: KindCounter,
-		Description: "Connection attempts that the kernel dropped at the listener, repetitions included."}
+		Description: "Connection attempts that the kernel dropped at the listener, including retries of clients."}
 )
 
 // The metrics of processes: of the workers, and of the agent itself.
@@ -112,15 +112,15 @@ var (
 // is in health.Table.
 var (
 	AgentUntimed = &Family{Name: "lapwing.agent.requests.untimed", Unit: "{request}", Kind: KindCounter,
-		Description: "Requests whose begin or end was not seen: in no duration metric."}
+		Description: "Requests whose start or end was not seen. They are in no duration metric."}
 	AgentUnsplit = &Family{Name: "lapwing.agent.requests.unsplit", Unit: "{request}", Kind: KindCounter,
-		Description: "Requests with a duration whose phases could not be told apart: in no phase metric."}
+		Description: "Requests with a duration whose phases could not be measured. They are in no phase metric."}
 	AgentLabelSets = &Family{Name: "lapwing.agent.metrics.label_sets", Unit: "{set}", Kind: KindGauge,
-		Description: "Sets of attributes that request metrics are kept for."}
+		Description: "Attribute sets that the request metrics use."}
 	AgentOverflow = &Family{Name: "lapwing.agent.metrics.overflow", Unit: "{request}", Kind: KindCounter,
-		Description: "Requests counted without their attributes because the limit of label sets is reached."}
+		Description: "Requests counted without their attributes because the limit of label sets was reached."}
 	AgentLeftOut = &Family{Name: "lapwing.agent.scrape.left_out", Unit: "{value}", Kind: KindCounter,
-		Description: "Values that scrapes left out because the page would have been larger than its limit."}
+		Description: "Values left out of scrapes because the page would have exceeded its size limit."}
 )
 
 // Families lists every metric there is, in the order of snapshots.

@@ -98,13 +98,13 @@ type MetricsConfig struct {
 
 func (c MetricsConfig) check() error {
 	if c.Interval < 0 {
-		return fmt.Errorf("metrics.interval %v: want a positive duration, or 0 for the default", c.Interval)
+		return fmt.Errorf("metrics.interval %v: use a positive duration, or 0 for the default", c.Interval)
 	}
 	switch c.Histograms {
 	case "", HistogramsExplicit, HistogramsExponential:
 		return nil
 	}
-	return fmt.Errorf("metrics.histograms %q: want %s or %s", c.Histograms, HistogramsExplicit, HistogramsExponential)
+	return fmt.Errorf("metrics.histograms %q: use %s or %s", c.Histograms, HistogramsExplicit, HistogramsExponential)
 }
 
 // DefaultConfig keeps every request and takes the endpoint, if any, from the
@@ -139,7 +139,7 @@ func (c Config) checkTransport() error {
 	if c.Endpoint != "" {
 		u, err := url.Parse(c.Endpoint)
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			return fmt.Errorf("endpoint %q: want a URL such as http://127.0.0.1:4318", c.Endpoint)
+			return fmt.Errorf("endpoint %q: use a URL such as http://127.0.0.1:4318", c.Endpoint)
 		}
 		if u.Scheme == "http" && c.TLS != (TLSConfig{}) {
 			return fmt.Errorf("tls is set but endpoint %q is not encrypted: use https://, or remove tls", c.Endpoint)
@@ -148,15 +148,15 @@ func (c Config) checkTransport() error {
 	switch c.Protocol {
 	case "", ProtocolGRPC, ProtocolHTTPProtobuf, ProtocolHTTPJSON:
 	default:
-		return fmt.Errorf("protocol %q: want %s, %s or %s", c.Protocol, ProtocolGRPC, ProtocolHTTPProtobuf, ProtocolHTTPJSON)
+		return fmt.Errorf("protocol %q: use %s, %s or %s", c.Protocol, ProtocolGRPC, ProtocolHTTPProtobuf, ProtocolHTTPJSON)
 	}
 	switch c.Compression {
 	case "", CompressionNone, CompressionGzip:
 	default:
-		return fmt.Errorf("compression %q: want %s or %s", c.Compression, CompressionGzip, CompressionNone)
+		return fmt.Errorf("compression %q: use %s or %s", c.Compression, CompressionGzip, CompressionNone)
 	}
 	if c.Timeout < 0 {
-		return fmt.Errorf("timeout %v: want a positive duration, or 0 for the default", c.Timeout)
+		return fmt.Errorf("timeout %v: use a positive duration, or 0 for the default", c.Timeout)
 	}
 	return nil
 }
@@ -170,26 +170,26 @@ func (c TLSConfig) check() error {
 
 func (c Config) checkQueue() error {
 	if c.BatchSize < 1 {
-		return fmt.Errorf("batch_size %d: want at least 1", c.BatchSize)
+		return fmt.Errorf("batch_size %d: use at least 1", c.BatchSize)
 	}
 	if c.QueueSize < c.BatchSize {
-		return fmt.Errorf("queue_size %d: want at least batch_size, which is %d", c.QueueSize, c.BatchSize)
+		return fmt.Errorf("queue_size %d: use at least batch_size, which is %d", c.QueueSize, c.BatchSize)
 	}
 	if c.BatchDelay <= 0 {
-		return fmt.Errorf("batch_delay %v: want a positive duration", c.BatchDelay)
+		return fmt.Errorf("batch_delay %v: use a positive duration", c.BatchDelay)
 	}
 	return nil
 }
 
 func (c RetryConfig) check() error {
 	if c.InitialInterval <= 0 {
-		return fmt.Errorf("retry.initial_interval %v: want a positive duration", c.InitialInterval)
+		return fmt.Errorf("retry.initial_interval %v: use a positive duration", c.InitialInterval)
 	}
 	if c.MaxInterval < c.InitialInterval {
-		return fmt.Errorf("retry.max_interval %v: want at least initial_interval, which is %v", c.MaxInterval, c.InitialInterval)
+		return fmt.Errorf("retry.max_interval %v: use at least initial_interval, which is %v", c.MaxInterval, c.InitialInterval)
 	}
 	if c.MaxElapsed <= 0 {
-		return fmt.Errorf("retry.max_elapsed %v: want a positive duration", c.MaxElapsed)
+		return fmt.Errorf("retry.max_elapsed %v: use a positive duration", c.MaxElapsed)
 	}
 	return nil
 }

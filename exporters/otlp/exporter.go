@@ -161,7 +161,7 @@ func (e *Exporter) shutdown(ctx context.Context) error {
 		return fmt.Errorf("closing the connection to the receiver: %w", err)
 	}
 	if lost := e.dropped[causeShutdown].Load() - before; lost > 0 {
-		return fmt.Errorf("%d requests were not delivered before the end, see the log for why", lost)
+		return fmt.Errorf("%d requests were not delivered before the agent stopped; the log says why", lost)
 	}
 	return nil
 }

@@ -22,15 +22,15 @@ func (c Config) checkHeaders() error {
 		lower := strings.ToLower(name)
 		switch value := c.Headers[name]; {
 		case !httpguts.ValidHeaderFieldName(name):
-			return fmt.Errorf("headers %q: not the name of a header: use letters, digits and -", name)
+			return fmt.Errorf("headers %q: not a valid header name: use letters, digits and -", name)
 		case slices.Contains(reserved, lower):
-			return fmt.Errorf("headers %q: the agent sets this header itself: remove it", name)
+			return fmt.Errorf("headers %q: the agent sets this header: remove it", name)
 		case strings.HasPrefix(lower, "grpc-"):
-			return fmt.Errorf("headers %q: names that begin with grpc- are gRPC's own: remove it", name)
+			return fmt.Errorf("headers %q: gRPC reserves names that start with grpc-: remove it", name)
 		case !httpguts.ValidHeaderFieldValue(value), value != strings.TrimSpace(value):
-			return fmt.Errorf("headers %q: its value has a line break, another control character, or a space at an end", name)
+			return fmt.Errorf("headers %q: the value contains a line break or another control character, or starts or ends with a space", name)
 		case !printableASCII(value):
-			return fmt.Errorf("headers %q: its value has a character that is not ASCII, which receivers do not take", name)
+			return fmt.Errorf("headers %q: the value contains a non-ASCII character, which receivers do not accept", name)
 		}
 	}
 	return nil

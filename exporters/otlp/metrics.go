@@ -167,7 +167,7 @@ func (c MetricsConfig) interval() (time.Duration, error) {
 	}
 	ms, err := strconv.Atoi(value)
 	if err != nil || ms <= 0 {
-		return 0, fmt.Errorf("%s %q: want a positive number of milliseconds", intervalVariable, value)
+		return 0, fmt.Errorf("%s %q: use a positive number of milliseconds", intervalVariable, value)
 	}
 	return time.Duration(ms) * time.Millisecond, nil
 }
@@ -183,6 +183,6 @@ func (c MetricsConfig) exponential() (bool, error) {
 	case "base2_exponential_bucket_histogram":
 		return true, nil
 	default:
-		return false, fmt.Errorf("%s %q: want explicit_bucket_histogram or base2_exponential_bucket_histogram", histogramsVariable, value)
+		return false, fmt.Errorf("%s %q: use explicit_bucket_histogram or base2_exponential_bucket_histogram", histogramsVariable, value)
 	}
 }

@@ -42,19 +42,19 @@ func (c SamplingConfig) check() error {
 		return err
 	}
 	if !(c.Slowest >= 0 && c.Slowest <= maxSlowest) {
-		return fmt.Errorf("sampling.slowest %v: want a number from 0 to %v", c.Slowest, maxSlowest)
+		return fmt.Errorf("sampling.slowest %v: use a number from 0 to %v", c.Slowest, maxSlowest)
 	}
 	if c.MaxSpansPerSecond < 0 || (c.MaxSpansPerSecond > 0 && c.MaxSpansPerSecond < minBudget) {
-		return fmt.Errorf("sampling.max_spans_per_second %d: want at least %d, or 0 for no bound", c.MaxSpansPerSecond, minBudget)
+		return fmt.Errorf("sampling.max_spans_per_second %d: use at least %d, or 0 for no limit", c.MaxSpansPerSecond, minBudget)
 	}
 	seen := make(map[string]bool, len(c.Services))
 	for i, s := range c.Services {
 		key := fmt.Sprintf("sampling.services[%d].", i)
 		if s.Service == "" {
-			return fmt.Errorf("%sservice is empty: name the service it is for", key)
+			return fmt.Errorf("%sservice is empty: set the name of the service", key)
 		}
 		if seen[s.Service] {
-			return fmt.Errorf("%sservice %q is there twice: keep one", key, s.Service)
+			return fmt.Errorf("%sservice %q is listed twice: remove one", key, s.Service)
 		}
 		seen[s.Service] = true
 		ratio, slow := c.forService(s)
@@ -67,10 +67,10 @@ func (c SamplingConfig) check() error {
 
 func checkRule(key string, ratio float64, slow time.Duration) error {
 	if !(ratio >= 0 && ratio <= 1) {
-		return fmt.Errorf("%sratio %v: want a number from 0 to 1", key, ratio)
+		return fmt.Errorf("%sratio %v: use a number from 0 to 1", key, ratio)
 	}
 	if slow < 0 {
-		return fmt.Errorf("%sslow %v: want a positive duration, or 0 for off", key, slow)
+		return fmt.Errorf("%sslow %v: use a positive duration, or 0 for off", key, slow)
 	}
 	return nil
 }

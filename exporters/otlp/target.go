@@ -14,7 +14,7 @@ import (
 
 // ErrNoEndpoint means that neither the configuration nor the environment
 // names a receiver.
-var ErrNoEndpoint = errors.New("no OTLP endpoint: set endpoint, or OTEL_EXPORTER_OTLP_ENDPOINT")
+var ErrNoEndpoint = errors.New("no OTLP endpoint: set endpoint or OTEL_EXPORTER_OTLP_ENDPOINT")
 
 const (
 	envPrefix      = "OTEL_EXPORTER_OTLP_"
@@ -125,7 +125,7 @@ func parseEndpoint(raw, key, below string) (target, error) {
 	switch u.Scheme {
 	case "http", "https":
 		if u.Host == "" {
-			return target{}, fmt.Errorf("%s %q has no host: want a URL such as http://127.0.0.1:4318", key, raw)
+			return target{}, fmt.Errorf("%s %q has no host: use a URL such as http://127.0.0.1:4318", key, raw)
 		}
 		at := u.Path
 		if below != "" || at == "" {
@@ -151,7 +151,7 @@ func (c Config) protocol(s signal, host string) (string, error) {
 		}
 		return ProtocolHTTPProtobuf, nil
 	}
-	return "", fmt.Errorf("%s %q: want %s, %s or %s", variable, value, ProtocolGRPC, ProtocolHTTPProtobuf, ProtocolHTTPJSON)
+	return "", fmt.Errorf("%s %q: use %s, %s or %s", variable, value, ProtocolGRPC, ProtocolHTTPProtobuf, ProtocolHTTPJSON)
 }
 
 func (c Config) timeout(s signal) (time.Duration, error) {
@@ -164,7 +164,7 @@ func (c Config) timeout(s signal) (time.Duration, error) {
 	}
 	ms, err := strconv.Atoi(value)
 	if err != nil || ms <= 0 {
-		return 0, fmt.Errorf("%s %q: want a positive number of milliseconds", variable, value)
+		return 0, fmt.Errorf("%s %q: use a positive number of milliseconds", variable, value)
 	}
 	return time.Duration(ms) * time.Millisecond, nil
 }

@@ -30,7 +30,7 @@ func (c TLS) load() (*tls.Config, error) {
 	}
 	pem, err := os.ReadFile(c.ClientCA)
 	if err != nil {
-		return nil, fmt.Errorf("tls.client_ca: reading the authorities: %w", err)
+		return nil, fmt.Errorf("tls.client_ca: reading the certificate authorities: %w", err)
 	}
 	conf.ClientCAs, conf.ClientAuth = x509.NewCertPool(), tls.RequireAndVerifyClientCert
 	if !conf.ClientCAs.AppendCertsFromPEM(pem) {
@@ -59,7 +59,7 @@ func (c BasicAuth) guard(next http.Handler) (http.Handler, error) {
 		got := sha256.Sum256([]byte(name + "\x00" + given))
 		if subtle.ConstantTimeCompare(want[:], got[:]) != 1 {
 			w.Header().Set("WWW-Authenticate", `Basic realm="lapwing"`)
-			http.Error(w, "a name and a password are needed", http.StatusUnauthorized)
+			http.Error(w, "a user name and a password are required", http.StatusUnauthorized)
 			return
 		}
 		next.ServeHTTP(w, r)

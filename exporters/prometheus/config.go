@@ -14,22 +14,22 @@ const DefaultPort = 9464
 
 // Config says where metrics are served, and to whom.
 type Config struct {
-	Listen    string    `koanf:"listen" doc:"Address and port to serve metrics on, under /metrics; empty serves none. A port alone, as in :9464, is on 127.0.0.1 only." example:"127.0.0.1:9464"`
-	TLS       TLS       `koanf:"tls" doc:"Serve https. Both cert and key, or neither."`
-	BasicAuth BasicAuth `koanf:"basic_auth" doc:"Ask scrapers for a name and a password. Both keys, or neither."`
+	Listen    string    `koanf:"listen" doc:"Address and port of the HTTP server, which serves metrics at /metrics; if empty, there is no server. A port without an address, such as :9464, listens on 127.0.0.1 only." example:"127.0.0.1:9464"`
+	TLS       TLS       `koanf:"tls" doc:"Serve HTTPS. Requires both cert and key."`
+	BasicAuth BasicAuth `koanf:"basic_auth" doc:"Require a user name and a password from scrapers. Requires both keys."`
 }
 
 // TLS names the files of an https server.
 type TLS struct {
-	Cert     string `koanf:"cert" doc:"PEM file of the server's certificate, intermediate ones behind it." example:"/etc/lapwing/metrics.pem"`
-	Key      string `koanf:"key" doc:"PEM file of the certificate's key." example:"/etc/lapwing/metrics-key.pem"`
-	ClientCA string `koanf:"client_ca" doc:"PEM file of the authorities whose client certificates are let in; empty asks for none." example:"/etc/lapwing/scrapers.pem"`
+	Cert     string `koanf:"cert" doc:"PEM file of the server's certificate, followed by intermediate certificates." example:"/etc/lapwing/metrics.pem"`
+	Key      string `koanf:"key" doc:"PEM file of the private key of the certificate." example:"/etc/lapwing/metrics-key.pem"`
+	ClientCA string `koanf:"client_ca" doc:"PEM file of the certificate authorities that client certificates must come from; if empty, no client certificate is required." example:"/etc/lapwing/scrapers.pem"`
 }
 
 // BasicAuth is who may scrape.
 type BasicAuth struct {
-	Username     string `koanf:"username" doc:"The name." example:"prometheus"`
-	PasswordFile string `koanf:"password_file" doc:"File that holds the password, on one line." example:"/etc/lapwing/scrape-password"`
+	Username     string `koanf:"username" doc:"The user name." example:"prometheus"`
+	PasswordFile string `koanf:"password_file" doc:"File that contains the password, on one line." example:"/etc/lapwing/scrape-password"`
 }
 
 // Enabled reports whether metrics are to be served.
@@ -45,11 +45,11 @@ func (c Config) Validate() error {
 	}
 	switch {
 	case (c.TLS.Cert == "") != (c.TLS.Key == ""):
-		return errors.New("tls wants both cert and key, or neither")
+		return errors.New("tls needs both cert and key: set both or remove both")
 	case c.TLS.ClientCA != "" && c.TLS.Cert == "":
-		return errors.New("tls.client_ca needs tls.cert and tls.key: client certificates exist on https only")
+		return errors.New("tls.client_ca needs tls.cert and tls.key: client certificates require HTTPS")
 	case (c.BasicAuth.Username == "") != (c.BasicAuth.PasswordFile == ""):
-		return errors.New("basic_auth wants both username and password_file, or neither")
+		return errors.New("basic_auth needs both username and password_file: set both or remove both")
 	}
 	return nil
 }

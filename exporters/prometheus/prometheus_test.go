@@ -215,13 +215,13 @@ func TestPortTaken(t *testing.T) {
 	defer l.Close()
 	_, err = Listen(Config{Listen: l.Addr().String()}, nil, nil, slog.Default())
 	require.Error(t, err)
-	assert.Equal(t, fmt.Sprintf("listen %s: the port is taken by prometheus.test (process %d): stop that, or choose another port",
+	assert.Equal(t, fmt.Sprintf("listen %s: the port is already used by prometheus.test (process %d): stop it, or use another port",
 		l.Addr(), os.Getpid()), err.Error())
 }
 
 func TestNoSuchAddress(t *testing.T) {
 	_, err := Listen(Config{Listen: "192.0.2.1:9464"}, nil, nil, slog.Default())
-	assert.ErrorContains(t, err, "this host has no such address")
+	assert.ErrorContains(t, err, "this host does not have this address")
 }
 
 func TestLoopbackByDefault(t *testing.T) {

@@ -141,7 +141,7 @@ var inherited = sync.OnceValues(activation.Listeners)
 func listen(address string) (net.Listener, error) {
 	opened, err := inherited()
 	if err != nil {
-		return nil, fmt.Errorf("the sockets that systemd passed: %w", err)
+		return nil, fmt.Errorf("use the sockets passed by systemd: %w", err)
 	}
 	for _, l := range opened {
 		if l != nil && l.Addr().String() == address {
@@ -156,11 +156,11 @@ func listenError(address string, err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		if who := owner(address); who != "" {
-			return fmt.Errorf("listen %s: the port is taken by %s: stop that, or choose another port", address, who)
+			return fmt.Errorf("listen %s: the port is already used by %s: stop it, or use another port", address, who)
 		}
-		return fmt.Errorf("listen %s: the port is taken: choose another one", address)
+		return fmt.Errorf("listen %s: the port is already in use: use another port", address)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("listen %s: this host has no such address", address)
+		return fmt.Errorf("listen %s: this host does not have this address", address)
 	}
 	return fmt.Errorf("listen %s: %w", address, err)
 }

@@ -124,5 +124,5 @@ func ownID(fd int) (FileID, error) {
 			return parseID([]byte(fields[3]), []byte(fields[4]))
 		}
 	}
-	return FileID{}, errors.New("the own mapping is not listed")
+	return FileID{}, errors.New("the process's own mapping is not listed")
 }

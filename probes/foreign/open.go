@@ -111,7 +111,7 @@ func check(pid, proc, fd int) error {
 		return refuse(NotRegular, nil)
 	}
 	if st.Mask&unix.STATX_MNT_ID == 0 {
-		return refuse(FileSystem, errors.New("the kernel does not tell the mount of a file"))
+		return refuse(FileSystem, errors.New("the kernel does not report the mount of the file"))
 	}
 	kind, err := mountType(proc, st.Mnt_id)
 	switch {

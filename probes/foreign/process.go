@@ -60,7 +60,7 @@ func realUser(status []byte) (uint32, error) {
 			return uint32(id), err
 		}
 	}
-	return 0, refuse(Unreachable, errors.New("no user id in the status of a process"))
+	return 0, refuse(Unreachable, errors.New("the status of the process contains no user ID"))
 }
 
 func addressOf(b []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(b))) }

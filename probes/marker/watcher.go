@@ -23,7 +23,7 @@ type Kernel interface {
 }
 
 // errCostly refuses a function whose code has no place for a cheap probe.
-var errCostly = errors.New("a probe would cost more than 2 µs there; --markers=on attaches it all the same")
+var errCostly = errors.New("a probe would cost more than 2 µs there; --markers=on attaches it anyway")
 
 // The limits of what a Watcher keeps and does.
 const (

@@ -69,13 +69,13 @@ func (o *Options) setDefaults() error {
 	}
 	switch {
 	case o.HeadBytes < MinHeadBytes || o.HeadBytes > MaxHeadBytes:
-		return fmt.Errorf("head bytes %d: must be between %d and %d", o.HeadBytes, MinHeadBytes, MaxHeadBytes)
+		return fmt.Errorf("head bytes %d: must be from %d to %d", o.HeadBytes, MinHeadBytes, MaxHeadBytes)
 	case o.RingBytes < 1<<16 || o.RingBytes&(o.RingBytes-1) != 0:
 		return fmt.Errorf("ring bytes %d: must be a power of two of at least 65536", o.RingBytes)
 	case o.Connections < 16:
 		return fmt.Errorf("connections %d: must be at least 16", o.Connections)
 	case len(o.Ports) > MaxPorts:
-		return fmt.Errorf("%d ports: at most %d can be given", len(o.Ports), MaxPorts)
+		return fmt.Errorf("%d ports: use at most %d", len(o.Ports), MaxPorts)
 	}
 	o.HeadBytes = (o.HeadBytes + 7) &^ 7
 	return nil
@@ -131,11 +131,11 @@ func Open(opts Options) (*Probe, error) {
 // explain adds to an error of the kernel what its reader can do about it.
 func explain(err error) error {
 	if errors.Is(err, ebpf.ErrNotSupported) {
-		return fmt.Errorf("%w (lapwing probes shows what this kernel has)", err)
+		return fmt.Errorf("%w (run lapwing probes to see what this kernel supports)", err)
 	}
 	var refused *ebpf.VerifierError
 	if errors.As(err, &refused) && !isShortage(err) {
-		return fmt.Errorf("the kernel's verifier refused a program, please report this with the kernel's version%s: %w", keepLog(refused), err)
+		return fmt.Errorf("the kernel's verifier rejected a program, please report this with the kernel version%s: %w", keepLog(refused), err)
 	}
 	return err
 }
@@ -228,7 +228,7 @@ func buildSpec(plan survey.PlanSurvey, opts Options, secret uint64) (*ebpf.Colle
 	}
 	spec, err := load()
 	if err != nil {
-		return nil, fmt.Errorf("read the probes' object: %w", err)
+		return nil, fmt.Errorf("read the eBPF object of the probes: %w", err)
 	}
 	keep := map[string]bool{}
 	for _, h := range plan.Hooks {

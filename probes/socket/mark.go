@@ -18,7 +18,7 @@ import (
 
 // ErrNoMarks says that the kernel, or the options, do not let functions of
 // programs be marked.
-var ErrNoMarks = errors.New("functions of programs cannot be marked")
+var ErrNoMarks = errors.New("uprobes are not available")
 
 // MarkBy is the way in which programs are attached to functions of programs.
 type MarkBy uint8

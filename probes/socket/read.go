@@ -102,7 +102,7 @@ func (p *Probe) lateCloses(h Handler) error {
 			continue
 		}
 		if err := closes.Delete(conn); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			return fmt.Errorf("take a late close: %w", err)
+			return fmt.Errorf("read a late close: %w", err)
 		}
 		h.HandleEvent(wire.ComposeEvent(wire.EventFields{Conn: conn, Number: late.Number, Exit: late.Exit, Error: uint16(late.Error)}, wire.Close, nil))
 	}

@@ -26,7 +26,7 @@ type snapshots struct {
 	uses  uint64 // of connections, when these were looked at last
 }
 
-var errNoSnapshots = errors.New("take a snapshot: the probes were opened without, or are closed")
+var errNoSnapshots = errors.New("take a snapshot: the probes were opened without snapshots, or are closed")
 
 // Snapshots reports whether the probes can take snapshots: they were asked to,
 // and the kernel has the iterators.
@@ -102,7 +102,7 @@ func (p *Probe) SnapConns(s *snapshot.Snapshot) error {
 	s.Conns, s.Cut = s.Conns[:0], 0
 	var cut uint32
 	if err := p.coll.Variables["sights_cut"].Get(&cut); err != nil {
-		return fmt.Errorf("read what a snapshot left out: %w", err)
+		return fmt.Errorf("read the number of connections that a snapshot left out: %w", err)
 	}
 	s.Cut = int(cut)
 	return s.Decode(raw)

@@ -151,7 +151,7 @@ func (p *Probe) sweepAll() error { return p.sweepQuietFor(0) }
 // are not in `used`.
 func (p *Probe) sweepQuietFor(nanoseconds uint64) error {
 	if err := p.coll.Variables["idle_ns"].Set(nanoseconds); err != nil {
-		return fmt.Errorf("end the wait for quiet: %w", err)
+		return fmt.Errorf("set the idle time of the sweep: %w", err)
 	}
 	var errs []error
 	for _, s := range p.sweeps {

@@ -135,7 +135,7 @@ func TestDemo(t *testing.T) {
 		"GET /sleep 200 qqqqaa",
 		"lapwing top saw 36 requests",
 		"queue        66.7%     100 ms     101 ms  ###########################\n",
-		"67 % of the requests' time is queue, because 12 clients share 4 workers: in the median a request waits 100 ms before a worker reads it, for 50 ms of work.",
+		"67 % of the request time is queue, because 12 clients share 4 workers: the median request waits 100 ms before a worker reads it, for 50 ms of work.",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the demo did not print %q but\n%s", want, out.String())
@@ -190,7 +190,7 @@ func TestSentenceFollowsTheFigures(t *testing.T) {
 		Duration: stats{P50: 52 * time.Millisecond, Sum: 100},
 		Phases:   map[string]stats{"queue": {Sum: 4}, "app": {P50: 50 * time.Millisecond, Sum: 96}},
 	}
-	if got, want := r.sentence(options{}), "96 % of the requests' time is app: 50 ms of 52 ms in the median."; got != want {
+	if got, want := r.sentence(options{}), "96 % of the request time is app: at the median, 50 ms of 52 ms."; got != want {
 		t.Errorf("got %q", got)
 	}
 }

@@ -32,7 +32,7 @@ func (s *stage) play(ctx context.Context, opts options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "A server with %d workers at %s; %d clients ask it for %s, for %s.\n", opts.workers, address, opts.clients, route, opts.length)
+	fmt.Fprintf(out, "A server with %d workers at %s; %d clients request %s for %s.\n", opts.workers, address, opts.clients, route, opts.length)
 	fmt.Fprintf(out, "The first %d requests, as lapwing trace shows them:\n\n", shownLines)
 	trace, err := s.watch(ctx, opts, target.Port(), out, "trace", "--count", strconv.Itoa(shownLines))
 	if err != nil {

@@ -66,7 +66,7 @@ func (r result) largest() string {
 func (r result) tell(w io.Writer, opts options, answered uint64) error {
 	const barWidth = 40
 	var b strings.Builder
-	fmt.Fprintf(&b, "\nThe clients got %d answers, lapwing top saw %d requests. Their time:\n\n", answered, r.Requests)
+	fmt.Fprintf(&b, "\nThe clients got %d responses, lapwing top saw %d requests. Where their time went:\n\n", answered, r.Requests)
 	fmt.Fprintf(&b, "  %-10s  %6s  %9s  %9s\n", "phase", "share", "median", "p99")
 	for _, phase := range phaseNames {
 		p := r.Phases[phase]
@@ -84,10 +84,10 @@ func (r result) sentence(opts options) string {
 	phase := r.largest()
 	percent := 100 * r.share(phase)
 	if phase != "queue" {
-		return fmt.Sprintf("%.0f %% of the requests' time is %s: %s of %s in the median.",
+		return fmt.Sprintf("%.0f %% of the request time is %s: at the median, %s of %s.",
 			percent, phase, brief(r.Phases[phase].P50), brief(r.Duration.P50))
 	}
-	return fmt.Sprintf("%.0f %% of the requests' time is queue, because %d clients share %d workers: in the median a request waits %s before a worker reads it, for %s of work.",
+	return fmt.Sprintf("%.0f %% of the request time is queue, because %d clients share %d workers: the median request waits %s before a worker reads it, for %s of work.",
 		percent, opts.clients, opts.workers, brief(r.Phases["queue"].P50), brief(r.Phases["app"].P50))
 }
 

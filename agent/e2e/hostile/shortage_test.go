@@ -57,8 +57,8 @@ func TestMemoryIsShort(t *testing.T) {
 	cmd := group.Command(harness.Lapwing(t), "run", "--prometheus-listen", harness.FreeAddress(t))
 	cmd.Env = append(os.Environ(), "LAPWING_PROBES_RING_BYTES=256MiB")
 	line := fails(t, cmd, func() error { return nil })
-	assert.Contains(t, line, "memory is short: the control group ")
-	assert.Contains(t, line, "may have 48MiB: raise MemoryMax= in the systemd unit")
+	assert.Contains(t, line, "out of memory: the memory limit of cgroup ")
+	assert.Contains(t, line, "is 48MiB: raise MemoryMax= in the systemd unit")
 	assert.Regexp(t, `the maps take 2\d\d(\.\d+)?MiB, messages alone 259(\.\d+)?MiB`, line)
 }
 
@@ -66,7 +66,7 @@ func TestMemoryIsShort(t *testing.T) {
 // containers, as root with all capabilities.
 func TestFilterForbidsBPF(t *testing.T) {
 	line := fails(t, exec.Command(harness.Lapwing(t), "trace"), func() error { return forbid(unix.SYS_BPF) })
-	assert.Contains(t, line, "look for a seccomp filter (in Docker: --security-opt seccomp=unconfined)")
+	assert.Contains(t, line, "check for a seccomp filter (in Docker: --security-opt seccomp=unconfined)")
 	assert.NotContains(t, line, "MEMLOCK")
 }
 

@@ -84,7 +84,7 @@ func TestUserWhoDoesNotExist(t *testing.T) {
 	cmd := exec.Command(harness.Lapwing(t), "trace")
 	cmd.Env = append(os.Environ(), "LAPWING_USER=nobody-of-that-name")
 	line := fails(t, cmd, func() error { return nil })
-	assert.Contains(t, line, `there is no user "nobody-of-that-name"`)
+	assert.Contains(t, line, `the user "nobody-of-that-name" does not exist`)
 }
 
 // children lists the processes that a process started.

@@ -82,11 +82,11 @@ func (a *assembler) rule(r rule, action uint32) {
 
 func (a *assembler) finish() ([]unix.SockFilter, error) {
 	if len(a.unknown) > 0 {
-		return nil, fmt.Errorf("system calls of no number here: %s", strings.Join(a.unknown, ", "))
+		return nil, fmt.Errorf("system calls without a number on this architecture: %s", strings.Join(a.unknown, ", "))
 	}
 	raw, err := bpf.Assemble(a.program)
 	if err != nil {
-		return nil, fmt.Errorf("assemble the filter of system calls: %w", err)
+		return nil, fmt.Errorf("assemble the seccomp filter: %w", err)
 	}
 	filter := make([]unix.SockFilter, len(raw))
 	for i, in := range raw {

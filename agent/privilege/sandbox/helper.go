@@ -72,7 +72,7 @@ func (h *Helper) answer(listener *os.File) {
 
 func (h *Helper) tell(o order, f *os.File) error {
 	if err := foreign.Tell(h.conn, o, f); err != nil {
-		return fmt.Errorf("tell the helper: %w", err)
+		return fmt.Errorf("send to the helper: %w", err)
 	}
 	return nil
 }
@@ -94,7 +94,7 @@ func (h *Helper) Close() error {
 		return nil
 	}
 	if err := h.conn.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-		return fmt.Errorf("end the helper: %w", err)
+		return fmt.Errorf("stop the helper: %w", err)
 	}
 	return nil
 }

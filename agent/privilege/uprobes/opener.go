@@ -30,7 +30,7 @@ type answer struct {
 type Opener struct{ conn *net.UnixConn }
 
 // ErrNotAllowed says that the process has not got what it would leave to the child.
-var ErrNotAllowed = errors.New("before Linux 6.6 functions of programs are marked with CAP_SYS_ADMIN, which is missing")
+var ErrNotAllowed = errors.New("before Linux 6.6, uprobes need CAP_SYS_ADMIN, which is missing")
 
 // Start starts the child: this program again, which becomes another user unless that is
 // nil. It is to be called before the privileges are dropped.
@@ -80,11 +80,11 @@ func take(conn *net.UnixConn) (*os.File, error) {
 	event, err := foreign.Take(conn, &a)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("%s has ended: %w", processName, err)
+		return nil, fmt.Errorf("%s has exited: %w", processName, err)
 	case a.Errno != 0:
-		return nil, fmt.Errorf("open the event of a uprobe: %w", a.Errno)
+		return nil, fmt.Errorf("open the perf event of a uprobe: %w", a.Errno)
 	case event == nil:
-		return nil, errors.New("an answer without an event")
+		return nil, errors.New("the answer contains no perf event")
 	}
 	return event, nil
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // ErrBudget says that a file asks for more than is spent on one.
-var ErrBudget = errors.New("the file is over the budget of what is read of one")
+var ErrBudget = errors.New("the file exceeds the limit of data to read from one file")
 
 // Budget is what may be spent on one file, whatever is in it.
 type Budget struct {

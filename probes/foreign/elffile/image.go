@@ -13,8 +13,8 @@ import (
 // The errors about a file, besides ErrBudget.
 var (
 	ErrNotELF  = errors.New("not a 64-bit little-endian ELF file")
-	ErrBounds  = errors.New("a part of the file lies outside of it")
-	ErrRepeats = errors.New("a name stands in a table of names too often")
+	ErrBounds  = errors.New("the file refers to data beyond its end")
+	ErrRepeats = errors.New("a name appears too often in a string table")
 )
 
 // chunk is how much of a table is in memory at a time.

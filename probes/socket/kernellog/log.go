@@ -156,7 +156,7 @@ func (l *Reader) Await(deadline time.Time) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("wait for the kernel: %w", err)
+		return fmt.Errorf("wait for records: %w", err)
 	}
 	return nil
 }

@@ -64,7 +64,7 @@ type Snapshot struct {
 	Holders   []Holder
 }
 
-var errCutSight = errors.New("read a snapshot: a message is cut")
+var errCutSight = errors.New("read a snapshot: a message is truncated")
 
 // Decode takes the messages of raw apart.
 func (s *Snapshot) Decode(raw []byte) error {

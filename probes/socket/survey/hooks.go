@@ -43,12 +43,12 @@ func unless(h hook, programs ...string) hook {
 const DiscardProgram = "see_discard"
 
 const (
-	noUnixArrival = "on unix sockets arrived, queue and duration are absent"
+	noUnixArrival = "on unix sockets, arrived, queue and duration are absent"
 	noExisting    = "connections older than the agent are not measured"
-	noPools       = "requests in flight, held workers and backlogs are not seen"
-	noProcesses   = "a program that a server executes in its own place has the name of the one before for up to five seconds"
+	noPools       = "requests in flight, held workers and backlogs are not shown"
+	noProcesses   = "after an exec, a process keeps its previous name for up to five seconds"
 	noMultipath   = "write_first of MPTCP connections is absent"
-	noDrops       = "of listeners that drop connection attempts at the same time it is not known how many each dropped"
+	noDrops       = "if several listeners drop connection attempts at the same time, the drops of each are not known"
 	noMarker      = "boundary is always syscall"
 )
 
@@ -64,21 +64,21 @@ func commonHooks() []hook {
 		syscallHook("close_enter", "sys_enter_close", "end of a unix connection"),
 		syscallHook("shutdown_enter", "sys_enter_shutdown", "end of a unix connection"),
 		optional(btfHook("process_exec", "sched_process_exec", "names of processes"), noProcesses),
-		syscallHook("connect_enter", "sys_enter_connect", "calls that are refused at once"),
-		syscallHook("connect_exit", "sys_exit_connect", "calls that are refused at once"),
+		syscallHook("connect_enter", "sys_enter_connect", "calls that are refused immediately"),
+		syscallHook("connect_exit", "sys_exit_connect", "calls that are refused immediately"),
 		btfHook("tcp_state", "inet_sock_set_state", "established, end of a TCP connection"),
-		btfHook("tcp_state_skipped", "inet_sock_set_state", "the same, where the kernel skipped a run"),
-		iterHook("idle_elem", "bpf_map_elem", "hands out requests of quiet connections"),
+		btfHook("tcp_state_skipped", "inet_sock_set_state", "the same, if the kernel skipped a run"),
+		iterHook("idle_elem", "bpf_map_elem", "reports requests of quiet connections"),
 		iterHook("gone_elem", "bpf_map_elem", "end of a unix connection whose process was killed"),
-		optional(iterHook("tcp_listening", "tcp", "finds sockets that listen: their connections are a server's"), noExisting),
-		optional(iterHook("files_listening", "task_file", "the same in other network namespaces"), noExisting),
+		optional(iterHook("tcp_listening", "tcp", "finds listening sockets, whose connections are those of servers"), noExisting),
+		optional(iterHook("files_listening", "task_file", "the same, in other network namespaces"), noExisting),
 		optional(iterHook("tcp_existing", "tcp", "finds TCP connections older than the agent"), noExisting),
-		optional(iterHook("files_existing", "task_file", "finds those of other network namespaces"), noExisting),
+		optional(iterHook("files_existing", "task_file", "finds TCP connections older than the agent in other network namespaces"), noExisting),
 		optional(iterHook("unix_existing", "unix", "finds unix connections older than the agent"), noExisting),
 		optional(iterHook("see_elem", "bpf_map_elem", "worker pools"), noPools),
 		optional(iterHook("see_files", "task_file", "worker pools"), noPools),
 		optional(tellsListener(btfHook(DiscardProgram, "kfree_skb", "connection attempts that a listener dropped")), noDrops),
-		optional(hook{program: MarkProgram, Name: "uprobe", purpose: "marker: the application is called", has: uprobes}, noMarker),
+		optional(hook{program: MarkProgram, Name: "uprobe", purpose: "marker: the server calls the application", has: uprobes}, noMarker),
 	}
 }
 
@@ -88,7 +88,7 @@ var (
 )
 
 func socketHooks() []hook {
-	sendEnter := optional(btfHook("send_enter", "tcp_sendmsg_locked", "write_first (TCP)"), "the function of that name is used instead")
+	sendEnter := optional(btfHook("send_enter", "tcp_sendmsg_locked", "write_first (TCP)"), "the function of the same name is used instead")
 	sendFunction := optional(functionHook("send_function", "tcp_sendmsg_locked", "write_first (TCP)"), "the entry of the write system calls is used instead")
 	hooks := []hook{
 		btfHook("recv_exit", "sock_recv_length", "read_first, read_last"),
@@ -101,7 +101,7 @@ func socketHooks() []hook {
 	for _, call := range writeCalls {
 		hooks = append(hooks, unless(syscallHook("call_enter", "sys_enter_"+call, "write_first"), "send_enter", "send_function"))
 	}
-	hooks = append(hooks, iterHook("idle_tcp", "bpf_sk_storage_map", "hands out requests of quiet connections"))
+	hooks = append(hooks, iterHook("idle_tcp", "bpf_sk_storage_map", "reports requests of quiet connections"))
 	hooks = append(hooks, optional(iterHook("see_tcp", "bpf_sk_storage_map", "worker pools"), noPools))
 	return append(hooks, commonHooks()...)
 }
@@ -115,7 +115,7 @@ func seesSendfile(h hook) hook {
 			return err
 		}
 		if function("splice_to_socket")(k) != nil {
-			return lacks("the kernel is older than 6.5: its sendfile does not pass the tracepoint")
+			return lacks("the kernel is older than 6.5: sendfile does not reach the tracepoint")
 		}
 		return nil
 	}
@@ -152,10 +152,10 @@ func tellsListener(h hook) hook {
 		}
 		p, _ := t.Type.(*btf.Pointer)
 		if p == nil {
-			return lacks("the kernel's tracepoint kfree_skb is unknown")
+			return lacks("the tracepoint kfree_skb has an unknown format")
 		}
 		if f, ok := p.Target.(*btf.FuncProto); !ok || len(f.Params) < 5 { // one is the program's own
-			return lacks("the kernel is older than 6.11: its tracepoint kfree_skb does not tell the socket")
+			return lacks("the kernel is older than 6.11: the tracepoint kfree_skb does not report the socket")
 		}
 		return nil
 	}

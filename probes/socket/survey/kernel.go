@@ -91,12 +91,12 @@ func attachable(name string) func(*kernel) error {
 			License:      "GPL",
 		})
 		if err != nil {
-			return lacks("the kernel refuses programs on functions: %w", err)
+			return lacks("the kernel cannot attach programs to functions: %w", err)
 		}
 		defer prog.Close()
 		l, err := link.AttachTracing(link.TracingOptions{Program: prog})
 		if err != nil {
-			return lacks("the kernel refuses programs on functions: %w", err)
+			return lacks("the kernel cannot attach programs to functions: %w", err)
 		}
 		return l.Close()
 	}

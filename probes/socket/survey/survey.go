@@ -13,7 +13,7 @@ func TakeSurvey() Survey {
 	if err != nil {
 		s.Problems = append(s.Problems, Problem{
 			What: fmt.Sprintf("the kernel's type information (/sys/kernel/btf/vmlinux) cannot be read: %v", err),
-			Fix:  "use a kernel built with CONFIG_DEBUG_INFO_BTF=y (Debian 11, Ubuntu 20.10, RHEL 8.2 and newer have it)",
+			Fix:  "use a kernel built with CONFIG_DEBUG_INFO_BTF=y (Debian 11, Ubuntu 20.10, RHEL 8.2 and later have it)",
 		})
 		return s
 	}
@@ -45,7 +45,7 @@ func surveyPlan(k *kernel, p Plan) PlanSurvey {
 		instead := slices.IndexFunc(h.unless, func(program string) bool { return used[program] })
 		switch {
 		case instead >= 0:
-			out.Why = "not needed: " + hookName(p, h.unless[instead]) + " tells it"
+			out.Why = "not needed: " + hookName(p, h.unless[instead]) + " provides it"
 		case out.Available:
 			out.Used = true
 			used[h.program] = true
@@ -87,5 +87,5 @@ func (s Survey) Resolve(want Plan) (PlanSurvey, error) {
 		}
 		return p, nil
 	}
-	return PlanSurvey{}, fmt.Errorf("no probe plan works on kernel %s: %s (lapwing probes tells more)", s.Kernel, s.Plans[len(s.Plans)-1].Why)
+	return PlanSurvey{}, fmt.Errorf("no probe plan works on kernel %s: %s (run lapwing probes for details)", s.Kernel, s.Plans[len(s.Plans)-1].Why)
 }
