@@ -57,27 +57,6 @@ func startNginx(t *testing.T, address, blocks string) *served {
 	return &served{Process: p, address: address, log: func(t *testing.T) []logged { return readLog(t, access, time.Second) }}
 }
 
-// startNginxStatic serves one file under many names, by sendfile.
-func startNginxStatic(t *testing.T) *served {
-	address := harness.FreeAddress(t)
-	return startNginx(t, address, `server {
-		listen `+address+`;
-		root DIR;
-		location /static/ { try_files /static.bin =404; }
-		location / { return 404; }
-	}`)
-}
-
-// startNginxToGunicorn passes all requests on to gunicorn.
-func startNginxToGunicorn(t *testing.T) *served {
-	upstream := startGunicorn(t)
-	address := harness.FreeAddress(t)
-	return startNginx(t, address, `server {
-		listen `+address+`;
-		location / { proxy_pass http://`+upstream.address+`; }
-	}`)
-}
-
 // readLog reads an access log of path, status and time per line; unit is that
 // of the time.
 func readLog(t *testing.T, file string, unit time.Duration) []logged {

@@ -157,7 +157,7 @@ func TestPipelining(t *testing.T) {
 				t.Fatalf("response %d: %q, %v", i, body, err)
 			}
 		}
-		c.Close()
+		_ = c.Close()
 		for i, l := range s.stop() {
 			if l.ID != fmt.Sprint("p", i) || l.Seq != i+1 {
 				t.Errorf("line %d of the truth is request %q, number %d on its connection", i, l.ID, l.Seq)
@@ -177,7 +177,7 @@ func TestEmptyLines(t *testing.T) {
 		if resp, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil || resp.StatusCode != 200 {
 			t.Fatalf("%v, %v", resp, err)
 		}
-		c.Close()
+		_ = c.Close()
 		if resp, _ := s.get("/fast"); resp.StatusCode != 200 {
 			t.Errorf("status %d", resp.StatusCode)
 		}
@@ -228,7 +228,7 @@ func TestRefusals(t *testing.T) {
 			if !strings.HasPrefix(string(answer), "HTTP/1.1 "+c.want+"\r\n") || !strings.Contains(string(answer), "Connection: close") {
 				t.Errorf("%s: answer %.100q", c.name, answer)
 			}
-			conn.Close()
+			_ = conn.Close()
 			if resp, _ := s.get("/fast"); resp.StatusCode != 200 {
 				t.Errorf("after %s: status %d", c.name, resp.StatusCode)
 			}
@@ -352,7 +352,7 @@ func TestClientGone(t *testing.T) {
 		if _, err := io.WriteString(c, "POST /upload?id=half HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n12345"); err != nil {
 			t.Fatal(err)
 		}
-		c.Close()
+		_ = c.Close()
 		eventually(t, "the half request is in the truth", func() bool { return len(s.lines()) == 1 })
 		if l := s.lines()[0]; l.ID != "half" || l.Error != "client_gone" || l.Status != 0 || l.WriteEnterNS != 0 {
 			t.Errorf("truth is %+v", l)

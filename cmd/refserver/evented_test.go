@@ -132,7 +132,7 @@ func TestIdleConnections(t *testing.T) {
 			}
 			s := start(t, arch, args...)
 			for _, c := range beginIdle(t, s, want) {
-				syscall.Close(c)
+				_ = syscall.Close(c)
 			}
 			if resp, _ := s.get("/fast"); resp.StatusCode != 200 {
 				t.Errorf("after idle connections: status %d", resp.StatusCode)
@@ -167,7 +167,7 @@ func openIdle(t *testing.T, s *server, n int) []net.Conn {
 	var conns []net.Conn
 	t.Cleanup(func() {
 		for _, c := range conns {
-			c.Close()
+			_ = c.Close()
 		}
 	})
 	for range n {
@@ -191,7 +191,7 @@ func TestDescriptorsRunOut(t *testing.T) {
 		return strings.Contains(s.stderr.String(), "raise the limit of open files")
 	})
 	for _, c := range idle {
-		c.Close()
+		_ = c.Close()
 	}
 	if resp, _ := s.get("/fast"); resp.StatusCode != 200 {
 		t.Errorf("status %d", resp.StatusCode)

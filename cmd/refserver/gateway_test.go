@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -73,7 +74,7 @@ func startNginx(t *testing.T, dir, locations string) string {
 		t.Fatal(err)
 	}
 	addr := l.Addr().String()
-	l.Close()
+	_ = l.Close()
 	pathInfo := map[string]string{"fastcgi": "fastcgi_param", "uwsgi": "uwsgi_param", "scgi": "scgi_param"}
 	for protocol, directive := range pathInfo {
 		params, err := os.ReadFile("/etc/nginx/" + protocol + "_params")
@@ -113,7 +114,7 @@ func startNginx(t *testing.T, dir, locations string) string {
 	eventually(t, "nginx listens: "+said.String(), func() bool {
 		c, err := net.Dial("tcp", addr)
 		if err == nil {
-			c.Close()
+			_ = c.Close()
 		}
 		return err == nil
 	})
@@ -172,7 +173,7 @@ func TestDaemonNonsense(t *testing.T) {
 			if err != nil || !strings.Contains(string(answer), "400 Bad Request") {
 				t.Errorf("%s: %q is answered with %q, %v", protocol, frame, answer, err)
 			}
-			c.Close()
+			_ = c.Close()
 		}
 		for _, l := range s.stop() {
 			if l.Status != 400 {
@@ -261,7 +262,7 @@ func TestFrontBadUpstream(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if body, err := io.ReadAll(resp.Body); err != io.ErrUnexpectedEOF || string(body) != "hello" {
+	if body, err := io.ReadAll(resp.Body); !errors.Is(err, io.ErrUnexpectedEOF) || string(body) != "hello" {
 		t.Errorf("short response: %q, %v", body, err)
 	}
 }
@@ -274,7 +275,7 @@ func answerWith(t *testing.T, answer string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.Close() })
+	t.Cleanup(func() { _ = l.Close() })
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -283,7 +284,7 @@ func answerWith(t *testing.T, answer string) string {
 			}
 			_, _ = c.Read(make([]byte, 64<<10))
 			_, _ = io.WriteString(c, answer)
-			c.Close()
+			_ = c.Close()
 		}
 	}()
 	return l.Addr().String()

@@ -84,7 +84,7 @@ func TestPreforkHeldWorker(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the kept-alive connection holds its worker", func() bool { return s.workers().count("held") == 1 })
-	c.Close()
+	_ = c.Close()
 	eventually(t, "the worker is available again", func() bool { return s.workers().count("available") == 1 })
 }
 

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
 )
 
 func TestDefaultConfigIsValid(t *testing.T) {
@@ -143,9 +145,8 @@ func TestEnabled(t *testing.T) {
 	if c.Enabled() || c.MetricsEnabled() {
 		t.Error("enabled without an endpoint")
 	}
-	if _, err := c.target(tracesSignal); err != ErrNoEndpoint {
-		t.Errorf("the error is %v", err)
-	}
+	_, err := c.target(tracesSignal)
+	assert.ErrorIs(t, err, ErrNoEndpoint)
 	t.Setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://h")
 	if c.Enabled() || !c.MetricsEnabled() {
 		t.Error("the metrics' endpoint enables metrics and nothing else")

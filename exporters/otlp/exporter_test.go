@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+
 	"lapwing/collectors/request"
 )
 
@@ -301,7 +303,6 @@ func TestRequestThatNobodySaw(t *testing.T) {
 
 func TestNewWithoutEndpoint(t *testing.T) {
 	clearEnv(t)
-	if _, err := New(DefaultConfig(), request.NewClock(), slog.Default()); err != ErrNoEndpoint {
-		t.Errorf("the error is %v", err)
-	}
+	_, err := New(DefaultConfig(), request.NewClock(), slog.Default())
+	assert.ErrorIs(t, err, ErrNoEndpoint)
 }

@@ -193,7 +193,7 @@ func (r *receiver) serveHTTP(t *testing.T, listener net.Listener, conf *tls.Conf
 		}
 		_, _ = w.Write(a.body)
 	}))
-	server.Listener.Close()
+	_ = server.Listener.Close()
 	server.Listener, server.TLS = listener, conf
 	server.Config.ErrorLog = log.New(io.Discard, "", 0) // some tests fail handshakes on purpose
 	if conf != nil {

@@ -74,7 +74,7 @@ func TestPacedWithoutServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	address := l.Addr().String()
-	l.Close()
+	_ = l.Close()
 	if _, err := runPaced(context.Background(), pacedOptions(10), address); err == nil {
 		t.Error("no error")
 	}

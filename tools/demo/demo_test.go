@@ -61,12 +61,13 @@ func playServer() {
 	if err != nil {
 		panic(err)
 	}
-	go http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.RequestURI() != route {
 			w.WriteHeader(http.StatusNotFound)
 		}
 		_, _ = w.Write([]byte("slept\n"))
-	}))
+	})
+	go func() { _ = http.Serve(l, handler) }()
 	fmt.Println("listening on", l.Addr())
 	<-term
 }

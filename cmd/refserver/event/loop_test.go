@@ -65,7 +65,7 @@ func TestReusedDescriptor(t *testing.T) {
 				}
 				replaced = true
 				l.Forget(other)
-				unix.Close(other)
+				_ = unix.Close(other)
 				fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
 				if err != nil || fd != other {
 					t.Errorf("descriptor %d instead of %d, %v", fd, other, err)
