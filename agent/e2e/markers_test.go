@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"lapwing/agent/e2e/harness"
 	"lapwing/probes/socket"
 )
@@ -93,9 +95,7 @@ func warm(t *testing.T, address string) {
 	t.Helper()
 	client := newClient()
 	defer client.CloseIdleConnections()
-	if err := fetch(t.Context(), client, "http://"+address+"/fast"); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, fetch(t.Context(), client, "http://"+address+"/fast"))
 }
 
 // load sends requests that wait for and that use the processor, and returns
@@ -125,9 +125,7 @@ func (m markedArch) load(t *testing.T, address string) int {
 func pipeline(t *testing.T, address string) {
 	t.Helper()
 	c, err := net.Dial("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer func() { _ = c.Close() }()
 	all := ""
 	for i := range markedPipeline {
@@ -139,9 +137,7 @@ func pipeline(t *testing.T, address string) {
 	in := bufio.NewReader(c)
 	for range markedPipeline {
 		resp, err := http.ReadResponse(in, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		_ = resp.Write(discard{})
 		_ = resp.Body.Close()
 	}
@@ -234,14 +230,10 @@ type code struct {
 func newCode(t *testing.T, pid int, symbol string) code {
 	t.Helper()
 	file, err := elf.Open(fmt.Sprintf("/proc/%d/exe", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer func() { _ = file.Close() }()
 	symbols, err := file.Symbols()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	i := slices.IndexFunc(symbols, func(s elf.Symbol) bool { return s.Name == symbol })
 	if i < 0 || file.Type != elf.ET_EXEC {
 		t.Fatalf("no function %s in a program that is not relocated", symbol)
@@ -258,9 +250,7 @@ func newCode(t *testing.T, pid int, symbol string) code {
 func (c code) marked(t *testing.T) bool {
 	t.Helper()
 	memory, err := os.Open(c.memory)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer func() { _ = memory.Close() }()
 	var now [64]byte
 	if _, err := memory.ReadAt(now[:], c.address); err != nil {

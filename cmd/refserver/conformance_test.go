@@ -12,6 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"lapwing/cmd/refserver/truth"
 )
 
@@ -92,9 +95,7 @@ func TestMethods(t *testing.T) {
 		}
 		// A prefix of an allowed method is not an allowed method.
 		resp, _ = do(t, client, s.request("GE", "/fast", nil))
-		if resp.StatusCode != 405 {
-			t.Errorf("GE: status %d", resp.StatusCode)
-		}
+		assert.Equal(t, 405, resp.StatusCode)
 	})
 }
 
@@ -149,9 +150,7 @@ func TestPipelining(t *testing.T) {
 			if i == 1 && arch == "serial" && err != nil {
 				return // it closed after the first
 			}
-			if err != nil {
-				t.Fatalf("response %d: %v", i, err)
-			}
+			require.NoError(t, err, "response %d", i)
 			body, err := io.ReadAll(resp.Body)
 			if err != nil || string(body) != strconv.Itoa(i)+"\n" {
 				t.Fatalf("response %d: %q, %v", i, body, err)
@@ -255,9 +254,7 @@ func TestTruth(t *testing.T) {
 			do(t, client, r)
 		}
 		lines := s.stop()
-		if len(lines) != count {
-			t.Fatalf("%d lines of truth, want %d", len(lines), count)
-		}
+		require.Len(t, lines, count)
 		seen := make(map[string]bool)
 		for _, l := range lines {
 			if seen[l.ID] {
@@ -309,9 +306,7 @@ func TestRequestIDs(t *testing.T) {
 		}
 		want := []string{"header", "query", "0af7651916cd43dd8448eb211c80319c", strings.Repeat("long", 16), ""}
 		lines := s.stop()
-		if len(lines) != len(want) {
-			t.Fatalf("%d lines of truth, want %d", len(lines), len(want))
-		}
+		require.Len(t, lines, len(want))
 		for i, l := range lines {
 			if l.ID != want[i] {
 				t.Errorf("request %d has the id %q, want %q", i, l.ID, want[i])
@@ -330,9 +325,7 @@ func TestDrain(t *testing.T) {
 		}
 		in := bufio.NewReader(c)
 		resp, err := http.ReadResponse(in, nil) // the first chunk is there: the request is in progress
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		lines := s.stop()
 		if body, err := io.ReadAll(resp.Body); err != nil || len(body) != 2<<10 {
 			t.Errorf("the request in progress got %d bytes, %v", len(body), err)

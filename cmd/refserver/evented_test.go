@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 )
 
 // TestReaderQueue checks where requests wait when all workers are busy: after
@@ -104,9 +106,7 @@ func TestEventedSlowReader(t *testing.T) {
 func TestIdleConnections(t *testing.T) {
 	want := 10000
 	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
 	if int(limit.Cur)/2 < want {
 		t.Fatalf("this test needs a limit of %d open files, it is %d", 2*want, limit.Cur)
 	}
@@ -114,9 +114,7 @@ func TestIdleConnections(t *testing.T) {
 		t.Run(arch, func(t *testing.T) {
 			s := start(t, arch, "--workers", "1", "--keepalive", "60s", "--backlog", "4096")
 			idle := openIdle(t, s, want)
-			if len(idle) != want {
-				t.Fatalf("%d connections opened, want %d", len(idle), want)
-			}
+			require.Len(t, idle, want)
 			if resp, _ := s.get("/fast"); resp.StatusCode != 200 {
 				t.Errorf("beside idle connections: status %d", resp.StatusCode)
 			}
@@ -149,9 +147,7 @@ func beginIdle(t *testing.T, s *server, n int) []int {
 	conns := make([]int, 0, n)
 	for range n {
 		fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		err = syscall.Connect(fd, &syscall.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()})
 		if err != nil && err != syscall.EINPROGRESS {
 			t.Fatalf("connection %d: %v", len(conns)+1, err)
@@ -222,9 +218,7 @@ func TestReset(t *testing.T) {
 		if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
 			t.Fatal(err)
 		}
-		if err := errors.Join(c.SetLinger(0), c.Close()); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, errors.Join(c.SetLinger(0), c.Close()))
 		eventually(t, "the reset is in the truth", func() bool { return len(s.lines()) == 1 })
 		if l := s.lines()[0]; l.ID != "reset" || l.Error != "client_gone" || l.Status != 200 || l.ResponseBytes == 0 {
 			t.Errorf("%s: truth is %+v", arch, l)
@@ -238,8 +232,6 @@ func TestReset(t *testing.T) {
 func openFiles(t *testing.T, pid int) int {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return len(entries)
 }

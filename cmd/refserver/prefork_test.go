@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"lapwing/cmd/refserver/board"
 )
 
@@ -26,9 +28,7 @@ func (s *server) workers() workerList {
 	s.t.Helper()
 	_, body := s.get("/workers")
 	var list workerList
-	if err := json.Unmarshal([]byte(body), &list); err != nil {
-		s.t.Fatal(err)
-	}
+	require.NoError(s.t, json.Unmarshal([]byte(body), &list))
 	return list
 }
 
@@ -114,9 +114,7 @@ func TestKeepAliveOff(t *testing.T) {
 func TestPreforkRestart(t *testing.T) {
 	s := start(t, "prefork", "--workers", "2")
 	victim := s.workers().Workers[0].PID
-	if err := syscall.Kill(victim, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, syscall.Kill(victim, syscall.SIGKILL))
 	// Until its last thread has ended it may accept a connection, and take it
 	// along.
 	eventually(t, "the master has reaped the worker", func() bool {
@@ -133,9 +131,7 @@ func TestPreforkRestart(t *testing.T) {
 func TestPreforkOrphans(t *testing.T) {
 	s := start(t, "prefork", "--workers", "3")
 	list := s.workers()
-	if err := s.cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, s.cmd.Process.Kill())
 	for _, w := range list.Workers {
 		eventually(t, "worker "+strconv.Itoa(w.PID)+" is gone", func() bool { return gone(w.PID) })
 	}

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/charmbracelet/x/ansi"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"lapwing/collectors/request"
@@ -112,9 +113,7 @@ func column4(t *testing.T, text []byte) int {
 func TestUnseenIsADash(t *testing.T) {
 	line := strings.Fields(strings.Split(string(textOf(200, false, &request.Request{Service: "x"})), "\n")[2])
 	want := []string{"-", "x", "-", "-", "-", "-", "-", "-", "-", "-"}
-	if fmt.Sprint(line) != fmt.Sprint(want) {
-		t.Errorf("a request of which nothing is known reads %q, want %q", line, want)
-	}
+	assert.Equal(t, fmt.Sprint(want), fmt.Sprint(line), "a request of which nothing is known reads %q, want %q", line, want)
 }
 
 func TestAppendDuration(t *testing.T) {

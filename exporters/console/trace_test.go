@@ -13,6 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"lapwing/collectors/request"
 )
 
@@ -54,9 +57,7 @@ func shutdown(t *testing.T, tr *Trace) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	if err := tr.Shutdown(ctx); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, tr.Shutdown(ctx))
 }
 
 func jsonTrace(w io.Writer) *Trace {
@@ -171,9 +172,7 @@ func TestTraceGivesUpAtTheDeadline(t *testing.T) {
 // TestTraceReaderLeaves is `lapwing trace --format json | head -n 3`.
 func TestTraceReaderLeaves(t *testing.T) {
 	read, write, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer write.Close()
 	tr := jsonTrace(write)
 	r := sampleRequests()[1]
@@ -187,9 +186,7 @@ func TestTraceReaderLeaves(t *testing.T) {
 			t.Fatal("the pipe ended early")
 		}
 	}
-	if err := read.Close(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, read.Close())
 	eventually(t, "the trace notices that its reader left", func() bool {
 		select {
 		case <-tr.Done():
@@ -200,9 +197,7 @@ func TestTraceReaderLeaves(t *testing.T) {
 			return false
 		}
 	})
-	if err := tr.Err(); err != nil {
-		t.Errorf("a reader that left is reported as %v", err)
-	}
+	assert.NoError(t, tr.Err())
 	tr.Trace(r)
 	exported++
 	shutdown(t, tr)
@@ -282,8 +277,6 @@ func benchmarkTrace(b *testing.B, opts TraceOptions) {
 	for b.Loop() {
 		tr.Trace(r)
 	}
-	if err := tr.Shutdown(context.Background()); err != nil {
-		b.Fatal(err)
-	}
+	require.NoError(b, tr.Shutdown(context.Background()))
 	b.ReportMetric(100*float64(tr.Printed())/float64(tr.Printed()+dropped(tr)), "%printed")
 }

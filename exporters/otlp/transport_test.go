@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -72,9 +74,7 @@ func identity(t *testing.T) (pair tls.Certificate, cert, key string) {
 	defer server.Close()
 	pair = server.TLS.Certificates[0]
 	der, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	cert, key = filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
 	writePEM(t, cert, "CERTIFICATE", pair.Certificate[0])
 	writePEM(t, key, "PRIVATE KEY", der)
@@ -83,9 +83,7 @@ func identity(t *testing.T) (pair tls.Certificate, cert, key string) {
 
 func writePEM(t *testing.T, path, kind string, der []byte) {
 	t.Helper()
-	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
 }
 
 func TestTLS(t *testing.T) {
@@ -120,9 +118,7 @@ func TestTLS(t *testing.T) {
 				e.Trace(sample())
 				if test.fails {
 					eventually(t, "the failure", func() bool { return l.count("certificate") > 0 })
-					if r.attempts() != 0 {
-						t.Error("spans went to a receiver that was not verified")
-					}
+					assert.Zero(t, r.attempts(), "spans went to a receiver that was not verified")
 					return
 				}
 				eventually(t, "delivery", func() bool { return r.spans() == 5 })

@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"lapwing/probes/socket"
 )
 
@@ -92,9 +95,7 @@ func TestInterleaveAlternates(t *testing.T) {
 		}
 	}
 	pairs, err := interleave(context.Background(), 3, run("A"), run("B"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if got := strings.Join(order, ""); got != "ABBAAB" {
 		t.Errorf("order %s", got)
 	}
@@ -131,9 +132,7 @@ func TestTargets(t *testing.T) {
 		{figure{Value: 0.9}.atMost(limit), true},
 		{figure{Value: math.Inf(1)}.atMost(limit), false},
 	} {
-		if c.f.Target.Met != c.met {
-			t.Errorf("%+v: want met %v", c.f, c.met)
-		}
+		assert.Equal(t, c.met, c.f.Target.Met, "%+v: want met %v", c.f, c.met)
 	}
 	if (figure{}.atMost(nil)).Target != nil {
 		t.Error("a target where none is promised")
@@ -142,9 +141,7 @@ func TestTargets(t *testing.T) {
 
 func TestOwnCPUTimeAndMemory(t *testing.T) {
 	before, err := cpuTime(os.Getpid())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for begin := time.Now(); time.Since(begin) < 5*time.Millisecond; {
 	}
 	after, err := cpuTime(os.Getpid())

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 )
 
 const patience = 10 * time.Second
@@ -19,9 +21,7 @@ func start(t *testing.T, script string, out *bytes.Buffer) *Child {
 		opts.Stdout = out
 	}
 	c, err := Start(opts)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.Stop(time.Second) })
 	return c
 }
@@ -39,9 +39,7 @@ func TestReadyLineOnEitherOutput(t *testing.T) {
 func TestOutputArrivesWhole(t *testing.T) {
 	var out bytes.Buffer
 	c := start(t, `printf 'one\ntwo\nhalf'`, &out)
-	if err := c.Wait(context.Background()); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, c.Wait(context.Background()))
 	if got := out.String(); got != "one\ntwo\nhalf" {
 		t.Fatalf("got %q", got)
 	}
@@ -57,9 +55,7 @@ func TestEndBeforeReadyQuotesLastWords(t *testing.T) {
 
 func TestReadyThoughEnded(t *testing.T) {
 	c := start(t, "echo ready and done", nil)
-	if err := c.Wait(context.Background()); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, c.Wait(context.Background()))
 	if line, err := c.AwaitReady(context.Background(), patience); err != nil || line != "ready and done" {
 		t.Fatalf("got %q, %v", line, err)
 	}
@@ -80,9 +76,7 @@ func TestStopTerminates(t *testing.T) {
 	if _, err := c.AwaitReady(context.Background(), patience); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Stop(patience); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, c.Stop(patience))
 }
 
 func TestStopKillsTheGroup(t *testing.T) {

@@ -14,6 +14,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // roleEnv makes the test binary play one of the two programs.
@@ -96,9 +99,7 @@ func stageFolder(t *testing.T) (bin, pids string) {
 	t.Setenv("LAPWING_DEMO_PIDS", pids)
 	for _, name := range []string{"refserver", "lapwing"} {
 		script := fmt.Sprintf("#!/bin/sh\n%s=%s exec %s \"$@\"\n", roleEnv, name, os.Args[0])
-		if err := os.WriteFile(filepath.Join(bin, name), []byte(script), 0o700); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(filepath.Join(bin, name), []byte(script), 0o700))
 	}
 	return bin, pids
 }
@@ -107,13 +108,9 @@ func stageFolder(t *testing.T) (bin, pids string) {
 func nothingRuns(t *testing.T, pids string, want int) {
 	t.Helper()
 	list, err := os.ReadFile(pids)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	fields := strings.Fields(string(list))
-	if len(fields) != want {
-		t.Errorf("%d programs were started, want %d", len(fields), want)
-	}
+	assert.Len(t, fields, want)
 	for _, field := range fields {
 		var pid int
 		if _, err := fmt.Sscan(field, &pid); err != nil {
@@ -129,18 +126,14 @@ func TestDemo(t *testing.T) {
 	bin, pids := stageFolder(t)
 	var out bytes.Buffer
 	err := run(context.Background(), options{bin: bin, workers: 4, clients: 12, length: 100 * time.Millisecond}, &out)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, want := range []string{
 		"GET /sleep 200 qqqqaa",
 		"lapwing top saw 36 requests",
 		"queue        66.7%     100 ms     101 ms  ###########################\n",
 		"67 % of the requests' time is queue, because 12 clients share 4 workers: in the median a request waits 100 ms before a worker reads it, for 50 ms of work.",
 	} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("the demo did not print %q but\n%s", want, out.String())
-		}
+		assert.Contains(t, out.String(), want)
 	}
 	nothingRuns(t, pids, 3)
 }

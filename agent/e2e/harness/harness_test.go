@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"lapwing/probes/socket"
 )
 
@@ -19,9 +21,7 @@ const sound = `{"start":"2026-01-02T03:04:05.000000006Z","method":"GET","path":"
 
 func TestParseRecord(t *testing.T) {
 	r, err := ParseRecord([]byte(sound))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if !r.Has("pipelined") || r.Has("upgraded") || *r.App != 3 || r.Drain != nil {
 		t.Errorf("decoded as %+v", r)
 	}
@@ -53,9 +53,7 @@ func TestUnsoundRecords(t *testing.T) {
 func standIn(t *testing.T, script string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "agent")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+script), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\n"+script), 0o755))
 	return path
 }
 

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"lapwing/cmd/refserver/httpio"
 )
 
@@ -47,9 +49,7 @@ func TestRoundTrip(t *testing.T) {
 		for _, size := range []int{0, 1, 1000, 100_000} {
 			body := bytes.Repeat([]byte("b"), size)
 			raw, err := p.encode(Vars(head, []byte("/p?q=1"), size), body)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			for _, piece := range []int{1, 7, 4096, len(raw)} {
 				checkRequest(t, p, raw, piece, size)
 			}
@@ -70,9 +70,7 @@ func checkRequest(t *testing.T, p protocol, raw []byte, piece, size int) {
 		n := min(piece, len(rest))
 		in, rest = append(in, rest[:n]...), rest[n:]
 		used, d, err := c.Decode(in)
-		if err != nil {
-			t.Fatalf("%s, body of %d, pieces of %d: %v", p.name, size, piece, err)
-		}
+		require.NoError(t, err, "%s, body of %d, pieces of %d", p.name, size, piece)
 		done, in = d, in[used:]
 	}
 	h := c.Head()
@@ -104,9 +102,7 @@ func TestFastCGIOutput(t *testing.T) {
 	w.Start(200, "text/plain", 2*size)
 	w.Write(bytes.Repeat([]byte("m"), size))
 	w.SendFile(0, size)
-	if err := w.Finish(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.Finish())
 	var out Output
 	var got []byte
 	for rest := sink.Bytes(); len(rest) > 0; {
@@ -141,9 +137,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	for i, p := range protocols {
 		raw, err := p.encode(Vars(head, []byte("/p?q"), 3), []byte("abc"))
-		if err != nil {
-			f.Fatal(err)
-		}
+		require.NoError(f, err)
 		f.Add(i, raw)
 	}
 	f.Fuzz(func(t *testing.T, which int, raw []byte) {
