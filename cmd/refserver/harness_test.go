@@ -226,9 +226,7 @@ func mustFail(t *testing.T, args ...string) string {
 	if exit := new(exec.ExitError); !errors.As(err, &exit) || exit.ExitCode() != 1 {
 		t.Fatalf("refserver %v: %v, want exit status 1; output %q", args, err, out)
 	}
-	if lines := strings.Count(string(out), "\n"); lines != 1 {
-		t.Fatalf("refserver %v said more than one line: %q", args, out)
-	}
+	require.Equal(t, 1, strings.Count(string(out), "\n"), "refserver %v said more than one line: %q", args, out)
 	return string(out)
 }
 
@@ -236,9 +234,7 @@ func mustFail(t *testing.T, args ...string) string {
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); !condition(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("not within %v: %s", patience, what)
-		}
+		require.False(t, time.Now().After(end), "not within %v: %s", patience, what)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"lapwing/cmd/refserver/board"
@@ -103,9 +104,7 @@ func TestKeepAliveTimeout(t *testing.T) {
 func TestKeepAliveOff(t *testing.T) {
 	s := start(t, "prefork", "--workers", "1", "--keepalive", "0")
 	resp, _ := s.get("/fast")
-	if !resp.Close {
-		t.Error("the response does not say that the connection closes")
-	}
+	assert.True(t, resp.Close, "the response does not say that the connection closes")
 	if lines := s.stop(); len(lines) != 1 || lines[0].Seq != 1 {
 		t.Errorf("truth is %+v", lines)
 	}

@@ -66,9 +66,7 @@ func TestThreadedLock(t *testing.T) {
 func TestSerialWritesAndCloses(t *testing.T) {
 	s := start(t, "serial")
 	resp, _ := s.get("/fast")
-	if !resp.Close {
-		t.Error("the response does not say that the connection closes")
-	}
+	assert.True(t, resp.Close, "the response does not say that the connection closes")
 	if list := s.workers(); len(list.Workers) != 1 {
 		t.Errorf("%d workers, want 1", len(list.Workers))
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/charmbracelet/x/ansi"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"lapwing/collectors/request"
@@ -61,7 +62,5 @@ func TestCallsAreNotCountedAsRequests(t *testing.T) {
 	if got := countRequests(text); got != 2 {
 		t.Errorf("%d requests in %q, want 2", got, text)
 	}
-	if got := countRequests(text[:len(text)/2]); got != 1 {
-		t.Errorf("%d requests in the first half, want 1", got)
-	}
+	assert.EqualValues(t, 1, countRequests(text[:len(text)/2]))
 }

@@ -39,9 +39,7 @@ func golden(t *testing.T, name string, got []byte) {
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 10 s: %s", what)
-		}
+		require.False(t, time.Now().After(deadline), "not within 10 s: %s", what)
 	}
 }
 

@@ -83,9 +83,7 @@ func TestTraceJSON(t *testing.T) {
 	}
 	shutdown(t, tr)
 	for line := range strings.Lines(out.String()) {
-		if !json.Valid([]byte(line)) {
-			t.Errorf("not JSON: %s", line)
-		}
+		assert.True(t, json.Valid([]byte(line)), "not JSON: %s", line)
 	}
 	golden(t, "trace.json", []byte(out.String()))
 }
@@ -135,13 +133,9 @@ func TestTraceNeverWaits(t *testing.T) {
 	if tr.Printed()+dropped(tr) != n {
 		t.Errorf("%d printed + %d dropped, exported %d", tr.Printed(), dropped(tr), n)
 	}
-	if lines := uint64(strings.Count(out.String(), "\n")); lines != tr.Printed() {
-		t.Errorf("%d lines came out, %d counted as printed", lines, tr.Printed())
-	}
+	assert.EqualValues(t, strings.Count(out.String(), "\n"), tr.Printed())
 	for line := range strings.Lines(out.String()) {
-		if !json.Valid([]byte(line)) {
-			t.Fatalf("torn line: %q", line)
-		}
+		require.True(t, json.Valid([]byte(line)), "torn line: %q", line)
 	}
 }
 
@@ -159,9 +153,7 @@ func TestTraceGivesUpAtTheDeadline(t *testing.T) {
 	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "1000 lines") {
 		t.Errorf("error %v", err)
 	}
-	if got := tr.Dropped()[DropSlowOutput]; got != n {
-		t.Errorf("%d dropped, want all %d", got, n)
-	}
+	assert.EqualValues(t, n, tr.Dropped()[DropSlowOutput])
 	close(out.open)
 	<-tr.Done()
 	if tr.Printed()+dropped(tr) != n {
@@ -182,9 +174,7 @@ func TestTraceReaderLeaves(t *testing.T) {
 	}
 	lines := bufio.NewScanner(read)
 	for range exported {
-		if !lines.Scan() {
-			t.Fatal("the pipe ended early")
-		}
+		require.True(t, lines.Scan(), "the pipe ended early")
 	}
 	require.NoError(t, read.Close())
 	eventually(t, "the trace notices that its reader left", func() bool {

@@ -3,7 +3,6 @@ package otlp
 import (
 	"context"
 	"encoding/hex"
-	"maps"
 	"reflect"
 	"testing"
 
@@ -191,9 +190,7 @@ func TestSpanOfUnfinishedRequest(t *testing.T) {
 			for _, s := range spans[1:] {
 				children = append(children, s.Name)
 			}
-			if !reflect.DeepEqual(children, test.children) {
-				t.Errorf("phases %v, want %v", children, test.children)
-			}
+			assert.Equal(t, test.children, children)
 			if spans[0].Status.GetCode() != tracepb.Status_STATUS_CODE_ERROR || plain(spans[0].Attributes)["error.type"] != "connection_reset" {
 				t.Errorf("status %v, attributes %v: want the error", spans[0].Status, plain(spans[0].Attributes))
 			}
@@ -248,9 +245,7 @@ func TestResourcePerService(t *testing.T) {
 		}
 	}
 	again, _ := newTestBuilder(t, false).build(items(sample()))
-	if !maps.Equal(shop, plain(again[0].Resource.Attributes)) {
-		t.Error("another agent on this host describes the service otherwise")
-	}
+	assert.Equal(t, shop, plain(again[0].Resource.Attributes), "another agent on this host describes the service otherwise")
 }
 
 func TestBytesThatAreNotUTF8StillMarshal(t *testing.T) {

@@ -41,12 +41,8 @@ func TestHeadersAndCompression(t *testing.T) {
 				e, _ := newExporter(t, c)
 				e.Trace(sample())
 				eventually(t, "delivery", func() bool { return r.spans() == 5 })
-				if got := r.header("api-key"); got != test.key {
-					t.Errorf("api-key is %q, want %q", got, test.key)
-				}
-				if got := r.header("Content-Encoding") == "gzip"; got != test.gzip {
-					t.Errorf("gzip is %v, want %v", got, test.gzip)
-				}
+				assert.Equal(t, test.key, r.header("api-key"))
+				assert.Equal(t, test.gzip, r.header("Content-Encoding") == "gzip")
 			})
 		})
 	}
@@ -61,9 +57,7 @@ func TestEverythingFromTheEnvironment(t *testing.T) {
 		e, _ := newExporter(t, c)
 		e.Trace(sample())
 		eventually(t, "delivery", func() bool { return r.spans() == 5 })
-		if got := e.uploader.timeout; got != 5*time.Second {
-			t.Errorf("the timeout is %v", got)
-		}
+		assert.Equal(t, 5*time.Second, e.uploader.timeout)
 	})
 }
 
@@ -122,9 +116,7 @@ func TestTLS(t *testing.T) {
 					return
 				}
 				eventually(t, "delivery", func() bool { return r.spans() == 5 })
-				if got := len(r.peers[0].PeerCertificates) == 1; got != test.client {
-					t.Errorf("client certificate shown: %v, want %v", got, test.client)
-				}
+				assert.Equal(t, test.client, len(r.peers[0].PeerCertificates) == 1)
 			})
 		}
 	}

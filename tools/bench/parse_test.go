@@ -96,9 +96,7 @@ func TestInterleaveAlternates(t *testing.T) {
 	}
 	pairs, err := interleave(context.Background(), 3, run("A"), run("B"))
 	require.NoError(t, err)
-	if got := strings.Join(order, ""); got != "ABBAAB" {
-		t.Errorf("order %s", got)
-	}
+	assert.Equal(t, "ABBAAB", strings.Join(order, ""))
 	for _, p := range pairs {
 		if p.Without != "A" || p.With != "B" {
 			t.Errorf("pair %+v", p)

@@ -40,9 +40,7 @@ func TestOutputArrivesWhole(t *testing.T) {
 	var out bytes.Buffer
 	c := start(t, `printf 'one\ntwo\nhalf'`, &out)
 	require.NoError(t, c.Wait(context.Background()))
-	if got := out.String(); got != "one\ntwo\nhalf" {
-		t.Fatalf("got %q", got)
-	}
+	require.Equal(t, "one\ntwo\nhalf", out.String())
 }
 
 func TestEndBeforeReadyQuotesLastWords(t *testing.T) {
@@ -90,9 +88,7 @@ func TestStopKillsTheGroup(t *testing.T) {
 	}
 	deadline := time.Now().Add(patience)
 	for !errors.Is(syscall.Kill(-c.PID(), 0), syscall.ESRCH) {
-		if time.Now().After(deadline) {
-			t.Fatal("the process group is still there")
-		}
+		require.False(t, time.Now().After(deadline), "the process group is still there")
 		time.Sleep(5 * time.Millisecond)
 	}
 }

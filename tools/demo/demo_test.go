@@ -154,9 +154,7 @@ func TestDemoInterrupted(t *testing.T) {
 	var out notifying
 	out.on = cancel
 	err := run(ctx, options{bin: bin, workers: 4, clients: 2, length: time.Minute}, &out)
-	if !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
-	}
+	assert.ErrorIs(t, err, context.Canceled)
 	nothingRuns(t, pids, 3)
 }
 

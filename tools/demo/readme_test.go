@@ -26,9 +26,7 @@ func TestReadmeShowsTodaysDemo(t *testing.T) {
 	require.NoError(t, err)
 	_, block, _ := strings.Cut(string(readme), "\nA server with ")
 	block, _, found := strings.Cut("A server with "+block, "\n```")
-	if !found {
-		t.Fatal("the README shows no demo")
-	}
+	require.True(t, found, "the README shows no demo")
 	r, err := parseResult([]byte(strings.ReplaceAll(totals, "\n", "") + "\n"))
 	require.NoError(t, err)
 	var told strings.Builder

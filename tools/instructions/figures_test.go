@@ -131,9 +131,7 @@ func TestOptions(t *testing.T) {
 	o, err := parseOptions([]string{"-plans", "socket", "-kernels", "6.12"})
 	require.NoError(t, err)
 	args := strings.Join(o.guestArgs("tree", "6.12"), "|")
-	if !strings.HasSuffix(args, "|measure|socket|idle all stopped|kept:tcp each:tcp kept:unix each:unix kept:udp|500|8000") {
-		t.Errorf("the guest gets %s", args)
-	}
+	assert.True(t, strings.HasSuffix(args, "|measure|socket|idle all stopped|kept:tcp each:tcp kept:unix each:unix kept:udp|500|8000"), "the guest gets %s", args)
 	if o, err = parseOptions([]string{"-plans", "socket"}); err != nil || len(o.kernels) != 1 || o.kernels[0] != "6.12" {
 		t.Errorf("the plan socket runs on %q: %v", o.kernels, err)
 	}

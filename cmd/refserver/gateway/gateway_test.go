@@ -64,9 +64,7 @@ func checkRequest(t *testing.T, p protocol, raw []byte, piece, size int) {
 	var in []byte
 	var done bool
 	for rest := raw; len(rest) > 0; {
-		if done {
-			t.Fatalf("%s: done %d bytes too early", p.name, len(rest))
-		}
+		require.False(t, done, "%s: done %d bytes too early", p.name, len(rest))
 		n := min(piece, len(rest))
 		in, rest = append(in, rest[:n]...), rest[n:]
 		used, d, err := c.Decode(in)
@@ -106,9 +104,7 @@ func TestFastCGIOutput(t *testing.T) {
 	var out Output
 	var got []byte
 	for rest := sink.Bytes(); len(rest) > 0; {
-		if out.Ended() {
-			t.Fatalf("%d bytes after the end", len(rest))
-		}
+		require.False(t, out.Ended(), "%d bytes after the end", len(rest))
 		used, content, err := out.Next(rest)
 		if err != nil || used == 0 {
 			t.Fatalf("%d bytes used, %v", used, err)

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
 )
 
 func TestParseHead(t *testing.T) {
@@ -88,9 +90,7 @@ func TestEndToEnd(t *testing.T) {
 	for name, value := range h.EndToEnd() {
 		got = append(got, string(name)+"="+string(value))
 	}
-	if s := strings.Join(got, " "); s != "Host=a User-Agent=u Cookie=a:b" {
-		t.Errorf("passed on: %s", s)
-	}
+	assert.Equal(t, "Host=a User-Agent=u Cookie=a:b", strings.Join(got, " "))
 }
 
 func FuzzParseHead(f *testing.F) {

@@ -47,9 +47,7 @@ func TestPeer(t *testing.T) {
 	}
 	client, server := pair(t, "unix:"+filepath.Join(t.TempDir(), "s"))
 	defer Close(client)
-	if server.Peer.IsValid() {
-		t.Errorf("the peer on a unix socket is %v", server.Peer)
-	}
+	assert.False(t, server.Peer.IsValid(), "the peer on a unix socket is %v", server.Peer)
 }
 
 func TestAddressErrors(t *testing.T) {

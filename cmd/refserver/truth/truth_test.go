@@ -63,9 +63,7 @@ func TestFlushWithoutClose(t *testing.T) {
 	w, path := open(t)
 	w.NewLog().Add(&Record{Seq: 1})
 	for end := time.Now().Add(10 * time.Second); len(read(t, path)) == 0; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("the record never reached the file")
-		}
+		require.False(t, time.Now().After(end), "the record never reached the file")
 	}
 	require.NoError(t, w.Close())
 	assert.NoError(t, w.Close(), "a second Close")
@@ -95,9 +93,7 @@ func TestAllThreads(t *testing.T) {
 		}
 	}
 	require.NoError(t, w.Close())
-	if n := len(read(t, path)); n != threads*each {
-		t.Errorf("%d lines, want %d", n, threads*each)
-	}
+	assert.Len(t, read(t, path), threads*each)
 }
 
 func TestDropsAreCounted(t *testing.T) {
