@@ -88,9 +88,8 @@ func keepFuse(t *testing.T) {
 		if to, _ := os.Readlink("/proc/self/fd/" + entry.Name()); err != nil || to != "/dev/fuse" {
 			continue
 		}
-		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC); err != nil {
-			t.Fatal(err)
-		}
+		_, err = unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC)
+		require.NoError(t, err)
 		kept++
 	}
 	if kept == 0 {

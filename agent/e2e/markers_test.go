@@ -131,9 +131,8 @@ func pipeline(t *testing.T, address string) {
 	for i := range markedPipeline {
 		all += fmt.Sprintf("GET /cpu?ms=%d HTTP/1.1\r\nHost: x\r\n\r\n", 2*(i+1))
 	}
-	if _, err := c.Write([]byte(all)); err != nil {
-		t.Fatal(err)
-	}
+	_, err = c.Write([]byte(all))
+	require.NoError(t, err)
 	in := bufio.NewReader(c)
 	for range markedPipeline {
 		resp, err := http.ReadResponse(in, nil)
@@ -240,9 +239,8 @@ func newCode(t *testing.T, pid int, symbol string) code {
 	}
 	c := code{memory: fmt.Sprintf("/proc/%d/mem", pid), address: int64(symbols[i].Value)}
 	text := file.Section(".text")
-	if _, err := text.ReadAt(c.file[:], c.address-int64(text.Addr)); err != nil {
-		t.Fatal(err)
-	}
+	_, err = text.ReadAt(c.file[:], c.address-int64(text.Addr))
+	require.NoError(t, err)
 	return c
 }
 
@@ -253,8 +251,7 @@ func (c code) marked(t *testing.T) bool {
 	require.NoError(t, err)
 	defer func() { _ = memory.Close() }()
 	var now [64]byte
-	if _, err := memory.ReadAt(now[:], c.address); err != nil {
-		t.Fatal(err)
-	}
+	_, err = memory.ReadAt(now[:], c.address)
+	require.NoError(t, err)
 	return now != c.file
 }

@@ -141,9 +141,8 @@ func TestPipelining(t *testing.T) {
 		for i := range count {
 			fmt.Fprintf(&all, "POST /upload?id=p%d HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", i, i, strings.Repeat("x", i))
 		}
-		if _, err := io.WriteString(c, all.String()); err != nil {
-			t.Fatal(err)
-		}
+		_, err := io.WriteString(c, all.String())
+		require.NoError(t, err)
 		in := bufio.NewReader(c)
 		for i := range count {
 			resp, err := http.ReadResponse(in, nil)
@@ -170,9 +169,8 @@ func TestEmptyLines(t *testing.T) {
 	webServers(t, func(t *testing.T, arch string) {
 		s := start(t, arch, "--workers", "1")
 		c := s.dial()
-		if _, err := io.WriteString(c, "\r\nPOST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx\r\n"); err != nil {
-			t.Fatal(err)
-		}
+		_, err := io.WriteString(c, "\r\nPOST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx\r\n")
+		require.NoError(t, err)
 		if resp, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil || resp.StatusCode != 200 {
 			t.Fatalf("%v, %v", resp, err)
 		}
@@ -192,9 +190,8 @@ func TestSplitHead(t *testing.T) {
 		s := start(t, arch, "--workers", "1")
 		c := s.dial()
 		for _, b := range []byte("GET /fast HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n") {
-			if _, err := c.Write([]byte{b}); err != nil {
-				t.Fatal(err)
-			}
+			_, err := c.Write([]byte{b})
+			require.NoError(t, err)
 		}
 		if answer, err := io.ReadAll(c); err != nil || !strings.HasSuffix(string(answer), "\r\n\r\nfast\n") {
 			t.Fatalf("answer %q, %v", answer, err)
@@ -320,9 +317,8 @@ func TestDrain(t *testing.T) {
 	webServers(t, func(t *testing.T, arch string) {
 		s := start(t, arch, "--workers", "1")
 		c := s.dial()
-		if _, err := io.WriteString(c, "GET /stream?chunks=2&ms=300 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"); err != nil {
-			t.Fatal(err)
-		}
+		_, err := io.WriteString(c, "GET /stream?chunks=2&ms=300 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+		require.NoError(t, err)
 		in := bufio.NewReader(c)
 		resp, err := http.ReadResponse(in, nil) // the first chunk is there: the request is in progress
 		require.NoError(t, err)
@@ -342,9 +338,8 @@ func TestClientGone(t *testing.T) {
 	webServers(t, func(t *testing.T, arch string) {
 		s := start(t, arch, "--workers", "2")
 		c := s.dial()
-		if _, err := io.WriteString(c, "POST /upload?id=half HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n12345"); err != nil {
-			t.Fatal(err)
-		}
+		_, err := io.WriteString(c, "POST /upload?id=half HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n12345")
+		require.NoError(t, err)
 		_ = c.Close()
 		eventually(t, "the half request is in the truth", func() bool { return len(s.lines()) == 1 })
 		if l := s.lines()[0]; l.ID != "half" || l.Error != "client_gone" || l.Status != 0 || l.WriteEnterNS != 0 {

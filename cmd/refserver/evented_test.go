@@ -80,13 +80,11 @@ func TestEventedSlowReader(t *testing.T) {
 	s := start(t, "evented", "--workers", "1")
 	for _, path := range []string{"/big?kb=20000", "/file?kb=20000", "/stream?chunks=20000&ms=0"} {
 		slow := s.dial()
-		if _, err := io.WriteString(slow, "GET "+path+" HTTP/1.0\r\n\r\n"); err != nil {
-			t.Fatal(err)
-		}
+		_, err := io.WriteString(slow, "GET "+path+" HTTP/1.0\r\n\r\n")
+		require.NoError(t, err)
 		first := make([]byte, 1)
-		if _, err := io.ReadFull(slow, first); err != nil {
-			t.Fatal(err)
-		}
+		_, err = io.ReadFull(slow, first)
+		require.NoError(t, err)
 		if resp, _ := s.get("/fast"); resp.StatusCode != 200 {
 			t.Errorf("%s: another client got status %d", path, resp.StatusCode)
 		}
@@ -212,12 +210,10 @@ func TestReset(t *testing.T) {
 	for _, arch := range []string{"evented", "reader", "threaded", "prefork"} {
 		s := start(t, arch, "--workers", "1")
 		c := s.dial().(*net.TCPConn)
-		if _, err := io.WriteString(c, "GET /big?kb=20000&id=reset HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
-			t.Fatal(err)
-		}
+		_, err := io.WriteString(c, "GET /big?kb=20000&id=reset HTTP/1.1\r\nHost: a\r\n\r\n")
+		require.NoError(t, err)
+		_, err = io.ReadFull(c, make([]byte, 1))
+		require.NoError(t, err)
 		require.NoError(t, errors.Join(c.SetLinger(0), c.Close()))
 		eventually(t, "the reset is in the truth", func() bool { return len(s.lines()) == 1 })
 		if l := s.lines()[0]; l.ID != "reset" || l.Error != "client_gone" || l.Status != 200 || l.ResponseBytes == 0 {

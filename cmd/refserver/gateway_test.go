@@ -153,9 +153,8 @@ func TestDaemonNonsense(t *testing.T) {
 		s := start(t, "daemon", "--protocol", protocol, "--workers", "1")
 		for _, frame := range frames {
 			c := s.dial()
-			if _, err := io.WriteString(c, frame); err != nil {
-				t.Fatal(err)
-			}
+			_, err := io.WriteString(c, frame)
+			require.NoError(t, err)
 			answer, err := io.ReadAll(c)
 			if err != nil || !strings.Contains(string(answer), "400 Bad Request") {
 				t.Errorf("%s: %q is answered with %q, %v", protocol, frame, answer, err)
@@ -191,22 +190,19 @@ func TestFrontSlowClient(t *testing.T) {
 	back := start(t, "daemon", "--protocol", "fastcgi", "--workers", "1")
 	s := start(t, "front", "--workers", "1", "--upstream", "fastcgi://"+back.addr)
 	slow := s.dial()
-	if _, err := io.WriteString(slow, "POST /upload HTTP/1.0\r\nContent-Length: 10\r\n\r\n12345"); err != nil {
-		t.Fatal(err)
-	}
+	_, err := io.WriteString(slow, "POST /upload HTTP/1.0\r\nContent-Length: 10\r\n\r\n12345")
+	require.NoError(t, err)
 	if _, body := s.get("/fast"); body != "fast\n" {
 		t.Errorf("beside a slow client: %q", body)
 	}
-	if _, err := io.WriteString(slow, "67890"); err != nil {
-		t.Fatal(err)
-	}
+	_, err = io.WriteString(slow, "67890")
+	require.NoError(t, err)
 	if answer, err := io.ReadAll(slow); err != nil || !strings.HasSuffix(string(answer), "\r\n\r\n10\n") {
 		t.Errorf("the slow client got %q, %v", answer, err)
 	}
 	big := s.dial()
-	if _, err := io.WriteString(big, "GET /big?kb=30000 HTTP/1.0\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
+	_, err = io.WriteString(big, "GET /big?kb=30000 HTTP/1.0\r\n\r\n")
+	require.NoError(t, err)
 	if _, body := s.get("/file?kb=1"); len(body) != 1<<10 {
 		t.Errorf("beside a slow reader: %d bytes", len(body))
 	}

@@ -81,9 +81,8 @@ func TestPreforkBacklog(t *testing.T) {
 func TestPreforkHeldWorker(t *testing.T) {
 	s := start(t, "prefork", "--workers", "2")
 	c := s.dial()
-	if _, err := io.WriteString(c, "GET /fast HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
+	_, err := io.WriteString(c, "GET /fast HTTP/1.1\r\nHost: a\r\n\r\n")
+	require.NoError(t, err)
 	eventually(t, "the kept-alive connection holds its worker", func() bool { return s.workers().count("held") == 1 })
 	_ = c.Close()
 	eventually(t, "the worker is available again", func() bool { return s.workers().count("available") == 1 })
@@ -92,9 +91,8 @@ func TestPreforkHeldWorker(t *testing.T) {
 func TestKeepAliveTimeout(t *testing.T) {
 	s := start(t, "prefork", "--workers", "1", "--keepalive", "50ms")
 	c := s.dial()
-	if _, err := io.WriteString(c, "GET /fast HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
+	_, err := io.WriteString(c, "GET /fast HTTP/1.1\r\nHost: a\r\n\r\n")
+	require.NoError(t, err)
 	answer, err := io.ReadAll(c)
 	if err != nil || strings.Contains(string(answer), "Connection: close") || !strings.HasSuffix(string(answer), "fast\n") {
 		t.Fatalf("answer until the server closed: %q, %v", answer, err)

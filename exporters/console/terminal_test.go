@@ -55,9 +55,8 @@ func newTerminal(t *testing.T) *terminal {
 
 func (term *terminal) press(t *testing.T, key string) {
 	t.Helper()
-	if _, err := term.keys.WriteString(key); err != nil {
-		t.Fatal(err)
-	}
+	_, err := term.keys.WriteString(key)
+	require.NoError(t, err)
 }
 
 // modes are the terminal's settings: echo, line editing, signals.

@@ -215,9 +215,7 @@ func TestTraceWriteError(t *testing.T) {
 	if !errors.Is(tr.Err(), errDiskFull) {
 		t.Errorf("error %v", tr.Err())
 	}
-	if err := tr.Shutdown(context.Background()); !errors.Is(err, errDiskFull) {
-		t.Errorf("shutdown returned %v", err)
-	}
+	assert.ErrorIs(t, tr.Shutdown(context.Background()), errDiskFull)
 	if tr.Printed() != 1 || tr.Dropped()[DropOutputClosed] != n-1 {
 		t.Errorf("printed %d, dropped %v, want 1 and %d", tr.Printed(), tr.Dropped(), n-1)
 	}

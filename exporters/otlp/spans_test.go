@@ -256,9 +256,8 @@ func TestBytesThatAreNotUTF8StillMarshal(t *testing.T) {
 	r.Detail = &detail{query: bad, userAgent: bad, method: bad}
 	r.Route = bad
 	batch, _ := b.build(items(r))
-	if _, err := proto.Marshal(batch[0]); err != nil {
-		t.Fatal(err)
-	}
+	_, err := proto.Marshal(batch[0])
+	require.NoError(t, err)
 	if got := plain(batch[0].ScopeSpans[0].Spans[0].Attributes)["url.path"]; got != "a\uFFFD\x00b" {
 		t.Errorf("url.path is %q", got)
 	}

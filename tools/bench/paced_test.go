@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -73,7 +74,6 @@ func TestPacedWithoutServer(t *testing.T) {
 	require.NoError(t, err)
 	address := l.Addr().String()
 	_ = l.Close()
-	if _, err := runPaced(context.Background(), pacedOptions(10), address); err == nil {
-		t.Error("no error")
-	}
+	_, err = runPaced(context.Background(), pacedOptions(10), address)
+	assert.Error(t, err, "no error")
 }

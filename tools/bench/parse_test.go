@@ -21,9 +21,8 @@ func TestParseStatus(t *testing.T) {
 	if err != nil || active != 3 || requests != 3456 {
 		t.Errorf("got %d, %d, %v", active, requests, err)
 	}
-	if _, _, err := parseStatus("404 Not Found"); err == nil {
-		t.Error("no error for another page")
-	}
+	_, _, err = parseStatus("404 Not Found")
+	assert.Error(t, err, "no error for another page")
 }
 
 func TestParseWrk(t *testing.T) {
@@ -32,9 +31,8 @@ func TestParseWrk(t *testing.T) {
 		t.Errorf("got %+v, %v", r, err)
 	}
 	for _, bad := range []string{"", "wrk-result: nonsense", `wrk-result: {"requests":5,"duration_us":1,"errors":1}`, `wrk-result: {"requests":0,"duration_us":1}`} {
-		if _, err := parseWrk(bad); err == nil {
-			t.Errorf("no error for %q", bad)
-		}
+		_, err = parseWrk(bad)
+		assert.Error(t, err, "no error for %q", bad)
 	}
 }
 
@@ -47,9 +45,8 @@ func TestParseTotals(t *testing.T) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	for _, bad := range []string{"", `{"final":false}`, "panic: oh"} {
-		if _, err := parseTotals([]byte(bad)); err == nil {
-			t.Errorf("no error for %q", bad)
-		}
+		_, err = parseTotals([]byte(bad))
+		assert.Error(t, err, "no error for %q", bad)
 	}
 }
 
@@ -113,9 +110,8 @@ func TestOptions(t *testing.T) {
 		t.Errorf("got %+v, %v", o, err)
 	}
 	for _, bad := range [][]string{{"-pairs", "0"}, {"-seconds", "0"}, {"-rate", "0"}, {"-plans", "kprobe"}, {"-format", "xml"}, {"-agent-cmd", " "}, {"-wrk-threads", "9", "-connections", "8"}, {"now"}} {
-		if _, err := parseOptions(bad); err == nil {
-			t.Errorf("no error for %v", bad)
-		}
+		_, err = parseOptions(bad)
+		assert.Error(t, err, "no error for %v", bad)
 	}
 }
 
@@ -149,7 +145,6 @@ func TestOwnCPUTimeAndMemory(t *testing.T) {
 	if m, err := residentMemory(os.Getpid()); err != nil || m.Now < 1<<20 || m.Peak < m.Now {
 		t.Errorf("memory %+v, %v", m, err)
 	}
-	if _, err := cpuTime(1 << 22); err == nil {
-		t.Error("CPU time of a process that is not there")
-	}
+	_, err = cpuTime(1 << 22)
+	assert.Error(t, err, "CPU time of a process that is not there")
 }

@@ -64,25 +64,22 @@ func TestReadyThoughEnded(t *testing.T) {
 
 func TestNeverReady(t *testing.T) {
 	c := start(t, "exec sleep 60", nil)
-	if _, err := c.AwaitReady(context.Background(), 20*time.Millisecond); !errors.Is(err, context.DeadlineExceeded) {
-		t.Fatalf("got %v", err)
-	}
+	_, err := c.AwaitReady(context.Background(), 20*time.Millisecond)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
 }
 
 func TestStopTerminates(t *testing.T) {
 	c := start(t, `trap 'exit 0' TERM; echo ready; while :; do sleep 0.05; done`, nil)
-	if _, err := c.AwaitReady(context.Background(), patience); err != nil {
-		t.Fatal(err)
-	}
+	_, err := c.AwaitReady(context.Background(), patience)
+	require.NoError(t, err)
 	require.NoError(t, c.Stop(patience))
 }
 
 func TestStopKillsTheGroup(t *testing.T) {
 	c := start(t, `trap '' TERM; echo ready; while :; do sleep 0.05; done`, nil)
-	if _, err := c.AwaitReady(context.Background(), patience); err != nil {
-		t.Fatal(err)
-	}
-	err := c.Stop(50 * time.Millisecond)
+	_, err := c.AwaitReady(context.Background(), patience)
+	require.NoError(t, err)
+	err = c.Stop(50 * time.Millisecond)
 	if err == nil || !strings.Contains(err.Error(), "was killed") {
 		t.Fatalf("got %v", err)
 	}
@@ -94,7 +91,6 @@ func TestStopKillsTheGroup(t *testing.T) {
 }
 
 func TestStartOfNothing(t *testing.T) {
-	if _, err := Start(Options{Args: []string{"/does/not/exist"}}); err == nil {
-		t.Fatal("no error")
-	}
+	_, err := Start(Options{Args: []string{"/does/not/exist"}})
+	require.Error(t, err, "no error")
 }

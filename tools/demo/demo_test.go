@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -113,12 +112,9 @@ func nothingRuns(t *testing.T, pids string, want int) {
 	assert.Len(t, fields, want)
 	for _, field := range fields {
 		var pid int
-		if _, err := fmt.Sscan(field, &pid); err != nil {
-			t.Fatal(err)
-		}
-		if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
-			t.Errorf("process %d is still there", pid)
-		}
+		_, err = fmt.Sscan(field, &pid)
+		require.NoError(t, err)
+		assert.ErrorIs(t, syscall.Kill(pid, 0), syscall.ESRCH, "process %d is still there", pid)
 	}
 }
 
@@ -189,8 +185,7 @@ func TestSentenceFollowsTheFigures(t *testing.T) {
 
 func TestParseResultRefuses(t *testing.T) {
 	for _, bad := range []string{"", "panic", `{"final":false}`, `{"final":true,"services":[]}`, `{"final":true,"services":[{"requests":1}]}`} {
-		if _, err := parseResult([]byte(bad)); err == nil {
-			t.Errorf("no error for %q", bad)
-		}
+		_, err := parseResult([]byte(bad))
+		assert.Error(t, err, "no error for %q", bad)
 	}
 }

@@ -136,8 +136,7 @@ func TestOptions(t *testing.T) {
 		t.Errorf("the plan socket runs on %q: %v", o.kernels, err)
 	}
 	for _, bad := range [][]string{{"-plans", "socket", "-kernels", "6.1"}, {"-kernels", "5.4"}, {"-jobs", "0"}, {"-format", "xml"}, {"-plans", "both"}, {"now"}} {
-		if _, err := parseOptions(bad); err == nil {
-			t.Errorf("%q was taken", bad)
-		}
+		_, err = parseOptions(bad)
+		assert.Error(t, err, "%q was taken", bad)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -69,7 +70,6 @@ func TestLibraries(t *testing.T) {
 	if !strings.Contains(all, "/libc.so.6") || !strings.Contains(all, "/ld-linux") {
 		t.Errorf("the shell needs %q", libraries)
 	}
-	if _, err := librariesOf(context.Background(), "/does/not/exist"); err == nil {
-		t.Error("a program that is not there has libraries")
-	}
+	_, err = librariesOf(context.Background(), "/does/not/exist")
+	assert.Error(t, err, "a program that is not there has libraries")
 }

@@ -77,9 +77,8 @@ func exchange(t *testing.T, l net.Listener, first int, bytes string) {
 	client, err := net.Dial("tcp", l.Addr().String())
 	require.NoError(t, err)
 	defer func() { _ = client.Close() }()
-	if _, err := io.WriteString(client, bytes); err != nil {
-		t.Fatal(err)
-	}
+	_, err = io.WriteString(client, bytes)
+	require.NoError(t, err)
 	_ = client.(*net.TCPConn).CloseWrite()
 	server, err := l.Accept()
 	require.NoError(t, err)

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"lapwing/agent/e2e/harness"
@@ -100,9 +101,8 @@ func sentByThreads() trap {
 		require.NoError(t, err)
 		for range pieces {
 			time.Sleep(readPause)
-			if _, err := io.CopyN(io.Discard, resp.Body, bigFile/pieces); err != nil {
-				t.Fatal(err)
-			}
+			_, err = io.CopyN(io.Discard, resp.Body, bigFile/pieces)
+			require.NoError(t, err)
 		}
 		took := time.Duration(request.Now() - began)
 		r, _ := only(t, trace, s, "/big.bin")
@@ -124,9 +124,8 @@ func value(n *uint64) uint64 {
 
 func write(t *testing.T, conn net.Conn, text string) {
 	t.Helper()
-	if _, err := io.WriteString(conn, text); err != nil {
-		t.Fatal(err)
-	}
+	_, err := io.WriteString(conn, text)
+	require.NoError(t, err)
 }
 
 func answeredBeforeRead() trap {
@@ -222,9 +221,8 @@ func connectedIsNotAccepted() trap {
 			all.Go(func() {
 				cl := &client{address: at.address, closes: true, patience: 10 * time.Second}
 				defer cl.hangUp()
-				if _, err := cl.ask("/work/20/200/"+run+"-"+strconv.Itoa(i), false); err != nil {
-					t.Error(err)
-				}
+				_, err := cl.ask("/work/20/200/"+run+"-"+strconv.Itoa(i), false)
+				assert.NoError(t, err)
 			})
 		}
 		all.Wait()

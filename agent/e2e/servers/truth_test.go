@@ -30,9 +30,8 @@ func readWorked(t *testing.T, at place, run string) (all []worked) {
 	t.Helper()
 	for _, line := range linesOf(t, at.file(applicationLog), run) {
 		var w worked
-		if _, err := fmt.Sscan(line, &w.path, &w.status, &w.begin, &w.end, &w.pid, &w.tid); err != nil {
-			t.Fatalf("line %q of the application: %v", line, err)
-		}
+		_, err := fmt.Sscan(line, &w.path, &w.status, &w.begin, &w.end, &w.pid, &w.tid)
+		require.NoError(t, err, "line %q of the application", line)
 		all = append(all, w)
 	}
 	return all

@@ -77,9 +77,8 @@ func TestReusedDescriptor(t *testing.T) {
 		}
 		for fd, h := range map[int]handler{a: replace(a, b), b: replace(b, a)} {
 			require.NoError(t, l.Watch(fd, unix.EPOLLIN|unix.EPOLLET, h))
-			if _, err := unix.Write(fd, []byte{1, 0, 0, 0, 0, 0, 0, 0}); err != nil {
-				t.Fatal(err)
-			}
+			_, err := unix.Write(fd, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+			require.NoError(t, err)
 		}
 	})
 	assert.Zero(t, stale)

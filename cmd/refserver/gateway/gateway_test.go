@@ -34,9 +34,8 @@ var protocols = []protocol{
 func parse(t *testing.T, raw string) *httpio.Head {
 	t.Helper()
 	h := new(httpio.Head)
-	if _, err := httpio.ParseHead([]byte(raw), h); err != nil {
-		t.Fatal(err)
-	}
+	_, err := httpio.ParseHead([]byte(raw), h)
+	require.NoError(t, err)
 	return h
 }
 
@@ -128,9 +127,8 @@ func TestUWSGITooLong(t *testing.T) {
 
 func FuzzDecode(f *testing.F) {
 	head := new(httpio.Head)
-	if _, err := httpio.ParseHead([]byte("GET /p HTTP/1.0\r\nX: y\r\n\r\n"), head); err != nil {
-		f.Fatal(err)
-	}
+	_, err := httpio.ParseHead([]byte("GET /p HTTP/1.0\r\nX: y\r\n\r\n"), head)
+	require.NoError(f, err)
 	for i, p := range protocols {
 		raw, err := p.encode(Vars(head, []byte("/p?q"), 3), []byte("abc"))
 		require.NoError(f, err)

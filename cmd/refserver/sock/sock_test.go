@@ -62,28 +62,24 @@ func TestUnixSocketFiles(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	l := listen(t, "unix:"+path)
 	assert.Equal(t, "unix:"+path, l.Addr())
-	if _, err := Listen("unix:"+path, 1); !errors.Is(err, unix.EADDRINUSE) {
-		t.Errorf("a second listener: %v", err)
-	}
+	_, err := Listen("unix:"+path, 1)
+	assert.ErrorIs(t, err, unix.EADDRINUSE, "a second listener")
 	Close(l.FD) // as if it were killed: the file stays
 	again := listen(t, "unix:"+path)
 	again.Close()
-	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("after Close: %v", err)
-	}
+	_, err = os.Lstat(path)
+	assert.ErrorIs(t, err, os.ErrNotExist, "after Close")
 	require.NoError(t, os.WriteFile(path, nil, 0o600))
-	if _, err := Listen("unix:"+path, 1); err == nil {
-		t.Error("a file that is no socket was replaced")
-	}
+	_, err = Listen("unix:"+path, 1)
+	assert.Error(t, err, "a file that is no socket was replaced")
 }
 
 func TestReadTimeout(t *testing.T) {
 	client, server := pair(t, "127.0.0.1:0")
 	defer Close(client)
 	require.NoError(t, SetReadTimeout(server.FD, 20*time.Millisecond))
-	if _, _, err := Read(server.FD, make([]byte, 1)); !errors.Is(err, ErrTimeout) {
-		t.Errorf("reading from a silent client: %v", err)
-	}
+	_, _, err := Read(server.FD, make([]byte, 1))
+	assert.ErrorIs(t, err, ErrTimeout, "reading from a silent client")
 }
 
 // TestStream sends more than a socket holds, blocking and not, in all the ways
@@ -94,9 +90,8 @@ func TestStream(t *testing.T) {
 	require.NoError(t, err)
 	defer Close(file)
 	content := bytes.Repeat([]byte("0123456789abcdef"), size/16)
-	if _, err := unix.Write(file, content); err != nil {
-		t.Fatal(err)
-	}
+	_, err = unix.Write(file, content)
+	require.NoError(t, err)
 	for _, nonblocking := range []bool{false, true} {
 		client, server := pair(t, "127.0.0.1:0")
 		require.NoError(t, unix.SetNonblock(server.FD, nonblocking))
@@ -121,16 +116,13 @@ func TestSendFileTooShort(t *testing.T) {
 	require.NoError(t, err)
 	defer Close(file)
 	s := Stream{FD: server.FD}
-	if err := s.SendFile(file, 0, 1); !errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Errorf("sending a file that is too short: %v", err)
-	}
+	assert.ErrorIs(t, s.SendFile(file, 0, 1), io.ErrUnexpectedEOF, "sending a file that is too short")
 }
 
 func TestDialErrors(t *testing.T) {
 	if _, err := Dial("127.0.0.1:1", time.Second); !errors.Is(err, unix.ECONNREFUSED) || !strings.Contains(err.Error(), "127.0.0.1:1") {
 		t.Errorf("Dial says %v", err)
 	}
-	if _, err := DialNonblock("nowhere"); err == nil {
-		t.Error("DialNonblock takes a name")
-	}
+	_, err := DialNonblock("nowhere")
+	assert.Error(t, err, "DialNonblock takes a name")
 }
