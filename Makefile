@@ -9,6 +9,7 @@ SHELL := /bin/bash
 GO      ?= go
 CLANG   ?= clang-19
 STRIP   ?= llvm-strip-19
+CLANG_FORMAT ?= clang-format-19
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 # The symbol table stays: uprobes and profiles need the names.
@@ -20,7 +21,7 @@ KERNEL_PACKAGES := ./probes/... ./agent/privilege/uprobes ./tools/bench
 E2E_PACKAGES    := ./agent/e2e/... ./tools/truth
 UNIT_PACKAGES    = $(shell $(GO) list ./... | grep -v -e '^lapwing/probes' -e '^lapwing/agent/privilege/uprobes' -e '^lapwing/agent/e2e' -e '^lapwing/tools/bench' -e '^lapwing/tools/truth')
 # Packages in which goroutines meet, tested under the race detector as well.
-RACE_PACKAGES   ?= ./exporters/... ./collectors/patience/... ./collectors/service/...
+RACE_PACKAGES   ?= ./exporters/... ./collectors/patience/... ./collectors/service/... ./collectors/worker/... ./probes/marker/...
 
 # A number of inputs: with a time, go test fails now and then at its end.
 FUZZTIME ?= 50000x
@@ -93,7 +94,7 @@ scaling: ## spans, series and bytes of many hosts, from measured ones; see docs/
 ##@ Test
 
 .PHONY: test
-test: deps build format vet generated unit race fuzz kernel e2e kernels cost ## everything, with what it needs installed first (Debian, Ubuntu)
+test: deps build format vet lint generated unit race fuzz kernel e2e kernels cost ## everything, with what it needs installed first (Debian, Ubuntu)
 
 .PHONY: deps
 deps: ## install what the tests need and this machine lacks
@@ -102,6 +103,23 @@ deps: ## install what the tests need and this machine lacks
 .PHONY: vet
 vet: ## go vet
 	$(GO) vet ./...
+
+.PHONY: lint
+lint: lint-c ## what staticcheck and others find; tools/lint says which checks, and how one is excused
+	$(GO) build -C tools/lint -buildvcs=false -o '$(CURDIR)/bin/lint' .
+	@echo '$(GO) vet -vettool=bin/lint'; $(GO) vet -vettool='$(CURDIR)/bin/lint' ./...
+	@$(GO) vet -C tools/lint -vettool='$(CURDIR)/bin/lint' .
+	$(GO) test -C tools/lint ./...
+
+# Another release of clang-format may want other lines.
+.PHONY: lint-c
+lint-c: ## the eBPF programs have the style of .clang-format, where the clang-format of the pinned release is here
+	@if $(CLANG_FORMAT) --version 2>/dev/null | grep -q 'version $(FORMATTED_WITH)\.'; then \
+		$(CLANG_FORMAT) --dry-run -Werror $$(find probes -name '*.[ch]'); \
+	else \
+		echo "lint-c: left out, $(CLANG_FORMAT) is not clang-format $(FORMATTED_WITH)"; \
+	fi
+FORMATTED_WITH := 19
 
 .PHONY: unit
 unit: ## tests that need neither root nor a particular kernel
@@ -181,9 +199,10 @@ need-root:
 
 ##@ Maintain
 
+DEBUG =
 .PHONY: generate
-generate: need-clang ## rebuild the committed eBPF objects with clang
-	BPF2GO_CC=$(CLANG) BPF2GO_STRIP=$(STRIP) $(GO) generate ./probes/...
+generate: need-clang ## rebuild the committed eBPF objects with clang; DEBUG=1: with debug(), not to be committed
+	BPF2GO_CC=$(CLANG) BPF2GO_STRIP=$(STRIP) DEBUG_CFLAGS='$(if $(DEBUG),-DDEBUG)' $(GO) generate ./probes/...
 
 .PHONY: dashboards
 dashboards: ## write the Grafana dashboards of package dashboards as JSON
@@ -231,10 +250,10 @@ format: ## gofmt finds nothing to change
 	fi
 
 .PHONY: precommit
-precommit: format vet build unit ## quick, before every commit
+precommit: format vet lint build unit ## quick, before every commit
 
 .PHONY: ci
-ci: format test ## all checks: precommit's and test
+ci: test ## all checks: precommit's and test
 
 .PHONY: clean
 clean: ## remove what was built

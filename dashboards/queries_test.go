@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -50,7 +50,7 @@ func wrong(query string) (out []string) {
 	}
 	names := exported()
 	label := func(name string) {
-		if name != labels.MetricName && !slices.Contains(knownLabels, name) {
+		if name != model.MetricNameLabel && !slices.Contains(knownLabels, name) {
 			out = append(out, "no label "+name)
 		}
 	}

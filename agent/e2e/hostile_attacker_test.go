@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
 	"lapwing/agent/e2e/attack"
@@ -88,12 +89,8 @@ func startHostile(t *testing.T, name, attack string, user uint32, files ...strin
 	cmd.Env = []string{hostileEnv + "=" + attack}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Credential: &syscall.Credential{Uid: user, Gid: user}}
 	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
 	h := &hostile{cmd}
 	t.Cleanup(h.end)
 	line, err := bufio.NewReader(out).ReadString('\n')
@@ -111,12 +108,8 @@ func (h *hostile) end() {
 func copyProgram(t *testing.T, from, to string) {
 	t.Helper()
 	raw, err := os.ReadFile(from)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(to, raw, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(to, raw, 0o755))
 }
 
 // refusals reads how many attempts at markers the agent refused, by reason.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"lapwing/agent/e2e/attack"
@@ -95,9 +96,7 @@ func TestHostileSymbolsAtTheStart(t *testing.T) {
 func attachTime(t *testing.T) time.Duration {
 	t.Helper()
 	group, err := os.MkdirTemp(memoryGroups, "lapwing-e2e")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer func() { _ = os.Remove(group) }()
 	writeFile(t, filepath.Join(group, "memory.limit_in_bytes"), strconv.Itoa(256<<20))
 	begin := time.Now()
@@ -135,19 +134,13 @@ func TestHostileTerminal(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			master, slave, err := pty.Open()
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			defer func() { _ = slave.Close() }()
 			file := filepath.Join(harness.OpenDir(t), "mod_wsgi_x.so")
 			require.NoError(t, attack.Module(file, "wsgi_start_request"))
 			startHostile(t, "httpd", "map", hostileUser, file)
-			if err := os.Remove(file); err != nil {
-				t.Fatal(err)
-			}
-			if err := put(file, slave.Name()); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, os.Remove(file))
+			require.NoError(t, put(file, slave.Name()))
 			metrics := harness.FreeAddress(t)
 			agent := startLeader(t, "run", "--prometheus-listen", metrics)
 			harness.Eventually(t, 20*time.Second, "metrics", func() bool { return harness.Listens(metrics) })
@@ -158,12 +151,8 @@ func TestHostileTerminal(t *testing.T) {
 			_, _ = master.Write([]byte{3}) // ^C
 			_ = master.Close()             // and it is hung up
 			time.Sleep(100 * time.Millisecond)
-			if err := agent.Process.Signal(syscall.SIGTERM); err != nil {
-				t.Fatalf("the agent is gone: %v", err)
-			}
-			if err := agent.Wait(); err != nil {
-				t.Errorf("the agent ended with %v", err)
-			}
+			require.NoError(t, agent.Process.Signal(syscall.SIGTERM), "the agent is gone")
+			assert.NoError(t, agent.Wait())
 		})
 	}
 }
@@ -174,9 +163,7 @@ func startLeader(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	agent := exec.Command(harness.Lapwing(t), args...)
 	agent.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGTERM}
-	if err := agent.Start(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, agent.Start())
 	t.Cleanup(func() { _ = agent.Process.Kill() })
 	return agent
 }

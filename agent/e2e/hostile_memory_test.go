@@ -14,6 +14,7 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
 	"lapwing/agent/e2e/harness"
@@ -65,9 +66,7 @@ func mountNeverWritten(t *testing.T) (file string, release func()) {
 			root.AddChild("page", root.NewPersistentInode(ctx, node, fs.StableAttr{Mode: fuse.S_IFREG}), false)
 		},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	keepFuse(t)
 	release = sync.OnceFunc(func() { close(node.release) })
 	t.Cleanup(func() {
@@ -82,18 +81,15 @@ func mountNeverWritten(t *testing.T) (file string, release func()) {
 func keepFuse(t *testing.T) {
 	t.Helper()
 	open, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	kept := 0
 	for _, entry := range open {
 		fd, err := strconv.Atoi(entry.Name())
 		if to, _ := os.Readlink("/proc/self/fd/" + entry.Name()); err != nil || to != "/dev/fuse" {
 			continue
 		}
-		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC); err != nil {
-			t.Fatal(err)
-		}
+		_, err = unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC)
+		require.NoError(t, err)
 		kept++
 	}
 	if kept == 0 {

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"lapwing/agent/e2e/harness"
 	"lapwing/probes/socket/survey"
@@ -60,9 +62,7 @@ func (l *load) finish(t *testing.T) uint64 {
 		t.Fatalf("wrk gave no count:\n%s", l.out)
 	}
 	n, err := strconv.ParseUint(m[1], 10, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return n
 }
 
@@ -81,22 +81,16 @@ func startLoaded(t *testing.T) (server *served, status string) {
 func counted(t *testing.T, status string) uint64 {
 	t.Helper()
 	resp, err := http.Get("http://" + status + "/")
-	if err != nil {
-		t.Fatalf("stub_status: %v", err)
-	}
+	require.NoError(t, err, "stub_status")
 	defer func() { _ = resp.Body.Close() }()
 	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatalf("stub_status: %v", err)
-	}
+	require.NoError(t, err, "stub_status")
 	lines := strings.Split(string(b), "\n")
 	if len(lines) < 3 || len(strings.Fields(lines[2])) != 3 {
 		t.Fatalf("stub_status answered %q", b)
 	}
 	n, err := strconv.ParseUint(strings.Fields(lines[2])[2], 10, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return n
 }
 
@@ -155,9 +149,7 @@ func TestLoadIsPrinted(t *testing.T) {
 		server := startGunicorn(t)
 		trace := harness.StartTrace(t, plan, "--port", harness.Port(t, server.address))
 		startLoad(t, server.address, 2*time.Second).finish(t)
-		if err := server.Stop(); err != nil {
-			t.Errorf("gunicorn ended with %v", err)
-		}
+		assert.NoError(t, server.Stop())
 		logged := len(server.log(t))
 		trace.AwaitRecords(server.address, logged, handOut())
 		answered, failed := 0, 0
@@ -208,17 +200,13 @@ var programID = regexp.MustCompile(`(?m)^prog_id:\s*(\d+)$`)
 func programsOf(t *testing.T, pid int) (ids []ebpf.ProgramID) {
 	t.Helper()
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/fdinfo/*", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, file := range files {
 		// A descriptor can be closed between the two looks.
 		b, _ := os.ReadFile(file)
 		for _, m := range programID.FindAllStringSubmatch(string(b), -1) {
 			id, err := strconv.ParseUint(m[1], 10, 32)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			ids = append(ids, ebpf.ProgramID(id))
 		}
 	}

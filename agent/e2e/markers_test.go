@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"lapwing/agent/e2e/harness"
 	"lapwing/probes/socket/survey"
 )
@@ -93,9 +95,7 @@ func warm(t *testing.T, address string) {
 	t.Helper()
 	client := newClient()
 	defer client.CloseIdleConnections()
-	if err := fetch(t.Context(), client, "http://"+address+"/fast"); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, fetch(t.Context(), client, "http://"+address+"/fast"))
 }
 
 // load sends requests that wait for and that use the processor, and returns
@@ -125,23 +125,18 @@ func (m markedArch) load(t *testing.T, address string) int {
 func pipeline(t *testing.T, address string) {
 	t.Helper()
 	c, err := net.Dial("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer func() { _ = c.Close() }()
 	all := ""
 	for i := range markedPipeline {
 		all += fmt.Sprintf("GET /cpu?ms=%d HTTP/1.1\r\nHost: x\r\n\r\n", 2*(i+1))
 	}
-	if _, err := c.Write([]byte(all)); err != nil {
-		t.Fatal(err)
-	}
+	_, err = c.Write([]byte(all))
+	require.NoError(t, err)
 	in := bufio.NewReader(c)
 	for range markedPipeline {
 		resp, err := http.ReadResponse(in, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		_ = resp.Write(discard{})
 		_ = resp.Body.Close()
 	}
@@ -234,23 +229,18 @@ type code struct {
 func newCode(t *testing.T, pid int, symbol string) code {
 	t.Helper()
 	file, err := elf.Open(fmt.Sprintf("/proc/%d/exe", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer func() { _ = file.Close() }()
 	symbols, err := file.Symbols()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	i := slices.IndexFunc(symbols, func(s elf.Symbol) bool { return s.Name == symbol })
 	if i < 0 || file.Type != elf.ET_EXEC {
 		t.Fatalf("no function %s in a program that is not relocated", symbol)
 	}
 	c := code{memory: fmt.Sprintf("/proc/%d/mem", pid), address: int64(symbols[i].Value)}
 	text := file.Section(".text")
-	if _, err := text.ReadAt(c.file[:], c.address-int64(text.Addr)); err != nil {
-		t.Fatal(err)
-	}
+	_, err = text.ReadAt(c.file[:], c.address-int64(text.Addr))
+	require.NoError(t, err)
 	return c
 }
 
@@ -258,13 +248,10 @@ func newCode(t *testing.T, pid int, symbol string) code {
 func (c code) marked(t *testing.T) bool {
 	t.Helper()
 	memory, err := os.Open(c.memory)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer func() { _ = memory.Close() }()
 	var now [64]byte
-	if _, err := memory.ReadAt(now[:], c.address); err != nil {
-		t.Fatal(err)
-	}
+	_, err = memory.ReadAt(now[:], c.address)
+	require.NoError(t, err)
 	return now != c.file
 }

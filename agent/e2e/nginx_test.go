@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"lapwing/agent/e2e/harness"
 )
 
@@ -41,13 +43,9 @@ func startNginx(t *testing.T, address, blocks string) *served {
 	t.Helper()
 	// The worker runs as another user and must reach the files.
 	dir, err := os.MkdirTemp("", "lapwing-nginx")
-	if err != nil {
-		t.Fatalf("directory for nginx: %v", err)
-	}
+	require.NoError(t, err, "directory for nginx")
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.Chmod(dir, 0o755))
 	writeFile(t, filepath.Join(dir, "static.bin"), strings.Repeat("static file\n", 2000))
 	conf := filepath.Join(dir, "nginx.conf")
 	writeFile(t, conf, fmt.Sprintf(nginxFrame, dir, strings.ReplaceAll(blocks, "DIR", dir)))
@@ -57,35 +55,12 @@ func startNginx(t *testing.T, address, blocks string) *served {
 	return &served{Process: p, address: address, log: func(t *testing.T) []logged { return readLog(t, access, time.Second) }}
 }
 
-// startNginxStatic serves one file under many names, by sendfile.
-func startNginxStatic(t *testing.T) *served {
-	address := harness.FreeAddress(t)
-	return startNginx(t, address, `server {
-		listen `+address+`;
-		root DIR;
-		location /static/ { try_files /static.bin =404; }
-		location / { return 404; }
-	}`)
-}
-
-// startNginxToGunicorn passes all requests on to gunicorn.
-func startNginxToGunicorn(t *testing.T) *served {
-	upstream := startGunicorn(t)
-	address := harness.FreeAddress(t)
-	return startNginx(t, address, `server {
-		listen `+address+`;
-		location / { proxy_pass http://`+upstream.address+`; }
-	}`)
-}
-
 // readLog reads an access log of path, status and time per line; unit is that
 // of the time.
 func readLog(t *testing.T, file string, unit time.Duration) []logged {
 	t.Helper()
 	b, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatalf("the server's own log: %v", err)
-	}
+	require.NoError(t, err, "the server's own log")
 	var log []logged
 	for _, line := range strings.Split(strings.TrimSpace(string(b)), "\n") {
 		fields := strings.Fields(line)
@@ -93,13 +68,9 @@ func readLog(t *testing.T, file string, unit time.Duration) []logged {
 			t.Fatalf("log line %q has not three fields", line)
 		}
 		status, err := strconv.Atoi(fields[1])
-		if err != nil {
-			t.Fatalf("log line %q: %v", line, err)
-		}
+		require.NoError(t, err, "log line %q", line)
 		took, err := strconv.ParseFloat(fields[2], 64)
-		if err != nil {
-			t.Fatalf("log line %q: %v", line, err)
-		}
+		require.NoError(t, err, "log line %q", line)
 		log = append(log, logged{fields[0], status, time.Duration(took * float64(unit))})
 	}
 	return log
@@ -107,7 +78,5 @@ func readLog(t *testing.T, file string, unit time.Duration) []logged {
 
 func writeFile(t *testing.T, path, content string) {
 	t.Helper()
-	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(path, []byte(content), 0o644))
 }

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"lapwing/agent/e2e/collectortest"
 	"lapwing/agent/e2e/harness"
 	"lapwing/probes/socket/survey"
@@ -59,17 +61,13 @@ func TestExportToCollector(t *testing.T) {
 func askOnce(t *testing.T, target, traceparent string) {
 	t.Helper()
 	req, err := http.NewRequest(http.MethodGet, "http://"+target, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	req.Close = true
 	if traceparent != "" {
 		req.Header.Set("traceparent", traceparent)
 	}
 	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatalf("ask %s: %v", target, err)
-	}
+	require.NoError(t, err, "ask %s", target)
 	_, _ = io.Copy(io.Discard, res.Body)
 	_ = res.Body.Close()
 }
@@ -88,9 +86,7 @@ func checkTree(t *testing.T, r harness.Record, spans []collectortest.Span) {
 		}
 	}
 	arrived, err := r.Arrived()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if root.Kind != 2 || root.Name != "GET" || root.TraceID != r.TraceID || root.ParentSpanID != r.ParentSpanID {
 		t.Errorf("the SERVER span of %s is %+v", r.Path, root)
 	}
@@ -128,9 +124,7 @@ func TestDaemon(t *testing.T) {
 	config := filepath.Join(t.TempDir(), "lapwing.yaml")
 	text := fmt.Sprintf("filter:\n  ports: [%s]\nexport:\n  otlp:\n    endpoint: %s\n    batch_delay: 1h\n    batch_size: 512\n",
 		harness.Port(t, server.address), collector.HTTP)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(config, []byte(text), 0o600))
 	agent := harness.Start(t, exec.Command(harness.Lapwing(t), "run", "--config", config))
 	harness.Eventually(t, harness.Slow(20*time.Second), "the probes to be attached", func() bool {
 		return strings.Contains(agent.Stderr(), "probes attached")

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"lapwing/agent/e2e/harness"
 	"lapwing/probes/socket/survey"
 )
@@ -67,9 +69,7 @@ func TestReferenceServer(t *testing.T) {
 func readTruth(t *testing.T, file string) []truthLine {
 	t.Helper()
 	f, err := os.Open(file)
-	if err != nil {
-		t.Fatalf("the reference server's truth: %v", err)
-	}
+	require.NoError(t, err, "the reference server's truth")
 	defer func() { _ = f.Close() }()
 	var lines []truthLine
 	for s := bufio.NewScanner(f); s.Scan(); {

@@ -12,6 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"lapwing/cmd/refserver/truth"
 )
 
@@ -92,9 +95,7 @@ func TestMethods(t *testing.T) {
 		}
 		// A prefix of an allowed method is not an allowed method.
 		resp, _ = do(t, client, s.request("GE", "/fast", nil))
-		if resp.StatusCode != 405 {
-			t.Errorf("GE: status %d", resp.StatusCode)
-		}
+		assert.Equal(t, 405, resp.StatusCode)
 	})
 }
 
@@ -140,24 +141,21 @@ func TestPipelining(t *testing.T) {
 		for i := range count {
 			fmt.Fprintf(&all, "POST /upload?id=p%d HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", i, i, strings.Repeat("x", i))
 		}
-		if _, err := io.WriteString(c, all.String()); err != nil {
-			t.Fatal(err)
-		}
+		_, err := io.WriteString(c, all.String())
+		require.NoError(t, err)
 		in := bufio.NewReader(c)
 		for i := range count {
 			resp, err := http.ReadResponse(in, nil)
 			if i == 1 && arch == "serial" && err != nil {
 				return // it closed after the first
 			}
-			if err != nil {
-				t.Fatalf("response %d: %v", i, err)
-			}
+			require.NoError(t, err, "response %d", i)
 			body, err := io.ReadAll(resp.Body)
 			if err != nil || string(body) != strconv.Itoa(i)+"\n" {
 				t.Fatalf("response %d: %q, %v", i, body, err)
 			}
 		}
-		c.Close()
+		_ = c.Close()
 		for i, l := range s.stop() {
 			if l.ID != fmt.Sprint("p", i) || l.Seq != i+1 {
 				t.Errorf("line %d of the truth is request %q, number %d on its connection", i, l.ID, l.Seq)
@@ -171,13 +169,12 @@ func TestEmptyLines(t *testing.T) {
 	webServers(t, func(t *testing.T, arch string) {
 		s := start(t, arch, "--workers", "1")
 		c := s.dial()
-		if _, err := io.WriteString(c, "\r\nPOST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx\r\n"); err != nil {
-			t.Fatal(err)
-		}
+		_, err := io.WriteString(c, "\r\nPOST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx\r\n")
+		require.NoError(t, err)
 		if resp, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil || resp.StatusCode != 200 {
 			t.Fatalf("%v, %v", resp, err)
 		}
-		c.Close()
+		_ = c.Close()
 		if resp, _ := s.get("/fast"); resp.StatusCode != 200 {
 			t.Errorf("status %d", resp.StatusCode)
 		}
@@ -193,9 +190,8 @@ func TestSplitHead(t *testing.T) {
 		s := start(t, arch, "--workers", "1")
 		c := s.dial()
 		for _, b := range []byte("GET /fast HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n") {
-			if _, err := c.Write([]byte{b}); err != nil {
-				t.Fatal(err)
-			}
+			_, err := c.Write([]byte{b})
+			require.NoError(t, err)
 		}
 		if answer, err := io.ReadAll(c); err != nil || !strings.HasSuffix(string(answer), "\r\n\r\nfast\n") {
 			t.Fatalf("answer %q, %v", answer, err)
@@ -228,7 +224,7 @@ func TestRefusals(t *testing.T) {
 			if !strings.HasPrefix(string(answer), "HTTP/1.1 "+c.want+"\r\n") || !strings.Contains(string(answer), "Connection: close") {
 				t.Errorf("%s: answer %.100q", c.name, answer)
 			}
-			conn.Close()
+			_ = conn.Close()
 			if resp, _ := s.get("/fast"); resp.StatusCode != 200 {
 				t.Errorf("after %s: status %d", c.name, resp.StatusCode)
 			}
@@ -255,9 +251,7 @@ func TestTruth(t *testing.T) {
 			do(t, client, r)
 		}
 		lines := s.stop()
-		if len(lines) != count {
-			t.Fatalf("%d lines of truth, want %d", len(lines), count)
-		}
+		require.Len(t, lines, count)
 		seen := make(map[string]bool)
 		for _, l := range lines {
 			if seen[l.ID] {
@@ -309,9 +303,7 @@ func TestRequestIDs(t *testing.T) {
 		}
 		want := []string{"header", "query", "0af7651916cd43dd8448eb211c80319c", strings.Repeat("long", 16), ""}
 		lines := s.stop()
-		if len(lines) != len(want) {
-			t.Fatalf("%d lines of truth, want %d", len(lines), len(want))
-		}
+		require.Len(t, lines, len(want))
 		for i, l := range lines {
 			if l.ID != want[i] {
 				t.Errorf("request %d has the id %q, want %q", i, l.ID, want[i])
@@ -325,14 +317,11 @@ func TestDrain(t *testing.T) {
 	webServers(t, func(t *testing.T, arch string) {
 		s := start(t, arch, "--workers", "1")
 		c := s.dial()
-		if _, err := io.WriteString(c, "GET /stream?chunks=2&ms=300 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"); err != nil {
-			t.Fatal(err)
-		}
+		_, err := io.WriteString(c, "GET /stream?chunks=2&ms=300 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+		require.NoError(t, err)
 		in := bufio.NewReader(c)
 		resp, err := http.ReadResponse(in, nil) // the first chunk is there: the request is in progress
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		lines := s.stop()
 		if body, err := io.ReadAll(resp.Body); err != nil || len(body) != 2<<10 {
 			t.Errorf("the request in progress got %d bytes, %v", len(body), err)
@@ -349,10 +338,9 @@ func TestClientGone(t *testing.T) {
 	webServers(t, func(t *testing.T, arch string) {
 		s := start(t, arch, "--workers", "2")
 		c := s.dial()
-		if _, err := io.WriteString(c, "POST /upload?id=half HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n12345"); err != nil {
-			t.Fatal(err)
-		}
-		c.Close()
+		_, err := io.WriteString(c, "POST /upload?id=half HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n12345")
+		require.NoError(t, err)
+		_ = c.Close()
 		eventually(t, "the half request is in the truth", func() bool { return len(s.lines()) == 1 })
 		if l := s.lines()[0]; l.ID != "half" || l.Error != "client_gone" || l.Status != 0 || l.WriteEnterNS != 0 {
 			t.Errorf("truth is %+v", l)

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 )
 
 // TestReaderQueue checks where requests wait when all workers are busy: after
@@ -78,13 +80,11 @@ func TestEventedSlowReader(t *testing.T) {
 	s := start(t, "evented", "--workers", "1")
 	for _, path := range []string{"/big?kb=20000", "/file?kb=20000", "/stream?chunks=20000&ms=0"} {
 		slow := s.dial()
-		if _, err := io.WriteString(slow, "GET "+path+" HTTP/1.0\r\n\r\n"); err != nil {
-			t.Fatal(err)
-		}
+		_, err := io.WriteString(slow, "GET "+path+" HTTP/1.0\r\n\r\n")
+		require.NoError(t, err)
 		first := make([]byte, 1)
-		if _, err := io.ReadFull(slow, first); err != nil {
-			t.Fatal(err)
-		}
+		_, err = io.ReadFull(slow, first)
+		require.NoError(t, err)
 		if resp, _ := s.get("/fast"); resp.StatusCode != 200 {
 			t.Errorf("%s: another client got status %d", path, resp.StatusCode)
 		}
@@ -104,9 +104,7 @@ func TestEventedSlowReader(t *testing.T) {
 func TestIdleConnections(t *testing.T) {
 	want := 10000
 	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
 	if int(limit.Cur)/2 < want {
 		t.Fatalf("this test needs a limit of %d open files, it is %d", 2*want, limit.Cur)
 	}
@@ -114,9 +112,7 @@ func TestIdleConnections(t *testing.T) {
 		t.Run(arch, func(t *testing.T) {
 			s := start(t, arch, "--workers", "1", "--keepalive", "60s", "--backlog", "4096")
 			idle := openIdle(t, s, want)
-			if len(idle) != want {
-				t.Fatalf("%d connections opened, want %d", len(idle), want)
-			}
+			require.Len(t, idle, want)
 			if resp, _ := s.get("/fast"); resp.StatusCode != 200 {
 				t.Errorf("beside idle connections: status %d", resp.StatusCode)
 			}
@@ -132,7 +128,7 @@ func TestIdleConnections(t *testing.T) {
 			}
 			s := start(t, arch, args...)
 			for _, c := range beginIdle(t, s, want) {
-				syscall.Close(c)
+				_ = syscall.Close(c)
 			}
 			if resp, _ := s.get("/fast"); resp.StatusCode != 200 {
 				t.Errorf("after idle connections: status %d", resp.StatusCode)
@@ -149,9 +145,7 @@ func beginIdle(t *testing.T, s *server, n int) []int {
 	conns := make([]int, 0, n)
 	for range n {
 		fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		err = syscall.Connect(fd, &syscall.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()})
 		if err != nil && err != syscall.EINPROGRESS {
 			t.Fatalf("connection %d: %v", len(conns)+1, err)
@@ -167,7 +161,7 @@ func openIdle(t *testing.T, s *server, n int) []net.Conn {
 	var conns []net.Conn
 	t.Cleanup(func() {
 		for _, c := range conns {
-			c.Close()
+			_ = c.Close()
 		}
 	})
 	for range n {
@@ -191,7 +185,7 @@ func TestDescriptorsRunOut(t *testing.T) {
 		return strings.Contains(s.stderr.String(), "raise the limit of open files")
 	})
 	for _, c := range idle {
-		c.Close()
+		_ = c.Close()
 	}
 	if resp, _ := s.get("/fast"); resp.StatusCode != 200 {
 		t.Errorf("status %d", resp.StatusCode)
@@ -216,15 +210,11 @@ func TestReset(t *testing.T) {
 	for _, arch := range []string{"evented", "reader", "threaded", "prefork"} {
 		s := start(t, arch, "--workers", "1")
 		c := s.dial().(*net.TCPConn)
-		if _, err := io.WriteString(c, "GET /big?kb=20000&id=reset HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
-			t.Fatal(err)
-		}
-		if err := errors.Join(c.SetLinger(0), c.Close()); err != nil {
-			t.Fatal(err)
-		}
+		_, err := io.WriteString(c, "GET /big?kb=20000&id=reset HTTP/1.1\r\nHost: a\r\n\r\n")
+		require.NoError(t, err)
+		_, err = io.ReadFull(c, make([]byte, 1))
+		require.NoError(t, err)
+		require.NoError(t, errors.Join(c.SetLinger(0), c.Close()))
 		eventually(t, "the reset is in the truth", func() bool { return len(s.lines()) == 1 })
 		if l := s.lines()[0]; l.ID != "reset" || l.Error != "client_gone" || l.Status != 200 || l.ResponseBytes == 0 {
 			t.Errorf("%s: truth is %+v", arch, l)
@@ -238,8 +228,6 @@ func TestReset(t *testing.T) {
 func openFiles(t *testing.T, pid int) int {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return len(entries)
 }

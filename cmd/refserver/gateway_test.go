@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -14,6 +15,9 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 var gatewayProtocols = []string{"http", "fastcgi", "uwsgi", "scgi"}
@@ -51,13 +55,9 @@ func TestDaemonBehindNginx(t *testing.T) {
 			{"GET", "/stream?chunks=3&ms=1", "", "lapwing"},
 		} {
 			r, err := http.NewRequest(c.method, "http://"+front+"/"+protocol+c.path, strings.NewReader(c.body))
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			resp, body := do(t, http.DefaultClient, r)
-			if !strings.Contains(body, c.want) {
-				t.Errorf("%s %s %s: status %d, %.100q", protocol, c.method, c.path, resp.StatusCode, body)
-			}
+			assert.Contains(t, body, c.want, "%s %s %s: status %d, %.100q", protocol, c.method, c.path, resp.StatusCode, body)
 		}
 		if lines := d.stop(); len(lines) != 6 || lines[0].ID != "n1" || lines[2].ID != "n2" {
 			t.Errorf("%s: truth is %+v", protocol, lines)
@@ -69,17 +69,13 @@ func TestDaemonBehindNginx(t *testing.T) {
 func startNginx(t *testing.T, dir, locations string) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	addr := l.Addr().String()
-	l.Close()
+	_ = l.Close()
 	pathInfo := map[string]string{"fastcgi": "fastcgi_param", "uwsgi": "uwsgi_param", "scgi": "scgi_param"}
 	for protocol, directive := range pathInfo {
 		params, err := os.ReadFile("/etc/nginx/" + protocol + "_params")
-		if err != nil {
-			t.Fatalf("%v: install nginx", err)
-		}
+		require.NoError(t, err)
 		var kept bytes.Buffer
 		for line := range bytes.Lines(params) {
 			if !bytes.Contains(line, []byte("REQUEST_URI")) && !bytes.Contains(line, []byte("PATH_INFO")) {
@@ -88,24 +84,18 @@ func startNginx(t *testing.T, dir, locations string) string {
 		}
 		fmt.Fprintf(&kept, "%s PATH_INFO $uri;\n", directive)
 		file := filepath.Join(dir, protocol+"_params")
-		if err := os.WriteFile(file, kept.Bytes(), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(file, kept.Bytes(), 0o600))
 		locations = strings.ReplaceAll(locations, "%PATHINFO% include /etc/nginx/"+protocol+"_params", "include "+file)
 	}
 	conf := filepath.Join(dir, "nginx.conf")
 	text := fmt.Sprintf("daemon off; worker_processes 1; user root; pid %[1]s/nginx.pid; error_log %[1]s/error.log;\n"+
 		"events {}\nhttp { access_log off; client_body_temp_path %[1]s/body; proxy_temp_path %[1]s/p; fastcgi_temp_path %[1]s/f;\n"+
 		"uwsgi_temp_path %[1]s/u; scgi_temp_path %[1]s/s;\nserver { listen %[2]s;\n%[3]s} }\n", dir, addr, locations)
-	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(conf, []byte(text), 0o600))
 	cmd := exec.Command("nginx", "-e", filepath.Join(dir, "error.log"), "-c", conf)
 	said := new(output)
 	cmd.Stderr = said
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("%v: install nginx", err)
-	}
+	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		_ = cmd.Wait()
@@ -113,7 +103,7 @@ func startNginx(t *testing.T, dir, locations string) string {
 	eventually(t, "nginx listens: "+said.String(), func() bool {
 		c, err := net.Dial("tcp", addr)
 		if err == nil {
-			c.Close()
+			_ = c.Close()
 		}
 		return err == nil
 	})
@@ -124,9 +114,7 @@ func startNginx(t *testing.T, dir, locations string) string {
 // server that is not ours.
 func TestFrontBeforeFCGI(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer l.Close()
 	go func() {
 		_ = fcgi.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -165,19 +153,16 @@ func TestDaemonNonsense(t *testing.T) {
 		s := start(t, "daemon", "--protocol", protocol, "--workers", "1")
 		for _, frame := range frames {
 			c := s.dial()
-			if _, err := io.WriteString(c, frame); err != nil {
-				t.Fatal(err)
-			}
+			_, err := io.WriteString(c, frame)
+			require.NoError(t, err)
 			answer, err := io.ReadAll(c)
 			if err != nil || !strings.Contains(string(answer), "400 Bad Request") {
 				t.Errorf("%s: %q is answered with %q, %v", protocol, frame, answer, err)
 			}
-			c.Close()
+			_ = c.Close()
 		}
 		for _, l := range s.stop() {
-			if l.Status != 400 {
-				t.Errorf("%s: truth is %+v", protocol, l)
-			}
+			assert.Equal(t, 400, l.Status, "%s: truth is %+v", protocol, l)
 		}
 	}
 }
@@ -205,22 +190,19 @@ func TestFrontSlowClient(t *testing.T) {
 	back := start(t, "daemon", "--protocol", "fastcgi", "--workers", "1")
 	s := start(t, "front", "--workers", "1", "--upstream", "fastcgi://"+back.addr)
 	slow := s.dial()
-	if _, err := io.WriteString(slow, "POST /upload HTTP/1.0\r\nContent-Length: 10\r\n\r\n12345"); err != nil {
-		t.Fatal(err)
-	}
+	_, err := io.WriteString(slow, "POST /upload HTTP/1.0\r\nContent-Length: 10\r\n\r\n12345")
+	require.NoError(t, err)
 	if _, body := s.get("/fast"); body != "fast\n" {
 		t.Errorf("beside a slow client: %q", body)
 	}
-	if _, err := io.WriteString(slow, "67890"); err != nil {
-		t.Fatal(err)
-	}
+	_, err = io.WriteString(slow, "67890")
+	require.NoError(t, err)
 	if answer, err := io.ReadAll(slow); err != nil || !strings.HasSuffix(string(answer), "\r\n\r\n10\n") {
 		t.Errorf("the slow client got %q, %v", answer, err)
 	}
 	big := s.dial()
-	if _, err := io.WriteString(big, "GET /big?kb=30000 HTTP/1.0\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
+	_, err = io.WriteString(big, "GET /big?kb=30000 HTTP/1.0\r\n\r\n")
+	require.NoError(t, err)
 	if _, body := s.get("/file?kb=1"); len(body) != 1<<10 {
 		t.Errorf("beside a slow reader: %d bytes", len(body))
 	}
@@ -257,11 +239,9 @@ func TestFrontBadUpstream(t *testing.T) {
 	s = start(t, "front", "--workers", "1", "--upstream", "http://"+answerWith(t, "HTTP/1.0 200 OK\r\nContent-Length: 10\r\n\r\nhello"))
 	client := s.client()
 	resp, err := client.Do(s.request("GET", "/x", nil))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer resp.Body.Close()
-	if body, err := io.ReadAll(resp.Body); err != io.ErrUnexpectedEOF || string(body) != "hello" {
+	if body, err := io.ReadAll(resp.Body); !errors.Is(err, io.ErrUnexpectedEOF) || string(body) != "hello" {
 		t.Errorf("short response: %q, %v", body, err)
 	}
 }
@@ -271,10 +251,8 @@ func TestFrontBadUpstream(t *testing.T) {
 func answerWith(t *testing.T, answer string) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = l.Close() })
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -283,7 +261,7 @@ func answerWith(t *testing.T, answer string) string {
 			}
 			_, _ = c.Read(make([]byte, 64<<10))
 			_, _ = io.WriteString(c, answer)
-			c.Close()
+			_ = c.Close()
 		}
 	}()
 	return l.Addr().String()

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
 	"lapwing/cmd/refserver/truth"
@@ -97,12 +98,8 @@ func startAt(t *testing.T, arch, listen string, args ...string) *server {
 	s.cmd = command4test(t, append([]string{"--arch", arch, "--listen", listen, "--truth", s.truth}, args...)...)
 	s.cmd.Stderr = s.stderr
 	stdout, err := s.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
+	require.NoError(t, s.cmd.Start())
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	if err != nil {
 		_ = s.cmd.Wait()
@@ -136,15 +133,11 @@ func (s *server) kill() {
 // the truth.
 func (s *server) stop() []truth.Line {
 	s.t.Helper()
-	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		s.t.Fatal(err)
-	}
+	require.NoError(s.t, s.cmd.Process.Signal(syscall.SIGTERM))
 	select {
 	case err := <-s.exited:
 		s.exited = nil
-		if err != nil {
-			s.t.Fatalf("exit after SIGTERM: %v: %s", err, s.stderr)
-		}
+		require.NoError(s.t, err, "exit after SIGTERM: %s", s.stderr)
 	case <-time.After(patience):
 		s.t.Fatalf("still running %v after SIGTERM", patience)
 	}
@@ -155,17 +148,13 @@ func (s *server) stop() []truth.Line {
 func (s *server) lines() []truth.Line {
 	s.t.Helper()
 	data, err := os.ReadFile(s.truth)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	require.NoError(s.t, err)
 	var lines []truth.Line
 	for raw := range bytes.Lines(data) {
 		var l truth.Line
 		d := json.NewDecoder(bytes.NewReader(raw))
 		d.DisallowUnknownFields()
-		if err := d.Decode(&l); err != nil {
-			s.t.Fatalf("line %q of the truth file: %v", raw, err)
-		}
+		require.NoError(s.t, d.Decode(&l), "line %q of the truth file", raw)
 		lines = append(lines, l)
 	}
 	return lines
@@ -183,13 +172,9 @@ func (s *server) dial() net.Conn {
 	s.t.Helper()
 	network, address := s.network()
 	c, err := net.DialTimeout(network, address, patience)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() { c.Close() })
-	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
-		s.t.Fatal(err)
-	}
+	require.NoError(s.t, err)
+	s.t.Cleanup(func() { _ = c.Close() })
+	require.NoError(s.t, c.SetDeadline(time.Now().Add(patience)))
 	return c
 }
 
@@ -219,23 +204,17 @@ func (s *server) get(path string) (*http.Response, string) {
 func (s *server) request(method, path string, body io.Reader) *http.Request {
 	s.t.Helper()
 	r, err := http.NewRequest(method, s.url(path), body)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	require.NoError(s.t, err)
 	return r
 }
 
 func do(t *testing.T, client *http.Client, r *http.Request) (*http.Response, string) {
 	t.Helper()
 	resp, err := client.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return resp, string(body)
 }
 
@@ -247,9 +226,7 @@ func mustFail(t *testing.T, args ...string) string {
 	if exit := new(exec.ExitError); !errors.As(err, &exit) || exit.ExitCode() != 1 {
 		t.Fatalf("refserver %v: %v, want exit status 1; output %q", args, err, out)
 	}
-	if lines := strings.Count(string(out), "\n"); lines != 1 {
-		t.Fatalf("refserver %v said more than one line: %q", args, out)
-	}
+	require.Equal(t, 1, strings.Count(string(out), "\n"), "refserver %v said more than one line: %q", args, out)
 	return string(out)
 }
 
@@ -257,9 +234,7 @@ func mustFail(t *testing.T, args ...string) string {
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); !condition(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("not within %v: %s", patience, what)
-		}
+		require.False(t, time.Now().After(end), "not within %v: %s", patience, what)
 	}
 }
 
@@ -267,7 +242,5 @@ func eventually(t *testing.T, what string, condition func() bool) {
 func setLimit(t *testing.T, pid, files int) {
 	t.Helper()
 	limit := unix.Rlimit{Cur: uint64(files), Max: uint64(files)}
-	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &limit, nil); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, unix.Prlimit(pid, unix.RLIMIT_NOFILE, &limit, nil))
 }

@@ -5,6 +5,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // marker is the symbol on which a uprobe marks the call into the application.
@@ -17,21 +20,15 @@ func TestMarkerSymbol(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	file, err := elf.Open(program)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer file.Close()
 	symbols, err := file.Symbols()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	found := 0
 	for _, s := range symbols {
 		if s.Name == marker && elf.ST_TYPE(s.Info) == elf.STT_FUNC && s.Size > 0 {
 			found++
 		}
 	}
-	if found != 1 {
-		t.Errorf("%d functions are named %s, want 1", found, marker)
-	}
+	assert.Equal(t, 1, found, "%d functions are named %s, want 1", found, marker)
 }

@@ -10,6 +10,9 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"lapwing/cmd/refserver/board"
 )
 
@@ -26,9 +29,7 @@ func (s *server) workers() workerList {
 	s.t.Helper()
 	_, body := s.get("/workers")
 	var list workerList
-	if err := json.Unmarshal([]byte(body), &list); err != nil {
-		s.t.Fatal(err)
-	}
+	require.NoError(s.t, json.Unmarshal([]byte(body), &list))
 	return list
 }
 
@@ -80,20 +81,18 @@ func TestPreforkBacklog(t *testing.T) {
 func TestPreforkHeldWorker(t *testing.T) {
 	s := start(t, "prefork", "--workers", "2")
 	c := s.dial()
-	if _, err := io.WriteString(c, "GET /fast HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
+	_, err := io.WriteString(c, "GET /fast HTTP/1.1\r\nHost: a\r\n\r\n")
+	require.NoError(t, err)
 	eventually(t, "the kept-alive connection holds its worker", func() bool { return s.workers().count("held") == 1 })
-	c.Close()
+	_ = c.Close()
 	eventually(t, "the worker is available again", func() bool { return s.workers().count("available") == 1 })
 }
 
 func TestKeepAliveTimeout(t *testing.T) {
 	s := start(t, "prefork", "--workers", "1", "--keepalive", "50ms")
 	c := s.dial()
-	if _, err := io.WriteString(c, "GET /fast HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
+	_, err := io.WriteString(c, "GET /fast HTTP/1.1\r\nHost: a\r\n\r\n")
+	require.NoError(t, err)
 	answer, err := io.ReadAll(c)
 	if err != nil || strings.Contains(string(answer), "Connection: close") || !strings.HasSuffix(string(answer), "fast\n") {
 		t.Fatalf("answer until the server closed: %q, %v", answer, err)
@@ -103,9 +102,7 @@ func TestKeepAliveTimeout(t *testing.T) {
 func TestKeepAliveOff(t *testing.T) {
 	s := start(t, "prefork", "--workers", "1", "--keepalive", "0")
 	resp, _ := s.get("/fast")
-	if !resp.Close {
-		t.Error("the response does not say that the connection closes")
-	}
+	assert.True(t, resp.Close, "the response does not say that the connection closes")
 	if lines := s.stop(); len(lines) != 1 || lines[0].Seq != 1 {
 		t.Errorf("truth is %+v", lines)
 	}
@@ -114,9 +111,7 @@ func TestKeepAliveOff(t *testing.T) {
 func TestPreforkRestart(t *testing.T) {
 	s := start(t, "prefork", "--workers", "2")
 	victim := s.workers().Workers[0].PID
-	if err := syscall.Kill(victim, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, syscall.Kill(victim, syscall.SIGKILL))
 	// Until its last thread has ended it may accept a connection, and take it
 	// along.
 	eventually(t, "the master has reaped the worker", func() bool {
@@ -133,9 +128,7 @@ func TestPreforkRestart(t *testing.T) {
 func TestPreforkOrphans(t *testing.T) {
 	s := start(t, "prefork", "--workers", "3")
 	list := s.workers()
-	if err := s.cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, s.cmd.Process.Kill())
 	for _, w := range list.Workers {
 		eventually(t, "worker "+strconv.Itoa(w.PID)+" is gone", func() bool { return gone(w.PID) })
 	}

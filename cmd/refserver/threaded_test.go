@@ -4,6 +4,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
 )
 
 // TestThreadedWorkers checks who serves: threads of one process, none of them
@@ -22,9 +24,7 @@ func TestThreadedWorkers(t *testing.T) {
 			t.Errorf("served by %+v", l)
 		}
 	}
-	if len(threads) != 3 {
-		t.Errorf("%d threads served, want 3", len(threads))
-	}
+	assert.Len(t, threads, 3)
 }
 
 // TestThreadedDispatch checks where requests wait when all workers are busy:
@@ -66,9 +66,7 @@ func TestThreadedLock(t *testing.T) {
 func TestSerialWritesAndCloses(t *testing.T) {
 	s := start(t, "serial")
 	resp, _ := s.get("/fast")
-	if !resp.Close {
-		t.Error("the response does not say that the connection closes")
-	}
+	assert.True(t, resp.Close, "the response does not say that the connection closes")
 	if list := s.workers(); len(list.Workers) != 1 {
 		t.Errorf("%d workers, want 1", len(list.Workers))
 	}

@@ -17,11 +17,11 @@ func listeners(t *testing.T) (port uint16, path string) {
 	t.Helper()
 	tcp, err := net.Listen("tcp4", "127.0.0.1:0")
 	require.NoError(t, err)
-	t.Cleanup(func() { tcp.Close() })
+	t.Cleanup(func() { _ = tcp.Close() })
 	path = filepath.Join(t.TempDir(), "s.sock")
 	unix, err := net.Listen("unix", path)
 	require.NoError(t, err)
-	t.Cleanup(func() { unix.Close() })
+	t.Cleanup(func() { _ = unix.Close() })
 	return uint16(tcp.Addr().(*net.TCPAddr).Port), path
 }
 

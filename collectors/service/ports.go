@@ -30,6 +30,7 @@ func listeningPorts(root string, proc procfs.Proc) []uint16 {
 		return nil
 	}
 	var ports []uint16
+	//lint:ignore SA1019 netlink answers for the agent's own namespace only
 	for _, read := range []func() (procfs.NetTCP, error){ns.NetTCP, ns.NetTCP6} {
 		sockets, _ := read()
 		for _, s := range sockets {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -126,9 +127,7 @@ func TestLookupDoesNotAllocate(t *testing.T) {
 	f := Filter{PIDs: []uint32{101}, Exes: []string{"/usr/sbin/*"}, Services: []string{"ng*"}}
 	r.Lookup(101, "nginx")
 	require.Zero(t, testing.AllocsPerRun(100, func() {
-		if !f.Match(101, 80, r.Lookup(101, "nginx")) {
-			t.Error("the filter does not match")
-		}
+		assert.True(t, f.Match(101, 80, r.Lookup(101, "nginx")), "the filter does not match")
 	}))
 }
 

@@ -78,6 +78,7 @@ func (r *Resolver) listening(p procfs.Proc, known map[uint32]map[string]Server) 
 	if err != nil {
 		return sockets
 	}
+	//lint:ignore SA1019 netlink answers for the agent's own namespace only
 	for _, read := range []func() (procfs.NetTCP, error){ns.NetTCP, ns.NetTCP6} {
 		found, _ := read() // a kernel without IPv6 has no second file
 		for _, s := range found {

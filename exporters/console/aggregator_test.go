@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+
 	"lapwing/collectors/request"
 )
 
@@ -84,18 +86,14 @@ func TestAggregatorAgainstTruth(t *testing.T) {
 		}
 	}
 	services := agg.Totals().Services
-	if len(services) != len(total) {
-		t.Errorf("%d services, want %d", len(services), len(total))
-	}
+	assert.Len(t, services, len(total))
 	for i, s := range services {
 		total[s.Service].check(t, s)
 		if i > 0 && s.Requests > services[i-1].Requests {
 			t.Errorf("%s is busier than the row above", s.Service)
 		}
 	}
-	if err := agg.Shutdown(context.Background()); err != nil {
-		t.Error(err)
-	}
+	assert.NoError(t, agg.Shutdown(context.Background()))
 }
 
 // TestSumsAreExact checks that the phases add up to the duration to the
@@ -147,9 +145,7 @@ func TestServicesAreBounded(t *testing.T) {
 	if want := "map[a:3 b:3 other:9]"; fmt.Sprint(got) != want {
 		t.Errorf("requests %v, want %s", got, want)
 	}
-	if agg.Folded() != 9 {
-		t.Errorf("%d requests folded, want 9", agg.Folded())
-	}
+	assert.EqualValues(t, 9, agg.Folded())
 }
 
 // TestAggregatorConcurrently reads while requests come in. Intervals add up

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/charmbracelet/x/ansi"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"lapwing/collectors/request"
 )
@@ -35,9 +37,7 @@ func TestCallsStandBelowTheirRequest(t *testing.T) {
 		"403 └ GET 127.0.0.1:5432 /gate 2.00ms",
 		"└ call unix:/run/app.sock 20.0µs backlog_full",
 	}
-	if len(lines) != len(want) {
-		t.Fatalf("%d lines below the request, want %d: %q", len(lines), len(want), lines)
-	}
+	require.Len(t, lines, len(want), "%d lines below the request, want %d: %q", len(lines), len(want), lines)
 	for i, line := range lines {
 		if got := strings.Join(strings.Fields(line), " "); got != want[i] {
 			t.Errorf("line %d: %q, want %q", i, got, want[i])
@@ -62,7 +62,5 @@ func TestCallsAreNotCountedAsRequests(t *testing.T) {
 	if got := countRequests(text); got != 2 {
 		t.Errorf("%d requests in %q, want 2", got, text)
 	}
-	if got := countRequests(text[:len(text)/2]); got != 1 {
-		t.Errorf("%d requests in the first half, want 1", got)
-	}
+	assert.EqualValues(t, 1, countRequests(text[:len(text)/2]))
 }

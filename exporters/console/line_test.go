@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/charmbracelet/x/ansi"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"lapwing/collectors/request"
@@ -103,18 +104,14 @@ func column4(t *testing.T, text []byte) int {
 	if !ok {
 		before, _, ok = strings.Cut(line, "4.00ms")
 	}
-	if !ok {
-		t.Fatalf("no 4 ms in %q", line)
-	}
+	require.True(t, ok, "no 4 ms in %q", line)
 	return ansi.StringWidth(before)
 }
 
 func TestUnseenIsADash(t *testing.T) {
 	line := strings.Fields(strings.Split(string(textOf(200, false, &request.Request{Service: "x"})), "\n")[2])
 	want := []string{"-", "x", "-", "-", "-", "-", "-", "-", "-", "-"}
-	if fmt.Sprint(line) != fmt.Sprint(want) {
-		t.Errorf("a request of which nothing is known reads %q, want %q", line, want)
-	}
+	assert.Equal(t, fmt.Sprint(want), fmt.Sprint(line), "a request of which nothing is known reads %q, want %q", line, want)
 }
 
 func TestAppendDuration(t *testing.T) {
@@ -181,15 +178,9 @@ func TestDivideAddsUp(t *testing.T) {
 
 func TestBarReadsWithoutColor(t *testing.T) {
 	spent := [request.NumPhases]uint64{100, 1, 50, 0}
-	if got := string(appendBar(nil, spent, 12, false)); got != "qqqqqqqqaaaa" {
-		t.Errorf("bar %q", got)
-	}
-	if got := ansi.Strip(string(appendBar(nil, spent, 12, true))); got != "qqqqqqqqaaaa" {
-		t.Errorf("coloured bar %q", got)
-	}
-	if got := string(appendBar(nil, [request.NumPhases]uint64{}, 5, true)); got != "     " {
-		t.Errorf("bar of no time %q", got)
-	}
+	assert.Equal(t, "qqqqqqqqaaaa", string(appendBar(nil, spent, 12, false)))
+	assert.Equal(t, "qqqqqqqqaaaa", ansi.Strip(string(appendBar(nil, spent, 12, true))))
+	assert.Equal(t, "     ", string(appendBar(nil, [request.NumPhases]uint64{}, 5, true)))
 }
 
 func BenchmarkLine(b *testing.B) {

@@ -9,6 +9,7 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/x/ansi"
+	"github.com/stretchr/testify/assert"
 
 	"lapwing/collectors/worker"
 	"lapwing/exporters/health"
@@ -130,9 +131,7 @@ func TestLiveChooses(t *testing.T) {
 		t.Errorf("the last row is out of sight\n%s", b.View())
 	}
 	b.press("down", "k")
-	if b.chosen != "svc-28" {
-		t.Errorf("chosen %s, want svc-28", b.chosen)
-	}
+	assert.Equal(t, "svc-28", b.chosen)
 	b.press("home", "up")
 	if !b.shows("> svc-00") {
 		t.Errorf("the first row is out of sight\n%s", b.View())
@@ -179,9 +178,7 @@ func TestLivePauses(t *testing.T) {
 	b.press(" ")
 	b.tick()
 	b.want("svc-b [svc-a]")
-	if b.table.Services[0].Requests != 5 {
-		t.Errorf("%d requests after the pause, want the 5 that came meanwhile", b.table.Services[0].Requests)
-	}
+	assert.EqualValues(t, 5, b.table.Services[0].Requests)
 }
 
 func TestLiveHelpAndQuit(t *testing.T) {
@@ -242,9 +239,7 @@ func TestLiveFits(t *testing.T) {
 func (b *bench) checkSize(width, height int) {
 	b.t.Helper()
 	lines := strings.Split(b.View(), "\n")
-	if len(lines) != height {
-		b.t.Errorf("%dx%d: %d lines", width, height, len(lines))
-	}
+	assert.Len(b.t, lines, height, "%dx%d: %d lines", width, height, len(lines))
 	for _, line := range lines {
 		if cells := ansi.StringWidth(line); cells > width {
 			b.t.Errorf("%dx%d: %d cells: %q", width, height, cells, line)
@@ -274,9 +269,7 @@ func TestEmptyTableSaysWhatIsProbablyNotMeant(t *testing.T) {
 	p := newPoolsModel(&noPools{}, func() health.Health { return health.Health{} }, opts)
 	p.width, p.height = 60, 20
 	for _, view := range []string{m.View(), p.View()} {
-		if !strings.Contains(strings.Join(strings.Fields(view), " "), "No request yet. "+notice) {
-			t.Errorf("the notice is not in\n%s", view)
-		}
+		assert.Contains(t, strings.Join(strings.Fields(view), " "), "No request yet. "+notice, "the notice is not in\n%s", view)
 		for line := range strings.Lines(view) {
 			if ansi.StringWidth(strings.TrimSuffix(line, "\n")) > 60 {
 				t.Errorf("wider than the terminal: %s", line)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
 	"lapwing/exporters/health"
@@ -29,12 +30,8 @@ type terminal struct {
 func newTerminal(t *testing.T) *terminal {
 	t.Helper()
 	keys, tty, err := pty.Open()
-	if err != nil {
-		t.Fatalf("open a pseudo-terminal: %v (is /dev/pts mounted?)", err)
-	}
-	if err := pty.Setsize(tty, &pty.Winsize{Cols: 100, Rows: 30}); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
+	require.NoError(t, pty.Setsize(tty, &pty.Winsize{Cols: 100, Rows: 30}))
 	term := &terminal{keys: keys, tty: tty}
 	read := make(chan struct{})
 	go func() {
@@ -58,18 +55,15 @@ func newTerminal(t *testing.T) *terminal {
 
 func (term *terminal) press(t *testing.T, key string) {
 	t.Helper()
-	if _, err := term.keys.WriteString(key); err != nil {
-		t.Fatal(err)
-	}
+	_, err := term.keys.WriteString(key)
+	require.NoError(t, err)
 }
 
 // modes are the terminal's settings: echo, line editing, signals.
 func (term *terminal) modes(t *testing.T) unix.Termios {
 	t.Helper()
 	modes, err := unix.IoctlGetTermios(int(term.tty.Fd()), unix.TCGETS)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return *modes
 }
 

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/charmbracelet/x/ansi"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"lapwing/collectors/request"
 	"lapwing/exporters/health"
@@ -54,12 +56,8 @@ func TestTextTables(t *testing.T) {
 		t.Run(fmt.Sprint(width), func(t *testing.T) {
 			var out bytes.Buffer
 			r := &textReport{w: &out, width: width}
-			if err := r.interval(sampleTable(), sampleHealth()); err != nil {
-				t.Fatal(err)
-			}
-			if err := r.final(sampleTable(), health.Health{}); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, r.interval(sampleTable(), sampleHealth()))
+			require.NoError(t, r.final(sampleTable(), health.Health{}))
 			golden(t, fmt.Sprintf("top_%d.txt", width), out.Bytes())
 		})
 	}
@@ -70,9 +68,7 @@ func TestTextTablesFit(t *testing.T) {
 		for _, color := range []bool{false, true} {
 			var out bytes.Buffer
 			r := &textReport{w: &out, width: width, color: color}
-			if err := r.final(sampleTable(), sampleHealth()); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, r.final(sampleTable(), sampleHealth()))
 			for line := range strings.Lines(out.String()) {
 				if cells := ansi.StringWidth(strings.TrimSuffix(line, "\n")); cells > width {
 					t.Errorf("width %d: %d cells: %q", width, cells, line)
@@ -87,25 +83,19 @@ func TestJSONTables(t *testing.T) {
 	r := &jsonReport{w: &out}
 	account := sampleHealth()
 	for _, write := range []func(Table, health.Health) error{r.interval, r.interval, r.final} {
-		if err := write(sampleTable(), account); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, write(sampleTable(), account))
 	}
 	golden(t, "top.json", out.Bytes())
 }
 
 func TestJSONOfNothing(t *testing.T) {
 	var out bytes.Buffer
-	if err := (&jsonReport{w: &out}).final(Table{}, health.Health{}); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, (&jsonReport{w: &out}).final(Table{}, health.Health{}))
 	for _, want := range []string{
 		`{"time":"0001-01-01T00:00:00Z","interval_s":0,"services":[],"lost":{},"missed_start":{},"in_flight":0,"agent":{`,
 		`"requests":0,`, `"lost":{},`, `"final":true}` + "\n",
 	} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("got  %swant %s", out.String(), want)
-		}
+		assert.Contains(t, out.String(), want)
 	}
 }
 
@@ -122,9 +112,7 @@ func ended(t *testing.T, result <-chan error) {
 	t.Helper()
 	select {
 	case err := <-result:
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 	case <-time.After(10 * time.Second):
 		t.Fatal("RunTop does not return within 10 s")
 	}
@@ -135,9 +123,7 @@ func tables(t *testing.T, out string) []jsonTable {
 	var all []jsonTable
 	for line := range strings.Lines(out) {
 		var table jsonTable
-		if err := json.Unmarshal([]byte(line), &table); err != nil {
-			t.Fatalf("%v: %s", err, line)
-		}
+		require.NoError(t, json.Unmarshal([]byte(line), &table), "%s", line)
 		all = append(all, table)
 	}
 	return all
@@ -212,16 +198,10 @@ func TestRunTopRejectsFormat(t *testing.T) {
 
 func TestRunTopReaderLeaves(t *testing.T) {
 	read, write, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer write.Close()
-	if err := read.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := RunTop(t.Context(), NewAggregator(0), nil, TopOptions{Out: write, Interval: time.Millisecond}); err != nil {
-		t.Errorf("a reader that left is reported as %v", err)
-	}
+	require.NoError(t, read.Close())
+	assert.NoError(t, RunTop(t.Context(), NewAggregator(0), nil, TopOptions{Out: write, Interval: time.Millisecond}))
 }
 
 func TestRunTopWriteError(t *testing.T) {

@@ -180,8 +180,7 @@ func (t *Trace) run() {
 	spare := make([]byte, 0, batchBytes)
 	for open := true; open; {
 		open = t.wait()
-		var batch []byte
-		batch, spare = t.take(spare), nil
+		batch := t.take(spare)
 		if !t.write(batch) {
 			return
 		}

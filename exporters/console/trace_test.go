@@ -13,6 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"lapwing/collectors/request"
 )
 
@@ -54,9 +57,7 @@ func shutdown(t *testing.T, tr *Trace) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	if err := tr.Shutdown(ctx); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, tr.Shutdown(ctx))
 }
 
 func jsonTrace(w io.Writer) *Trace {
@@ -82,9 +83,7 @@ func TestTraceJSON(t *testing.T) {
 	}
 	shutdown(t, tr)
 	for line := range strings.Lines(out.String()) {
-		if !json.Valid([]byte(line)) {
-			t.Errorf("not JSON: %s", line)
-		}
+		assert.True(t, json.Valid([]byte(line)), "not JSON: %s", line)
 	}
 	golden(t, "trace.json", []byte(out.String()))
 }
@@ -134,13 +133,9 @@ func TestTraceNeverWaits(t *testing.T) {
 	if tr.Printed()+dropped(tr) != n {
 		t.Errorf("%d printed + %d dropped, exported %d", tr.Printed(), dropped(tr), n)
 	}
-	if lines := uint64(strings.Count(out.String(), "\n")); lines != tr.Printed() {
-		t.Errorf("%d lines came out, %d counted as printed", lines, tr.Printed())
-	}
+	assert.EqualValues(t, strings.Count(out.String(), "\n"), tr.Printed())
 	for line := range strings.Lines(out.String()) {
-		if !json.Valid([]byte(line)) {
-			t.Fatalf("torn line: %q", line)
-		}
+		require.True(t, json.Valid([]byte(line)), "torn line: %q", line)
 	}
 }
 
@@ -158,9 +153,7 @@ func TestTraceGivesUpAtTheDeadline(t *testing.T) {
 	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "1000 lines") {
 		t.Errorf("error %v", err)
 	}
-	if got := tr.Dropped()[DropSlowOutput]; got != n {
-		t.Errorf("%d dropped, want all %d", got, n)
-	}
+	assert.EqualValues(t, n, tr.Dropped()[DropSlowOutput])
 	close(out.open)
 	<-tr.Done()
 	if tr.Printed()+dropped(tr) != n {
@@ -171,9 +164,7 @@ func TestTraceGivesUpAtTheDeadline(t *testing.T) {
 // TestTraceReaderLeaves is `lapwing trace --format json | head -n 3`.
 func TestTraceReaderLeaves(t *testing.T) {
 	read, write, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer write.Close()
 	tr := jsonTrace(write)
 	r := sampleRequests()[1]
@@ -183,13 +174,9 @@ func TestTraceReaderLeaves(t *testing.T) {
 	}
 	lines := bufio.NewScanner(read)
 	for range exported {
-		if !lines.Scan() {
-			t.Fatal("the pipe ended early")
-		}
+		require.True(t, lines.Scan(), "the pipe ended early")
 	}
-	if err := read.Close(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, read.Close())
 	eventually(t, "the trace notices that its reader left", func() bool {
 		select {
 		case <-tr.Done():
@@ -200,9 +187,7 @@ func TestTraceReaderLeaves(t *testing.T) {
 			return false
 		}
 	})
-	if err := tr.Err(); err != nil {
-		t.Errorf("a reader that left is reported as %v", err)
-	}
+	assert.NoError(t, tr.Err())
 	tr.Trace(r)
 	exported++
 	shutdown(t, tr)
@@ -230,9 +215,7 @@ func TestTraceWriteError(t *testing.T) {
 	if !errors.Is(tr.Err(), errDiskFull) {
 		t.Errorf("error %v", tr.Err())
 	}
-	if err := tr.Shutdown(context.Background()); !errors.Is(err, errDiskFull) {
-		t.Errorf("shutdown returned %v", err)
-	}
+	assert.ErrorIs(t, tr.Shutdown(context.Background()), errDiskFull)
 	if tr.Printed() != 1 || tr.Dropped()[DropOutputClosed] != n-1 {
 		t.Errorf("printed %d, dropped %v, want 1 and %d", tr.Printed(), tr.Dropped(), n-1)
 	}
@@ -282,8 +265,6 @@ func benchmarkTrace(b *testing.B, opts TraceOptions) {
 	for b.Loop() {
 		tr.Trace(r)
 	}
-	if err := tr.Shutdown(context.Background()); err != nil {
-		b.Fatal(err)
-	}
+	require.NoError(b, tr.Shutdown(context.Background()))
 	b.ReportMetric(100*float64(tr.Printed())/float64(tr.Printed()+dropped(tr)), "%printed")
 }

@@ -39,7 +39,7 @@ func (s *Snapshot) of(f *Family) []Point { return s.Families[s.index[f]].Points 
 func attrs(p Point) map[string]string {
 	all := map[string]string{}
 	for _, kv := range p.Attrs.ToSlice() {
-		all[string(kv.Key)] = kv.Value.Emit()
+		all[string(kv.Key)] = kv.Value.String()
 	}
 	return all
 }

@@ -48,7 +48,7 @@ func (k *key) attributes() []attribute.KeyValue {
 	}
 	attrs := []attribute.KeyValue{semconv.HTTPRequestMethodKey.String(k.method)}
 	if k.status != 0 {
-		attrs = append(attrs, semconv.HTTPResponseStatusCode(int(k.status)))
+		attrs = append(attrs, semconv.HTTPResponseStatusCode(k.status))
 	}
 	scheme, protocol, version := k.wire()
 	for _, kv := range []attribute.KeyValue{

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 
 	"lapwing/collectors/request"
@@ -25,22 +27,16 @@ func TestCallIsAClientSpanBelowApp(t *testing.T) {
 	r := sample()
 	r.Calls = []*request.Call{sampleCall(r, 0), sampleCall(r, 6*time.Millisecond)}
 	spans := spansOf(t, newTestBuilder(t, false), r)
-	if len(spans) != 7 {
-		t.Fatalf("%d spans, want the request, four phases and two calls", len(spans))
-	}
+	require.Len(t, spans, 7)
 	app, during, after := spans[3], spans[5], spans[6]
 	if app.Name != "app" || string(during.ParentSpanId) != string(app.SpanId) {
 		t.Errorf("the call lies below %x, want %s %x", during.ParentSpanId, app.Name, app.SpanId)
 	}
-	if string(after.ParentSpanId) != string(spans[0].SpanId) {
-		t.Error("a call that began after app lies below the request")
-	}
+	assert.Equal(t, string(spans[0].SpanId), string(after.ParentSpanId), "a call that began after app lies below the request")
 	if during.Kind != tracepb.Span_SPAN_KIND_CLIENT || during.Name != "GET" || during.Status.GetCode() != tracepb.Status_STATUS_CODE_ERROR {
 		t.Errorf("kind %s, name %s, status %s", during.Kind, during.Name, during.Status)
 	}
-	if took := during.EndTimeUnixNano - during.StartTimeUnixNano; took != 2_000_000 {
-		t.Errorf("the call took %d ns, want 2000000", took)
-	}
+	assert.EqualValues(t, 2_000_000, during.EndTimeUnixNano-during.StartTimeUnixNano)
 	wantAttributes(t, "call", during.Attributes, map[string]any{
 		"http.request.method": "GET", "http.response.status_code": int64(404), "error.type": "404",
 		"url.full": "http://back.example:81/item", "url.scheme": "http",

@@ -7,12 +7,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestDefaultConfigIsValid(t *testing.T) {
-	if err := DefaultConfig().Validate(); err != nil {
-		t.Error(err)
-	}
+	assert.NoError(t, DefaultConfig().Validate())
 }
 
 func TestValidateNamesTheKey(t *testing.T) {
@@ -143,9 +144,8 @@ func TestEnabled(t *testing.T) {
 	if c.Enabled() || c.MetricsEnabled() {
 		t.Error("enabled without an endpoint")
 	}
-	if _, err := c.target(tracesSignal); err != ErrNoEndpoint {
-		t.Errorf("the error is %v", err)
-	}
+	_, err := c.target(tracesSignal)
+	assert.ErrorIs(t, err, ErrNoEndpoint)
 	t.Setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://h")
 	if c.Enabled() || !c.MetricsEnabled() {
 		t.Error("the metrics' endpoint enables metrics and nothing else")
@@ -159,9 +159,7 @@ func TestEnabled(t *testing.T) {
 func TestAuthorityWithoutCertificate(t *testing.T) {
 	clearEnv(t)
 	path := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(path, []byte("not a certificate"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(path, []byte("not a certificate"), 0o600))
 	_, err := Config{Endpoint: "https://h", TLS: TLSConfig{CA: path}}.target(tracesSignal)
 	if err == nil || !strings.Contains(err.Error(), "tls.ca") {
 		t.Errorf("want an error that names tls.ca, got %v", err)

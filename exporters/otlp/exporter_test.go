@@ -11,6 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"lapwing/collectors/request"
 )
 
@@ -39,9 +42,7 @@ func newExporter(t testing.TB, c Config) (*Exporter, *logs) {
 	t.Helper()
 	l := new(logs)
 	e, err := New(c, request.NewClock(), l.logger())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { _ = shutdownNow(e) })
 	return e, l
 }
@@ -74,12 +75,8 @@ func TestDelivery(t *testing.T) {
 		for range 20 {
 			e.Trace(sample())
 		}
-		if err := shutdown(t, e); err != nil {
-			t.Fatal(err)
-		}
-		if got := r.spans(); got != 20*5 {
-			t.Errorf("%d spans arrived, want 100", got)
-		}
+		require.NoError(t, shutdown(t, e))
+		assert.Equal(t, 20*5, r.spans())
 		e.Trace(sample())
 		wantDropped(t, e, map[string]uint64{"shutdown": 1})
 	})
@@ -144,9 +141,7 @@ func TestGiveUp(t *testing.T) {
 		eventually(t, "giving up", func() bool { return e.Dropped()["gave_up"] == 1 })
 		e.Trace(sample())
 		eventually(t, "giving up again", func() bool { return e.Dropped()["gave_up"] == 2 })
-		if l.count("fails") != 1 {
-			t.Errorf("one outage is logged %d times", l.count("fails"))
-		}
+		assert.Equal(t, 1, l.count("fails"))
 	})
 }
 
@@ -171,13 +166,9 @@ func TestPartialSuccess(t *testing.T) {
 			e.Trace(sample())
 			eventually(t, "the count", func() bool { return e.Dropped()["partial_success"] == n+1 })
 		}
-		if r.attempts() != 2 {
-			t.Errorf("%d attempts for two batches: what was taken must not be sent again", r.attempts())
-		}
+		assert.Equal(t, 2, r.attempts())
 		eventually(t, "the log", func() bool { return l.count("too old") > 0 })
-		if l.count("too old") != 1 {
-			t.Errorf("logged %d times", l.count("too old"))
-		}
+		assert.Equal(t, 1, l.count("too old"))
 	})
 }
 
@@ -192,9 +183,7 @@ func TestGarbageAnswers(t *testing.T) {
 			r := startReceiver(t, ProtocolHTTPProtobuf, "127.0.0.1:0", nil, func(int) answer { return a })
 			e, _ := newExporter(t, r.config(ProtocolHTTPProtobuf))
 			e.Trace(sample())
-			if err := shutdown(t, e); err != nil {
-				t.Error(err)
-			}
+			assert.NoError(t, shutdown(t, e))
 			if r.attempts() != 1 || r.spans() != 5 {
 				t.Errorf("%d attempts, %d spans: status 200 is a delivery", r.attempts(), r.spans())
 			}
@@ -272,9 +261,7 @@ func TestShutdownEndsPausesAndAttempts(t *testing.T) {
 			if err := shutdown(t, e); err == nil || !strings.Contains(err.Error(), "5 requests") {
 				t.Errorf("the error is %v", err)
 			}
-			if r.attempts() != 2 {
-				t.Errorf("%d attempts, want the one before the pause and a last one", r.attempts())
-			}
+			assert.Equal(t, 2, r.attempts())
 			wantDropped(t, e, map[string]uint64{"shutdown": 5})
 		})
 	})
@@ -284,9 +271,7 @@ func TestShutdownEndsPausesAndAttempts(t *testing.T) {
 			e, _ := newExporter(t, c)
 			e.Trace(sample())
 			eventually(t, "the attempt", func() bool { return r.attempts() == 1 })
-			if err := shutdownNow(e); err == nil {
-				t.Error("a request was lost without an error")
-			}
+			assert.Error(t, shutdownNow(e), "a request was lost without an error")
 			wantDropped(t, e, map[string]uint64{"shutdown": 1})
 		})
 	})
@@ -301,7 +286,6 @@ func TestRequestThatNobodySaw(t *testing.T) {
 
 func TestNewWithoutEndpoint(t *testing.T) {
 	clearEnv(t)
-	if _, err := New(DefaultConfig(), request.NewClock(), slog.Default()); err != ErrNoEndpoint {
-		t.Errorf("the error is %v", err)
-	}
+	_, err := New(DefaultConfig(), request.NewClock(), slog.Default())
+	assert.ErrorIs(t, err, ErrNoEndpoint)
 }

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	coltracepb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
@@ -70,9 +72,7 @@ func startReceiver(t *testing.T, protocol, address string, conf *tls.Config, scr
 	t.Helper()
 	r := &receiver{script: script}
 	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	scheme := "http://"
 	if conf != nil {
 		scheme = "https://"
@@ -173,12 +173,8 @@ func (r *receiver) serveHTTP(t *testing.T, listener net.Listener, conf *tls.Conf
 			return // the client went away
 		}
 		message := new(coltracepb.ExportTraceServiceRequest)
-		if err := proto.Unmarshal(body, message); err != nil {
-			t.Errorf("the upload does not parse: %v", err)
-		}
-		if req.URL.Path != "/v1/traces" {
-			t.Errorf("the upload went to %s", req.URL.Path)
-		}
+		assert.NoError(t, proto.Unmarshal(body, message), "the upload does not parse")
+		assert.Equal(t, "/v1/traces", req.URL.Path)
 		if a.retryAfter > 0 {
 			w.Header().Set("Retry-After", strconv.Itoa(a.retryAfter))
 		}
@@ -193,7 +189,7 @@ func (r *receiver) serveHTTP(t *testing.T, listener net.Listener, conf *tls.Conf
 		}
 		_, _ = w.Write(a.body)
 	}))
-	server.Listener.Close()
+	_ = server.Listener.Close()
 	server.Listener, server.TLS = listener, conf
 	server.Config.ErrorLog = log.New(io.Discard, "", 0) // some tests fail handshakes on purpose
 	if conf != nil {
@@ -206,9 +202,7 @@ func (r *receiver) serveHTTP(t *testing.T, listener net.Listener, conf *tls.Conf
 
 func readBody(t *testing.T, req *http.Request) []byte {
 	body, err := io.ReadAll(req.Body)
-	if err != nil {
-		t.Errorf("reading the upload: %v", err)
-	}
+	assert.NoError(t, err, "reading the upload")
 	if req.Header.Get("Content-Encoding") != "gzip" {
 		return body
 	}
@@ -301,9 +295,7 @@ func (r *receiver) serveGRPC(t *testing.T, listener net.Listener, conf *tls.Conf
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer l.Close()
 	return l.Addr().String()
 }

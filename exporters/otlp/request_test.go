@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"lapwing/collectors/request"
 )
 
@@ -46,8 +48,6 @@ func sample() *request.Request {
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !condition(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s did not happen", what)
-		}
+		require.False(t, time.Now().After(deadline), "%s did not happen", what)
 	}
 }

@@ -90,7 +90,7 @@ func instanceID(host, service string) string {
 func (r *resources) of(service string) *resourcepb.Resource {
 	a := attrs{slab: new(slab.Slab[attr])}
 	for _, kv := range r.attributes(service) {
-		a.text(kv.Key, kv.Value.Emit())
+		a.text(kv.Key, kv.Value.String())
 	}
 	return &resourcepb.Resource{Attributes: a.list}
 }

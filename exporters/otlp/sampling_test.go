@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+
 	"lapwing/collectors/request"
 )
 
@@ -52,9 +54,7 @@ func TestSamplingReasons(t *testing.T) {
 func TestRatioDecidesWhereParentsAreNotFollowed(t *testing.T) {
 	r := sample()
 	r.TraceID, r.ParentSpanID, r.Sampled = [16]byte{1}, [8]byte{1}, true
-	if got := newSampler(SamplingConfig{Ratio: 0}).decide(r).reason; got != sampledOut {
-		t.Errorf("kept for %q although the ratio is 0", got)
-	}
+	assert.Zero(t, newSampler(SamplingConfig{Ratio: 0}).decide(r).reason)
 }
 
 func TestRatioIsMet(t *testing.T) {

@@ -3,10 +3,11 @@ package otlp
 import (
 	"context"
 	"encoding/hex"
-	"maps"
 	"reflect"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
@@ -18,9 +19,7 @@ func newTestBuilder(t testing.TB, withQuery bool) *builder {
 	t.Helper()
 	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test,service.name=agent")
 	res, err := newResources(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return newBuilder(request.NewClock(), withQuery, res)
 }
 
@@ -45,9 +44,7 @@ func spansOf(t testing.TB, b *builder, r *request.Request) []*tracepb.Span {
 		t.Fatalf("want one resource with one scope, got %v", batch)
 	}
 	spans := batch[0].ScopeSpans[0].Spans
-	if len(spans) != n {
-		t.Fatalf("build says %d spans and returns %d", n, len(spans))
-	}
+	require.Len(t, spans, n)
 	return spans
 }
 
@@ -75,9 +72,7 @@ func plain(attributes []*commonpb.KeyValue) map[string]any {
 func wantAttributes(t *testing.T, what string, got []*commonpb.KeyValue, want map[string]any) {
 	t.Helper()
 	have := plain(got)
-	if len(have) != len(got) {
-		t.Errorf("%s: a key is there twice: %v", what, got)
-	}
+	assert.Len(t, have, len(got), "%s: a key is there twice: %v", what, got)
 	for key, value := range want {
 		if !reflect.DeepEqual(have[key], value) {
 			t.Errorf("%s: %s = %#v, want %#v", what, key, have[key], value)
@@ -137,9 +132,7 @@ func TestPhaseSpans(t *testing.T) {
 		{"app", r.ReadLast, r.WriteFirst, nil},
 		{"write_back", r.WriteFirst, r.WriteLast, map[string]any{"lapwing.write_back.blocked": 0.001, "lapwing.write_back.produce": 0.0}},
 	}
-	if len(spans) != 1+len(want) {
-		t.Fatalf("%d spans, want the request and its four phases", len(spans))
-	}
+	require.Len(t, spans, 1+len(want))
 	root, ids := spans[0], map[string]bool{string(spans[0].SpanId): true}
 	for i, w := range want {
 		s := spans[i+1]
@@ -155,9 +148,7 @@ func TestPhaseSpans(t *testing.T) {
 		wantAttributes(t, w.name, s.Attributes, w.attributes)
 		ids[string(s.SpanId)] = true
 	}
-	if len(ids) != len(spans) {
-		t.Errorf("%d spans share %d identifiers", len(spans), len(ids))
-	}
+	assert.Len(t, ids, len(spans))
 }
 
 func TestSpanOfUnfinishedRequest(t *testing.T) {
@@ -199,9 +190,7 @@ func TestSpanOfUnfinishedRequest(t *testing.T) {
 			for _, s := range spans[1:] {
 				children = append(children, s.Name)
 			}
-			if !reflect.DeepEqual(children, test.children) {
-				t.Errorf("phases %v, want %v", children, test.children)
-			}
+			assert.Equal(t, test.children, children)
 			if spans[0].Status.GetCode() != tracepb.Status_STATUS_CODE_ERROR || plain(spans[0].Attributes)["error.type"] != "connection_reset" {
 				t.Errorf("status %v, attributes %v: want the error", spans[0].Status, plain(spans[0].Attributes))
 			}
@@ -228,9 +217,7 @@ func TestIncomingContextIsContinued(t *testing.T) {
 		t.Errorf("root has trace %x and parent %x", root.TraceId, root.ParentSpanId)
 	}
 	for i, s := range spans {
-		if s.TraceState != "ot=th:0;rv:ffffffffffffff,vendor=1" {
-			t.Errorf("span %d has tracestate %q", i, s.TraceState)
-		}
+		assert.Equal(t, "ot=th:0;rv:ffffffffffffff,vendor=1", s.TraceState, "span %d has tracestate %q", i, s.TraceState)
 		if remote := s.Flags&uint32(tracepb.SpanFlags_SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK) != 0; remote != (i == 0) || s.Flags&1 == 0 {
 			t.Errorf("span %d has flags %#x", i, s.Flags)
 		}
@@ -258,9 +245,7 @@ func TestResourcePerService(t *testing.T) {
 		}
 	}
 	again, _ := newTestBuilder(t, false).build(items(sample()))
-	if !maps.Equal(shop, plain(again[0].Resource.Attributes)) {
-		t.Error("another agent on this host describes the service otherwise")
-	}
+	assert.Equal(t, shop, plain(again[0].Resource.Attributes), "another agent on this host describes the service otherwise")
 }
 
 func TestBytesThatAreNotUTF8StillMarshal(t *testing.T) {
@@ -271,9 +256,8 @@ func TestBytesThatAreNotUTF8StillMarshal(t *testing.T) {
 	r.Detail = &detail{query: bad, userAgent: bad, method: bad}
 	r.Route = bad
 	batch, _ := b.build(items(r))
-	if _, err := proto.Marshal(batch[0]); err != nil {
-		t.Fatal(err)
-	}
+	_, err := proto.Marshal(batch[0])
+	require.NoError(t, err)
 	if got := plain(batch[0].ScopeSpans[0].Spans[0].Attributes)["url.path"]; got != "a\uFFFD\x00b" {
 		t.Errorf("url.path is %q", got)
 	}

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -39,12 +41,8 @@ func TestHeadersAndCompression(t *testing.T) {
 				e, _ := newExporter(t, c)
 				e.Trace(sample())
 				eventually(t, "delivery", func() bool { return r.spans() == 5 })
-				if got := r.header("api-key"); got != test.key {
-					t.Errorf("api-key is %q, want %q", got, test.key)
-				}
-				if got := r.header("Content-Encoding") == "gzip"; got != test.gzip {
-					t.Errorf("gzip is %v, want %v", got, test.gzip)
-				}
+				assert.Equal(t, test.key, r.header("api-key"))
+				assert.Equal(t, test.gzip, r.header("Content-Encoding") == "gzip")
 			})
 		})
 	}
@@ -59,9 +57,7 @@ func TestEverythingFromTheEnvironment(t *testing.T) {
 		e, _ := newExporter(t, c)
 		e.Trace(sample())
 		eventually(t, "delivery", func() bool { return r.spans() == 5 })
-		if got := e.uploader.timeout; got != 5*time.Second {
-			t.Errorf("the timeout is %v", got)
-		}
+		assert.Equal(t, 5*time.Second, e.uploader.timeout)
 	})
 }
 
@@ -72,9 +68,7 @@ func identity(t *testing.T) (pair tls.Certificate, cert, key string) {
 	defer server.Close()
 	pair = server.TLS.Certificates[0]
 	der, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	cert, key = filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
 	writePEM(t, cert, "CERTIFICATE", pair.Certificate[0])
 	writePEM(t, key, "PRIVATE KEY", der)
@@ -83,9 +77,7 @@ func identity(t *testing.T) (pair tls.Certificate, cert, key string) {
 
 func writePEM(t *testing.T, path, kind string, der []byte) {
 	t.Helper()
-	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
 }
 
 func TestTLS(t *testing.T) {
@@ -120,15 +112,11 @@ func TestTLS(t *testing.T) {
 				e.Trace(sample())
 				if test.fails {
 					eventually(t, "the failure", func() bool { return l.count("certificate") > 0 })
-					if r.attempts() != 0 {
-						t.Error("spans went to a receiver that was not verified")
-					}
+					assert.Zero(t, r.attempts(), "spans went to a receiver that was not verified")
 					return
 				}
 				eventually(t, "delivery", func() bool { return r.spans() == 5 })
-				if got := len(r.peers[0].PeerCertificates) == 1; got != test.client {
-					t.Errorf("client certificate shown: %v, want %v", got, test.client)
-				}
+				assert.Equal(t, test.client, len(r.peers[0].PeerCertificates) == 1)
 			})
 		}
 	}

@@ -131,7 +131,7 @@ func (p *page) labels(labels []*dto.LabelPair, point *metrics.Point) []*dto.Labe
 
 func (p *page) label(kv attribute.KeyValue) *dto.LabelPair {
 	l := p.pairs.Next()
-	l.name, l.value = p.names.of(kv.Key), text.Show(kv.Value.Emit())
+	l.name, l.value = p.names.of(kv.Key), text.Show(kv.Value.String())
 	l.pair.Name, l.pair.Value = &l.name, &l.value
 	return &l.pair
 }

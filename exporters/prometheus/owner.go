@@ -42,6 +42,7 @@ func owner(address string) string {
 // listening are the sockets that listen on a port, as links in /proc show them.
 func listening(fs procfs.FS, port uint64) map[string]bool {
 	inodes := map[string]bool{}
+	//lint:ignore SA1019 netlink answers for the agent's own namespace only
 	for _, read := range []func() (procfs.NetTCP, error){fs.NetTCP, fs.NetTCP6} {
 		sockets, _ := read() // a kernel without IPv6 has no second file
 		for _, s := range sockets {

@@ -12,10 +12,21 @@
 /* System call numbers and arguments differ per architecture, not per version. */
 #if defined(__TARGET_ARCH_x86)
 enum {
-	NR_read = 0, NR_write = 1, NR_readv = 19, NR_writev = 20,
-	NR_sendto = 44, NR_recvfrom = 45, NR_sendmsg = 46, NR_recvmsg = 47,
-	NR_recvmmsg = 299, NR_sendmmsg = 307, NR_splice = 275,
-	NR_sendfile = 40, NR_connect = 42, NR_preadv2 = 327, NR_pwritev2 = 328,
+	NR_read = 0,
+	NR_write = 1,
+	NR_readv = 19,
+	NR_writev = 20,
+	NR_sendto = 44,
+	NR_recvfrom = 45,
+	NR_sendmsg = 46,
+	NR_recvmsg = 47,
+	NR_recvmmsg = 299,
+	NR_sendmmsg = 307,
+	NR_splice = 275,
+	NR_sendfile = 40,
+	NR_connect = 42,
+	NR_preadv2 = 327,
+	NR_pwritev2 = 328,
 };
 #define SYSCALL_NR(regs) ((long)(regs)->orig_ax)
 #define SYSCALL_ARG0(regs) ((regs)->di)
@@ -24,10 +35,21 @@ enum {
 #define SYSCALL_ARG3(regs) ((regs)->r10)
 #elif defined(__TARGET_ARCH_arm64)
 enum {
-	NR_read = 63, NR_write = 64, NR_readv = 65, NR_writev = 66,
-	NR_sendto = 206, NR_recvfrom = 207, NR_sendmsg = 211, NR_recvmsg = 212,
-	NR_recvmmsg = 243, NR_sendmmsg = 269, NR_splice = 76,
-	NR_sendfile = 71, NR_connect = 203, NR_preadv2 = 286, NR_pwritev2 = 287,
+	NR_read = 63,
+	NR_write = 64,
+	NR_readv = 65,
+	NR_writev = 66,
+	NR_sendto = 206,
+	NR_recvfrom = 207,
+	NR_sendmsg = 211,
+	NR_recvmsg = 212,
+	NR_recvmmsg = 243,
+	NR_sendmmsg = 269,
+	NR_splice = 76,
+	NR_sendfile = 71,
+	NR_connect = 203,
+	NR_preadv2 = 286,
+	NR_pwritev2 = 287,
 };
 #define SYSCALL_NR(r) ((long)(r)->syscallno)
 #define SYSCALL_ARG0(r) ((r)->orig_x0)
@@ -72,13 +94,14 @@ static __always_inline bool file_is_last_reference(struct file *file)
  * to be short enough for the verifier to follow. */
 enum bpf_func_id___loop { BPF_FUNC_loop___loop = 181 };
 
-#define REPEAT(steps, few, step, ctx) do { \
-	if (bpf_core_enum_value_exists(enum bpf_func_id___loop, BPF_FUNC_loop___loop)) \
-		bpf_loop(steps, step, ctx, 0); \
-	else \
-		for (__u32 step_number = 0; step_number < (few) && !step(step_number, ctx); step_number++) \
-			; \
-} while (0)
+#define REPEAT(steps, few, step, ctx) \
+	do { \
+		if (bpf_core_enum_value_exists(enum bpf_func_id___loop, BPF_FUNC_loop___loop)) \
+			bpf_loop(steps, step, ctx, 0); \
+		else \
+			for (__u32 step_number = 0; step_number < (few) && !step(step_number, ctx); step_number++) \
+				; \
+	} while (0)
 
 /* The TCP view of a packet. tcp_flags grew from 8 to 16 bits in 6.15, which
  * moved ack_seq; the low byte keeps its place on little-endian machines. */

@@ -366,4 +366,13 @@ struct mmsghdr {
 	unsigned int pad;
 };
 
+/* debug writes a line into the kernel's trace, /sys/kernel/tracing/trace_pipe,
+ * as bpf_printk does, in programs that were compiled by make generate DEBUG=1.
+ * In all others it is nothing, and its arguments are not evaluated. */
+#ifdef DEBUG
+#define debug(...) bpf_printk("lapwing: " __VA_ARGS__)
+#else
+#define debug(...) ((void)0)
+#endif
+
 #endif

@@ -29,10 +29,14 @@ type looker struct {
 	markers []Marker
 }
 
+// startReaders starts the processes that read; see the tests under the race
+// detector.
+var startReaders = func() foreign.Starter { return (&foreign.Processes{Max: MaxReaders}).Start }
+
 func newLooker(markers []Marker) *looker {
 	return &looker{
 		pool:    &foreign.Pool{Max: 16, PerUser: 4},
-		reader:  &foreign.Reader{Start: (&foreign.Processes{Max: MaxReaders}).Start, Deadline: readDeadline},
+		reader:  &foreign.Reader{Start: startReaders(), Deadline: readDeadline},
 		markers: markers,
 	}
 }

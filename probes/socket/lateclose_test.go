@@ -61,6 +61,6 @@ func TestCloseFindsNoRoom(t *testing.T) {
 		require.Positive(t, got.reads)
 		assert.Equal(t, 1, got.closes)
 		assert.Greater(t, got.last.Number, uint32(got.reads), "it is the last event")
-		assert.GreaterOrEqual(t, got.last.Exit, uint64(before))
+		assert.GreaterOrEqual(t, got.last.Exit, before)
 	})
 }

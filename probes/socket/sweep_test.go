@@ -46,7 +46,10 @@ func quietTable(t *testing.T, plan survey.Plan, which int, at net.Addr) {
 		}
 		return is
 	}
-	quiet := func() bool { return !due() && !due() }
+	quiet := func() bool {
+		first, second := due(), due()
+		return !first && !second
+	}
 	require.Eventually(t, quiet, 5*time.Second, 10*time.Millisecond, "there was no connection yet")
 
 	conn, err := net.Dial(at.Network(), at.String())

@@ -2,6 +2,7 @@ package socket
 
 import (
 	"bytes"
+	"errors"
 	"math/rand/v2"
 	"runtime"
 	"strconv"
@@ -25,7 +26,7 @@ type talker struct {
 func clocked(call func() (int, error)) (n int, s span, err error) {
 	s.before = monotonic()
 	for {
-		if n, err = call(); err != unix.EINTR {
+		if n, err = call(); !errors.Is(err, unix.EINTR) {
 			break
 		}
 		s.before = monotonic()

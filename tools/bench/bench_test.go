@@ -16,6 +16,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"lapwing/probes/socket/survey"
 )
@@ -66,9 +68,7 @@ func testOptions(t *testing.T, agent string) options {
 		"-pairs", "1", "-seconds", "1", "-rate", "500", "-plans", "syscall", "-connections", "4",
 		"-agent-cmd", agent, "-out", filepath.Join(t.TempDir(), "build", "bench.json"),
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return o
 }
 
@@ -79,9 +79,7 @@ func TestWholeBenchmark(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	r, err := measure(ctx, opts)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	noise := r.Noise.FixedRate[0]
 	if noise.With.Agent != nil || noise.With.Served != 501 || noise.With.Client != 501 {
 		t.Errorf("a bare run at 500/s for a second: %+v", noise.With)
@@ -96,9 +94,7 @@ func TestWholeBenchmark(t *testing.T) {
 	}
 	checkPrograms(t, p.Statistics)
 	checkVerdicts(t, r)
-	if err := r.save(opts.out); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, r.save(opts.out))
 	checkSaved(t, opts.out)
 }
 
@@ -133,24 +129,16 @@ func checkVerdicts(t *testing.T, r *report) {
 func checkSaved(t *testing.T, path string) {
 	t.Helper()
 	saved, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var back report
-	if err := json.Unmarshal(saved, &back); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, json.Unmarshal(saved, &back))
 	if len(back.Figures) == 0 || len(back.Plans) != 1 || back.Plans[0].Plan != survey.PlanSyscall {
 		t.Errorf("the saved report lacks something: %s", saved)
 	}
 	var table bytes.Buffer
-	if err := back.writeTable(&table); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, back.writeTable(&table))
 	for _, want := range []string{"noise floor", "plan syscall", "fake_probe", "not met"} {
-		if !strings.Contains(table.String(), want) {
-			t.Errorf("the table lacks %q:\n%s", want, table.String())
-		}
+		assert.Contains(t, table.String(), want)
 	}
 }
 
@@ -163,9 +151,7 @@ func TestAgentThatDoesNotStart(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			script := filepath.Join(t.TempDir(), "agent")
 			if c.script != "" {
-				if err := os.WriteFile(script, []byte("#!/bin/sh\n"+c.script+"\n"), 0o700); err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, os.WriteFile(script, []byte("#!/bin/sh\n"+c.script+"\n"), 0o700))
 			}
 			_, err := startAgent(context.Background(), []string{script}, survey.PlanSyscall, 1)
 			if err == nil || !strings.Contains(err.Error(), c.want) {

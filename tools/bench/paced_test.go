@@ -10,6 +10,9 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func pacedOptions(rate int) options {
@@ -24,9 +27,7 @@ func TestPacedSendsExactly(t *testing.T) {
 	}))
 	defer server.Close()
 	r, err := runPaced(context.Background(), pacedOptions(400), server.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if r.Requests != 201 || served.Load() != 201 {
 		t.Errorf("sent %d, served %d, want 201", r.Requests, served.Load())
 	}
@@ -70,12 +71,9 @@ func TestPacedServerThatFallsSilent(t *testing.T) {
 
 func TestPacedWithoutServer(t *testing.T) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	address := l.Addr().String()
-	l.Close()
-	if _, err := runPaced(context.Background(), pacedOptions(10), address); err == nil {
-		t.Error("no error")
-	}
+	_ = l.Close()
+	_, err = runPaced(context.Background(), pacedOptions(10), address)
+	assert.Error(t, err, "no error")
 }

@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"lapwing/probes/socket/survey"
 )
 
@@ -18,9 +21,8 @@ func TestParseStatus(t *testing.T) {
 	if err != nil || active != 3 || requests != 3456 {
 		t.Errorf("got %d, %d, %v", active, requests, err)
 	}
-	if _, _, err := parseStatus("404 Not Found"); err == nil {
-		t.Error("no error for another page")
-	}
+	_, _, err = parseStatus("404 Not Found")
+	assert.Error(t, err, "no error for another page")
 }
 
 func TestParseWrk(t *testing.T) {
@@ -29,9 +31,8 @@ func TestParseWrk(t *testing.T) {
 		t.Errorf("got %+v, %v", r, err)
 	}
 	for _, bad := range []string{"", "wrk-result: nonsense", `wrk-result: {"requests":5,"duration_us":1,"errors":1}`, `wrk-result: {"requests":0,"duration_us":1}`} {
-		if _, err := parseWrk(bad); err == nil {
-			t.Errorf("no error for %q", bad)
-		}
+		_, err = parseWrk(bad)
+		assert.Error(t, err, "no error for %q", bad)
 	}
 }
 
@@ -44,9 +45,8 @@ func TestParseTotals(t *testing.T) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	for _, bad := range []string{"", `{"final":false}`, "panic: oh"} {
-		if _, err := parseTotals([]byte(bad)); err == nil {
-			t.Errorf("no error for %q", bad)
-		}
+		_, err = parseTotals([]byte(bad))
+		assert.Error(t, err, "no error for %q", bad)
 	}
 }
 
@@ -92,12 +92,8 @@ func TestInterleaveAlternates(t *testing.T) {
 		}
 	}
 	pairs, err := interleave(context.Background(), 3, run("A"), run("B"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := strings.Join(order, ""); got != "ABBAAB" {
-		t.Errorf("order %s", got)
-	}
+	require.NoError(t, err)
+	assert.Equal(t, "ABBAAB", strings.Join(order, ""))
 	for _, p := range pairs {
 		if p.Without != "A" || p.With != "B" {
 			t.Errorf("pair %+v", p)
@@ -114,9 +110,8 @@ func TestOptions(t *testing.T) {
 		t.Errorf("got %+v, %v", o, err)
 	}
 	for _, bad := range [][]string{{"-pairs", "0"}, {"-seconds", "0"}, {"-rate", "0"}, {"-plans", "kprobe"}, {"-format", "xml"}, {"-agent-cmd", " "}, {"-wrk-threads", "9", "-connections", "8"}, {"now"}} {
-		if _, err := parseOptions(bad); err == nil {
-			t.Errorf("no error for %v", bad)
-		}
+		_, err = parseOptions(bad)
+		assert.Error(t, err, "no error for %v", bad)
 	}
 }
 
@@ -131,9 +126,7 @@ func TestTargets(t *testing.T) {
 		{figure{Value: 0.9}.atMost(limit), true},
 		{figure{Value: math.Inf(1)}.atMost(limit), false},
 	} {
-		if c.f.Target.Met != c.met {
-			t.Errorf("%+v: want met %v", c.f, c.met)
-		}
+		assert.Equal(t, c.met, c.f.Target.Met, "%+v: want met %v", c.f, c.met)
 	}
 	if (figure{}.atMost(nil)).Target != nil {
 		t.Error("a target where none is promised")
@@ -142,9 +135,7 @@ func TestTargets(t *testing.T) {
 
 func TestOwnCPUTimeAndMemory(t *testing.T) {
 	before, err := cpuTime(os.Getpid())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for begin := time.Now(); time.Since(begin) < 5*time.Millisecond; {
 	}
 	after, err := cpuTime(os.Getpid())
@@ -154,7 +145,6 @@ func TestOwnCPUTimeAndMemory(t *testing.T) {
 	if m, err := residentMemory(os.Getpid()); err != nil || m.Now < 1<<20 || m.Peak < m.Now {
 		t.Errorf("memory %+v, %v", m, err)
 	}
-	if _, err := cpuTime(1 << 22); err == nil {
-		t.Error("CPU time of a process that is not there")
-	}
+	_, err = cpuTime(1 << 22)
+	assert.Error(t, err, "CPU time of a process that is not there")
 }

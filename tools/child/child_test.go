@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 )
 
 const patience = 10 * time.Second
@@ -19,9 +21,7 @@ func start(t *testing.T, script string, out *bytes.Buffer) *Child {
 		opts.Stdout = out
 	}
 	c, err := Start(opts)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.Stop(time.Second) })
 	return c
 }
@@ -39,12 +39,8 @@ func TestReadyLineOnEitherOutput(t *testing.T) {
 func TestOutputArrivesWhole(t *testing.T) {
 	var out bytes.Buffer
 	c := start(t, `printf 'one\ntwo\nhalf'`, &out)
-	if err := c.Wait(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	if got := out.String(); got != "one\ntwo\nhalf" {
-		t.Fatalf("got %q", got)
-	}
+	require.NoError(t, c.Wait(context.Background()))
+	require.Equal(t, "one\ntwo\nhalf", out.String())
 }
 
 func TestEndBeforeReadyQuotesLastWords(t *testing.T) {
@@ -57,9 +53,7 @@ func TestEndBeforeReadyQuotesLastWords(t *testing.T) {
 
 func TestReadyThoughEnded(t *testing.T) {
 	c := start(t, "echo ready and done", nil)
-	if err := c.Wait(context.Background()); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, c.Wait(context.Background()))
 	if line, err := c.AwaitReady(context.Background(), patience); err != nil || line != "ready and done" {
 		t.Fatalf("got %q, %v", line, err)
 	}
@@ -70,41 +64,33 @@ func TestReadyThoughEnded(t *testing.T) {
 
 func TestNeverReady(t *testing.T) {
 	c := start(t, "exec sleep 60", nil)
-	if _, err := c.AwaitReady(context.Background(), 20*time.Millisecond); !errors.Is(err, context.DeadlineExceeded) {
-		t.Fatalf("got %v", err)
-	}
+	_, err := c.AwaitReady(context.Background(), 20*time.Millisecond)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
 }
 
 func TestStopTerminates(t *testing.T) {
 	c := start(t, `trap 'exit 0' TERM; echo ready; while :; do sleep 0.05; done`, nil)
-	if _, err := c.AwaitReady(context.Background(), patience); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Stop(patience); err != nil {
-		t.Fatal(err)
-	}
+	_, err := c.AwaitReady(context.Background(), patience)
+	require.NoError(t, err)
+	require.NoError(t, c.Stop(patience))
 }
 
 func TestStopKillsTheGroup(t *testing.T) {
 	c := start(t, `trap '' TERM; echo ready; while :; do sleep 0.05; done`, nil)
-	if _, err := c.AwaitReady(context.Background(), patience); err != nil {
-		t.Fatal(err)
-	}
-	err := c.Stop(50 * time.Millisecond)
+	_, err := c.AwaitReady(context.Background(), patience)
+	require.NoError(t, err)
+	err = c.Stop(50 * time.Millisecond)
 	if err == nil || !strings.Contains(err.Error(), "was killed") {
 		t.Fatalf("got %v", err)
 	}
 	deadline := time.Now().Add(patience)
 	for !errors.Is(syscall.Kill(-c.PID(), 0), syscall.ESRCH) {
-		if time.Now().After(deadline) {
-			t.Fatal("the process group is still there")
-		}
+		require.False(t, time.Now().After(deadline), "the process group is still there")
 		time.Sleep(5 * time.Millisecond)
 	}
 }
 
 func TestStartOfNothing(t *testing.T) {
-	if _, err := Start(Options{Args: []string{"/does/not/exist"}}); err == nil {
-		t.Fatal("no error")
-	}
+	_, err := Start(Options{Args: []string{"/does/not/exist"}})
+	require.Error(t, err, "no error")
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -14,6 +13,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // roleEnv makes the test binary play one of the two programs.
@@ -61,12 +63,13 @@ func playServer() {
 	if err != nil {
 		panic(err)
 	}
-	go http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.RequestURI() != route {
 			w.WriteHeader(http.StatusNotFound)
 		}
 		_, _ = w.Write([]byte("slept\n"))
-	}))
+	})
+	go func() { _ = http.Serve(l, handler) }()
 	fmt.Println("listening on", l.Addr())
 	<-term
 }
@@ -95,9 +98,7 @@ func stageFolder(t *testing.T) (bin, pids string) {
 	t.Setenv("LAPWING_DEMO_PIDS", pids)
 	for _, name := range []string{"refserver", "lapwing"} {
 		script := fmt.Sprintf("#!/bin/sh\n%s=%s exec %s \"$@\"\n", roleEnv, name, os.Args[0])
-		if err := os.WriteFile(filepath.Join(bin, name), []byte(script), 0o700); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(filepath.Join(bin, name), []byte(script), 0o700))
 	}
 	return bin, pids
 }
@@ -106,21 +107,14 @@ func stageFolder(t *testing.T) (bin, pids string) {
 func nothingRuns(t *testing.T, pids string, want int) {
 	t.Helper()
 	list, err := os.ReadFile(pids)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	fields := strings.Fields(string(list))
-	if len(fields) != want {
-		t.Errorf("%d programs were started, want %d", len(fields), want)
-	}
+	assert.Len(t, fields, want)
 	for _, field := range fields {
 		var pid int
-		if _, err := fmt.Sscan(field, &pid); err != nil {
-			t.Fatal(err)
-		}
-		if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
-			t.Errorf("process %d is still there", pid)
-		}
+		_, err = fmt.Sscan(field, &pid)
+		require.NoError(t, err)
+		assert.ErrorIs(t, syscall.Kill(pid, 0), syscall.ESRCH, "process %d is still there", pid)
 	}
 }
 
@@ -128,18 +122,14 @@ func TestDemo(t *testing.T) {
 	bin, pids := stageFolder(t)
 	var out bytes.Buffer
 	err := run(context.Background(), options{bin: bin, workers: 4, clients: 12, length: 100 * time.Millisecond}, &out)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, want := range []string{
 		"GET /sleep 200 qqqqaa",
 		"lapwing top saw 36 requests",
 		"queue        66.7%     100 ms     101 ms  ###########################\n",
 		"67 % of the request time is queue, because 12 clients share 4 workers: the median request waits 100 ms before a worker reads it, for 50 ms of work.",
 	} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("the demo did not print %q but\n%s", want, out.String())
-		}
+		assert.Contains(t, out.String(), want)
 	}
 	nothingRuns(t, pids, 3)
 }
@@ -160,9 +150,7 @@ func TestDemoInterrupted(t *testing.T) {
 	var out notifying
 	out.on = cancel
 	err := run(ctx, options{bin: bin, workers: 4, clients: 2, length: time.Minute}, &out)
-	if !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
-	}
+	assert.ErrorIs(t, err, context.Canceled)
 	nothingRuns(t, pids, 3)
 }
 
@@ -197,8 +185,7 @@ func TestSentenceFollowsTheFigures(t *testing.T) {
 
 func TestParseResultRefuses(t *testing.T) {
 	for _, bad := range []string{"", "panic", `{"final":false}`, `{"final":true,"services":[]}`, `{"final":true,"services":[{"requests":1}]}`} {
-		if _, err := parseResult([]byte(bad)); err == nil {
-			t.Errorf("no error for %q", bad)
-		}
+		_, err := parseResult([]byte(bad))
+		assert.Error(t, err, "no error for %q", bad)
 	}
 }

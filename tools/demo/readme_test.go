@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 )
 
 var (
@@ -21,22 +23,14 @@ func plain(text string) string {
 // TestReadmeShowsTodaysDemo compares what the demo prints besides the trace.
 func TestReadmeShowsTodaysDemo(t *testing.T) {
 	readme, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	_, block, _ := strings.Cut(string(readme), "\nA server with ")
 	block, _, found := strings.Cut("A server with "+block, "\n```")
-	if !found {
-		t.Fatal("the README shows no demo")
-	}
+	require.True(t, found, "the README shows no demo")
 	r, err := parseResult([]byte(strings.ReplaceAll(totals, "\n", "") + "\n"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var told strings.Builder
-	if err := r.tell(&told, options{workers: 4, clients: 12, length: 10 * time.Second}, 36); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, r.tell(&told, options{workers: 4, clients: 12, length: 10 * time.Second}, 36))
 	shown := plain(block)
 	for line := range strings.Lines(told.String()) {
 		if line = strings.TrimSpace(plain(line)); !strings.Contains(shown, line) {

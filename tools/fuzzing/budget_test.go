@@ -3,6 +3,8 @@ package fuzzing
 import (
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
 )
 
 // verdict is a test that only remembers whether it failed.
@@ -44,8 +46,6 @@ func TestBudget(t *testing.T) {
 	} {
 		v := &verdict{TB: t}
 		For(0).Within(v, tt.f)
-		if v.failed != tt.over {
-			t.Errorf("%s: over the budget %v, want %v", name, v.failed, tt.over)
-		}
+		assert.Equal(t, tt.over, v.failed, "%s: over the budget %v, want %v", name, v.failed, tt.over)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"lapwing/probes/socket/survey"
 )
 
@@ -67,14 +69,10 @@ func TestUnknownFigureFails(t *testing.T) {
 // The committed baseline knows every figure of the whole and the short form.
 func TestBaselineIsWhole(t *testing.T) {
 	baseline, err := load("baseline.json")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, flags := range [][]string{nil, {"-short"}} {
 		o, err := parseOptions(flags)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		known := 0
 		for _, kernel := range o.kernels {
 			for _, k := range o.keys(kernel) {

@@ -6,6 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"lapwing/probes/socket/survey"
 )
 
@@ -59,9 +62,7 @@ func TestCheckAgent(t *testing.T) {
 
 func TestGuestOutput(t *testing.T) {
 	o, err := parseOptions([]string{"-short", "-kernels", "6.1"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	const output = `figure - none kept:tcp 8000 320000000 0 0
 figure syscall all kept:tcp 8000 440000000 0 0
 figure syscall stopped kept:tcp 8000 400000000 0 0
@@ -88,20 +89,14 @@ func TestReportComesBack(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "build", "report.json")
 	r := costs(40_000, 50_000)
 	r.Agent, r.Nginx, r.Kernels = "lapwing x", "nginx/1.22.1", map[string]string{"6.12": "6.12.118"}
-	if err := r.save(path); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, r.save(path))
 	back, err := load(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if len(back.Figures) != 2 || back.Figures[1] != r.Figures[1] || back.Kernels["6.12"] != "6.12.118" || back.Agent != r.Agent || back.Nginx != r.Nginx {
 		t.Errorf("got %+v", back)
 	}
 	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if want := "    {\"kernel\":\"6.12\",\"state\":\"none\",\"mode\":\"kept:tcp\",\"instructions\":40000},\n"; !strings.Contains(string(text), want) {
 		t.Errorf("a figure is not a line:\n%s", text)
 	}
@@ -126,31 +121,22 @@ func TestTable(t *testing.T) {
 	r.Kernels = map[string]string{"6.12": "6.12.118+deb13"}
 	r.Figures[1].Process = 5_000
 	var out strings.Builder
-	if err := writeTable(&out, r, compare(costs(40_000, 50_000), r)); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, writeTable(&out, r, compare(costs(40_000, 50_000), r)))
 	for _, want := range []string{"Linux 6.12.118+deb13, plan socket", "TCP, kept alive", "no agent", "40000 (+0.0 %)", "51000, process 5000 (+2.0 %)"} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("no %q in the table:\n%s", want, out.String())
-		}
+		assert.Contains(t, out.String(), want)
 	}
 }
 
 func TestOptions(t *testing.T) {
 	o, err := parseOptions([]string{"-plans", "socket", "-kernels", "6.12"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	args := strings.Join(o.guestArgs("tree", "6.12"), "|")
-	if !strings.HasSuffix(args, "|measure|socket|idle all stopped|kept:tcp each:tcp kept:unix each:unix kept:udp|500|8000") {
-		t.Errorf("the guest gets %s", args)
-	}
+	assert.True(t, strings.HasSuffix(args, "|measure|socket|idle all stopped|kept:tcp each:tcp kept:unix each:unix kept:udp|500|8000"), "the guest gets %s", args)
 	if o, err = parseOptions([]string{"-plans", "socket"}); err != nil || len(o.kernels) != 1 || o.kernels[0] != "6.12" {
 		t.Errorf("the plan socket runs on %q: %v", o.kernels, err)
 	}
 	for _, bad := range [][]string{{"-plans", "socket", "-kernels", "6.1"}, {"-kernels", "5.4"}, {"-jobs", "0"}, {"-format", "xml"}, {"-plans", "both"}, {"now"}} {
-		if _, err := parseOptions(bad); err == nil {
-			t.Errorf("%q was taken", bad)
-		}
+		_, err = parseOptions(bad)
+		assert.Error(t, err, "%q was taken", bad)
 	}
 }

@@ -6,18 +6,17 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // fakeRun stands in for tools/kernels/run.
 func fakeRun(t *testing.T, script string) {
 	t.Helper()
 	t.Chdir(t.TempDir())
-	if err := os.MkdirAll("tools/kernels", 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile("tools/kernels/run", []byte("#!/bin/sh\n"+script), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.MkdirAll("tools/kernels", 0o755))
+	require.NoError(t, os.WriteFile("tools/kernels/run", []byte("#!/bin/sh\n"+script), 0o755))
 }
 
 const goodGuest = `
@@ -31,18 +30,14 @@ echo "kernels: Linux 6.1.0-56-cloud-amd64: exit status 0, booted in 770 ms" >&2
 func shortOn61(t *testing.T) options {
 	t.Helper()
 	o, err := parseOptions([]string{"-short", "-kernels", "6.1"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return o
 }
 
 func TestRunGuest(t *testing.T) {
 	fakeRun(t, goodGuest)
 	run, err := runGuest(context.Background(), shortOn61(t), "tree", "6.1")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if run.release != "6.1.0-56-cloud-amd64" || len(run.figures) != 3 || run.figures[1].Instructions != 51_000 || run.figures[1].Process != 5_000 {
 		t.Errorf("got %+v", run)
 	}
@@ -68,18 +63,13 @@ func TestRunGuestFails(t *testing.T) {
 // The guest gets nginx with every library that it names.
 func TestLibraries(t *testing.T) {
 	shell, err := filepath.EvalSymlinks("/bin/sh")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	libraries, err := librariesOf(context.Background(), shell)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	all := strings.Join(libraries, " ")
 	if !strings.Contains(all, "/libc.so.6") || !strings.Contains(all, "/ld-linux") {
 		t.Errorf("the shell needs %q", libraries)
 	}
-	if _, err := librariesOf(context.Background(), "/does/not/exist"); err == nil {
-		t.Error("a program that is not there has libraries")
-	}
+	_, err = librariesOf(context.Background(), "/does/not/exist")
+	assert.Error(t, err, "a program that is not there has libraries")
 }

@@ -80,40 +80,40 @@ func goList(dir string) (packages []listed, err error) {
 
 // addTexts adds the licences in a package's folder and in those above it, up to
 // its module's: a part of a module may have a licence of its own.
-func (part *Part) addTexts(p listed, seen map[string]bool) error {
-	m := p.Module
+func (p *Part) addTexts(l listed, seen map[string]bool) error {
+	m := l.Module
 	if m.Replace != nil {
 		m = m.Replace
 	}
-	for dir := p.Dir; strings.HasPrefix(dir, m.Dir) && !seen[dir]; dir = filepath.Dir(dir) {
+	for dir := l.Dir; strings.HasPrefix(dir, m.Dir) && !seen[dir]; dir = filepath.Dir(dir) {
 		seen[dir] = true
 		files, err := texts(dir)
 		if err != nil {
 			return err
 		}
 		for _, file := range files {
-			if err := part.addText(file); err != nil {
+			if err := p.addText(file); err != nil {
 				return err
 			}
 		}
 	}
-	if p.Module.Replace != nil && slices.Contains(part.Licences, "MPL-2.0") {
-		part.object(fmt.Errorf("under the MPL and replaced by %s: it must be as it was published", m.Path))
+	if l.Module.Replace != nil && slices.Contains(p.Licences, "MPL-2.0") {
+		p.object(fmt.Errorf("under the MPL and replaced by %s: it must be as it was published", m.Path))
 	}
 	return nil
 }
 
 // addText adds what a file says.
-func (part *Part) addText(file string) error {
+func (p *Part) addText(file string) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
 	expression, err := identify(text)
 	if err != nil {
-		part.object(fmt.Errorf("%s: %w", file, err))
+		p.object(fmt.Errorf("%s: %w", file, err))
 	}
-	part.licensed(expression)
+	p.licensed(expression)
 	return nil
 }
 

@@ -32,7 +32,7 @@ func TestAllIsAllowed(t *testing.T) {
 	}
 	names := []string{
 		"go", "github.com/cilium/ebpf", "github.com/stretchr/testify", "github.com/google/licensecheck",
-		"github.com/jaegertracing/jaeger", "go.opentelemetry.io/collector/service",
+		"github.com/jaegertracing/jaeger", "go.opentelemetry.io/collector/service", "honnef.co/go/tools",
 		"@grafana/schema", "@grafana/lezer-traceql",
 	}
 	if _, err := exec.LookPath("dpkg-query"); err == nil {

@@ -117,7 +117,9 @@ func (c *Conn) Receive() error {
 		if err != nil {
 			return fmt.Errorf("read response %d of %d: %w", c.got+1, len(c.sent), err)
 		}
-		if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		_, err = io.Copy(io.Discard, resp.Body)
+		_ = resp.Body.Close()
+		if err != nil {
 			return fmt.Errorf("read the content of response %d of %d: %w", c.got+1, len(c.sent), err)
 		}
 		c.sent[c.got].Status, c.sent[c.got].Done = resp.StatusCode, clock.Now()

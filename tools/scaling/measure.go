@@ -201,7 +201,7 @@ func scrape(a *metrics.Aggregator) (series, bytes int, err error) {
 		return 0, 0, err
 	}
 	address := l.Addr().String()
-	l.Close()
+	_ = l.Close()
 	server, err := prometheus.Listen(prometheus.Config{Listen: address}, a.Read, request.NewClock(), quiet)
 	if err != nil {
 		return 0, 0, err

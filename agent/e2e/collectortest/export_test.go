@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"lapwing/agent/e2e/collectortest"
 	"lapwing/collectors/request"
 	"lapwing/exporters/otlp"
@@ -65,15 +67,11 @@ func trace(e *otlp.Exporter, requests ...*request.Request) {
 func send(t *testing.T, c otlp.Config, clock *request.Clock, requests ...*request.Request) {
 	t.Helper()
 	e, err := otlp.New(c, clock, slog.Default())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	trace(e, requests...)
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	if err := e.Shutdown(ctx); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, e.Shutdown(ctx))
 	if dropped := e.Dropped(); len(dropped) != 0 {
 		t.Errorf("dropped %v", dropped)
 	}
@@ -208,9 +206,7 @@ func TestStopLeavesNothingRunning(t *testing.T) {
 	c := otlp.DefaultConfig()
 	c.Endpoint, c.Protocol = collector.HTTP, otlp.ProtocolHTTPProtobuf
 	e, err := otlp.New(c, request.NewClock(), slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	trace(e, finished("nginx"))
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()

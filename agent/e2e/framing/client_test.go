@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
 
@@ -40,9 +41,7 @@ func dial(t *testing.T, address string, per int, stop time.Duration) *caller {
 		}), err)
 	}}
 	conn, err := d.DialContext(context.Background(), "tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
 	c := &caller{Conn: conn, per: per, stop: stop, mark: per}
 	c.in = bufio.NewReader(c)

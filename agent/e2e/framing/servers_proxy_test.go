@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"lapwing/agent/e2e/harness"
 )
 
@@ -103,9 +105,7 @@ func startBackEnd(t *testing.T) string {
 func serve(t *testing.T, conn func(net.Conn)) (address string) {
 	t.Helper()
 	l, err := net.Listen("tcp", harness.FreeAddress(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { _ = l.Close() })
 	go func() {
 		for {

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"lapwing/agent/e2e/harness"
 )
 
@@ -159,9 +161,8 @@ func playGevent(t *testing.T, _ string, addresses []string) (facts []fact) {
 		head := get(path, "Connection: close")
 		c := dial(t, addresses[0], 0, 0)
 		at, began := len(head)-2-7*i, time.Now()
-		if _, err := io.WriteString(c.Conn, head[:at]); err != nil {
-			t.Fatal(err)
-		}
+		_, err := io.WriteString(c.Conn, head[:at])
+		require.NoError(t, err)
 		time.Sleep(wait)
 		a := c.call(t, head[at:])
 		whole := a.begun.Add(a.took).Sub(began)
@@ -208,9 +209,8 @@ func playLeave(t *testing.T, _ string, addresses []string) (facts []fact) {
 		path := unique(path)
 		c := dial(t, addresses[0], 0, 0)
 		body := strings.Repeat("b", 1000)
-		if _, err := io.WriteString(c.Conn, ask("PUT", path, "", "Expect: 100-continue", lengthOf(body))); err != nil {
-			t.Fatal(err)
-		}
+		_, err := io.WriteString(c.Conn, ask("PUT", path, "", "Expect: 100-continue", lengthOf(body)))
+		require.NoError(t, err)
 		if r, err := http.ReadResponse(c.in, nil); err != nil || r.StatusCode != 100 {
 			t.Errorf("%s: %v, %v instead of leave to go on", path, r, err)
 		}

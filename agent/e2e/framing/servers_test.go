@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"lapwing/agent/e2e/harness"
 	"lapwing/probes/socket/survey"
 )
@@ -176,9 +178,7 @@ func write(t *testing.T, dir, name, content string, pairs ...string) string {
 	}
 	path := filepath.Join(dir, name)
 	content = strings.NewReplacer(append(pairs, "@DIR@", dir)...).Replace(content)
-	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(path, []byte(content), 0o644))
 	return path
 }
 

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"lapwing/agent/e2e/harness"
 )
 
@@ -123,9 +125,7 @@ func (s *site) events(t *testing.T) map[string]event {
 	all := make(map[string]event)
 	for _, file := range files {
 		f, err := os.Open(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		begun := make(map[string]event)
 		for lines := bufio.NewScanner(f); lines.Scan(); {
 			var e event

@@ -34,8 +34,7 @@ type hop struct {
 	protocol string // by which the agent must know it
 	service  string
 	local    string // how the address of the back end begins, as the agent prints it
-	paths    []string
-	noMarker bool // nothing tells when it calls the application
+	noMarker bool   // nothing tells when it calls the application
 
 	// logged reads the server's own log.
 	logged func(t *testing.T) []logged

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"lapwing/agent/e2e/harness"
 	"lapwing/collectors/protocol/protocoltest"
 	"lapwing/probes/socket/survey"
@@ -37,9 +39,7 @@ func hostile() map[string][]string {
 func TestHostileBytes(t *testing.T) {
 	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		defer func() { _ = l.Close() }()
 		address := l.Addr().String()
 		trace := harness.StartTrace(t, plan, "--port", harness.Port(t, address))
@@ -75,25 +75,18 @@ func TestHostileBytes(t *testing.T) {
 func exchange(t *testing.T, l net.Listener, first int, bytes string) {
 	t.Helper()
 	client, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer func() { _ = client.Close() }()
-	if _, err := io.WriteString(client, bytes); err != nil {
-		t.Fatal(err)
-	}
+	_, err = io.WriteString(client, bytes)
+	require.NoError(t, err)
 	_ = client.(*net.TCPConn).CloseWrite()
 	server, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	_ = server.SetDeadline(time.Now().Add(harness.Slow(5 * time.Second)))
 	n, _ := server.Read(make([]byte, first))
 	for buf := make([]byte, 8192); n < len(bytes); {
 		more, err := server.Read(buf)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		n += more
 	}
 	_, _ = io.WriteString(server, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")

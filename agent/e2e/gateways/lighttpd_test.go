@@ -5,6 +5,8 @@ import (
 	"net"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"lapwing/agent/e2e/harness"
 )
 
@@ -22,13 +24,9 @@ func (s *site) behindLighttpd(t *testing.T, back hop) []hop {
 	t.Helper()
 	back.name, back.front = "lighttpd", harness.FreeAddress(t)
 	host, port, err := net.SplitHostPort(back.front)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	backHost, backPort, err := net.SplitHostPort(back.local)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	s.write(t, "lighttpd.conf", fmt.Sprintf(lighttpdFrame, host, port, back.name, backHost, backPort))
 	s.start(t, back.front, harness.Installed(t, "lighttpd"), "-D", "-f", "DIR/lighttpd.conf")
 	return []hop{back}

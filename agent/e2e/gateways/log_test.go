@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"lapwing/agent/e2e/harness"
 )
 
@@ -31,9 +33,7 @@ func logReader(file string, unit time.Duration) func(t *testing.T) []logged {
 	return func(t *testing.T) (all []logged) {
 		t.Helper()
 		b, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatalf("the server's own log: %v", err)
-		}
+		require.NoError(t, err, "the server's own log")
 		for _, line := range strings.Split(strings.TrimSpace(string(b)), "\n") {
 			if l, err := parseLine(line, unit); err == nil {
 				all = append(all, l)

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"lapwing/agent/e2e/harness"
 )
 
@@ -58,9 +60,7 @@ mod_wsgi.subscribe_events(keep)
 func openSite(t *testing.T) *site {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "lapwing-gateways")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	s := &site{dir}
 	for name, content := range map[string]string{
@@ -70,9 +70,7 @@ func openSite(t *testing.T) *site {
 		s.write(t, name, content)
 	}
 	for _, d := range []string{"", "passenger", "passenger/public"} {
-		if err := os.Chmod(s.path(d), 0o777); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.Chmod(s.path(d), 0o777))
 	}
 	return s
 }
@@ -83,12 +81,8 @@ func (s *site) path(name string) string { return filepath.Join(s.dir, name) }
 func (s *site) write(t *testing.T, name, content string) string {
 	t.Helper()
 	path := s.path(name)
-	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(strings.ReplaceAll(content, "DIR", s.dir)), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o777))
+	require.NoError(t, os.WriteFile(path, []byte(strings.ReplaceAll(content, "DIR", s.dir)), 0o644))
 	return path
 }
 

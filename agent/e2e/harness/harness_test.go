@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"lapwing/probes/socket/survey"
 )
 
@@ -19,9 +22,7 @@ const sound = `{"start":"2026-01-02T03:04:05.000000006Z","method":"GET","path":"
 
 func TestParseRecord(t *testing.T) {
 	r, err := ParseRecord([]byte(sound))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if !r.Has("pipelined") || r.Has("upgraded") || *r.App != 3 || r.Drain != nil {
 		t.Errorf("decoded as %+v", r)
 	}
@@ -44,18 +45,15 @@ func TestUnsoundRecords(t *testing.T) {
 			t.Errorf("%s: taken for a sound record", name)
 		}
 	}
-	if _, err := ParseRecord([]byte(`{"method":"GET","queue_ns":1,"parse_ns":2,"error":"connection_closed"}`)); err != nil {
-		t.Errorf("a request without a response: %v", err)
-	}
+	_, err := ParseRecord([]byte(`{"method":"GET","queue_ns":1,"parse_ns":2,"error":"connection_closed"}`))
+	assert.NoError(t, err, "a request without a response")
 }
 
 // standIn puts a shell script in the agent's place.
 func standIn(t *testing.T, script string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "agent")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+script), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\n"+script), 0o755))
 	return path
 }
 

@@ -103,7 +103,7 @@ func listen(t *testing.T, places []place) {
 		harness.Eventually(t, harness.Slow(20*time.Second), p.address+" is listened on", func() bool {
 			c, err := net.Dial(p.network, p.address)
 			if err == nil {
-				c.Close()
+				_ = c.Close()
 			}
 			return err == nil
 		})

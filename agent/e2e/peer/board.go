@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"sync/atomic"
@@ -74,7 +75,7 @@ func (b *board) await(e Event, timeout time.Duration) error {
 		}
 		ts := unix.NsecToTimespec(int64(left))
 		err := futex(w, futexWait, 0, &ts)
-		if err != nil && err != unix.EAGAIN && err != unix.EINTR && err != unix.ETIMEDOUT {
+		if err != nil && !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.ETIMEDOUT) {
 			return fmt.Errorf("wait for event %d: %w", e, err)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 // need is something a row cannot do without: a file by which it is known (a
@@ -65,15 +67,9 @@ func writeFiles(t *testing.T, at place, files []file) {
 	fill := strings.NewReplacer("@DIR@", at.dir, "@ADDRESS@", at.address, "@HOST@", host, "@PORT@", port)
 	for _, f := range files {
 		path := at.file(f.name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(fill.Replace(f.content)), 0o666); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chmod(path, 0o666); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o777))
+		require.NoError(t, os.WriteFile(path, []byte(fill.Replace(f.content)), 0o666))
+		require.NoError(t, os.Chmod(path, 0o666))
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"lapwing/agent/e2e/harness"
 )
 
@@ -72,15 +74,9 @@ func (tb table) write(t *testing.T) {
 	t.Helper()
 	root := harness.ModuleRoot(t)
 	b, err := json.MarshalIndent(tb, "", "\t")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.MkdirAll(filepath.Join(root, "build"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(root, "build", "servers.json"), append(b, '\n'), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
+	require.NoError(t, os.MkdirAll(filepath.Join(root, "build"), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(root, "build", "servers.json"), append(b, '\n'), 0o644))
 	if !*update {
 		return
 	}

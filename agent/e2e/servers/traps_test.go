@@ -13,6 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"lapwing/agent/e2e/harness"
 	"lapwing/collectors/request"
 	"lapwing/probes/socket/survey"
@@ -62,22 +65,16 @@ func only(t *testing.T, trace *harness.Trace, s *standing, path string) (r harne
 		t.Fatalf("%d records for %s, want one", len(own), path)
 	}
 	m, err := momentsOf(own[0])
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return own[0], m
 }
 
 func dial(t *testing.T, s *standing) (net.Conn, *bufio.Reader) {
 	t.Helper()
 	conn, err := net.DialTimeout("tcp", s.at.address, harness.Slow(5*time.Second))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(harness.Slow(10 * time.Second))); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, conn.SetDeadline(time.Now().Add(harness.Slow(10*time.Second))))
 	return conn, bufio.NewReader(conn)
 }
 
@@ -97,20 +94,15 @@ func sentByThreads() trap {
 	}, eventMPM, "EnableSendfile On\nEnableMMAP Off\nSendBufferSize 65536\n")
 	return trap{s, func(t *testing.T, s *standing, trace *harness.Trace, run string) {
 		conn, in := dial(t, s)
-		if err := conn.(*net.TCPConn).SetReadBuffer(64 << 10); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, conn.(*net.TCPConn).SetReadBuffer(64<<10))
 		began := request.Now()
 		write(t, conn, "GET /big.bin HTTP/1.1\r\nHost: example.test\r\nX-Run: "+run+"\r\n\r\n")
 		resp, err := http.ReadResponse(in, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		for range pieces {
 			time.Sleep(readPause)
-			if _, err := io.CopyN(io.Discard, resp.Body, bigFile/pieces); err != nil {
-				t.Fatal(err)
-			}
+			_, err = io.CopyN(io.Discard, resp.Body, bigFile/pieces)
+			require.NoError(t, err)
 		}
 		took := time.Duration(request.Now() - began)
 		r, _ := only(t, trace, s, "/big.bin")
@@ -132,9 +124,8 @@ func value(n *uint64) uint64 {
 
 func write(t *testing.T, conn net.Conn, text string) {
 	t.Helper()
-	if _, err := io.WriteString(conn, text); err != nil {
-		t.Fatal(err)
-	}
+	_, err := io.WriteString(conn, text)
+	require.NoError(t, err)
 }
 
 func answeredBeforeRead() trap {
@@ -168,9 +159,7 @@ func answersEarly(status int) func(*testing.T, *standing, *harness.Trace, string
 			write(t, conn, strings.Repeat("x", half))
 		}
 		resp, err := http.ReadResponse(in, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		if early {
 			// The server goes on reading, or has had enough.
 			_, _ = io.WriteString(conn, strings.Repeat("x", half))
@@ -199,9 +188,7 @@ func uploadPassedOn() trap {
 			write(t, conn, strings.Repeat("x", size/3))
 		}
 		resp, err := http.ReadResponse(in, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		r, _ := only(t, trace, s, path)
 		p := newProblems(t)
 		p.check(resp.StatusCode == 200 && r.Status == 200, "status: %s", r.Line)
@@ -234,9 +221,8 @@ func connectedIsNotAccepted() trap {
 			all.Go(func() {
 				cl := &client{address: at.address, closes: true, patience: 10 * time.Second}
 				defer cl.hangUp()
-				if _, err := cl.ask("/work/20/200/"+run+"-"+strconv.Itoa(i), false); err != nil {
-					t.Error(err)
-				}
+				_, err := cl.ask("/work/20/200/"+run+"-"+strconv.Itoa(i), false)
+				assert.NoError(t, err)
 			})
 		}
 		all.Wait()
@@ -248,9 +234,7 @@ func connectedIsNotAccepted() trap {
 		for _, line := range linesOf(t, at.file("access.log"), run) {
 			words := strings.Fields(line)
 			seconds, err := strconv.ParseFloat(words[len(words)-1], 64)
-			if err != nil {
-				t.Fatalf("line %q: %v", line, err)
-			}
+			require.NoError(t, err, "line %q", line)
 			connect = append(connect, time.Duration(seconds*float64(time.Second)))
 		}
 		if len(connect) != clients || slices.Max(backlog) < 50*time.Millisecond || slices.Max(connect) > slices.Max(backlog)/3 {

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"lapwing/agent/e2e/harness"
 	"lapwing/collectors/request"
 )
@@ -28,9 +30,8 @@ func readWorked(t *testing.T, at place, run string) (all []worked) {
 	t.Helper()
 	for _, line := range linesOf(t, at.file(applicationLog), run) {
 		var w worked
-		if _, err := fmt.Sscan(line, &w.path, &w.status, &w.begin, &w.end, &w.pid, &w.tid); err != nil {
-			t.Fatalf("line %q of the application: %v", line, err)
-		}
+		_, err := fmt.Sscan(line, &w.path, &w.status, &w.begin, &w.end, &w.pid, &w.tid)
+		require.NoError(t, err, "line %q of the application", line)
 		all = append(all, w)
 	}
 	return all
@@ -43,9 +44,7 @@ func readLogged(t *testing.T, at place, l *serverLog, run string) (all []logged)
 	harness.Within(5*time.Second, func() bool { return len(linesOf(t, at.file(l.file), run)) >= requests })
 	for _, line := range linesOf(t, at.file(l.file), run) {
 		own, err := l.parse(line)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		all = append(all, own)
 	}
 	return all
@@ -55,9 +54,7 @@ func readLogged(t *testing.T, at place, l *serverLog, run string) (all []logged)
 func linesOf(t *testing.T, file, run string) (lines []string) {
 	t.Helper()
 	b, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatalf("the server's log: %v", err)
-	}
+	require.NoError(t, err, "the server's log")
 	for _, line := range strings.Split(string(b), "\n") {
 		if strings.Contains(line, "/"+run+"-") {
 			lines = append(lines, line)

@@ -16,6 +16,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"lapwing/agent/e2e/harness"
 )
 
@@ -47,9 +50,7 @@ func burst(t *testing.T, front string, n int, alike bool) *asked {
 			id := fmt.Sprintf("%d-%d-%d", number, i, k)
 			a.all = append(a.all, id)
 			all.Go(func() {
-				if err := a.one(front, id, alike); err != nil {
-					t.Errorf("request %s: %v", id, err)
-				}
+				assert.NoError(t, a.one(front, id, alike), "request %s", id)
 			})
 		}
 		all.Wait()
@@ -134,9 +135,7 @@ func loggedBack() {
 func (l logged) read(t *testing.T) map[string][]string {
 	t.Helper()
 	text, err := os.ReadFile(l.log)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	came := make(map[string][]string)
 	for line := range strings.Lines(string(text)) {
 		remote, id, _ := strings.Cut(strings.TrimSpace(line), " ")

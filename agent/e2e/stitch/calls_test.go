@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+
 	"lapwing/agent/e2e/harness"
 	"lapwing/probes/socket/survey"
 )
@@ -82,9 +84,7 @@ func startCaller(t *testing.T, back string, early ...string) string {
 func get(t *testing.T, front, path string) {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: harness.Slow(wait)}
-	if err := fetch(t.Context(), client, "http://"+front+path); err != nil {
-		t.Error(err)
-	}
+	assert.NoError(t, fetch(t.Context(), client, "http://"+front+path))
 }
 
 // the record of the request for a path, once it is printed.
@@ -221,9 +221,7 @@ func TestSameAddresses(t *testing.T) {
 			}()
 		}
 		for range spaces {
-			if err := <-done; err != nil {
-				t.Error(err)
-			}
+			assert.NoError(t, <-done)
 		}
 		var records []harness.Record
 		harness.Within(wait, func() bool {

@@ -18,6 +18,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"lapwing/agent/e2e/harness"
 	"lapwing/collectors/request"
 	"lapwing/probes/socket/survey"
@@ -320,9 +323,7 @@ func startEnds(t *testing.T) *endBack {
 	scripts := map[string]script{"/ends/warm-up": {Moves: warmUp.caller}}
 	for family, at := range map[string]string{"tcp": harness.FreeAddress(t), "unix": filepath.Join(dir, "back")} {
 		l, err := net.Listen(family, at)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		if family == "unix" {
 			if err := os.Chmod(at, 0o777); err != nil { // nginx is another user
 				t.Fatal(err)
@@ -338,9 +339,7 @@ func startEnds(t *testing.T) *endBack {
 	}
 	b.nginx = startNginx(t, "server { listen LISTEN; proxy_http_version 1.1; proxy_buffering off;\n"+locations+"}")
 	text, err := json.Marshal(scripts)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	file := filepath.Join(dir, "rows.json")
 	write(t, file, string(text))
 	startScript(t, "/usr/bin/python3", "scripted.py", scriptedCaller, file)
@@ -423,9 +422,7 @@ func (w ending) judge(t *testing.T, got harness.Call, log [][2]int64, wrote []in
 		opened = log[0][0] // the connecting is part of it
 	}
 	start, err := time.Parse(time.RFC3339Nano, got.Start)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	// Only the clocks can be off.
 	clock, slack := request.NewClock(), 5*time.Millisecond
 	if start.Before(clock.Time(request.Stamp(opened)).Add(-slack)) || start.After(clock.Time(request.Stamp(log[w.from][1])).Add(slack)) {
@@ -468,9 +465,7 @@ func (b *endBack) proxied(t *testing.T, trace *harness.Trace, path string) {
 // connecting, and of each move until its answer.
 func stampsOf(t *testing.T, front, path string) (log [][2]int64) {
 	t.Helper()
-	if err := json.Unmarshal(fetched(t, front, path), &log); err != nil {
-		t.Errorf("%s: %v", path, err)
-	}
+	assert.NoError(t, json.Unmarshal(fetched(t, front, path), &log), "%s", path)
 	return log
 }
 
@@ -479,8 +474,6 @@ func stampsOf(t *testing.T, front, path string) (log [][2]int64) {
 func fetched(t *testing.T, front, path string) []byte {
 	t.Helper()
 	text, err := exec.Command(harness.Installed(t, "curl"), "-s", "--max-time", "60", "http://"+front+path).Output()
-	if err != nil {
-		t.Errorf("%s: %v", path, err)
-	}
+	assert.NoError(t, err, "%s", path)
 	return text
 }

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"lapwing/cmd/refserver/board"
 )
 
@@ -29,9 +31,7 @@ func (m *memory) Err() error              { return m.err }
 func newApp(t *testing.T) *App {
 	t.Helper()
 	b, err := board.New(1)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return New("prefork", b)
 }
 

@@ -83,6 +83,8 @@ func spin() {
 
 // sinkhole keeps the compiler from dropping the arithmetic. Threads race for
 // it, and nobody reads it.
+//
+//lint:ignore unused it is written to, and no more
 var sinkhole uint64
 
 // threadTime is the CPU time that the calling thread has used.

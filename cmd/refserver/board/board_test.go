@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
 	"lapwing/cmd/refserver/clock"
@@ -15,20 +17,12 @@ import (
 // processes do.
 func TestShared(t *testing.T) {
 	ours, err := New(2)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	fd, err := unix.Dup(int(ours.File().Fd()))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	theirs, err := Open(os.NewFile(uintptr(fd), "board"), 2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if ours.Ready() != 0 {
-		t.Errorf("%d ready before the start", ours.Ready())
-	}
+	require.NoError(t, err)
+	assert.Zero(t, ours.Ready())
 	s := theirs.Slot(2)
 	s.Start(77)
 	s.Served()
@@ -42,16 +36,12 @@ func TestShared(t *testing.T) {
 		t.Errorf("worker is %+v", w)
 	}
 	ours.Slot(2).Clear()
-	if ours.Ready() != 0 {
-		t.Error("a cleared worker is ready")
-	}
+	assert.Zero(t, ours.Ready(), "a cleared worker is ready")
 }
 
 func TestWorkersAsJSON(t *testing.T) {
 	b, err := New(1)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	b.Slot(1).Start(5)
 	text, err := json.Marshal(b.Workers())
 	if err != nil || !strings.Contains(string(text), `"tid":5,"state":"available","served":0`) || strings.Contains(string(text), "age_ms") {

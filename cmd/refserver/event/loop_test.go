@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
 
@@ -11,9 +13,7 @@ import (
 func run(t *testing.T, prepare func(l *Loop, stop func())) {
 	t.Helper()
 	l, err := New()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	done := make(chan struct{})
 	prepare(l, func() { close(done) })
 	go func() { _ = l.Run() }() // for ever: it ends with the test's process
@@ -65,47 +65,34 @@ func TestReusedDescriptor(t *testing.T) {
 				}
 				replaced = true
 				l.Forget(other)
-				unix.Close(other)
+				_ = unix.Close(other)
 				fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
 				if err != nil || fd != other {
 					t.Errorf("descriptor %d instead of %d, %v", fd, other, err)
 				}
-				if err := l.Watch(fd, unix.EPOLLIN|unix.EPOLLET, handler(func(uint32) { stale++ })); err != nil {
-					t.Error(err)
-				}
+				assert.NoError(t, l.Watch(fd, unix.EPOLLIN|unix.EPOLLET, handler(func(uint32) { stale++ })))
 				l.Unwatch(self)
 				l.After(5*time.Millisecond, stop)
 			}
 		}
 		for fd, h := range map[int]handler{a: replace(a, b), b: replace(b, a)} {
-			if err := l.Watch(fd, unix.EPOLLIN|unix.EPOLLET, h); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := unix.Write(fd, []byte{1, 0, 0, 0, 0, 0, 0, 0}); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, l.Watch(fd, unix.EPOLLIN|unix.EPOLLET, h))
+			_, err := unix.Write(fd, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+			require.NoError(t, err)
 		}
 	})
-	if stale != 0 {
-		t.Errorf("%d events of a closed descriptor were handled", stale)
-	}
+	assert.Zero(t, stale)
 }
 
 func eventfd(t *testing.T) int {
 	t.Helper()
 	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return fd
 }
 
 func TestWatchError(t *testing.T) {
 	l, err := New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Watch(-1, unix.EPOLLIN, wakeUp{}); err == nil {
-		t.Error("a descriptor that does not exist is watched")
-	}
+	require.NoError(t, err)
+	assert.Error(t, l.Watch(-1, unix.EPOLLIN, wakeUp{}), "a descriptor that does not exist is watched")
 }

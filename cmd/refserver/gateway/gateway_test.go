@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"lapwing/cmd/refserver/httpio"
 )
 
@@ -32,9 +34,8 @@ var protocols = []protocol{
 func parse(t *testing.T, raw string) *httpio.Head {
 	t.Helper()
 	h := new(httpio.Head)
-	if _, err := httpio.ParseHead([]byte(raw), h); err != nil {
-		t.Fatal(err)
-	}
+	_, err := httpio.ParseHead([]byte(raw), h)
+	require.NoError(t, err)
 	return h
 }
 
@@ -47,9 +48,7 @@ func TestRoundTrip(t *testing.T) {
 		for _, size := range []int{0, 1, 1000, 100_000} {
 			body := bytes.Repeat([]byte("b"), size)
 			raw, err := p.encode(Vars(head, []byte("/p?q=1"), size), body)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			for _, piece := range []int{1, 7, 4096, len(raw)} {
 				checkRequest(t, p, raw, piece, size)
 			}
@@ -64,15 +63,11 @@ func checkRequest(t *testing.T, p protocol, raw []byte, piece, size int) {
 	var in []byte
 	var done bool
 	for rest := raw; len(rest) > 0; {
-		if done {
-			t.Fatalf("%s: done %d bytes too early", p.name, len(rest))
-		}
+		require.False(t, done, "%s: done %d bytes too early", p.name, len(rest))
 		n := min(piece, len(rest))
 		in, rest = append(in, rest[:n]...), rest[n:]
 		used, d, err := c.Decode(in)
-		if err != nil {
-			t.Fatalf("%s, body of %d, pieces of %d: %v", p.name, size, piece, err)
-		}
+		require.NoError(t, err, "%s, body of %d, pieces of %d", p.name, size, piece)
 		done, in = d, in[used:]
 	}
 	h := c.Head()
@@ -104,15 +99,11 @@ func TestFastCGIOutput(t *testing.T) {
 	w.Start(200, "text/plain", 2*size)
 	w.Write(bytes.Repeat([]byte("m"), size))
 	w.SendFile(0, size)
-	if err := w.Finish(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.Finish())
 	var out Output
 	var got []byte
 	for rest := sink.Bytes(); len(rest) > 0; {
-		if out.Ended() {
-			t.Fatalf("%d bytes after the end", len(rest))
-		}
+		require.False(t, out.Ended(), "%d bytes after the end", len(rest))
 		used, content, err := out.Next(rest)
 		if err != nil || used == 0 {
 			t.Fatalf("%d bytes used, %v", used, err)
@@ -136,14 +127,11 @@ func TestUWSGITooLong(t *testing.T) {
 
 func FuzzDecode(f *testing.F) {
 	head := new(httpio.Head)
-	if _, err := httpio.ParseHead([]byte("GET /p HTTP/1.0\r\nX: y\r\n\r\n"), head); err != nil {
-		f.Fatal(err)
-	}
+	_, err := httpio.ParseHead([]byte("GET /p HTTP/1.0\r\nX: y\r\n\r\n"), head)
+	require.NoError(f, err)
 	for i, p := range protocols {
 		raw, err := p.encode(Vars(head, []byte("/p?q"), 3), []byte("abc"))
-		if err != nil {
-			f.Fatal(err)
-		}
+		require.NoError(f, err)
 		f.Add(i, raw)
 	}
 	f.Fuzz(func(t *testing.T, which int, raw []byte) {

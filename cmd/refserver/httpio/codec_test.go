@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
 )
 
 // feed decodes input that comes in pieces of n bytes and returns what was left
@@ -71,9 +73,7 @@ func TestDecodeErrors(t *testing.T) {
 func TestWantsContinueOnce(t *testing.T) {
 	c := NewHTTP()
 	head := []byte("PUT /p HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n")
-	if c.WantsContinue() {
-		t.Error("before the head")
-	}
+	assert.False(t, c.WantsContinue(), "before the head")
 	if _, done, err := c.Decode(head); done || err != nil {
 		t.Fatal(done, err)
 	}
@@ -84,9 +84,7 @@ func TestWantsContinueOnce(t *testing.T) {
 	if _, done, err := c.Decode(append(head, 'x')); !done || err != nil {
 		t.Fatal(done, err)
 	}
-	if c.WantsContinue() {
-		t.Error("the body is there already")
-	}
+	assert.False(t, c.WantsContinue(), "the body is there already")
 }
 
 // recorder is a Sink that keeps everything.

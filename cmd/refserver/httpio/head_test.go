@@ -4,6 +4,9 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestParseHead(t *testing.T) {
@@ -21,9 +24,8 @@ func TestParseHead(t *testing.T) {
 	}
 	// Each beginning of it is the beginning of a head, and nothing else.
 	for i := range len(raw) - 1 {
-		if _, err := ParseHead([]byte(raw[:i]), &h); !errors.Is(err, ErrIncomplete) {
-			t.Errorf("the first %d bytes: %v", i, err)
-		}
+		_, err = ParseHead([]byte(raw[:i]), &h)
+		assert.ErrorIs(t, err, ErrIncomplete, "the first %d bytes", i)
 	}
 }
 
@@ -81,16 +83,13 @@ func TestParseHeadErrors(t *testing.T) {
 
 func TestEndToEnd(t *testing.T) {
 	var h Head
-	if _, err := ParseHead([]byte("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nUser-Agent: u\r\nExpect: 100-continue\r\nTE: x\r\nCookie: a:b\r\n\r\n"), &h); err != nil {
-		t.Fatal(err)
-	}
+	_, err := ParseHead([]byte("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nUser-Agent: u\r\nExpect: 100-continue\r\nTE: x\r\nCookie: a:b\r\n\r\n"), &h)
+	require.NoError(t, err)
 	var got []string
 	for name, value := range h.EndToEnd() {
 		got = append(got, string(name)+"="+string(value))
 	}
-	if s := strings.Join(got, " "); s != "Host=a User-Agent=u Cookie=a:b" {
-		t.Errorf("passed on: %s", s)
-	}
+	assert.Equal(t, "Host=a User-Agent=u Cookie=a:b", strings.Join(got, " "))
 }
 
 func FuzzParseHead(f *testing.F) {

@@ -10,15 +10,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
 
 func listen(t *testing.T, address string) *Listener {
 	t.Helper()
 	l, err := Listen(address, 16)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(l.Close)
 	return l
 }
@@ -28,13 +28,9 @@ func pair(t *testing.T, address string) (client int, server Conn) {
 	t.Helper()
 	l := listen(t, address)
 	client, err := Dial(l.Addr(), 20*time.Second)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	server, err = Accept(l.FD)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { Close(server.FD) })
 	return client, server
 }
@@ -43,9 +39,7 @@ func TestPeer(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0", "localhost:0"} {
 		client, server := pair(t, address)
 		local, err := unix.Getsockname(client)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		if server.Peer != addrPort(local) || !server.Peer.IsValid() || server.Accepted == 0 {
 			t.Errorf("on %s: accepted %+v from %v", address, server, addrPort(local))
 		}
@@ -53,9 +47,7 @@ func TestPeer(t *testing.T) {
 	}
 	client, server := pair(t, "unix:"+filepath.Join(t.TempDir(), "s"))
 	defer Close(client)
-	if server.Peer.IsValid() {
-		t.Errorf("the peer on a unix socket is %v", server.Peer)
-	}
+	assert.False(t, server.Peer.IsValid(), "the peer on a unix socket is %v", server.Peer)
 }
 
 func TestAddressErrors(t *testing.T) {
@@ -69,35 +61,25 @@ func TestAddressErrors(t *testing.T) {
 func TestUnixSocketFiles(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	l := listen(t, "unix:"+path)
-	if l.Addr() != "unix:"+path {
-		t.Errorf("address is %q", l.Addr())
-	}
-	if _, err := Listen("unix:"+path, 1); !errors.Is(err, unix.EADDRINUSE) {
-		t.Errorf("a second listener: %v", err)
-	}
+	assert.Equal(t, "unix:"+path, l.Addr())
+	_, err := Listen("unix:"+path, 1)
+	assert.ErrorIs(t, err, unix.EADDRINUSE, "a second listener")
 	Close(l.FD) // as if it were killed: the file stays
 	again := listen(t, "unix:"+path)
 	again.Close()
-	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("after Close: %v", err)
-	}
-	if err := os.WriteFile(path, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Listen("unix:"+path, 1); err == nil {
-		t.Error("a file that is no socket was replaced")
-	}
+	_, err = os.Lstat(path)
+	assert.ErrorIs(t, err, os.ErrNotExist, "after Close")
+	require.NoError(t, os.WriteFile(path, nil, 0o600))
+	_, err = Listen("unix:"+path, 1)
+	assert.Error(t, err, "a file that is no socket was replaced")
 }
 
 func TestReadTimeout(t *testing.T) {
 	client, server := pair(t, "127.0.0.1:0")
 	defer Close(client)
-	if err := SetReadTimeout(server.FD, 20*time.Millisecond); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := Read(server.FD, make([]byte, 1)); !errors.Is(err, ErrTimeout) {
-		t.Errorf("reading from a silent client: %v", err)
-	}
+	require.NoError(t, SetReadTimeout(server.FD, 20*time.Millisecond))
+	_, _, err := Read(server.FD, make([]byte, 1))
+	assert.ErrorIs(t, err, ErrTimeout, "reading from a silent client")
 }
 
 // TestStream sends more than a socket holds, blocking and not, in all the ways
@@ -105,28 +87,21 @@ func TestReadTimeout(t *testing.T) {
 func TestStream(t *testing.T) {
 	const size = 8 << 20
 	file, err := unix.MemfdCreate("test", 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer Close(file)
 	content := bytes.Repeat([]byte("0123456789abcdef"), size/16)
-	if _, err := unix.Write(file, content); err != nil {
-		t.Fatal(err)
-	}
+	_, err = unix.Write(file, content)
+	require.NoError(t, err)
 	for _, nonblocking := range []bool{false, true} {
 		client, server := pair(t, "127.0.0.1:0")
-		if err := unix.SetNonblock(server.FD, nonblocking); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, unix.SetNonblock(server.FD, nonblocking))
 		s := Stream{FD: server.FD, Nonblocking: nonblocking}
 		sent := make(chan error, 1)
 		go func() {
 			sent <- errors.Join(s.Send([]byte("head"), content), s.SendFile(file, 16, size-16), unix.Shutdown(s.FD, unix.SHUT_WR))
 		}()
 		got, err := io.ReadAll(os.NewFile(uintptr(client), "client"))
-		if err := errors.Join(err, <-sent); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, errors.Join(err, <-sent))
 		want := "head" + string(content) + string(content[16:])
 		if string(got) != want || s.Sent != int64(len(want)) || s.Entered == 0 || s.Left < s.Entered {
 			t.Errorf("nonblocking %v: got %d bytes, want %d; stream %+v", nonblocking, len(got), len(want), s)
@@ -138,21 +113,16 @@ func TestSendFileTooShort(t *testing.T) {
 	client, server := pair(t, "127.0.0.1:0")
 	defer Close(client)
 	file, err := unix.MemfdCreate("test", 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer Close(file)
 	s := Stream{FD: server.FD}
-	if err := s.SendFile(file, 0, 1); !errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Errorf("sending a file that is too short: %v", err)
-	}
+	assert.ErrorIs(t, s.SendFile(file, 0, 1), io.ErrUnexpectedEOF, "sending a file that is too short")
 }
 
 func TestDialErrors(t *testing.T) {
 	if _, err := Dial("127.0.0.1:1", time.Second); !errors.Is(err, unix.ECONNREFUSED) || !strings.Contains(err.Error(), "127.0.0.1:1") {
 		t.Errorf("Dial says %v", err)
 	}
-	if _, err := DialNonblock("nowhere"); err == nil {
-		t.Error("DialNonblock takes a name")
-	}
+	_, err := DialNonblock("nowhere")
+	assert.Error(t, err, "DialNonblock takes a name")
 }

@@ -9,33 +9,28 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func open(t *testing.T) (*Writer, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "truth.jsonl")
-	if err := Create(path); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, Create(path))
 	w, err := Open(path, "prefork")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return w, path
 }
 
 func read(t *testing.T, path string) []Line {
 	t.Helper()
 	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var lines []Line
 	for raw := range bytes.Lines(data) {
 		var l Line
-		if err := json.Unmarshal(raw, &l); err != nil {
-			t.Fatalf("%q: %v", raw, err)
-		}
+		require.NoError(t, json.Unmarshal(raw, &l), "%q", raw)
 		lines = append(lines, l)
 	}
 	return lines
@@ -50,9 +45,7 @@ func TestRecordToLine(t *testing.T) {
 	}
 	r.SetID([]byte(strings.Repeat("i", MaxID+1)))
 	w.NewLog().Add(&r)
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.Close())
 	want := Line{
 		ID: strings.Repeat("i", MaxID), Arch: "prefork", Worker: 2, PID: os.Getpid(), TID: 3, AcceptorTID: 4,
 		Peer: "[::1]:80", Seq: 5, Method: "GET", Route: "/fast", Status: 200, Error: "client_gone",
@@ -70,16 +63,10 @@ func TestFlushWithoutClose(t *testing.T) {
 	w, path := open(t)
 	w.NewLog().Add(&Record{Seq: 1})
 	for end := time.Now().Add(10 * time.Second); len(read(t, path)) == 0; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("the record never reached the file")
-		}
+		require.False(t, time.Now().After(end), "the record never reached the file")
 	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Errorf("a second Close: %v", err)
-	}
+	require.NoError(t, w.Close())
+	assert.NoError(t, w.Close(), "a second Close")
 }
 
 // TestAllThreads adds from several threads while the writer flushes, more than
@@ -105,12 +92,8 @@ func TestAllThreads(t *testing.T) {
 			t.Errorf("%d dropped", dropped)
 		}
 	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if n := len(read(t, path)); n != threads*each {
-		t.Errorf("%d lines, want %d", n, threads*each)
-	}
+	require.NoError(t, w.Close())
+	assert.Len(t, read(t, path), threads*each)
 }
 
 func TestDropsAreCounted(t *testing.T) {
@@ -133,17 +116,13 @@ func TestDropsAreCounted(t *testing.T) {
 }
 
 func TestNoTruth(t *testing.T) {
-	if err := Create(""); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, Create(""))
 	w, err := Open("", "prefork")
 	if w != nil || err != nil {
 		t.Fatalf("%v, %v", w, err)
 	}
 	w.NewLog().Add(&Record{})
-	if err := w.Close(); err != nil {
-		t.Error(err)
-	}
+	assert.NoError(t, w.Close())
 }
 
 func BenchmarkAdd(b *testing.B) {

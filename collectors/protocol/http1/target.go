@@ -51,7 +51,7 @@ func afterScheme(t []byte) ([]byte, bool) {
 	if i <= 0 || len(t) < i+3 || t[i+1] != '/' || t[i+2] != '/' {
 		return nil, false
 	}
-	if bytes.IndexAny(t[:i], "/?") >= 0 {
+	if bytes.ContainsAny(t[:i], "/?") {
 		return nil, false
 	}
 	return t[i+3:], true

@@ -49,9 +49,7 @@ func TestPlaces(t *testing.T) {
 func FuzzPlace(f *testing.F) {
 	for _, code := range []string{"55 4889e5", "f30f1efa 55 4889e5", "4c8da42400ffffff 4d3b6610 0f86bc020000 55", "4883ec18 ff5010 55", "900b40f9 ff6330eb 09000054"} {
 		raw, err := hex.DecodeString(strings.ReplaceAll(code, " ", ""))
-		if err != nil {
-			f.Fatal(err)
-		}
+		require.NoError(f, err)
 		f.Add(uint16(elf.EM_X86_64), raw)
 		f.Add(uint16(elf.EM_AARCH64), raw)
 	}

@@ -124,7 +124,7 @@ func (l *Reader) Next() []byte {
 	if atomic.LoadUint64(&lead.Seal) != l.next^l.secret {
 		return nil
 	}
-	end := uint64(messageLead) + uint64(lead.Size)
+	end := messageLead + uint64(lead.Size)
 	if end > uint64(slack) { // no message is so long: only a broken kernel side gets here
 		return nil
 	}

@@ -70,7 +70,8 @@ int files_existing(struct bpf_iter__task_file *ctx)
 	if ((state != TCP_ESTABLISHED && state != TCP_CLOSE_WAIT) || !is_listening(sk) ||
 	    !port_wanted(BPF_CORE_READ(sk, __sk_common.skc_num)))
 		return 0;
-	if (BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP && BPF_CORE_READ(tp, rcv_nxt) != BPF_CORE_READ(tp, copied_seq))
+	if (BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP &&
+	    BPF_CORE_READ(tp, rcv_nxt) != BPF_CORE_READ(tp, copied_seq))
 		existing = EXISTING_QUEUED;
 	existing_at(sk, existing);
 	return 0;

@@ -127,7 +127,8 @@ static __noinline int tcp_accepted(__u64 addr, __u64 now, __u32 tid)
 	bpf_map_update_elem(&accepts, &addr, &a, BPF_ANY);
 	/* Its begin was not seen, or nobody wants to know of it: the first read
 	 * finds out. */
-	if (!strange && !BPF_CORE_READ((struct sock *)addr, sk_bpf_storage) && port_wanted(BPF_CORE_READ((struct sock *)addr, __sk_common.skc_num)))
+	if (!strange && !BPF_CORE_READ((struct sock *)addr, sk_bpf_storage) &&
+	    port_wanted(BPF_CORE_READ((struct sock *)addr, __sk_common.skc_num)))
 		strange = 1;
 	return 0;
 }

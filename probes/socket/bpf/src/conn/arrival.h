@@ -53,7 +53,12 @@ struct arrival {
  * (On unix sockets several threads may change them at once: the last to end
  * makes the version even.) */
 #ifdef __TARGET_ARCH_x86
-#define set_version(c, v) do { barrier(); (c)->in_version = (v); barrier(); } while (0) /* stores keep their order */
+#define set_version(c, v) \
+	do { \
+		barrier(); \
+		(c)->in_version = (v); \
+		barrier(); \
+	} while (0) /* stores keep their order */
 #else
 #define set_version(c, v) __sync_lock_test_and_set(&(c)->in_version, (v))
 #endif

@@ -33,7 +33,8 @@ static __always_inline bool is_socket(struct file *file, __u64 operations)
  * private_data are near each other: a read of both costs little more than one. */
 static __always_inline __u64 socket_of_file(struct file *file)
 {
-	const __u32 f_op = bpf_core_field_offset(struct file, f_op), data = bpf_core_field_offset(struct file, private_data);
+	const __u32 f_op = bpf_core_field_offset(struct file, f_op),
+		    data = bpf_core_field_offset(struct file, private_data);
 	__u64 both[4];
 
 	if (data > f_op && data - f_op <= sizeof(both) - sizeof(*both)) {

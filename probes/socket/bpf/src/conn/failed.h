@@ -16,7 +16,8 @@ static __always_inline void called_address(struct record *r, const void *address
 		__u64 name = len - sizeof(port);
 
 		barrier_var(name);
-		if (len > sizeof(port) && name <= NAME_MAX && !bpf_probe_read_user(r->bytes, name, address + sizeof(port)))
+		if (len > sizeof(port) && name <= NAME_MAX &&
+		    !bpf_probe_read_user(r->bytes, name, address + sizeof(port)))
 			r->name_len = name;
 		return;
 	}

@@ -170,6 +170,7 @@ static __noinline int hand_out(struct conn *c)
 	if (!c)
 		return 0;
 	__u32 was = __sync_lock_test_and_set(&c->pending, 0);
+	debug("connection %llu hands out request %u: pending %u", c->rec.conn, c->rec.seq, was);
 	if (was)
 		count(record_write(c, KIND_FINAL, was) ? STAT_FINAL : STAT_LOST_RING);
 	return 0;
@@ -181,6 +182,7 @@ static __always_inline void unknown_out(struct conn *c, __u16 reason)
 	struct record *r = &c->rec;
 	__u64 id = bpf_get_current_pid_tgid();
 
+	debug("connection %llu is ignored: reason %u", c->rec.conn, reason);
 	uncount(c);
 	c->mode = MODE_IGNORED;
 	r->error = reason;

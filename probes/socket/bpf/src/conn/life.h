@@ -12,12 +12,14 @@ static __always_inline void connection_begin(struct conn *c, __u64 sk, __u16 fam
 	c->rec.conn = next_conn_number();
 	c->rec.sk = sk;
 	c->rec.family = family;
+	debug("connection %llu begins: socket %llx", c->rec.conn, sk);
 }
 
 /* on_close: no more can be written. final tells that the peer has everything
  * it will ever get, too. */
 static __always_inline void on_close(struct conn *c, __u64 now, bool final, __u16 error)
 {
+	debug("connection %llu closes: final %d, error %d", c->rec.conn, final, error);
 	if (c->mode == MODE_CAREFUL) {
 		if (final) {
 			uncount(c);

@@ -76,8 +76,8 @@ static __always_inline void message_seal(struct message *m, __u64 position)
 /* log_copy copies a message into the log and returns the copy, which nobody reads
  * before its seal: a fixed part, whose size the compiler knows, and len bytes of rest,
  * at most max. */
-static __always_inline void *log_copy(const void *fixed, const __u32 fixed_size, const void *rest,
-				      __u32 len, const __u32 max, __u64 *at)
+static __always_inline void *log_copy(const void *fixed, const __u32 fixed_size, const void *rest, __u32 len,
+				      const __u32 max, __u64 *at)
 {
 	const __u32 lead = sizeof(struct message);
 
@@ -107,8 +107,8 @@ static __always_inline void log_seal(void *copy, __u64 at)
 }
 
 /* log_write appends a message. */
-static __always_inline bool log_write(const void *fixed, const __u32 fixed_size, const void *rest,
-				      __u32 len, const __u32 max)
+static __always_inline bool log_write(const void *fixed, const __u32 fixed_size, const void *rest, __u32 len,
+				      const __u32 max)
 {
 	__u64 at;
 	void *copy = log_copy(fixed, fixed_size, rest, len, max, &at);

@@ -21,6 +21,7 @@ static __noinline int careful_begin(struct conn *c, bool open)
 {
 	if (!c)
 		return 0;
+	debug("connection %llu is framed by user space from request %u on", c->rec.conn, c->rec.seq);
 	uncount(c);
 	c->mode = MODE_CAREFUL;
 	count(STAT_CAREFUL);

@@ -291,7 +291,8 @@ static __always_inline __u32 line_start(struct framing *f, const struct block *b
 	if (four == 0x746e6f63) { /* "cont" */
 		if (i + 16 > n)
 			return line_cut(f, 'c');
-		if ((w | FOLD) == 0x2d746e65746e6f63ULL && ((word_at(b, i + 8) | FOLD) & VERSION_MASK) == 0x003a6874676e656cULL)
+		if ((w | FOLD) == 0x2d746e65746e6f63ULL &&
+		    ((word_at(b, i + 8) | FOLD) & VERSION_MASK) == 0x003a6874676e656cULL)
 			return length_value(f, b, i, n); /* "content-" "length:" */
 		return OTHER_LINE;
 	}
@@ -480,7 +481,8 @@ __noinline int scan_step(const struct block *b, __u32 n, struct framing *f, stru
 
 /* message_starts looks at how a head starts, or goes on in its first line, and
  * returns how many bytes it took. */
-static __always_inline __u32 message_starts(const struct block *b, __u32 n, struct framing *f, const struct trace_value *t)
+static __always_inline __u32 message_starts(const struct block *b, __u32 n, struct framing *f,
+					    const struct trace_value *t)
 {
 	if (f->place == PLACE_START)
 		f->at = 0;

@@ -38,7 +38,8 @@ static __always_inline enum guess name_at(const struct opening *o, __u32 i)
 	if (o->n < i + 3)
 		return GUESS_MORE;
 	return capital(opening_byte(o, i)) && capital(opening_byte(o, i + 1)) && capital(opening_byte(o, i + 2)) ?
-		GUESS_YES : GUESS_NO;
+		       GUESS_YES :
+		       GUESS_NO;
 }
 
 /* fastcgi_begins: a record that begins a request: version 1, type 1, number of

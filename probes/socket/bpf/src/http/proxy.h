@@ -17,8 +17,7 @@ enum proxy { PROXY_NONE, PROXY_COLLECTING, PROXY_OVER };
  * "PROXY ", or the signature of the binary form. */
 static __always_inline bool proxy_begins(__u64 w, __u64 n)
 {
-	return (n >= 6 && (w & 0xffffffffffffULL) == 0x2059584f5250ULL) ||
-	       (n >= 8 && w == 0x510a0d000a0d0a0dULL);
+	return (n >= 6 && (w & 0xffffffffffffULL) == 0x2059584f5250ULL) || (n >= 8 && w == 0x510a0d000a0d0a0dULL);
 }
 
 /* proxy_end returns how many bytes the header has of which n are at hand, or 0

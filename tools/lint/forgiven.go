@@ -1,0 +1,62 @@
+package main
+
+import (
+	"go/ast"
+	"go/token"
+	"strings"
+
+	"github.com/kisielk/errcheck/errcheck"
+	"github.com/timakin/bodyclose/passes/bodyclose"
+	"golang.org/x/tools/go/analysis"
+)
+
+// uncheckedErrors are those that nobody looks at. Three kinds are forgiven: of
+// what is printed, since there is nowhere else to say it; of a deferred call,
+// most often one that closes what was read; and of a channel that is waited for.
+func uncheckedErrors() *analysis.Analyzer {
+	errcheck.DefaultExcludedSymbols = append(errcheck.DefaultExcludedSymbols, "fmt.Fprint", "fmt.Fprintf", "fmt.Fprintln")
+	return forgive(errcheck.Analyzer, func(pass *analysis.Pass) func(token.Pos) bool {
+		forgiven := map[token.Pos]bool{}
+		for _, file := range pass.Files {
+			ast.Inspect(file, func(n ast.Node) bool {
+				switch n := n.(type) {
+				case *ast.DeferStmt:
+					forgiven[n.Call.Lparen] = true
+				case *ast.UnaryExpr:
+					forgiven[n.OpPos] = true
+				}
+				return true
+			})
+		}
+		return func(at token.Pos) bool { return forgiven[at] }
+	})
+}
+
+// openBodies are those of responses that nobody closes. Tests are forgiven: most
+// have a helper that closes the body and hands the response on, which the check
+// does not see.
+func openBodies() *analysis.Analyzer {
+	return forgive(bodyclose.Analyzer, func(pass *analysis.Pass) func(token.Pos) bool {
+		return func(at token.Pos) bool { return inTest(pass, at) }
+	})
+}
+
+func inTest(pass *analysis.Pass, at token.Pos) bool {
+	return strings.HasSuffix(pass.Fset.Position(at).Filename, "_test.go")
+}
+
+// forgive leaves findings of a check out.
+func forgive(check *analysis.Analyzer, forgiven func(*analysis.Pass) func(token.Pos) bool) *analysis.Analyzer {
+	run := check.Run
+	check.Run = func(pass *analysis.Pass) (any, error) {
+		ok := forgiven(pass)
+		milder := *pass
+		milder.Report = func(d analysis.Diagnostic) {
+			if !ok(d.Pos) {
+				pass.Report(d)
+			}
+		}
+		return run(&milder)
+	}
+	return check
+}
