@@ -398,18 +398,21 @@ static __noinline int call_read(struct conn *c, __u64 n)
 		call_complete(c);
 		return 0;
 	}
-	c->phase = PHASE_RESPONDING;
 	answer_takes(c, &v, n);
 	if (unlikely(f->place == PLACE_LOST && c->speaks_http && r->in.place <= PLACE_VALUE))
 		asks_no_http(c);
 	r->response_bytes += n;
 	c->write_exit = bpf_ktime_get_ns();
 	c->told = 0;
-	if (unlikely(f->place == PLACE_START)) /* an interim response, and no more */
+	if (likely(f->place != PLACE_START)) { /* not an interim response, and no more */
+		r->read_last = c->write_exit;
+		if (!r->read_first)
+			r->read_first = r->read_last;
+	}
+	barrier(); /* a sweep that finds the phase finds the stamps */
+	c->phase = PHASE_RESPONDING;
+	if (unlikely(f->place == PLACE_START))
 		return 0;
-	r->read_last = c->write_exit;
-	if (!r->read_first)
-		r->read_first = r->read_last;
 	call_complete(c);
 	return 0;
 }
