@@ -5,27 +5,21 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"lapwing/agent/config"
 	"lapwing/agent/privilege"
 	"lapwing/agent/privilege/sandbox"
-	"lapwing/agent/privilege/uprobes"
 	"lapwing/collectors/assemble"
 	"lapwing/collectors/patience"
 	"lapwing/collectors/request"
 	"lapwing/collectors/route"
 	"lapwing/collectors/service"
 	"lapwing/collectors/stitch"
-	"lapwing/collectors/worker"
 	"lapwing/exporters"
 	"lapwing/exporters/metrics"
 	"lapwing/exporters/otlp"
-	"lapwing/probes/marker"
-	"lapwing/probes/socket"
 	"lapwing/probes/socket/survey"
 )
 
@@ -48,22 +42,20 @@ type Agent struct {
 	reloaded  config.Config // the values in force
 	assembler *assemble.Assembler
 	stitcher  *stitch.Stitcher
-	markers   *marker.Watcher // nil: none are used
 	exporters []named[exporters.Exporter]
 	tracers   []named[exporters.Tracer]
 	closers   []func(context.Context) error
-	pools     *worker.Collector   // nil unless somebody asks for worker pools
 	metrics   *metrics.Aggregator // nil when nobody gets metrics
 	pusher    atomic.Pointer[otlp.Metrics]
 	turns     atomic.Uint64
 
+	probes   []probe
+	requests *requests
+	markers  *markers
+	pools    *pools
+
 	identity *privilege.Identity            // whom root becomes, nil: nobody else
 	helper   atomic.Pointer[sandbox.Helper] // nil: there is none
-	uprobes  *uprobes.Opener                // nil: none is needed
-
-	statsMu   sync.Mutex // guards what follows
-	probe     *socket.Probe
-	lastStats socket.Stats
 
 	// OTLP exports to the configured OTLP endpoint, if there is one.
 	OTLP bool
@@ -93,9 +85,11 @@ func New(cfg config.Config, clock *request.Clock, log *slog.Logger) (*Agent, err
 		return nil, err
 	}
 	a := &Agent{cfg: cfg, reloaded: cfg, log: log, clock: clock, patience: patience.New(patience.Options{Log: log}), asks: patience.New(patience.Options{Log: log})}
+	a.requests, a.markers, a.pools = &requests{Agent: a}, &markers{Agent: a}, &pools{Agent: a}
+	a.probes = a.list()
 	a.routes.Store(routes)
 	a.logEvery.Store(int64(cfg.Health.LogInterval))
-	a.services, err = service.New(service.Options{Rules: cfg.Services, Parent: a.parent, Pool: a.patience})
+	a.services, err = service.New(service.Options{Rules: cfg.Services, Parent: a.requests.parent, Pool: a.patience})
 	if err != nil {
 		return nil, fmt.Errorf("name services: %w", err)
 	}
@@ -143,7 +137,7 @@ func (a *Agent) destinations() []named[ending] {
 // exporters: none of them makes a system call there but to read a clock, waits
 // for anybody, or holds a lock that somebody holds who does.
 func (a *Agent) export(r *request.Request) {
-	a.markers.Served(r.PID)
+	a.markers.served(r.PID)
 	for _, e := range a.exporters {
 		e.to.Export(r)
 	}
@@ -196,88 +190,37 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	if err := a.lockIn(); err != nil {
 		a.shutdown()
-		return errors.Join(err, a.closeProbe())
+		return errors.Join(err, closeAll(a.probes))
 	}
-	defer func() { _ = errors.Join(a.helper.Load().Close(), a.uprobes.Close()) }()
+	defer func() { _ = a.helper.Load().Close() }()
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	go a.keepUp(background)
-	a.runPools(ctx)
-	unmarked := a.watchMarkers(ctx)
 
-	err := a.probe.Run(ctx, stages{a.assembler, a.stitcher, &a.turns})
+	err := a.runAll(ctx)
 	stop()
-	unmarked()
-	a.unwatchPools()
 	a.assembler.Flush()
 	a.stitcher.Flush()
-	a.endPools()
+	a.pools.end()
 	a.shutdown()
 	a.logHealth("stopped")
-	return errors.Join(err, a.closeProbe())
+	return errors.Join(err, closeAll(a.probes))
 }
 
-// attach checks what the agent may do, loads the probes, and gives up the
-// privileges that only loading takes.
+// attach checks what the agent may do, attaches the probes, and gives up the
+// privileges that only attaching takes.
 func (a *Agent) attach() error {
 	if err := privilege.Prepare(); err != nil {
 		return err
 	}
-	probe, err := a.openProbe()
-	if err != nil {
+	a.settleIdentity()
+	if err := a.attachAll(); err != nil {
 		return err
 	}
-	a.statsMu.Lock()
-	a.probe = probe
-	a.statsMu.Unlock()
-	if err := a.drop(probe); err != nil {
-		return errors.Join(err, probe.Close())
+	if err := a.drop(); err != nil {
+		return errors.Join(err, closeAll(a.probes))
 	}
-	a.prepareMarkers(probe)
-	a.beginPools(probe)
 	if a.OnAttached != nil {
-		a.OnAttached(probe.Plan())
-	}
-	return nil
-}
-
-// openProbe keeps the heap small meanwhile: while the kernel verifies the programs
-// it takes as much memory again as it takes for the maps, and what is read of the
-// kernel's types leaves garbage.
-func (a *Agent) openProbe() (*socket.Probe, error) {
-	const garbage = 20 // percent
-	usual := debug.SetGCPercent(garbage)
-	defer func() {
-		debug.SetGCPercent(usual)
-		debug.FreeOSMemory()
-	}()
-	return socket.Open(socket.Options{
-		Plan:      a.cfg.Probes.Plan,
-		HeadBytes: a.cfg.Probes.HeadBytes,
-		RingBytes: int(a.cfg.Probes.RingBytes),
-		Ports:     a.ports(),
-		Snapshots: a.pools != nil,
-		NoMarks:   a.cfg.Probes.Markers == marker.Off,
-	})
-}
-
-// parent asks the probes whom a process that ended was forked from.
-func (a *Agent) parent(pid uint32) uint32 {
-	a.statsMu.Lock()
-	defer a.statsMu.Unlock()
-	if a.probe == nil {
-		return 0
-	}
-	return a.probe.Parent(pid)
-}
-
-// ports are those that the probes are limited to. What the filter leaves out
-// need not be measured at all.
-func (a *Agent) ports() []uint16 {
-	if ports := a.cfg.Probes.Ports; len(ports) > 0 {
-		return ports
-	}
-	if ports := a.cfg.Filter.Ports; len(ports) <= socket.MaxPorts {
-		return ports
+		a.OnAttached(a.requests.socket.Plan())
 	}
 	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"lapwing/exporters/health"
-	"lapwing/probes/socket"
 )
 
 // keepUpEvery is how often the wall clock is read again and the identities of
@@ -40,16 +39,14 @@ func (a *Agent) keepUp(ctx context.Context) {
 // Health is the agent's account of itself. It is safe for concurrent use.
 func (a *Agent) Health() health.Health {
 	s := health.Sources{
-		Kernel:    a.stats(),
 		Assembled: a.assembler.Counts(),
 		Joins:     a.stitcher.Counts(),
 		Asked:     a.patience.Counts().Plus(a.asks.Counts()),
-		Markers:   a.markersRefused(),
 		Calls:     a.helper.Load().Refused(),
 		Dropped:   map[string]map[string]uint64{},
 	}
-	if a.pools != nil {
-		s.Pools = a.pools.Losses()
+	for _, p := range a.probes {
+		p.health(&s)
 	}
 	for _, d := range a.destinations() {
 		if drops, ok := d.to.(interface{ Dropped() map[string]uint64 }); ok {
@@ -60,33 +57,6 @@ func (a *Agent) Health() health.Health {
 		s.Dropped["otlp_metrics"] = p.Dropped()
 	}
 	return health.Read(&s)
-}
-
-// stats are the kernel side's counts: all zero before the probes are attached,
-// the last ones after they are closed.
-func (a *Agent) stats() socket.Stats {
-	a.statsMu.Lock()
-	defer a.statsMu.Unlock()
-	if a.probe == nil {
-		return a.lastStats
-	}
-	s, err := a.probe.Stats()
-	if err != nil {
-		a.log.Warn("the probes' counts cannot be read", "error", err)
-		return a.lastStats
-	}
-	a.lastStats = s
-	return s
-}
-
-// closeProbe keeps the last counts of the probes and closes them.
-func (a *Agent) closeProbe() error {
-	a.stats()
-	a.statsMu.Lock()
-	defer a.statsMu.Unlock()
-	err := a.probe.Close()
-	a.probe = nil
-	return err
 }
 
 // logHealth logs the account: plain numbers first, then those by cause.

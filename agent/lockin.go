@@ -9,21 +9,25 @@ import (
 
 	"lapwing/agent/privilege"
 	"lapwing/agent/privilege/sandbox"
-	"lapwing/probes/socket"
 )
 
+// settleIdentity finds out whether root can become the user that it is to become.
+func (a *Agent) settleIdentity() {
+	if !a.cfg.DropPrivileges {
+		return
+	}
+	if err := a.identity.Possible(cap.GetProc()); err != nil {
+		a.log.Warn("the agent stays root", "error", err)
+		a.identity = nil
+	}
+}
+
 // drop gives up what only loading takes, and root.
-func (a *Agent) drop(probe *socket.Probe) error {
+func (a *Agent) drop() error {
 	if !a.cfg.DropPrivileges {
 		return nil
 	}
-	who := a.identity
-	if err := who.Possible(cap.GetProc()); err != nil {
-		a.log.Warn("the agent stays root", "error", err)
-		who = nil
-	}
-	a.delegateUprobes(probe, who)
-	if err := privilege.DropTo(who, privilege.Standing()...); err != nil {
+	if err := privilege.DropTo(a.identity, a.keeps()...); err != nil {
 		return fmt.Errorf("drop privileges: %w", err)
 	}
 	return nil
@@ -51,8 +55,8 @@ func (a *Agent) lockIn() error {
 	default:
 		a.log.Info("system calls are filtered", "refused", in.Mode, "counted", in.Counted)
 	}
-	if a.markers != nil && helper != nil {
-		a.markers.ReadBy(helper.StartReader)
+	if helper != nil {
+		a.markers.readBy(helper)
 	}
 	return nil
 }

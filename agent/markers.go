@@ -2,58 +2,73 @@ package agent
 
 import (
 	"context"
+	"sync/atomic"
+
+	"kernel.org/pub/linux/libs/security/libcap/cap"
 
 	"lapwing/agent/privilege"
+	"lapwing/agent/privilege/sandbox"
 	"lapwing/agent/privilege/uprobes"
+	"lapwing/exporters/health"
 	"lapwing/probes/marker"
 	"lapwing/probes/socket"
 )
 
-// prepareMarkers makes what marks the calls into the applications of servers.
-// It looks at no process yet: attaching waits for none.
-func (a *Agent) prepareMarkers(probe *socket.Probe) {
-	if a.cfg.Probes.Markers == marker.Off || probe.MarkBy() == socket.MarkByNothing {
-		return
-	}
-	a.statsMu.Lock()
-	defer a.statsMu.Unlock()
-	a.markers = marker.NewWatcher(probe, a.cfg.Probes.Markers, a.log)
+// markers is the probe at the functions through which servers call their applications.
+type markers struct {
+	*Agent
+	watcher atomic.Pointer[marker.Watcher] // nil: none are used
+	opener  *uprobes.Opener                // nil: none is needed
 }
 
-// delegateUprobes has a process of its own open the events of markers, where the kernel
-// wants a privilege for them that the agent gives up. It precedes drop.
-func (a *Agent) delegateUprobes(probe *socket.Probe, who *privilege.Identity) {
-	if a.cfg.Probes.Markers == marker.Off || probe.MarkBy() != socket.MarkByPerfEvent {
-		return
+// attach looks at no process yet.
+func (m *markers) attach() error {
+	probe := m.requests.socket
+	if m.cfg.Probes.Markers == marker.Off || probe.MarkBy() == socket.MarkByNothing {
+		return nil
 	}
-	opener, err := uprobes.Start(who)
+	if probe.MarkBy() == socket.MarkByPerfEvent && m.cfg.DropPrivileges {
+		m.delegate(probe)
+	}
+	m.watcher.Store(marker.NewWatcher(probe, m.cfg.Probes.Markers, m.log))
+	return nil
+}
+
+// served tells of a process that served a request. It never waits.
+func (m *markers) served(pid uint32) { m.watcher.Load().Served(pid) }
+
+// readBy has the files of other users read in processes that the helper starts.
+func (m *markers) readBy(helper *sandbox.Helper) {
+	if w := m.watcher.Load(); w != nil {
+		w.ReadBy(helper.StartReader)
+	}
+}
+
+// delegate has a process of its own open the events of markers, where the kernel wants a
+// privilege for them that the agent gives up.
+func (m *markers) delegate(probe *socket.Probe) {
+	opener, err := uprobes.Start(m.identity)
 	if err != nil {
-		a.log.Warn("the kernel will refuse markers", "error", err)
+		m.log.Warn("the kernel will refuse markers", "error", err)
 		return
 	}
-	a.uprobes = opener
+	m.opener = opener
 	probe.OpenUprobesBy(opener.Open)
 }
 
-// markersRefused counts what the search for markers left alone.
-func (a *Agent) markersRefused() map[string]uint64 {
-	a.statsMu.Lock()
-	defer a.statsMu.Unlock()
-	return a.markers.Refused()
-}
+func (m *markers) keeps() []cap.Value { return privilege.Standing() }
 
-// watchMarkers marks servers that run and that appear later, until ctx ends.
-// The function it returns waits until the markers are removed, or will be with
-// the process.
-func (a *Agent) watchMarkers(ctx context.Context) (wait func()) {
-	if a.markers == nil {
-		return func() {}
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- a.markers.Run(ctx) }()
-	return func() {
-		if err := <-ended; err != nil {
-			a.log.Debug("markers were not removed in order", "error", err)
+// run marks servers that run and that appear later. When it returns, the markers are
+// removed, or will be with the process.
+func (m *markers) run(ctx context.Context) error {
+	if w := m.watcher.Load(); w != nil {
+		if err := w.Run(ctx); err != nil {
+			m.log.Debug("markers were not removed in order", "error", err)
 		}
 	}
+	return nil
 }
+
+func (m *markers) health(s *health.Sources) { s.Markers = m.watcher.Load().Refused() }
+
+func (m *markers) close() error { return m.opener.Close() }

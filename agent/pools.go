@@ -3,58 +3,82 @@ package agent
 import (
 	"context"
 
+	"kernel.org/pub/linux/libs/security/libcap/cap"
+
+	"lapwing/agent/privilege"
 	"lapwing/collectors/assemble"
 	"lapwing/collectors/patience"
 	"lapwing/collectors/process"
 	"lapwing/collectors/worker"
-	"lapwing/probes/socket"
+	"lapwing/exporters/health"
 )
+
+// pools is the probe that looks at the worker pools.
+type pools struct {
+	*Agent
+	collector *worker.Collector // nil: nobody asks for them
+}
 
 // WatchPools makes the agent keep the worker pools of what it sees. It is to
 // be called before Run; the pools are filled once the probes are attached.
 func (a *Agent) WatchPools() *worker.Collector {
-	if a.pools == nil {
-		a.pools = worker.New(worker.Options{Service: a.serves, Ended: assemble.Ended, Outstanding: a.assembler.Outstanding,
+	if !a.pools.wanted() {
+		a.pools.collector = worker.New(worker.Options{Service: a.serves, Ended: assemble.Ended, Outstanding: a.assembler.Outstanding,
 			Chosen: !a.cfg.Filter.Empty(), Log: a.log,
 			Thread: a.thread, Usage: a.usage, Counts: a.listenCounts})
-		a.Add("workers", a.pools)
+		a.Add("workers", a.pools.collector)
 	}
-	return a.pools
+	return a.pools.collector
 }
 
-// beginPools takes the pools as they are when the probes were just attached.
-func (a *Agent) beginPools(probe *socket.Probe) {
+func (p *pools) wanted() bool { return p.collector != nil }
+
+// attach takes the pools as they are when the probes were just attached.
+func (p *pools) attach() error {
+	probe := p.requests.socket
 	switch {
-	case a.pools == nil:
+	case !p.wanted():
 	case probe.Snapshots():
-		a.pools.Watch(namedSource{probe, a.services})
+		p.collector.Watch(namedSource{probe, p.services})
 	default:
-		a.log.Warn("this kernel does not show requests in flight, held workers and backlogs (lapwing probes tells why)")
+		p.log.Warn("this kernel does not show requests in flight, held workers and backlogs (lapwing probes tells why)")
+	}
+	return nil
+}
+
+func (p *pools) keeps() []cap.Value { return privilege.Standing() }
+
+// run keeps the pools up to date, if there are any, until ctx ends. It does not wait for
+// a look that is being taken: what could be seen from then on is not whole.
+func (p *pools) run(ctx context.Context) error {
+	if p.wanted() {
+		go p.collector.Run(ctx)
+		<-ctx.Done()
+		p.collector.Unwatch()
+	}
+	return nil
+}
+
+// end says that nothing more comes. Before that, what the pools show is as of a moment
+// ago: the requests of that time may still be on their way.
+func (p *pools) end() {
+	if p.wanted() {
+		p.collector.End()
 	}
 }
 
-// runPools keeps the pools up to date, if there are any, until ctx ends. Then
-// the probes are taken away: what could be seen meanwhile is not whole.
-func (a *Agent) runPools(ctx context.Context) {
-	if a.pools != nil {
-		go a.pools.Run(ctx)
-		context.AfterFunc(ctx, a.pools.Unwatch)
+func (p *pools) health(s *health.Sources) {
+	if p.wanted() {
+		s.Pools = p.collector.Losses()
 	}
 }
 
-// unwatchPools lets go of the probes, before they are closed.
-func (a *Agent) unwatchPools() {
-	if a.pools != nil {
-		a.pools.Unwatch()
+// close lets go of the probes, before they are closed.
+func (p *pools) close() error {
+	if p.wanted() {
+		p.collector.Unwatch()
 	}
-}
-
-// endPools says that nothing more comes. Before that, what the pools show is
-// as of a moment ago: the requests of that time may still be on their way.
-func (a *Agent) endPools() {
-	if a.pools != nil {
-		a.pools.End()
-	}
+	return nil
 }
 
 // serves names the service of a process and says whether it is of interest. It
