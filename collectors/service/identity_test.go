@@ -16,12 +16,11 @@ import (
 
 var update = flag.Bool("update", false, "write the golden file anew")
 
-// fixture resolves the processes of testdata/proc, a tree with the shape of
-// the real one: a directory per process.
+// fixture resolves the processes of testdata/proc.
 func fixture(t *testing.T, change func(*Options)) *Resolver {
 	t.Helper()
 	o := Options{
-		Proc:          "testdata/proc",
+		Proc:          procTree(t),
 		Host:          "web-1",
 		ContainerName: func(string) string { return "" },
 	}
@@ -36,7 +35,8 @@ func fixture(t *testing.T, change func(*Options)) *Resolver {
 // TestIdentities resolves every process of the fixture and compares the whole
 // table, so that a change of the rules shows what it does to all of them.
 func TestIdentities(t *testing.T) {
-	entries, err := os.ReadDir("testdata/proc")
+	proc := procTree(t)
+	entries, err := os.ReadDir(proc)
 	require.NoError(t, err)
 	var pids []int
 	for _, e := range entries {
@@ -46,7 +46,7 @@ func TestIdentities(t *testing.T) {
 	}
 	slices.Sort(pids)
 
-	r := fixture(t, nil)
+	r := fixture(t, func(o *Options) { o.Proc = proc })
 	var got bytes.Buffer
 	w := tabwriter.NewWriter(&got, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "PID\tNAME\tSOURCE\tKIND\tINSTANCE\tMASTER\tUNIT")
@@ -91,7 +91,7 @@ func TestGoneWorkerIsNamedByItsParent(t *testing.T) {
 // and no executable any more.
 func TestEndedProcessIsNamedByItsParent(t *testing.T) {
 	root, dir := copyProcess(t, "203")
-	require.NoError(t, os.CopyFS(filepath.Join(root, "200"), os.DirFS("testdata/proc/200")))
+	unpack(t, "200", root)
 	rewrite(t, filepath.Join(dir, "stat"), ") S ", ") Z ")
 	r := fixture(t, func(o *Options) { o.Proc, o.Parent = root, func(uint32) uint32 { return 200 } })
 	require.Equal(t, "nginx", r.Lookup(203, "python3").Name)
@@ -100,7 +100,7 @@ func TestEndedProcessIsNamedByItsParent(t *testing.T) {
 // A process on its way out still runs, for the kernel, but has no executable.
 func TestEndingProcessIsNamedByItsParent(t *testing.T) {
 	root, dir := copyProcess(t, "203")
-	require.NoError(t, os.CopyFS(filepath.Join(root, "200"), os.DirFS("testdata/proc/200")))
+	unpack(t, "200", root)
 	r := fixture(t, func(o *Options) { o.Proc, o.Parent = root, func(uint32) uint32 { return 200 } })
 	require.Equal(t, "http.server", r.Lookup(203, "python3").Name)
 	r.Forget(203)

@@ -27,7 +27,7 @@ func copyProcess(t *testing.T, pid string) (root, dir string) {
 	t.Helper()
 	root = t.TempDir()
 	dir = filepath.Join(root, pid)
-	require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.Join("testdata/proc", pid))))
+	unpack(t, pid, root)
 	return root, dir
 }
 
@@ -67,7 +67,7 @@ func TestProcessThatAppearsAfterItsName(t *testing.T) {
 	root := t.TempDir()
 	r := fixture(t, func(o *Options) { o.Proc = root })
 	require.Equal(t, FromComm, r.Lookup(203, "python3").Source)
-	require.NoError(t, os.CopyFS(filepath.Join(root, "203"), os.DirFS("testdata/proc/203")))
+	unpack(t, "203", root)
 	r.Refresh()
 	require.Equal(t, "http.server", r.Lookup(203, "").Name)
 }
@@ -132,7 +132,7 @@ func TestLookupDoesNotAllocate(t *testing.T) {
 }
 
 func BenchmarkLookup(b *testing.B) {
-	r, err := New(Options{Proc: "testdata/proc"})
+	r, err := New(Options{Proc: procTree(b)})
 	require.NoError(b, err)
 	for pid := range uint32(20) {
 		r.Lookup(200+pid, "")

@@ -93,7 +93,7 @@ func TestNamesThatNeedNoCommandLine(t *testing.T) {
 func TestSilentMaster(t *testing.T) {
 	root := t.TempDir()
 	for _, pid := range []string{"201", "202"} {
-		require.NoError(t, os.CopyFS(filepath.Join(root, pid), os.DirFS("testdata/proc/"+pid)))
+		unpack(t, pid, root)
 	}
 	r := fixture(t, func(o *Options) { o.Proc = root })
 	answer := silence(t, filepath.Join(root, "201"))
