@@ -21,7 +21,7 @@ KERNEL_PACKAGES := ./probes/... ./agent/privilege/uprobes ./tools/bench
 E2E_PACKAGES    := ./agent/e2e/... ./tools/truth
 UNIT_PACKAGES    = $(shell $(GO) list ./... | grep -v -e '^lapwing/probes' -e '^lapwing/agent/privilege/uprobes' -e '^lapwing/agent/e2e' -e '^lapwing/tools/bench' -e '^lapwing/tools/truth')
 # Packages in which goroutines meet, tested under the race detector as well.
-RACE_PACKAGES   ?= ./exporters/... ./collectors/patience/... ./collectors/service/... ./collectors/worker/... ./probes/marker/...
+RACE_PACKAGES   ?= ./exporters/... ./collectors/patience/... ./collectors/service/... ./collectors/worker/... ./probes/uprobe/...
 
 # A number of inputs: with a time, go test fails now and then at its end.
 FUZZTIME ?= 50000x

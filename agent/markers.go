@@ -12,22 +12,23 @@ import (
 	"lapwing/exporters/health"
 	"lapwing/probes/marker"
 	"lapwing/probes/socket"
+	"lapwing/probes/uprobe"
 )
 
 // markers is the probe at the functions through which servers call their applications.
 type markers struct {
 	*Agent
-	watcher atomic.Pointer[marker.Watcher] // nil: none are used
+	watcher atomic.Pointer[uprobe.Watcher] // nil: none are used
 	opener  *uprobes.Opener                // nil: none is needed
 }
 
 // attach looks at no process yet.
 func (m *markers) attach() error {
 	probe := m.requests.socket
-	if m.cfg.Probes.Markers == marker.Off || probe.MarkBy() == socket.MarkByNothing {
+	if m.cfg.Probes.Markers == marker.Off || probe.MarkBy() == uprobe.ByNothing {
 		return nil
 	}
-	if probe.MarkBy() == socket.MarkByPerfEvent && m.cfg.DropPrivileges {
+	if probe.MarkBy() == uprobe.ByPerfEvent && m.cfg.DropPrivileges {
 		m.delegate(probe)
 	}
 	m.watcher.Store(marker.NewWatcher(probe, m.cfg.Probes.Markers, m.log))

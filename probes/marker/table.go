@@ -2,9 +2,9 @@ package marker
 
 import (
 	"fmt"
-	"path"
-	"slices"
 	"strings"
+
+	"lapwing/probes/uprobe"
 )
 
 // Marker is a function that a server enters once per request, when it calls
@@ -56,29 +56,21 @@ func ParseMode(s string) (Mode, error) {
 // Uses reports whether the marker is used in this mode.
 func (m Mode) Uses(marker Marker) bool { return m == On || m != Off && !marker.Costly }
 
-// markers lists the markers of the mode.
-func (m Mode) markers() []Marker {
-	return slices.DeleteFunc(slices.Clone(Table), func(marker Marker) bool { return !m.Uses(marker) })
-}
-
-// knows reports whether one of the markers is for this program.
-func knows(markers []Marker, exe string) bool {
-	return slices.ContainsFunc(markers, func(m Marker) bool { return glob(m.Program, path.Base(exe)) })
-}
-
-// in reports whether the file of a process of that program can hold the
-// marker, by their names.
-func (m Marker) in(program, file string) bool {
-	return glob(m.Program, program) && glob(m.File, file)
-}
-
-// glob is path.Match for one of several patterns. Those of the table are
-// valid.
-func glob(patterns, name string) bool {
-	for pattern := range strings.SplitSeq(patterns, "|") {
-		if ok, err := path.Match(pattern, name); ok && err == nil {
-			return true
+// functions lists the functions of the mode's markers.
+func (m Mode) functions() []uprobe.Function {
+	var all []uprobe.Function
+	for _, marker := range Table {
+		if m.Uses(marker) {
+			all = append(all, marker.function(m))
 		}
 	}
-	return false
+	return all
+}
+
+// function is the marker's. Its cookie is the rank.
+func (m Marker) function(mode Mode) uprobe.Function {
+	return uprobe.Function{
+		Of: m.Server, Program: m.Program, File: m.File, Symbol: m.Symbol,
+		Cookie: uint64(m.Rank), Anywhere: mode == On,
+	}
 }

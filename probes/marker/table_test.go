@@ -2,10 +2,13 @@ package marker
 
 import (
 	"path"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"lapwing/probes/uprobe"
 )
 
 func TestTableIsSound(t *testing.T) {
@@ -29,21 +32,27 @@ func TestFilesThatHoldMarkers(t *testing.T) {
 		{"/usr/sbin/php-fpm8.2", "/usr/sbin/php-fpm8.2", "php_execute_script"},
 		{"/usr/sbin/nginx", "/usr/sbin/nginx", "ngx_http_handler"},
 	} {
-		in := holding(Table, tt.program, tt.file)
+		in := uprobe.Holding(On.functions(), tt.program, tt.file)
 		require.Len(t, in, 1, tt.file)
 		require.Equal(t, tt.symbol, in[0].Symbol)
 	}
-	require.Empty(t, holding(Table, "/usr/bin/python3", "/usr/lib/uwsgi/plugins/python311_plugin.so"))
-	require.Empty(t, holding(Table, "/usr/sbin/nginx", "/lib/x86_64-linux-gnu/libc.so.6"))
+	require.Empty(t, uprobe.Holding(On.functions(), "/usr/bin/python3", "/usr/lib/uwsgi/plugins/python311_plugin.so"))
+	require.Empty(t, uprobe.Holding(On.functions(), "/usr/sbin/nginx", "/lib/x86_64-linux-gnu/libc.so.6"))
 }
 
 func TestModes(t *testing.T) {
-	require.Empty(t, Off.markers())
-	require.Len(t, On.markers(), len(Table))
-	for _, m := range Auto.markers() {
-		require.False(t, m.Costly, m.Server)
+	require.Empty(t, Off.functions())
+	require.Len(t, On.functions(), len(Table))
+	for _, f := range On.functions() {
+		require.True(t, f.Anywhere, f.Of)
 	}
-	require.Less(t, len(Auto.markers()), len(Table))
+	for _, f := range Auto.functions() {
+		require.False(t, f.Anywhere, f.Of)
+	}
+	for _, m := range Table {
+		uses := slices.ContainsFunc(Auto.functions(), func(f uprobe.Function) bool { return f.Of == m.Server })
+		require.Equal(t, !m.Costly, uses, m.Server)
+	}
 	for text, want := range map[string]Mode{"auto": Auto, "On": On, "OFF": Off} {
 		got, err := ParseMode(text)
 		require.NoError(t, err)

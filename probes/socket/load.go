@@ -17,6 +17,7 @@ import (
 	"lapwing/probes/socket/bpf"
 	"lapwing/probes/socket/kernellog"
 	"lapwing/probes/socket/survey"
+	"lapwing/probes/uprobe"
 )
 
 // Options are the settings of the probes. The zero value of a field means its
@@ -83,19 +84,17 @@ func (o *Options) setDefaults() error {
 
 // Probe is a set of attached probes.
 type Probe struct {
-	plan   survey.PlanSurvey
-	coll   *ebpf.Collection
-	links  []link.Link
-	events *events
-	sweeps []*sweep
-	gone   *link.Iter // of unix connections whose close was not seen
-	log    *kernellog.Reader
-	markBy MarkBy
-	// openUprobe opens the event of a function to mark; nil: this process does.
-	openUprobe func(file *os.File, offset uint64) (*os.File, error)
-	stats      *ebpf.Map
-	served     *ebpf.Map // the processes that served
-	snaps      snapshots
+	plan    survey.PlanSurvey
+	coll    *ebpf.Collection
+	links   []link.Link
+	events  *events
+	sweeps  []*sweep
+	gone    *link.Iter // of unix connections whose close was not seen
+	log     *kernellog.Reader
+	uprobes uprobe.Attacher
+	stats   *ebpf.Map
+	served  *ebpf.Map // the processes that served
+	snaps   snapshots
 
 	late      map[uint64]bool // connections whose close was in `late_closes` at the last look
 	malformed atomic.Uint64   // messages that were cut
@@ -116,12 +115,12 @@ func Open(opts Options) (*Probe, error) {
 	if err != nil {
 		return nil, err
 	}
-	by := markBy(spec.Programs[survey.MarkProgram])
+	by := uprobe.Prepare(spec.Programs[survey.MarkProgram])
 	coll, err := ebpf.NewCollection(spec)
 	if err != nil {
 		return nil, fmt.Errorf("load the probes: %w", explainSize(explain(err), spec))
 	}
-	p := &Probe{plan: plan, coll: coll, markBy: by, stats: coll.Maps["stats"], served: coll.Maps["processes"]}
+	p := &Probe{plan: plan, coll: coll, uprobes: uprobe.Attacher{By: by}, stats: coll.Maps["stats"], served: coll.Maps["processes"]}
 	if err := p.start(kernellog.SizeOf(opts.RingBytes), secret); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}

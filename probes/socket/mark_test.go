@@ -21,6 +21,7 @@ import (
 
 	"lapwing/probes/socket/survey"
 	"lapwing/probes/socket/wire"
+	"lapwing/probes/uprobe"
 )
 
 // The functions that the tests mark: a server's handler, and a gateway that
@@ -381,21 +382,21 @@ func (s *seen) last(path string) (last seenRequest, ok bool) {
 
 // TestMarkByPerfEvent marks as kernels before 6.6 do.
 func TestMarkByPerfEvent(t *testing.T) {
-	defer func(have func() error) { haveMultiLink = have }(haveMultiLink)
-	haveMultiLink = func() error { return ebpf.ErrNotSupported }
+	defer func(have func() error) { uprobe.HaveMultiLink = have }(uprobe.HaveMultiLink)
+	uprobe.HaveMultiLink = func() error { return ebpf.ErrNotSupported }
 	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		p, err := Open(Options{Plan: plan})
 		require.NoError(t, err)
 		defer func() { require.NoError(t, p.Close()) }()
-		require.Equal(t, MarkByPerfEvent, p.MarkBy())
+		require.Equal(t, uprobe.ByPerfEvent, p.MarkBy())
 		playMarks(t, p, markCases)
 	})
 }
 
 // TestMarkThroughOthers has somebody else open the events.
 func TestMarkThroughOthers(t *testing.T) {
-	defer func(have func() error) { haveMultiLink = have }(haveMultiLink)
-	haveMultiLink = func() error { return ebpf.ErrNotSupported }
+	defer func(have func() error) { uprobe.HaveMultiLink = have }(uprobe.HaveMultiLink)
+	uprobe.HaveMultiLink = func() error { return ebpf.ErrNotSupported }
 	raw, err := os.ReadFile(survey.UprobePMU + "/type")
 	require.NoError(t, err)
 	kind, err := strconv.ParseUint(strings.TrimSpace(string(raw)), 10, 32)
@@ -423,7 +424,7 @@ func TestNoMarks(t *testing.T) {
 	p, err := Open(Options{NoMarks: true})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, p.Close()) }()
-	require.Equal(t, MarkByNothing, p.MarkBy())
+	require.Equal(t, uprobe.ByNothing, p.MarkBy())
 	_, err = p.Mark("/proc/self/exe", 1, 1)
 	require.ErrorIs(t, err, ErrNoMarks)
 }
@@ -442,7 +443,7 @@ func BenchmarkMark(b *testing.B) {
 	require.NoError(b, memory.Close())
 	require.EqualValues(b, 0x55, code[6], "no push behind the check of the stack: %x", code)
 	for name, have := range map[string]func() error{
-		"perf event": func() error { return ebpf.ErrNotSupported }, "multi link": haveMultiLink,
+		"perf event": func() error { return ebpf.ErrNotSupported }, "multi link": uprobe.HaveMultiLink,
 	} {
 		b.Run(name+"/emulated", func(b *testing.B) { benchmarkMark(b, have, uint64(entry)+6) })
 		b.Run(name+"/stepped over", func(b *testing.B) { benchmarkMark(b, have, uint64(entry)) })
@@ -450,8 +451,8 @@ func BenchmarkMark(b *testing.B) {
 }
 
 func benchmarkMark(b *testing.B, have func() error, address uint64) {
-	defer func(have func() error) { haveMultiLink = have }(haveMultiLink)
-	haveMultiLink = have
+	defer func(have func() error) { uprobe.HaveMultiLink = have }(uprobe.HaveMultiLink)
+	uprobe.HaveMultiLink = have
 	p, err := Open(Options{})
 	require.NoError(b, err)
 	defer func() { require.NoError(b, p.Close()) }()

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lapwing/probes/foreign"
-	"lapwing/probes/marker"
+	"lapwing/probes/uprobe"
 )
 
 // The descriptors that the helper is started with.
@@ -43,7 +43,7 @@ func serve() int {
 		return 1
 	}
 	_ = unix.Close(countsFD)
-	readers := &foreign.Processes{Max: marker.MaxReaders}
+	readers := &foreign.Processes{Max: uprobe.MaxReaders}
 	defer readers.End()
 	for {
 		o, f, err := next()

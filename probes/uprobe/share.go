@@ -1,4 +1,4 @@
-package marker
+package uprobe
 
 import "time"
 

@@ -1,6 +1,6 @@
 //go:build race
 
-package marker
+package uprobe
 
 import (
 	"fmt"
@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 }
 
 func testWithReader(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "marker")
+	dir, err := os.MkdirTemp("", "uprobe")
 	if err != nil {
 		panic(err)
 	}

@@ -1,4 +1,4 @@
-package marker
+package uprobe
 
 import (
 	"errors"
@@ -17,24 +17,24 @@ const (
 
 // files is the table of files that were looked into. When it is full, the user
 // who has the most of it makes room for one who has less.
-type files map[foreign.FileID]*marked
+type files map[foreign.FileID]*file
 
-// marked is a file that was looked into.
-type marked struct {
+// file is one that was looked into.
+type file struct {
 	id      foreign.FileID
 	program string // that brought it in
 	by      uint32 // user
 	users   map[uint32]int
-	marks   []io.Closer
+	probes  []io.Closer
 }
 
-func newMarked(id foreign.FileID, p *process) *marked {
-	return &marked{id: id, program: p.exe, by: p.user, users: map[uint32]int{}}
+func newFile(id foreign.FileID, p *process) *file {
+	return &file{id: id, program: p.exe, by: p.user, users: map[uint32]int{}}
 }
 
 // room reports why there is no place for a file of a process, or the empty
 // reason. out is the file that makes room.
-func (t files) room(p *process) (out *marked, why foreign.Reason) {
+func (t files) room(p *process) (out *file, why foreign.Reason) {
 	ofUser, ofProgram := 0, 0
 	for _, f := range t {
 		if f.users[p.user] > 0 {
@@ -61,22 +61,22 @@ func (t files) room(p *process) (out *marked, why foreign.Reason) {
 
 // heaviest is a file whose users all have many files. How many is how many the
 // one of them has who has the fewest.
-func (t files) heaviest() (*marked, int) {
+func (t files) heaviest() (*file, int) {
 	load := map[uint32]int{}
 	for _, f := range t {
 		for user := range f.users {
 			load[user]++
 		}
 	}
-	var heaviest *marked
+	var heaviest *file
 	most := 0
 	for _, f := range t {
 		least := maxFiles
 		for user := range f.users {
 			least = min(least, load[user])
 		}
-		// Of equals one without marks goes first.
-		if least > most || least == most && heaviest != nil && len(f.marks) < len(heaviest.marks) {
+		// Of equals one without probes goes first.
+		if least > most || least == most && heaviest != nil && len(f.probes) < len(heaviest.probes) {
 			heaviest, most = f, least
 		}
 	}
@@ -84,7 +84,7 @@ func (t files) heaviest() (*marked, int) {
 }
 
 // use notes that a process runs the file.
-func (f *marked) use(p *process) {
+func (f *file) use(p *process) {
 	if !slices.Contains(p.files, f) {
 		p.files = append(p.files, f)
 		f.users[p.user]++
@@ -92,18 +92,18 @@ func (f *marked) use(p *process) {
 }
 
 // leave notes that it does not any more, and reports whether nobody does.
-func (f *marked) leave(user uint32) bool {
+func (f *file) leave(user uint32) bool {
 	if f.users[user]--; f.users[user] <= 0 {
 		delete(f.users, user)
 	}
 	return len(f.users) == 0
 }
 
-func (f *marked) close() error {
+func (f *file) close() error {
 	var errs []error
-	for _, mark := range f.marks {
-		errs = append(errs, mark.Close())
+	for _, p := range f.probes {
+		errs = append(errs, p.Close())
 	}
-	f.marks = nil
+	f.probes = nil
 	return errors.Join(errs...)
 }

@@ -1,4 +1,4 @@
-package marker
+package uprobe
 
 import (
 	"context"
@@ -12,9 +12,9 @@ import (
 // How long a process, a reader of a file and the kernel are waited for. What
 // does not answer in time is left alone for a while.
 const (
-	mapsDeadline = 500 * time.Millisecond
-	readDeadline = 3 * time.Second
-	markDeadline = 2 * time.Second
+	mapsDeadline   = 500 * time.Millisecond
+	readDeadline   = 3 * time.Second
+	attachDeadline = 2 * time.Second
 )
 
 // MaxReaders is how many processes read files at a time, those that hang
@@ -24,27 +24,27 @@ const MaxReaders = 4
 // looker looks at processes and files of other users. What it does can wait
 // for them, but not for longer than the deadlines.
 type looker struct {
-	pool    *foreign.Pool
-	reader  *foreign.Reader
-	markers []Marker
+	pool      *foreign.Pool
+	reader    *foreign.Reader
+	functions []Function
 }
 
 // startReaders starts the processes that read; see the tests under the race
 // detector.
 var startReaders = func() foreign.Starter { return (&foreign.Processes{Max: MaxReaders}).Start }
 
-func newLooker(markers []Marker) *looker {
+func newLooker(functions []Function) *looker {
 	return &looker{
-		pool:    &foreign.Pool{Max: 16, PerUser: 4},
-		reader:  &foreign.Reader{Start: startReaders(), Deadline: readDeadline},
-		markers: markers,
+		pool:      &foreign.Pool{Max: 16, PerUser: 4},
+		reader:    &foreign.Reader{Start: startReaders(), Deadline: readDeadline},
+		functions: functions,
 	}
 }
 
-// candidates lists the files of a process that may hold markers.
+// candidates lists the files of a process that may hold one of the functions.
 func (l *looker) candidates(ctx context.Context, pid int, exe string, user uint32) ([]candidate, error) {
 	return within(ctx, l.pool, user, mapsDeadline, func() ([]candidate, error) {
-		return candidates(pid, exe, l.markers)
+		return candidates(pid, exe, l.functions)
 	})
 }
 
@@ -55,8 +55,8 @@ func (l *looker) open(ctx context.Context, pid int, exe string, user uint32, c c
 	})
 }
 
-// functions has a file read.
-func (l *looker) functions(ctx context.Context, f *foreign.File, c candidate) (map[string]elffile.Spot, error) {
+// spots has a file read.
+func (l *looker) spots(ctx context.Context, f *foreign.File, c candidate) (map[string]elffile.Spot, error) {
 	return l.reader.Functions(ctx, f, c.Mapping, c.symbols())
 }
 

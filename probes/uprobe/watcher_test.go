@@ -1,4 +1,4 @@
-package marker
+package uprobe
 
 import (
 	"context"
@@ -26,13 +26,13 @@ type fakeKernel struct {
 	refuse error
 }
 
-func (k *fakeKernel) Mark(path string, offset uint64, rank uint8) (io.Closer, error) {
+func (k *fakeKernel) Attach(path string, offset uint64, f Function) (io.Closer, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if _, err := os.Stat(path); err != nil {
 		return nil, err
 	}
-	if offset == 0 || rank != 3 {
+	if offset == 0 || f.Cookie != 3 {
 		return nil, errors.New("a wrong mark")
 	}
 	if k.refuse != nil {
@@ -56,8 +56,7 @@ func (k *fakeKernel) open() int {
 }
 
 func newTestWatcher(k Kernel) *Watcher {
-	w := NewWatcher(k, Auto, slog.New(slog.NewTextHandler(io.Discard, nil)))
-	w.looker.markers = []Marker{{Server: "test", Program: "napper*", File: "napper*", Symbol: ownSymbol, Rank: 3}}
+	w := NewWatcher(Options{Kernel: k, Functions: []Function{own}, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	w.looker.reader.Deadline = time.Minute // on a busy machine
 	return w
 }
@@ -68,7 +67,7 @@ func awaitOpen(t *testing.T, k *fakeKernel, want int, why string) {
 	require.Eventually(t, func() bool { return k.open() == want }, 5*time.Second, time.Millisecond, why)
 }
 
-const ownSymbol = "main.marked"
+var own = Function{Of: "test", Program: "napper*", File: "napper*", Symbol: "main.marked", Cookie: 3}
 
 // buildNapper builds a program once; go test strips its own.
 var buildNapper = sync.OnceValues(func() ([]byte, error) {
@@ -180,12 +179,10 @@ func TestKernelThatRefusesIsAskedOnce(t *testing.T) {
 	require.Zero(t, k.set)
 }
 
-func TestSurveyFindsWhatRuns(t *testing.T) {
-	defer func(table []Marker) { Table = table }(Table)
-	Table = []Marker{{Server: "test", Program: "napper*", File: "napper*", Symbol: ownSymbol, Rank: 3}, {Program: "napper*", File: "napper*", Symbol: "absent"}}
+func TestFindsWhatRuns(t *testing.T) {
 	file := napper(t, "napper-survey")
 	startNap(t, file)
-	found, _, err := Survey()
+	found, _, err := Find([]Function{own, {Program: "napper*", File: "napper*", Symbol: "absent"}})
 	require.NoError(t, err)
 	require.Equal(t, []string{file}, found[0].Files)
 	require.Empty(t, found[1].Files)
@@ -195,13 +192,14 @@ func TestSurveyFindsWhatRuns(t *testing.T) {
 // one only if all are wanted.
 func TestCostlyPlaceIsLeftAlone(t *testing.T) {
 	startNap(t, napper(t, "napper-costly"))
-	for mode, want := range map[Mode]int{Auto: 0, On: 1} {
+	for anywhere, want := range map[bool]int{false: 0, true: 1} {
 		k := &fakeKernel{}
 		w := newTestWatcher(k)
-		w.mode = mode
-		w.looker.markers[0].Symbol = "main.step" // multiplies and returns
+		f := &w.looker.functions[0]
+		f.Anywhere = anywhere
+		f.Symbol = "main.step" // multiplies and returns
 		w.Scan(t.Context())
-		require.Equal(t, want, k.set, mode)
+		require.Equal(t, want, k.set, anywhere)
 	}
 }
 
@@ -218,7 +216,7 @@ func TestFilesShareOut(t *testing.T) {
 		if out != nil {
 			delete(table, out.id)
 		}
-		f := newMarked(foreign.FileID{Ino: ino}, p)
+		f := newFile(foreign.FileID{Ino: ino}, p)
 		table[f.id] = f
 		f.use(p)
 		return ""
@@ -265,12 +263,12 @@ func TestFilesShareOut(t *testing.T) {
 // whoever brought it in.
 func TestFileOfSeveralUsers(t *testing.T) {
 	table := files{}
-	shared := newMarked(foreign.FileID{Ino: 1}, &process{user: 1})
+	shared := newFile(foreign.FileID{Ino: 1}, &process{user: 1})
 	shared.use(&process{user: 1})
 	shared.use(&process{user: 2})
 	table[shared.id] = shared
 	for ino := uint64(2); ino < 10; ino++ {
-		f := newMarked(foreign.FileID{Ino: ino}, &process{user: 1})
+		f := newFile(foreign.FileID{Ino: ino}, &process{user: 1})
 		f.use(&process{user: 1})
 		table[f.id] = f
 	}
@@ -323,9 +321,9 @@ type slowKernel struct {
 	answer chan struct{}
 }
 
-func (k *slowKernel) Mark(path string, offset uint64, rank uint8) (io.Closer, error) {
+func (k *slowKernel) Attach(path string, offset uint64, f Function) (io.Closer, error) {
 	<-k.answer
-	return k.fakeKernel.Mark(path, offset, rank)
+	return k.fakeKernel.Attach(path, offset, f)
 }
 
 // TestKernelThatWaitsForAProcess: the agent ends meanwhile, and a mark that
