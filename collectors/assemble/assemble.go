@@ -84,7 +84,7 @@ func (a *Assembler) HandleRecord(kind wire.Kind, r wire.Record) {
 
 // final takes a request of which nothing more will come.
 func (a *Assembler) final(r wire.Record) {
-	if a.over(r) || !told(r) {
+	if a.over(r) || !reported(r) {
 		a.ended(r)
 	}
 }
@@ -107,14 +107,14 @@ func (a *Assembler) ended(r wire.Record) {
 // told reports whether there was a tentative record of the request before. The
 // kernel side says so, and only where that record found room: so nothing has to
 // be remembered here, for connections whose end may never be seen.
-func told(r wire.Record) bool { return r.Told != 0 && r.Told == r.Seq }
+func reported(r wire.Record) bool { return r.Reported != 0 && r.Reported == r.Seq }
 
 // tentative takes a request whose response is complete and whose connection has
 // gone quiet. It is handed out now and not when the connection is used again,
 // which may be in minutes.
 func (a *Assembler) tentative(r wire.Record) {
 	switch {
-	case told(r):
+	case reported(r):
 	case r.Closed == 0:
 		if a.fill(r) {
 			a.setError(r)

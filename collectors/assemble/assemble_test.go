@@ -94,7 +94,7 @@ func TestTentativeRecordCountsOnce(t *testing.T) {
 	a := newAssembler(t, got.take)
 	f := fields()
 	a.HandleRecord(wire.Tentative, record(f, getHead, plainOK))
-	f.Told = f.Seq
+	f.Reported = f.Seq
 	a.HandleRecord(wire.Tentative, record(f, getHead, plainOK))
 	a.HandleRecord(wire.Final, record(f, getHead, plainOK))
 	require.Len(t, got, 1)
@@ -137,7 +137,7 @@ func TestClosedConnectionWhoseEndIsNotSeen(t *testing.T) {
 	assert.Empty(t, got, "the end has its time")
 	assert.Eventually(t, func() bool { a.Tick(time.Now()); return len(got) > 0 }, 5*time.Second, 10*time.Millisecond)
 	assert.GreaterOrEqual(t, request.Now(), request.Stamp(f.Closed)+closingTime)
-	f.Told = f.Seq
+	f.Reported = f.Seq
 	a.HandleRecord(wire.Final, record(f, getHead, plainOK))
 	require.Len(t, got, 1, "an end that is seen late changes nothing")
 	assert.Equal(t, "/shop/cart", string(got[0].Path))
@@ -151,7 +151,7 @@ func TestClosedConnectionWhoseEndIsSeen(t *testing.T) {
 		f := fields()
 		f.Closed = uint64(request.Now())
 		a.HandleRecord(wire.Tentative, record(f, getHead, plainOK))
-		f.Acked, f.Told = f.Closed+1, f.Seq
+		f.Acked, f.Reported = f.Closed+1, f.Seq
 		a.HandleRecord(wire.Final, record(f, getHead, plainOK))
 	}
 	a.Flush()
@@ -402,7 +402,7 @@ func TestClosingDoesNotAllocate(t *testing.T) {
 	f := fields()
 	f.Closed = uint64(request.Now())
 	closed := record(f, getHead, plainOK)
-	f.Acked, f.Told = f.Closed+1, f.Seq
+	f.Acked, f.Reported = f.Closed+1, f.Seq
 	ended := record(f, getHead, plainOK)
 	now := time.Now()
 	pair := func() {
@@ -437,7 +437,7 @@ func TestInFlightAtTheEnd(t *testing.T) {
 	f = fields()
 	f.Conn = 9
 	a.HandleRecord(wire.Tentative, record(f, getHead, plainOK))
-	f.Told = f.Seq
+	f.Reported = f.Seq
 	a.HandleRecord(wire.UnderWay, record(f, getHead, plainOK))
 	a.Flush()
 	assert.Equal(t, uint64(2), a.Counts().InFlight)

@@ -23,7 +23,7 @@ func (a *Assembler) call(r wire.Record) {
 			After:    request.Ref{Conn: r.Caller, Seq: r.CallerSeq},
 			Evidence: evidenceOf(r.Evidence),
 			Open:     r.AcceptorTid, // see record.h
-			Again:    r.Marks&wire.MarkTold != 0,
+			Again:    r.Marks&wire.MarkReported != 0,
 		},
 		SentFirst: request.Stamp(r.WriteFirst), SentLast: request.Stamp(r.WriteLast),
 		GotFirst: request.Stamp(r.ReadFirst), GotLast: request.Stamp(r.ReadLast),

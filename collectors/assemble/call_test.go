@@ -112,7 +112,7 @@ func TestEndOfACall(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := callFields()
-			f.Marks, f.Closed, f.Error = c.marks|wire.MarkTold, c.closed, uint16(c.errno)
+			f.Marks, f.Closed, f.Error = c.marks|wire.MarkReported, c.closed, uint16(c.errno)
 			head := c.head
 			if head == "" {
 				head = getHead

@@ -7,7 +7,7 @@ import (
 
 // underWay takes a request that was in progress when the probes were detached.
 func (a *Assembler) underWay(r wire.Record) {
-	if told(r) {
+	if reported(r) {
 		return // handed out: all that was open is the connection
 	}
 	a.base(r)

@@ -31,7 +31,7 @@ func (a *Assembler) open(r wire.Record) {
 	}
 	a.makeRoom(r.Conn, framed)
 	a.base(r)
-	inProgress := r.RequestBytes > 0 && !told(r)
+	inProgress := r.RequestBytes > 0 && !reported(r)
 	a.req.Seq = r.Seq
 	if inProgress {
 		a.req.Seq--

@@ -80,7 +80,7 @@ func (s *Stitcher) certain(h *hop, c *call) bool {
 	if thread && !two && h.cause == c.Links.ID && s.onlyOne(h, c, among) {
 		return true
 	}
-	own := thread && s.habitsOf(h.req).bound(among)
+	own := thread && s.patternsOf(h.req).bound(among)
 	bound := e&request.EvidenceAlone != 0 || e&request.EvidenceOnly != 0 && unanswered
 	clean := e&request.EvidenceClean != 0 && s.proven[c.TID]
 	direct := (e&request.EvidenceDirect != 0 || clean) && !s.fouled[c.TID]
@@ -101,12 +101,12 @@ func (s *Stitcher) onlyOne(h *hop, c *call, among bool) bool {
 	if !among {
 		return c.Links.Evidence&request.EvidenceCounted == 0
 	}
-	return c.Links.Evidence&request.EvidenceAlone != 0 && s.habitsOf(h.req).callers() && s.habitsOf(h.req).busyHanded == 0 && s.sound(h, c)
+	return c.Links.Evidence&request.EvidenceAlone != 0 && s.patternsOf(h.req).callers() && s.patternsOf(h.req).busyHanded == 0 && s.sound(h, c)
 }
 
 // mutual: the call names the request, and its response names the call.
 func (s *Stitcher) mutual(h *hop, c *call) bool {
-	return h.cause == c.Links.ID && s.habitsOf(h.req).orderly() && !s.ledOn(h, c) && s.sound(h, c)
+	return h.cause == c.Links.ID && s.patternsOf(h.req).orderly() && !s.ledOn(h, c) && s.sound(h, c)
 }
 
 // ledOn tells whether a call that was opened for another request than a hop's led to
@@ -217,11 +217,11 @@ func (s *Stitcher) claim(h *hop) {
 	if c == nil || c.state != undecided || c.Links.For.Known() || c.TID != h.req.WriterTID {
 		return
 	}
-	habits, evidence := s.habitsOf(h.req), c.Links.Evidence
+	patterns, evidence := s.patternsOf(h.req), c.Links.Evidence
 	among := s.among(h, c)
 	cold := !among && evidence&request.EvidenceCounted == 0 && c.Links.Open <= 1
-	first := (cold || habits.bound(among) && habits.steady()) && c.TID == h.req.TID
-	if !first && !habits.split() && evidence&request.EvidenceSole == 0 {
+	first := (cold || patterns.bound(among) && patterns.steady()) && c.TID == h.req.TID
+	if !first && !patterns.split() && evidence&request.EvidenceSole == 0 {
 		return
 	}
 	if c.Start >= h.req.ReadLast && h.contains(c) && s.alone(c) && s.peaceful(h, c) && !s.fitsAnother(h, c) {
@@ -242,7 +242,7 @@ func (s *Stitcher) alone(c *call) bool {
 // follow joins the calls whose answers led to a call that is joined: one after
 // the other on behalf of one request.
 func (s *Stitcher) follow(h *hop) {
-	if !s.habitsOf(h.req).callers() {
+	if !s.patternsOf(h.req).callers() {
 		return
 	}
 	for i := 0; i < len(h.calls); i++ {

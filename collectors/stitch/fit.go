@@ -64,7 +64,7 @@ func (p *process) fit(c *call) fit {
 }
 
 // tells tells whether a service's calls have heads that say what they are for.
-func (h *habits) tells(kind request.Fit) bool {
+func (h *patterns) tells(kind request.Fit) bool {
 	if h.rewritten*20 > h.passed+h.bare {
 		return false // the target is not what was read
 	}
@@ -77,8 +77,8 @@ func (h *habits) tells(kind request.Fit) bool {
 	return false
 }
 
-// learnFits takes the heads of a request's calls into its service's habits.
-func (s *Stitcher) learnFits(h *hop, habits *habits) {
+// learnFits takes the heads of a request's calls into its service's patterns.
+func (s *Stitcher) learnFits(h *hop, patterns *patterns) {
 	p := s.processOf(h.req.PID)
 	for _, c := range p.callsIn(h.req.ReadFirst, h.req.End()) {
 		if c.judged || c.Links.Clue == nil {
@@ -87,7 +87,7 @@ func (s *Stitcher) learnFits(h *hop, habits *habits) {
 		f := s.fitOf(p, c)
 		if f.kind == request.FitLines && f.final {
 			c.judged = true
-			habits.rewritten++
+			patterns.rewritten++
 			continue
 		}
 		if f.of == nil || f.of.ref != h.ref {
@@ -96,13 +96,13 @@ func (s *Stitcher) learnFits(h *hop, habits *habits) {
 		c.judged = true
 		switch f.kind {
 		case request.FitBoth:
-			habits.passed++
+			patterns.passed++
 		case request.FitTarget:
-			habits.bare++
+			patterns.bare++
 		}
 	}
-	if habits.passed+habits.bare+habits.rewritten > recent {
-		habits.passed, habits.bare, habits.rewritten = habits.passed/2, habits.bare/2, habits.rewritten/2
+	if patterns.passed+patterns.bare+patterns.rewritten > recent {
+		patterns.passed, patterns.bare, patterns.rewritten = patterns.passed/2, patterns.bare/2, patterns.rewritten/2
 	}
 }
 
@@ -122,7 +122,7 @@ func (s *Stitcher) match(h *hop) {
 // says that it is another's.
 func (s *Stitcher) passesOn(p *process, h *hop, c *call) bool {
 	f := s.fitOf(p, c)
-	if !f.final || f.of == nil || f.of.ref != h.ref || !s.habitsOf(h.req).tells(f.kind) {
+	if !f.final || f.of == nil || f.of.ref != h.ref || !s.patternsOf(h.req).tells(f.kind) {
 		return false
 	}
 	if s.takesAnothers(p, h, c) {
@@ -141,7 +141,7 @@ func (s *Stitcher) passesOn(p *process, h *hop, c *call) bool {
 // it, and a call that looks like the hop's may be that one's, with another head:
 // there are several, or it is not known yet that heads are passed on.
 func (s *Stitcher) takesAnothers(p *process, h *hop, c *call) (takes bool) {
-	if s.habitsOf(h.req).passed >= fewest && s.fitting(p, h.ref, h.req.ReadFirst, h.req.End()) < 2 {
+	if s.patternsOf(h.req).passed >= fewest && s.fitting(p, h.ref, h.req.ReadFirst, h.req.End()) < 2 {
 		return false
 	}
 	p.during(c.Used(), c.Used(), func(v *visit) bool {

@@ -66,7 +66,7 @@ func TestHeadThatFitsTwoTellsNothing(t *testing.T) {
 // TestHeadDoesNotOverruleTheThread: a proxy that rewrites paths can make a call
 // look like another request's.
 func TestHeadDoesNotOverruleTheThread(t *testing.T) {
-	b := newBench(0).used(habits{same: 100, agree: 100, busySame: 100})
+	b := newBench(0).used(patterns{same: 100, agree: 100, busySame: 100})
 	b.Request(asking(b.front(1, id(5)), "/a"))
 	b.Request(asking(b.front(2, id(6)), "/b"))
 	b.Call(passing(b.call(5, 1, request.EvidenceDirect), "/b"))

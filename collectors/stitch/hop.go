@@ -18,7 +18,7 @@ type hop struct {
 	over   request.Stamp // its end, or since if that was not seen
 	hidden bool          // not to be exported
 	done   bool          // exported, or hidden
-	learnt bool          // part of its service's habits
+	learnt bool          // part of its service's patterns
 	calls  []*call
 }
 
@@ -31,7 +31,7 @@ type call struct {
 	back  *hop // the request that it made at a back end, if that waits for it
 
 	fit    fit
-	judged bool // its head is part of its service's habits
+	judged bool // its head is part of its service's patterns
 
 	outlived bool // the request that it names was seen, and is forgotten
 }

@@ -44,10 +44,10 @@ type Stitcher struct {
 	calls    map[request.Ref]*call // by their own number
 	byConn   map[uint64][]*call    // by their connection
 	byHop    map[request.Ref][]*call
-	byWorker map[uint32][]*call // of threads that read no requests
-	fouled   map[uint32]bool    // threads whose order of events says nothing
-	proven   map[uint32]bool    // threads whose order of events says something
-	habits   map[string]*habits // by service
+	byWorker map[uint32][]*call   // of threads that read no requests
+	fouled   map[uint32]bool      // threads whose order of events says nothing
+	proven   map[uint32]bool      // threads whose order of events says something
+	patterns map[string]*patterns // by service
 
 	processes map[uint32]*process
 
@@ -72,7 +72,7 @@ func New(opts Options) *Stitcher {
 		byWorker: make(map[uint32][]*call),
 		fouled:   make(map[uint32]bool),
 		proven:   make(map[uint32]bool),
-		habits:   make(map[string]*habits),
+		patterns: make(map[string]*patterns),
 
 		processes: make(map[uint32]*process),
 	}
@@ -179,7 +179,7 @@ func (s *Stitcher) tooLate(h *hop, c *call) {
 		return
 	}
 	if c.Links.For == h.ref {
-		s.learnNamed(h, c, s.habitsOf(h.req))
+		s.learnNamed(h, c, s.patternsOf(h.req))
 	}
 	if !s.mayBeAnother(h, c) {
 		s.leave(c, late)

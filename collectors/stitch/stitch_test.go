@@ -10,12 +10,12 @@ import (
 	"lapwing/collectors/request"
 )
 
-// The habits of servers: an event loop, one thread a request, a reader that
+// The patterns of servers: an event loop, one thread a request, a reader that
 // hands over.
 var (
-	orderly = habits{same: 100, agree: 100}
-	bound   = habits{same: 100}
-	split   = habits{handed: 100}
+	orderly = patterns{same: 100, agree: 100}
+	bound   = patterns{same: 100}
+	split   = patterns{handed: 100}
 )
 
 const ms = request.Stamp(time.Millisecond)
@@ -38,9 +38,9 @@ func newBench(limit int) *bench {
 }
 
 // front is a request, from 0 to 10 ms, at a server that makes calls.
-// used gives the service of all requests habits.
-func (b *bench) used(h habits) *bench {
-	b.habits[""] = &h
+// used gives the service of all requests patterns.
+func (b *bench) used(h patterns) *bench {
+	b.patterns[""] = &h
 	return b
 }
 
@@ -120,17 +120,17 @@ func TestBackEndIsChildOfTheCall(t *testing.T) {
 	for name, how := range map[string]struct {
 		cause    request.Ref
 		evidence request.Evidence
-		habits   habits
+		patterns patterns
 	}{
-		"each names the other":            {cause: id(5), habits: orderly},
-		"one request at a time":           {evidence: request.EvidenceAlone, habits: bound},
-		"one request on the thread":       {evidence: request.EvidenceOnly, habits: bound},
+		"each names the other":            {cause: id(5), patterns: orderly},
+		"one request at a time":           {evidence: request.EvidenceAlone, patterns: bound},
+		"one request on the thread":       {evidence: request.EvidenceOnly, patterns: bound},
 		"one request in the process":      {evidence: request.EvidenceSole},
-		"the call follows the read":       {evidence: request.EvidenceDirect, habits: bound},
-		"a thread that reads no requests": {cause: id(5), evidence: request.EvidenceNoReader, habits: split},
+		"the call follows the read":       {evidence: request.EvidenceDirect, patterns: bound},
+		"a thread that reads no requests": {cause: id(5), evidence: request.EvidenceNoReader, patterns: split},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(0).used(how.habits)
+			b := newBench(0).used(how.patterns)
 			owner := uint64(1)
 			if how.evidence == request.EvidenceNoReader {
 				owner = 0
@@ -283,21 +283,21 @@ func TestThreadWithManyCallsAtOnce(t *testing.T) {
 }
 
 // TestHabitsDecideWhatCluesAreWorth has calls whose clues fit, at servers with
-// whose habits they fit by chance.
+// whose patterns they fit by chance.
 func TestHabitsDecideWhatCluesAreWorth(t *testing.T) {
 	for name, how := range map[string]struct {
 		cause    request.Ref
 		evidence request.Evidence
-		habits   habits
+		patterns patterns
 	}{
-		"clues that mostly disagree":         {cause: id(5), habits: habits{same: 100, agree: 50, differ: 10}},
-		"too little is known":                {cause: id(5), habits: habits{same: 5, agree: 5}},
-		"requests move between threads":      {evidence: request.EvidenceAlone | request.EvidenceOnly, habits: habits{same: 100, handed: 10}},
-		"no habit of reading and of calling": {evidence: request.EvidenceDirect, habits: habits{same: 100, handed: 10}},
-		"readers that also answer":           {cause: id(5), evidence: request.EvidenceNoReader, habits: habits{same: 10, handed: 100}},
+		"clues that mostly disagree":           {cause: id(5), patterns: patterns{same: 100, agree: 50, differ: 10}},
+		"too little is known":                  {cause: id(5), patterns: patterns{same: 5, agree: 5}},
+		"requests move between threads":        {evidence: request.EvidenceAlone | request.EvidenceOnly, patterns: patterns{same: 100, handed: 10}},
+		"no pattern of reading and of calling": {evidence: request.EvidenceDirect, patterns: patterns{same: 100, handed: 10}},
+		"readers that also answer":             {cause: id(5), evidence: request.EvidenceNoReader, patterns: patterns{same: 10, handed: 100}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(0).used(how.habits)
+			b := newBench(0).used(how.patterns)
 			owner := uint64(1)
 			if how.evidence == request.EvidenceNoReader {
 				owner = 0
@@ -326,7 +326,7 @@ func TestHabitsAreLearnt(t *testing.T) {
 	feed(100, 200, 1)
 	assert.EqualValues(t, fewest, b.Counts().Calls.Joined, "each names the next one")
 	feed(300, 301, 0)
-	assert.Empty(t, b.out[301].Calls, "the habit is gone")
+	assert.Empty(t, b.out[301].Calls, "the pattern is gone")
 }
 
 func TestTraceparentWins(t *testing.T) {

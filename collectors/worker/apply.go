@@ -43,14 +43,14 @@ func (c *Collector) reset() {
 		w.now = doing{}
 	}
 	for _, p := range c.pools {
-		p.inFlight, p.dispatch, p.ahead, p.strays = 0, 0, 0, p.strays[:0]
+		p.inFlight, p.dispatch, p.ahead, p.threadless = 0, 0, 0, p.threadless[:0]
 		p.earlierBefore, p.earlier = p.earlier, nil
 		p.active.reset()
 	}
 }
 
 // conn takes one connection that is in use into account.
-func (c *Collector) conn(s *snapshot.ConnSight, found *finder) {
+func (c *Collector) conn(s *snapshot.Conn, found *finder) {
 	c.hz.note(s.Jiffies, s.Now)
 	switch work := s.Work(); {
 	case work == snapshot.WorkEarlier:
@@ -71,7 +71,7 @@ var phaseOf = map[snapshot.Work]string{
 }
 
 // inProgress takes a request that is being worked on.
-func (c *Collector) inProgress(s *snapshot.ConnSight, work snapshot.Work) {
+func (c *Collector) inProgress(s *snapshot.Conn, work snapshot.Work) {
 	r := s.Record
 	p := c.poolOf(r.Pid, comm(r), r.LocalPort, true)
 	if p == nil {
@@ -101,7 +101,7 @@ func (c *Collector) inProgress(s *snapshot.ConnSight, work snapshot.Work) {
 
 // idle takes a connection without a request in progress: bytes that nobody has
 // read yet wait in dispatch, and a thread that is blocked in reading is held.
-func (c *Collector) idle(s *snapshot.ConnSight, found *finder) {
+func (c *Collector) idle(s *snapshot.Conn, found *finder) {
 	r := s.Record
 	if s.Unread > 0 {
 		if p := found.at(r.Pid, comm(r), r.LocalPort, path(r)); p != nil {
@@ -130,7 +130,7 @@ func (c *Collector) idle(s *snapshot.ConnSight, found *finder) {
 
 // earlier takes a request that was in flight when the agent started. All that
 // is known is the socket: who has it open has to be found.
-func (c *Collector) earlier(s *snapshot.ConnSight, found *finder) {
+func (c *Collector) earlier(s *snapshot.Conn, found *finder) {
 	r := s.Record
 	pid := cmp.Or(r.Pid, found.holder(r.Sk))
 	if pid == 0 {
@@ -165,7 +165,7 @@ func (c *Collector) earlier(s *snapshot.ConnSight, found *finder) {
 		p.gone.busy += time.Duration(c.connsAt - c.seen)
 		p.gone.alive += time.Duration(c.connsAt - c.seen)
 	}
-	p.strays = append(p.strays, stray{pid, now})
+	p.threadless = append(p.threadless, threadlessRequest{pid, now})
 }
 
 // onlyWorker is the worker of a process that can have no other.
@@ -284,7 +284,7 @@ func (c *Collector) worker(p *pool, pid, tid uint32, comm string, since request.
 	if w := c.workers[tid]; w != nil && w.pool == p {
 		return w
 	}
-	if c.formers.at(p, tid, c.connsAt) != nil {
+	if c.endedWorkers.at(p, tid, c.connsAt) != nil {
 		return nil
 	}
 	return c.admit(p, pid, tid, comm, since)
@@ -352,7 +352,7 @@ func nearestHZ(measured float64) uint64 {
 }
 
 // ago is when the last bytes arrived on a connection, 0 when it is not known.
-func (t *ticker) ago(s *snapshot.ConnSight) request.Stamp {
+func (t *ticker) ago(s *snapshot.Conn) request.Stamp {
 	if t.hz == 0 || s.Record.IsUnix() {
 		return 0
 	}

@@ -90,7 +90,7 @@ func TestThreadsNotAskedYet(t *testing.T) {
 	})
 	for _, pid := range []uint32{10, 20, 30} {
 		w.runs(pid, pid)
-		s := w.sight(snapshot.WorkComputing, pid, "")
+		s := w.conn(snapshot.WorkComputing, pid, "")
 		s.WaiterHow, s.WaiterTid, s.WaiterPid = uint8(snapshot.WaitLoop), pid, pid
 		w.found.Conns = append(w.found.Conns, s)
 	}

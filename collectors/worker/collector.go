@@ -102,20 +102,20 @@ type Collector struct {
 	hz          ticker
 	failed      bool // the last look failed, which was logged
 
-	mu        sync.Mutex // guards what follows
-	started   request.Stamp
-	booted    time.Duration // the same moment, since boot
-	host      Host          // the counts at that moment
-	pools     map[string]*pool
-	workers   map[uint32]*worker
-	newcomers []*worker       // whose start is not known yet
-	unread    map[uint32]bool // processes that left connections unread at the last look
-	before    map[uint32]bool // threads that waited for connections at the start
-	formers   formers
-	full      uint64        // requests of services beyond the limit
-	seen      request.Stamp // when the last look began
-	ended     bool          // Unwatch was called
-	cut       uint64        // connections that did not fit a snapshot
+	mu           sync.Mutex // guards what follows
+	started      request.Stamp
+	booted       time.Duration // the same moment, since boot
+	host         Host          // the counts at that moment
+	pools        map[string]*pool
+	workers      map[uint32]*worker
+	newcomers    []*worker       // whose start is not known yet
+	unread       map[uint32]bool // processes that left connections unread at the last look
+	before       map[uint32]bool // threads that waited for connections at the start
+	endedWorkers endedWorkers
+	full         uint64        // requests of services beyond the limit
+	seen         request.Stamp // when the last look began
+	ended        bool          // Unwatch was called
+	cut          uint64        // connections that did not fit a snapshot
 }
 
 // New returns a collector. What it says of times counts from Watch on, or from
@@ -123,12 +123,12 @@ type Collector struct {
 func New(o Options) *Collector {
 	o.setDefaults()
 	c := &Collector{
-		opts:    o,
-		drops:   newDrops(o.Counts),
-		pools:   map[string]*pool{},
-		workers: map[uint32]*worker{},
-		before:  map[uint32]bool{},
-		formers: newFormers(),
+		opts:         o,
+		drops:        newDrops(o.Counts),
+		pools:        map[string]*pool{},
+		workers:      map[uint32]*worker{},
+		before:       map[uint32]bool{},
+		endedWorkers: newEndedWorkers(),
 	}
 	c.begin()
 	return c
@@ -149,7 +149,7 @@ func (c *Collector) Export(r *request.Request) {
 			c.full++
 			return
 		}
-		if gone := c.formers.at(p, tid, r.End()); gone != nil {
+		if gone := c.endedWorkers.at(p, tid, r.End()); gone != nil {
 			c.count(p, r)
 			p.late(gone, r, tid != r.TID)
 			return
@@ -233,5 +233,5 @@ func (c *Collector) admit(p *pool, pid, tid uint32, comm string, since request.S
 func (c *Collector) bury(w *worker, now request.Stamp) {
 	w.pool.bury(w, now)
 	delete(c.workers, w.tid)
-	c.formers.put(w, now)
+	c.endedWorkers.put(w, now)
 }

@@ -114,9 +114,9 @@ func (w *world) the(t testing.TB) Snapshot {
 	return all[0]
 }
 
-// sight is a connection on the pool's port.
-func (w *world) sight(work snapshot.Work, tid uint32, response string) snapshot.ConnSight {
-	s := snapshot.ComposeSight(work, wire.Compose(wire.RecordFields{
+// conn is a connection on the pool's port.
+func (w *world) conn(work snapshot.Work, tid uint32, response string) snapshot.Conn {
+	s := snapshot.ComposeConn(work, wire.Compose(wire.RecordFields{
 		Pid: tid, Tid: tid, AcceptorTid: tid, Family: unix.AF_INET, LocalPort: port, Sk: uint64(tid),
 		Arrived: uint64(w.now) - 300, ReadFirst: uint64(w.now) - 200, ReadLast: uint64(w.now) - 100,
 	}, nil, []byte("GET / HTTP/1.1\r\n\r\n"), []byte(response)))
@@ -161,16 +161,16 @@ func TestStatesOfWorkers(t *testing.T) {
 		w.Export(w.served(tid, time.Millisecond))
 	}
 	w.pass(time.Second)
-	held := w.sight(snapshot.WorkNone, 13, "")
+	held := w.conn(snapshot.WorkNone, 13, "")
 	held.WaiterPid, held.WaiterTid, held.WaiterHow = 13, 13, uint8(snapshot.WaitCall)
-	elsewhere := w.sight(snapshot.WorkNone, 14, "")
+	elsewhere := w.conn(snapshot.WorkNone, 14, "")
 	elsewhere.WaiterPid, elsewhere.WaiterTid, elsewhere.WaiterHow = 14, 14, uint8(snapshot.WaitMany)
-	unread := w.sight(snapshot.WorkNone, 0, "")
+	unread := w.conn(snapshot.WorkNone, 0, "")
 	unread.Unread = 80
-	w.found.Conns = []snapshot.ConnSight{
-		w.sight(snapshot.WorkReading, 10, ""), w.sight(snapshot.WorkComputing, 11, ""),
-		w.sight(snapshot.WorkResponding, 12, ""), held, elsewhere, unread, unread,
-		w.sight(snapshot.WorkResponding, 15, "complete"),
+	w.found.Conns = []snapshot.Conn{
+		w.conn(snapshot.WorkReading, 10, ""), w.conn(snapshot.WorkComputing, 11, ""),
+		w.conn(snapshot.WorkResponding, 12, ""), held, elsewhere, unread, unread,
+		w.conn(snapshot.WorkResponding, 15, "complete"),
 	}
 	all := w.Snapshot()
 	require.Len(t, all, 1)
@@ -199,7 +199,7 @@ func TestUtilisationCountsWhatIsInProgress(t *testing.T) {
 	w.Export(w.served(10, 1))
 	w.Export(w.served(11, 1))
 	w.pass(time.Second)
-	w.found.Conns = []snapshot.ConnSight{w.sight(snapshot.WorkComputing, 10, "")}
+	w.found.Conns = []snapshot.Conn{w.conn(snapshot.WorkComputing, 10, "")}
 	for range 20 {
 		w.Refresh()
 		w.pass(time.Second)
@@ -226,7 +226,7 @@ func TestEventLoop(t *testing.T) {
 	th.CPU = 300 * time.Millisecond
 	w.threads[10] = th
 	w.pass(time.Second)
-	w.found.Conns = []snapshot.ConnSight{w.sight(snapshot.WorkComputing, 10, ""), w.sight(snapshot.WorkComputing, 10, "")}
+	w.found.Conns = []snapshot.Conn{w.conn(snapshot.WorkComputing, 10, ""), w.conn(snapshot.WorkComputing, 10, "")}
 	w.Refresh()
 	s := w.the(t)
 	assert.True(t, s.PerWorker[0].Loop)
@@ -281,7 +281,7 @@ func TestReaderIsNoWorker(t *testing.T) {
 	assert.Equal(t, []uint32{11, 12}, []uint32{s.PerWorker[0].TID, s.PerWorker[1].TID})
 	assert.False(t, s.PerWorker[0].Loop)
 
-	w.found.Conns = []snapshot.ConnSight{w.sight(snapshot.WorkComputing, 10, "")}
+	w.found.Conns = []snapshot.Conn{w.conn(snapshot.WorkComputing, 10, "")}
 	s = w.the(t)
 	assert.Equal(t, []int{2, 1, 1}, []int{s.Workers, s.Busy, s.Available})
 	assert.Equal(t, Unknown, s.PerWorker[0].State)
@@ -326,9 +326,9 @@ func TestListenersAndWaiters(t *testing.T) {
 func TestRequestsFromBeforeTheStart(t *testing.T) {
 	w := newWorld(t, nil)
 	w.runs(10, 10)
-	stuck := w.sight(snapshot.WorkEarlier, 0, "")
+	stuck := w.conn(snapshot.WorkEarlier, 0, "")
 	stuck.Record.Sk = 5
-	w.found.Conns = []snapshot.ConnSight{stuck}
+	w.found.Conns = []snapshot.Conn{stuck}
 	w.pass(time.Second)
 	require.Empty(t, w.Snapshot(), "whose it is has to be found first")
 	w.found.Holders = []snapshot.Holder{{PID: 10, Socket: 5}}

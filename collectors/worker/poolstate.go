@@ -42,19 +42,19 @@ type pool struct {
 	measured  uint64
 
 	// As of the last look.
-	inFlight int
-	active   active
-	dispatch int
-	ahead    int     // requests that another thread has read for a worker
-	strays   []stray // requests in progress whose thread is not known
+	inFlight   int
+	active     active
+	dispatch   int
+	ahead      int                 // requests that another thread has read for a worker
+	threadless []threadlessRequest // requests in progress whose thread is not known
 
 	// Connections with a request from before the start: now, and at the look
 	// before.
 	earlier, earlierBefore map[uint64]bool
 }
 
-// stray is a request in progress of a process of which no thread is known.
-type stray struct {
+// threadlessRequest is a request in progress of a process of which no thread is known.
+type threadlessRequest struct {
 	pid uint32
 	doing
 }
@@ -142,7 +142,7 @@ func (p *pool) sums(at request.Stamp) totals {
 // now is how the pool is: the times as of the moment settled, the rest as of now.
 func (p *pool) now(now, settled request.Stamp) moment {
 	m := moment{
-		at: now, settled: settled, totals: p.sums(settled), workers: len(p.workers) + len(p.strays), served: p.served - min(p.served, p.ends.after(settled)),
+		at: now, settled: settled, totals: p.sums(settled), workers: len(p.workers) + len(p.threadless), served: p.served - min(p.served, p.ends.after(settled)),
 		system: p.inFlight + p.dispatch, drops: p.drops, service: p.service, measured: p.measured,
 	}
 	for _, l := range p.listeners {

@@ -141,7 +141,7 @@ func (w *Worker) does(d doing, seen request.Stamp) {
 
 // showStrays adds the workers of which only a request in progress is known.
 func (p *pool) showStrays(s *Snapshot, seen request.Stamp) {
-	for _, d := range p.strays {
+	for _, d := range p.threadless {
 		w := Worker{PID: d.pid, State: Busy}
 		w.does(d.doing, seen)
 		w.InFlight = 1

@@ -162,7 +162,7 @@ type Stats struct {
 	Final       uint64 // requests handed out
 	Tentative   uint64 // of which some were handed out before they surely ended
 	Events      uint64 // events of connections that user space frames
-	Careful     uint64 // such connections
+	EventConns  uint64 // such connections
 	LostRing    uint64 // finished requests that found the log full
 	LostEvents  uint64 // events that found it full
 	LostUnknown uint64 // connections of unknown protocol that found it full
@@ -183,7 +183,7 @@ func (p *Probe) Stats() (Stats, error) {
 		bpf.SocketPlanStatSTAT_FINAL:           &s.Final,
 		bpf.SocketPlanStatSTAT_TENTATIVE:       &s.Tentative,
 		bpf.SocketPlanStatSTAT_EVENTS:          &s.Events,
-		bpf.SocketPlanStatSTAT_CAREFUL:         &s.Careful,
+		bpf.SocketPlanStatSTAT_EVENT_CONNS:     &s.EventConns,
 		bpf.SocketPlanStatSTAT_LOST_RING:       &s.LostRing,
 		bpf.SocketPlanStatSTAT_LOST_EVENTS:     &s.LostEvents,
 		bpf.SocketPlanStatSTAT_LOST_UNKNOWN:    &s.LostUnknown,

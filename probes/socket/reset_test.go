@@ -78,7 +78,7 @@ func (o *onces) Tick(time.Time)         {}
 func (o *onces) HandleRecord(kind wire.Kind, r wire.Record) {
 	switch kind {
 	case wire.Final:
-		if r.Told == 0 || r.Told != r.Seq {
+		if r.Reported == 0 || r.Reported != r.Seq {
 			o.byConn[r.Conn]++
 		}
 		if r.Out.Status == 200 {

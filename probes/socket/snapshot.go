@@ -13,8 +13,8 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// maxSights bounds the connections of one snapshot.
-const maxSights = 16384
+// maxEntries bounds the connections of one snapshot.
+const maxEntries = 16384
 
 // snapshots takes snapshots: the iterators over the connections and over the
 // descriptors of all processes, and the buffer that they are read into.
@@ -91,8 +91,8 @@ func (p *Probe) SnapConns(s *snapshot.Snapshot) error {
 		return errNoSnapshots
 	}
 	p.snaps.uses = p.uses()
-	if err := errors.Join(p.coll.Variables["sights_left"].Set(uint32(maxSights)),
-		p.coll.Variables["sights_cut"].Set(uint32(0))); err != nil {
+	if err := errors.Join(p.coll.Variables["snap_left"].Set(uint32(maxEntries)),
+		p.coll.Variables["snap_cut"].Set(uint32(0))); err != nil {
 		return fmt.Errorf("prepare a snapshot: %w", err)
 	}
 	raw, err := p.snaps.read(p.snaps.conns...)
@@ -101,7 +101,7 @@ func (p *Probe) SnapConns(s *snapshot.Snapshot) error {
 	}
 	s.Conns, s.Cut = s.Conns[:0], 0
 	var cut uint32
-	if err := p.coll.Variables["sights_cut"].Get(&cut); err != nil {
+	if err := p.coll.Variables["snap_cut"].Get(&cut); err != nil {
 		return fmt.Errorf("read the number of connections that a snapshot left out: %w", err)
 	}
 	s.Cut = int(cut)

@@ -85,10 +85,10 @@ func (s *blockingServer) dial() net.Conn {
 }
 
 // conns are the connections of this process that a snapshot shows.
-func (s *blockingServer) conns(p *Probe) []snapshot.ConnSight {
+func (s *blockingServer) conns(p *Probe) []snapshot.Conn {
 	var snap snapshot.Snapshot
 	require.NoError(s.t, p.SnapConns(&snap))
-	var own []snapshot.ConnSight
+	var own []snapshot.Conn
 	for _, c := range snap.Conns {
 		if s.network == "unix" && string(c.Record.Name()) == s.address+"\x00" ||
 			s.network == "tcp" && s.address == fmt.Sprintf("127.0.0.1:%d", c.Record.LocalPort) {
@@ -104,7 +104,7 @@ func (s *blockingServer) eventually(what string, check func() bool) {
 }
 
 // awaitWork waits until the only connection shown is that far.
-func (s *blockingServer) awaitWork(p *Probe, w snapshot.Work) (c snapshot.ConnSight) {
+func (s *blockingServer) awaitWork(p *Probe, w snapshot.Work) (c snapshot.Conn) {
 	s.t.Helper()
 	s.eventually(fmt.Sprintf("work %d", w), func() bool {
 		conns := s.conns(p)

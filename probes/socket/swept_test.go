@@ -37,7 +37,7 @@ func (h *handedOut) HandleRecord(kind wire.Kind, r wire.Record) {
 		h.other = append(h.other, fmt.Sprintf("kind %d of connection %d request %d error %d", kind, r.Conn, r.Seq, r.Error))
 	}
 	head := string(r.RequestHead())
-	if kind != wire.Final && kind != wire.Tentative || r.Told == r.Seq {
+	if kind != wire.Final && kind != wire.Tentative || r.Reported == r.Seq {
 		return
 	}
 	var n uint32

@@ -121,7 +121,7 @@ const (
 	SocketPlanMarkMARK_GUESS      SocketPlanMark = 64
 	SocketPlanMarkMARK_PROXIED    SocketPlanMark = 128
 	SocketPlanMarkMARK_SO_FAR     SocketPlanMark = 256
-	SocketPlanMarkMARK_TOLD       SocketPlanMark = 512
+	SocketPlanMarkMARK_REPORTED   SocketPlanMark = 512
 )
 
 type SocketPlanMessage struct {
@@ -138,7 +138,7 @@ const (
 	SocketPlanModeMODE_GUESS    SocketPlanMode = 1
 	SocketPlanModeMODE_EXISTING SocketPlanMode = 2
 	SocketPlanModeMODE_HTTP     SocketPlanMode = 3
-	SocketPlanModeMODE_CAREFUL  SocketPlanMode = 4
+	SocketPlanModeMODE_EVENTS   SocketPlanMode = 4
 	SocketPlanModeMODE_IGNORED  SocketPlanMode = 5
 	SocketPlanModeMODE_CLIENT   SocketPlanMode = 6
 )
@@ -262,7 +262,7 @@ type SocketPlanRecord struct {
 	Evidence      uint8
 	InHead        uint32
 	OutHead       uint32
-	Told          uint32
+	Reported      uint32
 	Pad           uint32
 	In            SocketPlanFraming
 	Out           SocketPlanFraming
@@ -281,7 +281,7 @@ const (
 	SocketPlanSaidSAID_TRACE   SocketPlanSaid = 64
 )
 
-type SocketPlanSightConn struct {
+type SocketPlanSnapConn struct {
 	_          structs.HostLayout
 	Kind       uint16
 	Size       uint16
@@ -303,7 +303,7 @@ type SocketPlanSightConn struct {
 	Pad        uint32
 }
 
-type SocketPlanSightHolder struct {
+type SocketPlanSnapHolder struct {
 	_    structs.HostLayout
 	Kind uint16
 	Size uint16
@@ -311,16 +311,16 @@ type SocketPlanSightHolder struct {
 	Sk   uint64
 }
 
-type SocketPlanSightKind uint32
+type SocketPlanSnapKind uint32
 
 const (
-	SocketPlanSightKindSIGHT_CONN     SocketPlanSightKind = 1
-	SocketPlanSightKindSIGHT_LISTENER SocketPlanSightKind = 2
-	SocketPlanSightKindSIGHT_WAITER   SocketPlanSightKind = 3
-	SocketPlanSightKindSIGHT_HOLDER   SocketPlanSightKind = 4
+	SocketPlanSnapKindSNAP_CONN     SocketPlanSnapKind = 1
+	SocketPlanSnapKindSNAP_LISTENER SocketPlanSnapKind = 2
+	SocketPlanSnapKindSNAP_WAITER   SocketPlanSnapKind = 3
+	SocketPlanSnapKindSNAP_HOLDER   SocketPlanSnapKind = 4
 )
 
-type SocketPlanSightListener struct {
+type SocketPlanSnapListener struct {
 	_        structs.HostLayout
 	Kind     uint16
 	Size     uint16
@@ -340,7 +340,7 @@ type SocketPlanSightListener struct {
 	Name     [112]uint8
 }
 
-type SocketPlanSightWaiter struct {
+type SocketPlanSnapWaiter struct {
 	_    structs.HostLayout
 	Kind uint16
 	Size uint16
@@ -362,7 +362,7 @@ const (
 	SocketPlanStatSTAT_LOST_TABLE      SocketPlanStat = 6
 	SocketPlanStatSTAT_MISSED_QUEUED   SocketPlanStat = 7
 	SocketPlanStatSTAT_MISSED_PROGRESS SocketPlanStat = 8
-	SocketPlanStatSTAT_CAREFUL         SocketPlanStat = 9
+	SocketPlanStatSTAT_EVENT_CONNS     SocketPlanStat = 9
 	SocketPlanStatSTAT_CALLS           SocketPlanStat = 10
 	SocketPlanStatSTAT_LOST_CALLS      SocketPlanStat = 11
 	SocketPlanStatSTAT_LOST_PROCESSES  SocketPlanStat = 12
@@ -382,104 +382,104 @@ const (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	SocketPlanMapAccepts              = "accepts"
-	SocketPlanMapAppCalls             = "app_calls"
-	SocketPlanMapAppThreads           = "app_threads"
-	SocketPlanMapBlank                = "blank"
-	SocketPlanMapBroken               = "broken"
-	SocketPlanMapChanged              = "changed"
-	SocketPlanMapClients              = "clients"
-	SocketPlanMapConnects             = "connects"
-	SocketPlanMapDiscards             = "discards"
-	SocketPlanMapEntries              = "entries"
-	SocketPlanMapLateCloses           = "late_closes"
-	SocketPlanMapLateWrites           = "late_writes"
-	SocketPlanMapListening            = "listening"
-	SocketPlanMapLogProgress          = "log_progress"
-	SocketPlanMapMessages             = "messages"
-	SocketPlanMapNote                 = "note"
-	SocketPlanMapNumbers              = "numbers"
-	SocketPlanMapOlder                = "older"
-	SocketPlanMapParked               = "parked"
-	SocketPlanMapProcesses            = "processes"
-	SocketPlanMapScratch              = "scratch"
-	SocketPlanMapStats                = "stats"
-	SocketPlanMapTcpConns             = "tcp_conns"
-	SocketPlanMapUnixConns            = "unix_conns"
-	SocketPlanMapWakeups              = "wakeups"
-	SocketPlanMapWorkers              = "workers"
-	SocketPlanProgAccept4Exit         = "accept4_exit"
-	SocketPlanProgAcceptExit          = "accept_exit"
-	SocketPlanProgAppCalled           = "app_called"
-	SocketPlanProgCallEnter           = "call_enter"
-	SocketPlanProgCloseEnter          = "close_enter"
-	SocketPlanProgConnectEnter        = "connect_enter"
-	SocketPlanProgConnectExit         = "connect_exit"
-	SocketPlanProgDataReady           = "data_ready"
-	SocketPlanProgFilesExisting       = "files_existing"
-	SocketPlanProgFilesListening      = "files_listening"
-	SocketPlanProgGoneElem            = "gone_elem"
-	SocketPlanProgIdleElem            = "idle_elem"
-	SocketPlanProgIdleTcp             = "idle_tcp"
-	SocketPlanProgMptcpSends          = "mptcp_sends"
-	SocketPlanProgProcessExec         = "process_exec"
-	SocketPlanProgRecvExit            = "recv_exit"
-	SocketPlanProgSeeDiscard          = "see_discard"
-	SocketPlanProgSeeElem             = "see_elem"
-	SocketPlanProgSeeFiles            = "see_files"
-	SocketPlanProgSeeTcp              = "see_tcp"
-	SocketPlanProgSendEnter           = "send_enter"
-	SocketPlanProgSendExit            = "send_exit"
-	SocketPlanProgSendFunction        = "send_function"
-	SocketPlanProgShutdownEnter       = "shutdown_enter"
-	SocketPlanProgTcpExisting         = "tcp_existing"
-	SocketPlanProgTcpListening        = "tcp_listening"
-	SocketPlanProgTcpSegment          = "tcp_segment"
-	SocketPlanProgTcpState            = "tcp_state"
-	SocketPlanProgTcpStateSkipped     = "tcp_state_skipped"
-	SocketPlanProgUnixExisting        = "unix_existing"
-	SocketPlanVarCallers              = "callers"
-	SocketPlanVarEnding               = "ending"
-	SocketPlanVarHeadBytes            = "head_bytes"
-	SocketPlanVarIdleNs               = "idle_ns"
-	SocketPlanVarLogSecret            = "log_secret"
-	SocketPlanVarLogSegments          = "log_segments"
-	SocketPlanVarLogShift             = "log_shift"
-	SocketPlanVarMarkersAttached      = "markers_attached"
-	SocketPlanVarMentionAbandoned     = "mention_abandoned"
-	SocketPlanVarMentionEvidence      = "mention_evidence"
-	SocketPlanVarMentionKind          = "mention_kind"
-	SocketPlanVarMentionLateClose     = "mention_late_close"
-	SocketPlanVarMentionLayout        = "mention_layout"
-	SocketPlanVarMentionMark          = "mention_mark"
-	SocketPlanVarMentionMessage       = "mention_message"
-	SocketPlanVarMentionMode          = "mention_mode"
-	SocketPlanVarMentionPhase         = "mention_phase"
-	SocketPlanVarMentionPlace         = "mention_place"
-	SocketPlanVarMentionProcessDid    = "mention_process_did"
-	SocketPlanVarMentionProcessNote   = "mention_process_note"
-	SocketPlanVarMentionProgress      = "mention_progress"
-	SocketPlanVarMentionReason        = "mention_reason"
-	SocketPlanVarMentionSaid          = "mention_said"
-	SocketPlanVarMentionSightConn     = "mention_sight_conn"
-	SocketPlanVarMentionSightHolder   = "mention_sight_holder"
-	SocketPlanVarMentionSightKind     = "mention_sight_kind"
-	SocketPlanVarMentionSightListener = "mention_sight_listener"
-	SocketPlanVarMentionSightWaiter   = "mention_sight_waiter"
-	SocketPlanVarMentionStat          = "mention_stat"
-	SocketPlanVarMentionWaitHow       = "mention_wait_how"
-	SocketPlanVarNoteEntry            = "note_entry"
-	SocketPlanVarOnlyPorts            = "only_ports"
-	SocketPlanVarOnlyPortsLen         = "only_ports_len"
-	SocketPlanVarServing              = "serving"
-	SocketPlanVarSightsCut            = "sights_cut"
-	SocketPlanVarSightsLeft           = "sights_left"
-	SocketPlanVarSocketOperations     = "socket_operations"
-	SocketPlanVarStrange              = "strange"
-	SocketPlanVarTcpUsed              = "tcp_used"
-	SocketPlanVarUnixUsed             = "unix_used"
-	SocketPlanVarWakeBytes            = "wake_bytes"
-	SocketPlanVarWantHolders          = "want_holders"
+	SocketPlanMapAccepts             = "accepts"
+	SocketPlanMapAppCalls            = "app_calls"
+	SocketPlanMapAppThreads          = "app_threads"
+	SocketPlanMapBlank               = "blank"
+	SocketPlanMapBroken              = "broken"
+	SocketPlanMapChanged             = "changed"
+	SocketPlanMapClients             = "clients"
+	SocketPlanMapConnects            = "connects"
+	SocketPlanMapDiscards            = "discards"
+	SocketPlanMapEntries             = "entries"
+	SocketPlanMapLateCloses          = "late_closes"
+	SocketPlanMapLateWrites          = "late_writes"
+	SocketPlanMapListening           = "listening"
+	SocketPlanMapLogProgress         = "log_progress"
+	SocketPlanMapMessages            = "messages"
+	SocketPlanMapNote                = "note"
+	SocketPlanMapNumbers             = "numbers"
+	SocketPlanMapOlder               = "older"
+	SocketPlanMapParked              = "parked"
+	SocketPlanMapProcesses           = "processes"
+	SocketPlanMapScratch             = "scratch"
+	SocketPlanMapStats               = "stats"
+	SocketPlanMapTcpConns            = "tcp_conns"
+	SocketPlanMapUnixConns           = "unix_conns"
+	SocketPlanMapWakeups             = "wakeups"
+	SocketPlanMapWorkers             = "workers"
+	SocketPlanProgAccept4Exit        = "accept4_exit"
+	SocketPlanProgAcceptExit         = "accept_exit"
+	SocketPlanProgAppCalled          = "app_called"
+	SocketPlanProgCallEnter          = "call_enter"
+	SocketPlanProgCloseEnter         = "close_enter"
+	SocketPlanProgConnectEnter       = "connect_enter"
+	SocketPlanProgConnectExit        = "connect_exit"
+	SocketPlanProgDataReady          = "data_ready"
+	SocketPlanProgFilesExisting      = "files_existing"
+	SocketPlanProgFilesListening     = "files_listening"
+	SocketPlanProgGoneElem           = "gone_elem"
+	SocketPlanProgIdleElem           = "idle_elem"
+	SocketPlanProgIdleTcp            = "idle_tcp"
+	SocketPlanProgMptcpSends         = "mptcp_sends"
+	SocketPlanProgProcessExec        = "process_exec"
+	SocketPlanProgRecvExit           = "recv_exit"
+	SocketPlanProgSeeDiscard         = "see_discard"
+	SocketPlanProgSeeElem            = "see_elem"
+	SocketPlanProgSeeFiles           = "see_files"
+	SocketPlanProgSeeTcp             = "see_tcp"
+	SocketPlanProgSendEnter          = "send_enter"
+	SocketPlanProgSendExit           = "send_exit"
+	SocketPlanProgSendFunction       = "send_function"
+	SocketPlanProgShutdownEnter      = "shutdown_enter"
+	SocketPlanProgTcpExisting        = "tcp_existing"
+	SocketPlanProgTcpListening       = "tcp_listening"
+	SocketPlanProgTcpSegment         = "tcp_segment"
+	SocketPlanProgTcpState           = "tcp_state"
+	SocketPlanProgTcpStateSkipped    = "tcp_state_skipped"
+	SocketPlanProgUnixExisting       = "unix_existing"
+	SocketPlanVarCallers             = "callers"
+	SocketPlanVarEnding              = "ending"
+	SocketPlanVarHeadBytes           = "head_bytes"
+	SocketPlanVarIdleNs              = "idle_ns"
+	SocketPlanVarLogSecret           = "log_secret"
+	SocketPlanVarLogSegments         = "log_segments"
+	SocketPlanVarLogShift            = "log_shift"
+	SocketPlanVarMarkersAttached     = "markers_attached"
+	SocketPlanVarMentionAbandoned    = "mention_abandoned"
+	SocketPlanVarMentionEvidence     = "mention_evidence"
+	SocketPlanVarMentionKind         = "mention_kind"
+	SocketPlanVarMentionLateClose    = "mention_late_close"
+	SocketPlanVarMentionLayout       = "mention_layout"
+	SocketPlanVarMentionMark         = "mention_mark"
+	SocketPlanVarMentionMessage      = "mention_message"
+	SocketPlanVarMentionMode         = "mention_mode"
+	SocketPlanVarMentionPhase        = "mention_phase"
+	SocketPlanVarMentionPlace        = "mention_place"
+	SocketPlanVarMentionProcessDid   = "mention_process_did"
+	SocketPlanVarMentionProcessNote  = "mention_process_note"
+	SocketPlanVarMentionProgress     = "mention_progress"
+	SocketPlanVarMentionReason       = "mention_reason"
+	SocketPlanVarMentionSaid         = "mention_said"
+	SocketPlanVarMentionSnapConn     = "mention_snap_conn"
+	SocketPlanVarMentionSnapHolder   = "mention_snap_holder"
+	SocketPlanVarMentionSnapKind     = "mention_snap_kind"
+	SocketPlanVarMentionSnapListener = "mention_snap_listener"
+	SocketPlanVarMentionSnapWaiter   = "mention_snap_waiter"
+	SocketPlanVarMentionStat         = "mention_stat"
+	SocketPlanVarMentionWaitHow      = "mention_wait_how"
+	SocketPlanVarNoteEntry           = "note_entry"
+	SocketPlanVarOnlyPorts           = "only_ports"
+	SocketPlanVarOnlyPortsLen        = "only_ports_len"
+	SocketPlanVarServing             = "serving"
+	SocketPlanVarSnapCut             = "snap_cut"
+	SocketPlanVarSnapLeft            = "snap_left"
+	SocketPlanVarSocketOperations    = "socket_operations"
+	SocketPlanVarStrange             = "strange"
+	SocketPlanVarTcpUsed             = "tcp_used"
+	SocketPlanVarUnixUsed            = "unix_used"
+	SocketPlanVarWakeBytes           = "wake_bytes"
+	SocketPlanVarWantHolders         = "want_holders"
 )
 
 // LoadSocketPlan returns the embedded CollectionSpec for SocketPlan.
@@ -592,48 +592,48 @@ type SocketPlanMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type SocketPlanVariableSpecs struct {
-	Callers              *ebpf.VariableSpec `ebpf:"callers"`
-	Ending               *ebpf.VariableSpec `ebpf:"ending"`
-	HeadBytes            *ebpf.VariableSpec `ebpf:"head_bytes"`
-	IdleNs               *ebpf.VariableSpec `ebpf:"idle_ns"`
-	LogSecret            *ebpf.VariableSpec `ebpf:"log_secret"`
-	LogSegments          *ebpf.VariableSpec `ebpf:"log_segments"`
-	LogShift             *ebpf.VariableSpec `ebpf:"log_shift"`
-	MarkersAttached      *ebpf.VariableSpec `ebpf:"markers_attached"`
-	MentionAbandoned     *ebpf.VariableSpec `ebpf:"mention_abandoned"`
-	MentionEvidence      *ebpf.VariableSpec `ebpf:"mention_evidence"`
-	MentionKind          *ebpf.VariableSpec `ebpf:"mention_kind"`
-	MentionLateClose     *ebpf.VariableSpec `ebpf:"mention_late_close"`
-	MentionLayout        *ebpf.VariableSpec `ebpf:"mention_layout"`
-	MentionMark          *ebpf.VariableSpec `ebpf:"mention_mark"`
-	MentionMessage       *ebpf.VariableSpec `ebpf:"mention_message"`
-	MentionMode          *ebpf.VariableSpec `ebpf:"mention_mode"`
-	MentionPhase         *ebpf.VariableSpec `ebpf:"mention_phase"`
-	MentionPlace         *ebpf.VariableSpec `ebpf:"mention_place"`
-	MentionProcessDid    *ebpf.VariableSpec `ebpf:"mention_process_did"`
-	MentionProcessNote   *ebpf.VariableSpec `ebpf:"mention_process_note"`
-	MentionProgress      *ebpf.VariableSpec `ebpf:"mention_progress"`
-	MentionReason        *ebpf.VariableSpec `ebpf:"mention_reason"`
-	MentionSaid          *ebpf.VariableSpec `ebpf:"mention_said"`
-	MentionSightConn     *ebpf.VariableSpec `ebpf:"mention_sight_conn"`
-	MentionSightHolder   *ebpf.VariableSpec `ebpf:"mention_sight_holder"`
-	MentionSightKind     *ebpf.VariableSpec `ebpf:"mention_sight_kind"`
-	MentionSightListener *ebpf.VariableSpec `ebpf:"mention_sight_listener"`
-	MentionSightWaiter   *ebpf.VariableSpec `ebpf:"mention_sight_waiter"`
-	MentionStat          *ebpf.VariableSpec `ebpf:"mention_stat"`
-	MentionWaitHow       *ebpf.VariableSpec `ebpf:"mention_wait_how"`
-	NoteEntry            *ebpf.VariableSpec `ebpf:"note_entry"`
-	OnlyPorts            *ebpf.VariableSpec `ebpf:"only_ports"`
-	OnlyPortsLen         *ebpf.VariableSpec `ebpf:"only_ports_len"`
-	Serving              *ebpf.VariableSpec `ebpf:"serving"`
-	SightsCut            *ebpf.VariableSpec `ebpf:"sights_cut"`
-	SightsLeft           *ebpf.VariableSpec `ebpf:"sights_left"`
-	SocketOperations     *ebpf.VariableSpec `ebpf:"socket_operations"`
-	Strange              *ebpf.VariableSpec `ebpf:"strange"`
-	TcpUsed              *ebpf.VariableSpec `ebpf:"tcp_used"`
-	UnixUsed             *ebpf.VariableSpec `ebpf:"unix_used"`
-	WakeBytes            *ebpf.VariableSpec `ebpf:"wake_bytes"`
-	WantHolders          *ebpf.VariableSpec `ebpf:"want_holders"`
+	Callers             *ebpf.VariableSpec `ebpf:"callers"`
+	Ending              *ebpf.VariableSpec `ebpf:"ending"`
+	HeadBytes           *ebpf.VariableSpec `ebpf:"head_bytes"`
+	IdleNs              *ebpf.VariableSpec `ebpf:"idle_ns"`
+	LogSecret           *ebpf.VariableSpec `ebpf:"log_secret"`
+	LogSegments         *ebpf.VariableSpec `ebpf:"log_segments"`
+	LogShift            *ebpf.VariableSpec `ebpf:"log_shift"`
+	MarkersAttached     *ebpf.VariableSpec `ebpf:"markers_attached"`
+	MentionAbandoned    *ebpf.VariableSpec `ebpf:"mention_abandoned"`
+	MentionEvidence     *ebpf.VariableSpec `ebpf:"mention_evidence"`
+	MentionKind         *ebpf.VariableSpec `ebpf:"mention_kind"`
+	MentionLateClose    *ebpf.VariableSpec `ebpf:"mention_late_close"`
+	MentionLayout       *ebpf.VariableSpec `ebpf:"mention_layout"`
+	MentionMark         *ebpf.VariableSpec `ebpf:"mention_mark"`
+	MentionMessage      *ebpf.VariableSpec `ebpf:"mention_message"`
+	MentionMode         *ebpf.VariableSpec `ebpf:"mention_mode"`
+	MentionPhase        *ebpf.VariableSpec `ebpf:"mention_phase"`
+	MentionPlace        *ebpf.VariableSpec `ebpf:"mention_place"`
+	MentionProcessDid   *ebpf.VariableSpec `ebpf:"mention_process_did"`
+	MentionProcessNote  *ebpf.VariableSpec `ebpf:"mention_process_note"`
+	MentionProgress     *ebpf.VariableSpec `ebpf:"mention_progress"`
+	MentionReason       *ebpf.VariableSpec `ebpf:"mention_reason"`
+	MentionSaid         *ebpf.VariableSpec `ebpf:"mention_said"`
+	MentionSnapConn     *ebpf.VariableSpec `ebpf:"mention_snap_conn"`
+	MentionSnapHolder   *ebpf.VariableSpec `ebpf:"mention_snap_holder"`
+	MentionSnapKind     *ebpf.VariableSpec `ebpf:"mention_snap_kind"`
+	MentionSnapListener *ebpf.VariableSpec `ebpf:"mention_snap_listener"`
+	MentionSnapWaiter   *ebpf.VariableSpec `ebpf:"mention_snap_waiter"`
+	MentionStat         *ebpf.VariableSpec `ebpf:"mention_stat"`
+	MentionWaitHow      *ebpf.VariableSpec `ebpf:"mention_wait_how"`
+	NoteEntry           *ebpf.VariableSpec `ebpf:"note_entry"`
+	OnlyPorts           *ebpf.VariableSpec `ebpf:"only_ports"`
+	OnlyPortsLen        *ebpf.VariableSpec `ebpf:"only_ports_len"`
+	Serving             *ebpf.VariableSpec `ebpf:"serving"`
+	SnapCut             *ebpf.VariableSpec `ebpf:"snap_cut"`
+	SnapLeft            *ebpf.VariableSpec `ebpf:"snap_left"`
+	SocketOperations    *ebpf.VariableSpec `ebpf:"socket_operations"`
+	Strange             *ebpf.VariableSpec `ebpf:"strange"`
+	TcpUsed             *ebpf.VariableSpec `ebpf:"tcp_used"`
+	UnixUsed            *ebpf.VariableSpec `ebpf:"unix_used"`
+	WakeBytes           *ebpf.VariableSpec `ebpf:"wake_bytes"`
+	WantHolders         *ebpf.VariableSpec `ebpf:"want_holders"`
 }
 
 // SocketPlanObjects contains all objects after they have been loaded into the kernel.
@@ -719,48 +719,48 @@ func (m *SocketPlanMaps) Close() error {
 //
 // It can be passed to LoadSocketPlanObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SocketPlanVariables struct {
-	Callers              *ebpf.Variable `ebpf:"callers"`
-	Ending               *ebpf.Variable `ebpf:"ending"`
-	HeadBytes            *ebpf.Variable `ebpf:"head_bytes"`
-	IdleNs               *ebpf.Variable `ebpf:"idle_ns"`
-	LogSecret            *ebpf.Variable `ebpf:"log_secret"`
-	LogSegments          *ebpf.Variable `ebpf:"log_segments"`
-	LogShift             *ebpf.Variable `ebpf:"log_shift"`
-	MarkersAttached      *ebpf.Variable `ebpf:"markers_attached"`
-	MentionAbandoned     *ebpf.Variable `ebpf:"mention_abandoned"`
-	MentionEvidence      *ebpf.Variable `ebpf:"mention_evidence"`
-	MentionKind          *ebpf.Variable `ebpf:"mention_kind"`
-	MentionLateClose     *ebpf.Variable `ebpf:"mention_late_close"`
-	MentionLayout        *ebpf.Variable `ebpf:"mention_layout"`
-	MentionMark          *ebpf.Variable `ebpf:"mention_mark"`
-	MentionMessage       *ebpf.Variable `ebpf:"mention_message"`
-	MentionMode          *ebpf.Variable `ebpf:"mention_mode"`
-	MentionPhase         *ebpf.Variable `ebpf:"mention_phase"`
-	MentionPlace         *ebpf.Variable `ebpf:"mention_place"`
-	MentionProcessDid    *ebpf.Variable `ebpf:"mention_process_did"`
-	MentionProcessNote   *ebpf.Variable `ebpf:"mention_process_note"`
-	MentionProgress      *ebpf.Variable `ebpf:"mention_progress"`
-	MentionReason        *ebpf.Variable `ebpf:"mention_reason"`
-	MentionSaid          *ebpf.Variable `ebpf:"mention_said"`
-	MentionSightConn     *ebpf.Variable `ebpf:"mention_sight_conn"`
-	MentionSightHolder   *ebpf.Variable `ebpf:"mention_sight_holder"`
-	MentionSightKind     *ebpf.Variable `ebpf:"mention_sight_kind"`
-	MentionSightListener *ebpf.Variable `ebpf:"mention_sight_listener"`
-	MentionSightWaiter   *ebpf.Variable `ebpf:"mention_sight_waiter"`
-	MentionStat          *ebpf.Variable `ebpf:"mention_stat"`
-	MentionWaitHow       *ebpf.Variable `ebpf:"mention_wait_how"`
-	NoteEntry            *ebpf.Variable `ebpf:"note_entry"`
-	OnlyPorts            *ebpf.Variable `ebpf:"only_ports"`
-	OnlyPortsLen         *ebpf.Variable `ebpf:"only_ports_len"`
-	Serving              *ebpf.Variable `ebpf:"serving"`
-	SightsCut            *ebpf.Variable `ebpf:"sights_cut"`
-	SightsLeft           *ebpf.Variable `ebpf:"sights_left"`
-	SocketOperations     *ebpf.Variable `ebpf:"socket_operations"`
-	Strange              *ebpf.Variable `ebpf:"strange"`
-	TcpUsed              *ebpf.Variable `ebpf:"tcp_used"`
-	UnixUsed             *ebpf.Variable `ebpf:"unix_used"`
-	WakeBytes            *ebpf.Variable `ebpf:"wake_bytes"`
-	WantHolders          *ebpf.Variable `ebpf:"want_holders"`
+	Callers             *ebpf.Variable `ebpf:"callers"`
+	Ending              *ebpf.Variable `ebpf:"ending"`
+	HeadBytes           *ebpf.Variable `ebpf:"head_bytes"`
+	IdleNs              *ebpf.Variable `ebpf:"idle_ns"`
+	LogSecret           *ebpf.Variable `ebpf:"log_secret"`
+	LogSegments         *ebpf.Variable `ebpf:"log_segments"`
+	LogShift            *ebpf.Variable `ebpf:"log_shift"`
+	MarkersAttached     *ebpf.Variable `ebpf:"markers_attached"`
+	MentionAbandoned    *ebpf.Variable `ebpf:"mention_abandoned"`
+	MentionEvidence     *ebpf.Variable `ebpf:"mention_evidence"`
+	MentionKind         *ebpf.Variable `ebpf:"mention_kind"`
+	MentionLateClose    *ebpf.Variable `ebpf:"mention_late_close"`
+	MentionLayout       *ebpf.Variable `ebpf:"mention_layout"`
+	MentionMark         *ebpf.Variable `ebpf:"mention_mark"`
+	MentionMessage      *ebpf.Variable `ebpf:"mention_message"`
+	MentionMode         *ebpf.Variable `ebpf:"mention_mode"`
+	MentionPhase        *ebpf.Variable `ebpf:"mention_phase"`
+	MentionPlace        *ebpf.Variable `ebpf:"mention_place"`
+	MentionProcessDid   *ebpf.Variable `ebpf:"mention_process_did"`
+	MentionProcessNote  *ebpf.Variable `ebpf:"mention_process_note"`
+	MentionProgress     *ebpf.Variable `ebpf:"mention_progress"`
+	MentionReason       *ebpf.Variable `ebpf:"mention_reason"`
+	MentionSaid         *ebpf.Variable `ebpf:"mention_said"`
+	MentionSnapConn     *ebpf.Variable `ebpf:"mention_snap_conn"`
+	MentionSnapHolder   *ebpf.Variable `ebpf:"mention_snap_holder"`
+	MentionSnapKind     *ebpf.Variable `ebpf:"mention_snap_kind"`
+	MentionSnapListener *ebpf.Variable `ebpf:"mention_snap_listener"`
+	MentionSnapWaiter   *ebpf.Variable `ebpf:"mention_snap_waiter"`
+	MentionStat         *ebpf.Variable `ebpf:"mention_stat"`
+	MentionWaitHow      *ebpf.Variable `ebpf:"mention_wait_how"`
+	NoteEntry           *ebpf.Variable `ebpf:"note_entry"`
+	OnlyPorts           *ebpf.Variable `ebpf:"only_ports"`
+	OnlyPortsLen        *ebpf.Variable `ebpf:"only_ports_len"`
+	Serving             *ebpf.Variable `ebpf:"serving"`
+	SnapCut             *ebpf.Variable `ebpf:"snap_cut"`
+	SnapLeft            *ebpf.Variable `ebpf:"snap_left"`
+	SocketOperations    *ebpf.Variable `ebpf:"socket_operations"`
+	Strange             *ebpf.Variable `ebpf:"strange"`
+	TcpUsed             *ebpf.Variable `ebpf:"tcp_used"`
+	UnixUsed            *ebpf.Variable `ebpf:"unix_used"`
+	WakeBytes           *ebpf.Variable `ebpf:"wake_bytes"`
+	WantHolders         *ebpf.Variable `ebpf:"want_holders"`
 }
 
 // SocketPlanPrograms contains all programs after they have been loaded into the kernel.

@@ -13,9 +13,9 @@ import (
 	"lapwing/probes/socket/wire"
 )
 
-// ConnSight is a connection that is in use at the moment of a snapshot.
-type ConnSight struct {
-	sightConn
+// Conn is a connection that is in use at the moment of a snapshot.
+type Conn struct {
+	connEntry
 	Record wire.Record // of the request in progress, or of the last one
 }
 
@@ -57,24 +57,24 @@ type Holder struct {
 // Snapshot is what was found at one moment. It is valid until the next one is
 // taken.
 type Snapshot struct {
-	Conns     []ConnSight
+	Conns     []Conn
 	Cut       int // connections that found no room
 	Listeners []Listener
 	Waiters   []Waiter
 	Holders   []Holder
 }
 
-var errCutSight = errors.New("read a snapshot: a message is truncated")
+var errTruncated = errors.New("read a snapshot: a message is truncated")
 
 // Decode takes the messages of raw apart.
 func (s *Snapshot) Decode(raw []byte) error {
 	for len(raw) > 0 {
 		if len(raw) < 4 {
-			return errCutSight
+			return errTruncated
 		}
 		kind, size := binary.NativeEndian.Uint16(raw), int(binary.NativeEndian.Uint16(raw[2:]))
 		if size < 4 || size > len(raw) || !s.add(kind, raw[:size]) {
-			return errCutSight
+			return errTruncated
 		}
 		raw = raw[size:]
 	}
@@ -82,29 +82,29 @@ func (s *Snapshot) Decode(raw []byte) error {
 }
 
 func (s *Snapshot) add(kind uint16, raw []byte) bool {
-	switch bpf.SocketPlanSightKind(kind) {
-	case bpf.SocketPlanSightKindSIGHT_CONN:
-		c, ok := sightOf[sightConn](raw)
+	switch bpf.SocketPlanSnapKind(kind) {
+	case bpf.SocketPlanSnapKindSNAP_CONN:
+		c, ok := entryOf[connEntry](raw)
 		if !ok {
 			return false
 		}
 		r, ok := wire.DecodeRecord(raw[unsafe.Sizeof(*c):])
-		s.Conns = append(s.Conns, ConnSight{*c, r})
+		s.Conns = append(s.Conns, Conn{*c, r})
 		return ok
-	case bpf.SocketPlanSightKindSIGHT_LISTENER:
-		l, ok := sightOf[bpf.SocketPlanSightListener](raw)
+	case bpf.SocketPlanSnapKindSNAP_LISTENER:
+		l, ok := entryOf[bpf.SocketPlanSnapListener](raw)
 		if ok {
 			s.Listeners = append(s.Listeners, newListener(l))
 		}
 		return ok
-	case bpf.SocketPlanSightKindSIGHT_WAITER:
-		w, ok := sightOf[bpf.SocketPlanSightWaiter](raw)
+	case bpf.SocketPlanSnapKindSNAP_WAITER:
+		w, ok := entryOf[bpf.SocketPlanSnapWaiter](raw)
 		if ok {
 			s.Waiters = append(s.Waiters, Waiter{w.Pid, w.Tid, w.Sk, WaitHow(w.How)})
 		}
 		return ok
-	case bpf.SocketPlanSightKindSIGHT_HOLDER:
-		h, ok := sightOf[bpf.SocketPlanSightHolder](raw)
+	case bpf.SocketPlanSnapKindSNAP_HOLDER:
+		h, ok := entryOf[bpf.SocketPlanSnapHolder](raw)
 		if ok {
 			s.Holders = append(s.Holders, Holder{h.Pid, h.Sk})
 		}
@@ -113,7 +113,7 @@ func (s *Snapshot) add(kind uint16, raw []byte) bool {
 	return false
 }
 
-func sightOf[T any](raw []byte) (*T, bool) {
+func entryOf[T any](raw []byte) (*T, bool) {
 	var zero T
 	if len(raw) < int(unsafe.Sizeof(zero)) {
 		return nil, false
@@ -121,7 +121,7 @@ func sightOf[T any](raw []byte) (*T, bool) {
 	return (*T)(unsafe.Pointer(unsafe.SliceData(raw))), true
 }
 
-func newListener(l *bpf.SocketPlanSightListener) Listener {
+func newListener(l *bpf.SocketPlanSnapListener) Listener {
 	out := Listener{PID: l.Pid, Socket: l.Sk, NetNS: l.Netns, Len: int(l.Len), Limit: int(l.Limit), Drops: l.Drops, Discards: l.Discards, Deferred: l.Defers != 0}
 	switch l.Family {
 	case unix.AF_INET:

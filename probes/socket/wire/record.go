@@ -108,7 +108,7 @@ const (
 	MarkGuess      = uint16(bpf.SocketPlanMarkMARK_GUESS)
 	MarkProxied    = uint16(bpf.SocketPlanMarkMARK_PROXIED)
 	MarkSoFar      = uint16(bpf.SocketPlanMarkMARK_SO_FAR)
-	MarkTold       = uint16(bpf.SocketPlanMarkMARK_TOLD)
+	MarkReported   = uint16(bpf.SocketPlanMarkMARK_REPORTED)
 )
 
 // What speaks for the request that a call is said to belong to.
@@ -129,7 +129,7 @@ type Kind uint16
 // The kinds. Of a Tentative record a Final one follows; after an Open record
 // the connection's Read, Write and Close events follow. A Call is an exchange
 // that a server began itself; with MarkSoFar it is not known to be over and may
-// come again with more of its response, which then has MarkTold. UnderWay records
+// come again with more of its response, which then has MarkReported. UnderWay records
 // come at the end of Run only: requests that were in progress then.
 const (
 	Final     = Kind(bpf.SocketPlanKindKIND_FINAL)

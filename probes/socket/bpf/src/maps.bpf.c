@@ -140,7 +140,7 @@ struct worker {
 };
 
 /* A call and what it was made for. */
-struct errand {
+struct call_cause {
 	__u64 call;
 	__u64 cause;
 	__u32 call_seq;
@@ -169,7 +169,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
 	__type(key, __u64);
-	__type(value, struct errand);
+	__type(value, struct call_cause);
 } broken SEC(".maps");
 
 /* Both ends of a TCP connection, from the client's side. */

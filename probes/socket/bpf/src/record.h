@@ -33,7 +33,7 @@ enum mark {
 	MARK_GUESS = 64,      /* of KIND_OPEN: begun with too few bytes to know the protocol */
 	MARK_PROXIED = 128,   /* a header of the PROXY protocol is the end of the name */
 	MARK_SO_FAR = 256,    /* of a call: more of it may come */
-	MARK_TOLD = 512,      /* of a call: it was handed out before */
+	MARK_REPORTED = 512,      /* of a call: it was handed out before */
 };
 
 /* Why a connection is ignored, in `error` of a KIND_UNKNOWN record. */
@@ -175,7 +175,7 @@ struct record {
 	__u8 evidence; /* enum evidence; calls only */
 	__u32 in_head;  /* bytes of the request's head so far */
 	__u32 out_head; /* of the response's, which is in `bytes` only until it is whole */
-	__u32 told; /* seq, if a TENTATIVE record was written of the request; else 0 */
+	__u32 reported; /* seq, if a TENTATIVE record was written of the request; else 0 */
 	__u32 pad;
 	struct framing in;  /* of the request */
 	struct framing out; /* of the response */
@@ -234,7 +234,7 @@ enum stat {
 	STAT_LOST_TABLE,   /* connections not tracked: table full, no memory */
 	STAT_MISSED_QUEUED,   /* in flight at the start: not yet read */
 	STAT_MISSED_PROGRESS, /* in flight at the start: being worked on */
-	STAT_CAREFUL,         /* connections handed to user space for framing */
+	STAT_EVENT_CONNS,         /* connections handed to user space for framing */
 	STAT_CALLS,           /* exchanges of calls handed out */
 	STAT_LOST_CALLS,      /* those that found the ring full */
 	STAT_LOST_PROCESSES,  /* notes of processes that found the ring full */

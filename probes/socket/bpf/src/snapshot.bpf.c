@@ -56,7 +56,7 @@ int see_files(struct bpf_iter__task_file *ctx)
 	if (state == TCP_LISTEN) {
 		show_listener(ctx->meta->seq, sk, family, pid);
 	} else if (state == TCP_ESTABLISHED || state == TCP_CLOSE_WAIT) {
-		struct sight_holder h = { SIGHT_HOLDER, sizeof(h), pid, (__u64)sk };
+		struct snap_holder h = { SNAP_HOLDER, sizeof(h), pid, (__u64)sk };
 
 		bpf_seq_write(ctx->meta->seq, &h, sizeof(h));
 	}

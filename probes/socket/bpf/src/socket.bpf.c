@@ -210,7 +210,7 @@ static __always_inline __u32 read_up_to(struct conn *c, const struct tcp_sock *t
 		/* The client's FIN counts for a byte. */
 		bool missed = taken - end != 1;
 
-		if (missed && c->read_seq && c->mode < MODE_CAREFUL && c->mode != MODE_EXISTING)
+		if (missed && c->read_seq && c->mode < MODE_EVENTS && c->mode != MODE_EXISTING)
 			taken_unseen(c);
 		if (missed)
 			end = taken;
@@ -384,7 +384,7 @@ int idle_tcp(struct bpf_iter__bpf_sk_storage_map *ctx)
 	if (!c || !sk)
 		return 0;
 	/* One that was handed out changes with the next use only. */
-	if (idle_ns && (c->phase != PHASE_RESPONDING || c->told))
+	if (idle_ns && (c->phase != PHASE_RESPONDING || c->reported))
 		return 0;
 	__u64 now = bpf_ktime_get_ns();
 	bool doubt = c->phase == PHASE_RESPONDING && tcp_taken_since(c, sk, now);

@@ -43,7 +43,7 @@ enum mode {
 	MODE_GUESS,    /* too little read yet to know the protocol: see gateway.h */
 	MODE_EXISTING, /* was there before the agent: state unknown */
 	MODE_HTTP,
-	MODE_CAREFUL, /* user space frames */
+	MODE_EVENTS, /* user space frames */
 	MODE_IGNORED,
 	MODE_CLIENT, /* a server's own call, see call.h: none of the above is for it */
 };
@@ -58,8 +58,8 @@ enum phase {
  * is of no other one; 0 when there is nothing to hand out. */
 enum pending {
 	PENDING_ALL = 1,     /* nothing */
-	PENDING_TELLING = 2, /* a TENTATIVE record is being written */
-	PENDING_TOLD = 3,    /* a TENTATIVE record was written */
+	PENDING_REPORTING = 2, /* a TENTATIVE record is being written */
+	PENDING_REPORTED = 3,    /* a TENTATIVE record was written */
 	PENDING_STATE = 3,
 };
 
@@ -123,7 +123,7 @@ struct conn {
 	__u8 phase;
 	__u8 existing;
 	__u8 short_write; /* the last write found the send buffer full */
-	__u8 told;        /* a TENTATIVE record was written, nothing happened since */
+	__u8 reported;        /* a TENTATIVE record was written, nothing happened since */
 	__u8 shut;        /* the server can write no more */
 	__u8 gone;        /* closed while a read or a write was in progress, which hands out */
 	__u8 parked;      /* the previous request is in `parked` */

@@ -97,7 +97,7 @@ static __always_inline bool record_write(struct conn *c, __u16 kind, __u32 pendi
 	if (!copy)
 		return false;
 	copy->acked = c->acked;
-	copy->told = (pending & PENDING_STATE) == PENDING_TOLD ? copy->seq : 0;
+	copy->reported = (pending & PENDING_STATE) == PENDING_REPORTED ? copy->seq : 0;
 	log_seal(copy, at);
 	return true;
 }
@@ -109,22 +109,22 @@ static __always_inline bool is_complete(const struct conn *c)
 	       *(volatile __u8 *)&c->rec.out.place == PLACE_END;
 }
 
-/* telling_begins claims what is in rec, which was pending so, for a record after which
+/* report_begins claims what is in rec, which was pending so, for a record after which
  * more may come. Another thread can hand it out for good meanwhile, and begin the next
- * one in its place: then what was copied may be of neither, and telling_ends says so. */
-static __always_inline bool telling_begins(struct conn *c, __u32 was)
+ * one in its place: then what was copied may be of neither, and report_ends says so. */
+static __always_inline bool report_begins(struct conn *c, __u32 was)
 {
-	return __sync_val_compare_and_swap(&c->pending, was, (was & ~PENDING_STATE) | PENDING_TELLING) == was;
+	return __sync_val_compare_and_swap(&c->pending, was, (was & ~PENDING_STATE) | PENDING_REPORTING) == was;
 }
 
-static __always_inline bool telling_ends(struct conn *c, __u32 now)
+static __always_inline bool report_ends(struct conn *c, __u32 now)
 {
-	__u32 telling = (now & ~PENDING_STATE) | PENDING_TELLING;
+	__u32 telling = (now & ~PENDING_STATE) | PENDING_REPORTING;
 
 	return __sync_val_compare_and_swap(&c->pending, telling, now) == telling;
 }
 
-/* so_far writes what is in rec, which telling_begins has claimed from `pending`, with
+/* so_far writes what is in rec, which report_begins has claimed from `pending`, with
  * these marks besides. It returns whether there was room. */
 static __always_inline bool so_far(struct conn *c, __u16 kind, __u16 marks, __u32 pending, __u32 written)
 {
@@ -132,13 +132,13 @@ static __always_inline bool so_far(struct conn *c, __u16 kind, __u16 marks, __u3
 	struct record *copy = record_copy(c, kind, &at);
 
 	if (!copy) {
-		telling_ends(c, pending);
+		report_ends(c, pending);
 		return false;
 	}
 	copy->marks |= marks;
 	copy->acked = acknowledged(c);
-	copy->told = 0;
-	if (telling_ends(c, pending | PENDING_TOLD))
+	copy->reported = 0;
+	if (report_ends(c, pending | PENDING_REPORTED))
 		count(written);
 	else
 		copy->kind = KIND_WITHDRAWN;
@@ -153,11 +153,11 @@ static __noinline int hand_out_so_far(struct conn *c, bool complete)
 	if (!c)
 		return 0;
 	__u32 pending = pending_of(*(volatile __u32 *)&c->rec.seq, PENDING_ALL);
-	if (!telling_begins(c, pending))
+	if (!report_begins(c, pending))
 		return 0;
 	/* Whoever found it complete may have looked at the one before. */
 	if (complete && !is_complete(c))
-		telling_ends(c, pending);
+		report_ends(c, pending);
 	else
 		so_far(c, KIND_TENTATIVE, 0, pending, STAT_TENTATIVE);
 	return 0;

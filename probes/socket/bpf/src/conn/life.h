@@ -20,10 +20,10 @@ static __always_inline void connection_begin(struct conn *c, __u64 sk, __u16 fam
 static __always_inline void on_close(struct conn *c, __u64 now, bool final, __u16 error)
 {
 	debug("connection %llu closes: final %d, error %d", c->rec.conn, final, error);
-	if (c->mode == MODE_CAREFUL) {
+	if (c->mode == MODE_EVENTS) {
 		if (final) {
 			uncount(c);
-			careful_end(c, now, error);
+			events_end(c, now, error);
 		}
 		return;
 	}
@@ -39,13 +39,13 @@ static __always_inline void on_close(struct conn *c, __u64 now, bool final, __u1
 		uncount(c);
 	if (error && !c->rec.error)
 		c->rec.error = error;
-	c->told = 0;
+	c->reported = 0;
 	c->shut = 1;
 	if (!final) {
 		/* The end of the connection is the network's, in whose interrupts a
 		 * program can be passed over, and the state goes with the socket. */
 		if (first && !c->write_enter) {
-			c->told = 1;
+			c->reported = 1;
 			hand_out_so_far(c, false);
 		}
 		return;
@@ -63,12 +63,12 @@ static __always_inline void on_idle(struct conn *c, __u64 now)
 {
 	bool over;
 
-	if (c->mode != MODE_HTTP || c->phase == PHASE_IDLE || c->told)
+	if (c->mode != MODE_HTTP || c->phase == PHASE_IDLE || c->reported)
 		return;
 	over = is_complete(c);
 	if (over ? now < c->write_exit + idle_ns : idle_ns)
 		return;
-	c->told = 1;
+	c->reported = 1;
 	if (over)
 		hand_out_so_far(c, true);
 	else if (c->pending)

@@ -7,7 +7,7 @@
 #ifndef LAPWING_GATEWAY_H
 #define LAPWING_GATEWAY_H
 
-#include "http/careful.h"
+#include "http/events.h"
 #include "http/head.h"
 #include "work/worker.h"
 
@@ -201,8 +201,8 @@ static __noinline int gateway_read(struct conn *c, const struct vec *v, const st
 	if (guess == GUESS_NO && !first && is_request(o.w[0], o.n))
 		guess = GUESS_YES; /* the digits were of a method */
 	if (guess == GUESS_YES) {
-		careful_begin(c, !first);
-		careful_read(c, v, in);
+		events_begin(c, !first);
+		events_read(c, v, in);
 		process_serves();
 		worker_reads(c);
 	} else if (guess == GUESS_MORE && took == in->n) {

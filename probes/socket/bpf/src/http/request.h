@@ -25,7 +25,7 @@ static __always_inline void request_begin(struct conn *c)
 	framing_begins(&r->in);
 	framing_begins(&r->out);
 	r->in_head = r->out_head = 0;
-	c->short_write = c->await_ack = c->told = c->sealed = 0;
+	c->short_write = c->await_ack = c->reported = c->sealed = 0;
 	c->acked = 0;
 	c->phase = PHASE_READING;
 	barrier(); /* last: a sweep takes it from here */
@@ -67,8 +67,8 @@ static __always_inline void hand_to_user(struct conn *c, const struct vec *v, co
 		first_doubted(c);
 		return;
 	}
-	careful_begin(c, open);
-	careful_read(c, v, in);
+	events_begin(c, open);
+	events_read(c, v, in);
 	worker_reads(c);
 }
 
@@ -408,8 +408,8 @@ static __always_inline void read_by(struct conn *c, struct in *in)
 	if (unlikely(c->mode == MODE_IGNORED || c->shut))
 		return;
 	user_vec(&v);
-	if (unlikely(c->mode == MODE_CAREFUL)) {
-		careful_read(c, &v, in);
+	if (unlikely(c->mode == MODE_EVENTS)) {
+		events_read(c, &v, in);
 		worker_reads(c);
 		return;
 	}

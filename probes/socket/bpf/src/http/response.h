@@ -3,7 +3,7 @@
 #ifndef LAPWING_RESPONSE_H
 #define LAPWING_RESPONSE_H
 
-#include "http/noted.h"
+#include "http/write_buffer.h"
 #include "http/request.h"
 
 static __always_inline void on_write_enter(struct conn *c, __u64 now)
@@ -71,8 +71,8 @@ static __noinline int response_foreign(struct conn *c, const struct out *out)
 	 * read already. */
 	r->write_first = 0;
 	framing_begins(&r->out);
-	careful_begin(c, true);
-	careful_write(c, &v, out);
+	events_begin(c, true);
+	events_write(c, &v, out);
 	return false;
 }
 
@@ -193,9 +193,9 @@ static __always_inline int write_to(struct conn *c, const struct out *out)
 		return 0;
 	}
 	write_vec(c, &v);
-	if (unlikely(c->mode == MODE_CAREFUL)) {
+	if (unlikely(c->mode == MODE_EVENTS)) {
 		user_vec(&v);
-		careful_write(c, &v, out);
+		events_write(c, &v, out);
 		return 0;
 	}
 	if (unlikely(c->mode == MODE_FRESH && out->n)) {
@@ -216,7 +216,7 @@ static __always_inline int write_to(struct conn *c, const struct out *out)
 	}
 	c->short_write = out->error == EAGAIN || (!out->error && asked_more(&v, out->n));
 	c->write_exit = out->now;
-	c->told = 0;
+	c->reported = 0;
 	if (unlikely(c->rec.marks & MARK_UPGRADED && c->rec.out.place == PLACE_END)) {
 		hand_out(c);
 		c->mode = MODE_IGNORED;
@@ -238,8 +238,8 @@ static __noinline int closed_meanwhile(struct conn *c)
 {
 	if (!c)
 		return 0;
-	if (c->mode == MODE_CAREFUL) {
-		careful_close(c, c->rec.closed, c->rec.error);
+	if (c->mode == MODE_EVENTS) {
+		events_close(c, c->rec.closed, c->rec.error);
 	} else if (c->mode == MODE_HTTP) {
 		hand_out(c);
 		c->mode = MODE_IGNORED;
@@ -272,7 +272,7 @@ static __always_inline void on_write(struct conn *c, const struct out *out)
 	/* The client did not wait for its end: then user space tells the two
 	 * responses apart. */
 	if (unlikely(to->rec.out.place != PLACE_END && unfinished(&to->rec) && c->mode == MODE_HTTP && c->pending))
-		careful_begin(c, true);
+		events_begin(c, true);
 	c->last_enter = out->enter;
 	bpf_map_delete_elem(&parked, &key);
 }

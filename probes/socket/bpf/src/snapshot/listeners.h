@@ -40,7 +40,7 @@ static __always_inline void show_waiters(struct seq_file *seq, __u64 sk, __u32 p
 
 	walk(&w, wait_queue_of(sk));
 	for (int i = 0; i < WAITERS_MAX && next_waiter(&w); i++) {
-		struct sight_waiter out = { SIGHT_WAITER, sizeof(out), w.pid, sk, w.tid, w.how };
+		struct snap_waiter out = { SNAP_WAITER, sizeof(out), w.pid, sk, w.tid, w.how };
 
 		if (w.tid && w.pid == pid)
 			bpf_seq_write(seq, &out, sizeof(out));
@@ -65,7 +65,7 @@ static __always_inline struct sock *tcp_listener(struct sock *sk)
 	return first ? first : sk;
 }
 
-static __always_inline void listener_drops(struct sight_listener *l, struct sock *sk)
+static __always_inline void listener_drops(struct snap_listener *l, struct sock *sk)
 {
 	struct inet_connection_sock___defer *c = (void *)sk;
 	struct sock___backlog *b = (void *)sk;
@@ -78,7 +78,7 @@ static __always_inline void listener_drops(struct sight_listener *l, struct sock
 	l->discards = n ? *n : 0;
 }
 
-static __always_inline void listener_address(struct sight_listener *l, struct sock *sk)
+static __always_inline void listener_address(struct snap_listener *l, struct sock *sk)
 {
 	l->port = BPF_CORE_READ(sk, __sk_common.skc_num);
 	if (l->family == AF_INET)
@@ -89,7 +89,7 @@ static __always_inline void listener_address(struct sight_listener *l, struct so
 
 static __always_inline void show_listener(struct seq_file *seq, struct sock *sk, __u16 family, __u32 pid)
 {
-	struct sight_listener l = { SIGHT_LISTENER, sizeof(l), pid, (__u64)sk };
+	struct snap_listener l = { SNAP_LISTENER, sizeof(l), pid, (__u64)sk };
 	struct sock *below = family == AF_UNIX ? sk : tcp_listener(sk);
 	struct sock___backlog *b = (void *)below;
 

@@ -10,8 +10,8 @@
 #define SILENT_NS 60000000000ULL
 
 /* How many connections may still be shown in this snapshot. */
-__u32 sights_left = 0;
-__u32 sights_cut = 0; /* how many were not */
+__u32 snap_left = 0;
+__u32 snap_cut = 0; /* how many were not */
 
 const enum mode *mention_mode __attribute__((unused));
 const enum phase *mention_phase __attribute__((unused));
@@ -46,7 +46,7 @@ static __always_inline __u32 unread_of(const struct conn *c, const void *sk)
 	return unread;
 }
 
-static __always_inline void tcp_facts(struct sight_conn *s, const void *sk)
+static __always_inline void tcp_facts(struct snap_conn *s, const void *sk)
 {
 	const struct tcp_sock___times *t = sk;
 
@@ -65,7 +65,7 @@ static __always_inline bool responding(const struct conn *c, __u64 now)
 
 /* in_use tells whether a connection is worth showing, as far as the kernel
  * side knows; whether a response is complete is found out in user space. */
-static __noinline bool in_use(struct conn *c, const struct sight_conn *s)
+static __noinline bool in_use(struct conn *c, const struct snap_conn *s)
 {
 	if (!c || !s)
 		return false;
@@ -75,7 +75,7 @@ static __noinline bool in_use(struct conn *c, const struct sight_conn *s)
 	case MODE_HTTP:
 		return c->phase == PHASE_READING ||
 		       (c->phase == PHASE_RESPONDING && !c->shut && (c->write_enter || responding(c, s->now)));
-	case MODE_CAREFUL:
+	case MODE_EVENTS:
 		/* Whether what was written is all of a response is known there. */
 		return c->rec.read_last > c->write_exit || s->now - c->write_exit < SILENT_NS;
 	case MODE_EXISTING:
@@ -93,7 +93,7 @@ static __noinline bool in_use(struct conn *c, const struct sight_conn *s)
 static __always_inline int see_conn(struct seq_file *seq, struct conn *c)
 {
 	const struct sock *sk = (const void *)c->rec.sk;
-	struct sight_conn s = { SIGHT_CONN };
+	struct snap_conn s = { SNAP_CONN };
 	struct waiter w = {};
 
 	/* What accept has not returned is in a backlog, which tells its length. */
@@ -112,11 +112,11 @@ static __always_inline int see_conn(struct seq_file *seq, struct conn *c)
 	s.waiter_how = w.how;
 	if (!in_use(c, &s))
 		return 0;
-	if (!sights_left) {
-		sights_cut++;
+	if (!snap_left) {
+		snap_cut++;
 		return 0;
 	}
-	sights_left--;
+	snap_left--;
 	s.jiffies = bpf_jiffies64();
 	s.write_enter = c->write_enter;
 	s.write_exit = c->write_exit;

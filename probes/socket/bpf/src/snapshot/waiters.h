@@ -6,7 +6,7 @@
 #define LAPWING_WAITERS_H
 
 #include "drift.h"
-#include "snapshot/sight.h"
+#include "snapshot/entries.h"
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 

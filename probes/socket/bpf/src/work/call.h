@@ -10,7 +10,7 @@
 #define LAPWING_CALL_H
 
 #include "conn/life.h"
-#include "http/noted.h"
+#include "http/write_buffer.h"
 
 #define ANY_NETNS 0
 
@@ -137,7 +137,7 @@ static __always_inline void exchange_begin(struct conn *c)
 	framing_begins(&r->out);
 	r->in_head = r->out_head = 0;
 	c->phase = PHASE_IDLE;
-	c->told = c->sealed = 0;
+	c->reported = c->sealed = 0;
 	worker_calls(c);
 	note_worker(r);
 }
@@ -169,8 +169,8 @@ static __noinline int call_out(struct conn *c)
 	__u32 was = __sync_lock_test_and_set(&c->pending, 0);
 	if (!was)
 		return 0;
-	if ((was & PENDING_STATE) == PENDING_TOLD)
-		c->rec.marks |= MARK_TOLD;
+	if ((was & PENDING_STATE) == PENDING_REPORTED)
+		c->rec.marks |= MARK_REPORTED;
 	count(record_write(c, KIND_CALL, 0) ? STAT_CALLS : STAT_LOST_CALLS);
 	return 0;
 }
@@ -181,13 +181,13 @@ static __noinline int call_so_far(struct conn *c)
 	if (!c)
 		return 0;
 	__u32 pending = *(volatile __u32 *)&c->pending;
-	bool told = (pending & PENDING_STATE) == PENDING_TOLD;
+	bool reported = (pending & PENDING_STATE) == PENDING_REPORTED;
 
-	if ((!told && (pending & PENDING_STATE) != PENDING_ALL) || !telling_begins(c, pending))
+	if ((!reported && (pending & PENDING_STATE) != PENDING_ALL) || !report_begins(c, pending))
 		return 0;
 	if (*(volatile __u8 *)&c->phase != PHASE_RESPONDING) /* already the next one */
-		telling_ends(c, pending);
-	else if (!so_far(c, KIND_CALL, told ? MARK_SO_FAR | MARK_TOLD : MARK_SO_FAR, pending, STAT_CALLS))
+		report_ends(c, pending);
+	else if (!so_far(c, KIND_CALL, reported ? MARK_SO_FAR | MARK_REPORTED : MARK_SO_FAR, pending, STAT_CALLS))
 		count(STAT_LOST_CALLS);
 	return 0;
 }
@@ -338,7 +338,7 @@ static __noinline int call_written(struct conn *c, const struct out *out)
 	r->request_bytes += n;
 	r->write_last = out->now;
 	c->write_exit = out->now;
-	c->told = 0;
+	c->reported = 0;
 	call_complete(c);
 	return 0;
 }
@@ -403,7 +403,7 @@ static __noinline int call_read(struct conn *c, __u64 n)
 		asks_no_http(c);
 	r->response_bytes += n;
 	c->write_exit = bpf_ktime_get_ns();
-	c->told = 0;
+	c->reported = 0;
 	if (likely(f->place != PLACE_START)) { /* not an interim response, and no more */
 		r->read_last = c->write_exit;
 		if (!r->read_first)
@@ -430,7 +430,7 @@ static __noinline int call_closed(struct conn *c, bool final, __u16 error)
 		worker_heard(c);
 	if (!c->rec.closed) {
 		c->rec.closed = bpf_ktime_get_ns();
-		c->told = 0;
+		c->reported = 0;
 	}
 	if (error && !c->rec.error)
 		c->rec.error = error;
@@ -448,9 +448,9 @@ static __noinline int call_closed(struct conn *c, bool final, __u16 error)
  * out once more when it is over, or when it was quiet again. */
 static __always_inline void call_idle(struct conn *c, __u64 now)
 {
-	if (c->phase != PHASE_RESPONDING || !c->pending || c->told || now < c->write_exit + idle_ns)
+	if (c->phase != PHASE_RESPONDING || !c->pending || c->reported || now < c->write_exit + idle_ns)
 		return;
-	c->told = 1;
+	c->reported = 1;
 	call_so_far(c);
 }
 
@@ -458,7 +458,7 @@ static __always_inline void call_idle(struct conn *c, __u64 now)
  * hand out when it is quiet for longer. */
 static __always_inline bool waits_for_quiet(const struct conn *c)
 {
-	if (!c->pending || c->told || c->phase != PHASE_RESPONDING)
+	if (!c->pending || c->reported || c->phase != PHASE_RESPONDING)
 		return false;
 	return c->mode == MODE_CLIENT || (c->mode == MODE_HTTP && c->rec.out.place == PLACE_END);
 }

@@ -198,7 +198,7 @@ __noinline int worker_answers(struct conn *c)
 	return 0;
 }
 
-static __always_inline void errand_of(struct errand *e, struct conn *c)
+static __always_inline void errand_of(struct call_cause *e, struct conn *c)
 {
 	e->call = c->rec.conn;
 	e->call_seq = c->rec.seq;
@@ -206,7 +206,7 @@ static __always_inline void errand_of(struct errand *e, struct conn *c)
 	e->cause_seq = c->rec.cause_seq;
 }
 
-static __always_inline void worker_turns(const struct errand *e)
+static __always_inline void worker_turns(const struct call_cause *e)
 {
 	struct worker *w = worker_of(bpf_get_current_pid_tgid());
 
@@ -221,7 +221,7 @@ static __always_inline void worker_turns(const struct errand *e)
 /* worker_heard: the calling thread has to do with the call on c. */
 __noinline int worker_heard(struct conn *c)
 {
-	struct errand e;
+	struct call_cause e;
 
 	if (!c)
 		return 0;
@@ -233,7 +233,7 @@ __noinline int worker_heard(struct conn *c)
 /* worker_will_hear: the call on c broke, which its thread does not know yet. */
 __noinline int worker_will_hear(struct conn *c)
 {
-	struct errand e;
+	struct call_cause e;
 
 	if (!c)
 		return 0;
@@ -246,7 +246,7 @@ __noinline int worker_will_hear(struct conn *c)
 /* worker_closes: the calling thread closes a TCP socket. */
 __noinline int worker_closes(__u64 sk)
 {
-	struct errand *e = bpf_map_lookup_elem(&broken, &sk);
+	struct call_cause *e = bpf_map_lookup_elem(&broken, &sk);
 
 	if (!e)
 		return 0;

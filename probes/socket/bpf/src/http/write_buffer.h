@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* The buffer of a write, where its entry told it. Each read of user memory
  * costs more than all else that the end of a write does. */
-#ifndef LAPWING_NOTED_H
-#define LAPWING_NOTED_H
+#ifndef LAPWING_WRITE_BUFFER_H
+#define LAPWING_WRITE_BUFFER_H
 
 #include "count.h"
 

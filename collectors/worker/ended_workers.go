@@ -6,32 +6,32 @@ import (
 	"lapwing/collectors/request"
 )
 
-// maxFormer bounds how many workers that have ended are remembered.
-const maxFormer = 1024
+// maxEndedWorkers bounds how many workers that have ended are remembered.
+const maxEndedWorkers = 1024
 
-// formers are the workers that ended last, by thread id. A request becomes
+// endedWorkers are the workers that ended last, by thread id. A request becomes
 // known when its connection is done or quiet, which may be after its worker
 // has ended: it must not bring the worker back, to start and to end again.
-type formers struct {
-	last *simplelru.LRU[uint32, former]
+type endedWorkers struct {
+	last *simplelru.LRU[uint32, endedWorker]
 }
 
-// former is a worker that has ended, and when that was noticed.
-type former struct {
+// endedWorker is a worker that has ended, and when that was noticed.
+type endedWorker struct {
 	*worker
 	at request.Stamp
 }
 
-func newFormers() formers {
-	last, _ := simplelru.NewLRU[uint32, former](maxFormer, nil) // fails for sizes below one only
-	return formers{last}
+func newEndedWorkers() endedWorkers {
+	last, _ := simplelru.NewLRU[uint32, endedWorker](maxEndedWorkers, nil) // fails for sizes below one only
+	return endedWorkers{last}
 }
 
-func (f formers) put(w *worker, at request.Stamp) { f.last.Add(w.tid, former{w, at}) }
+func (f endedWorkers) put(w *worker, at request.Stamp) { f.last.Add(w.tid, endedWorker{w, at}) }
 
 // at finds the worker of a pool that had the thread id at a moment and has
 // ended since; nil when there is none.
-func (f formers) at(p *pool, tid uint32, then request.Stamp) *worker {
+func (f endedWorkers) at(p *pool, tid uint32, then request.Stamp) *worker {
 	if w, ok := f.last.Peek(tid); ok && w.pool == p && then <= w.at {
 		return w.worker
 	}

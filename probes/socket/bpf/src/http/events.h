@@ -2,8 +2,8 @@
 /* Connections whose requests the kernel side cannot tell apart: each read and
  * write becomes one event with its bytes, and user space does the framing. The
  * ordinary connection never comes here. */
-#ifndef LAPWING_CAREFUL_H
-#define LAPWING_CAREFUL_H
+#ifndef LAPWING_EVENTS_H
+#define LAPWING_EVENTS_H
 
 #include "conn/arrival.h"
 #include "conn/lock.h"
@@ -13,25 +13,25 @@
  * one call each has a few: Apache writes up to 16 at once. */
 #define EVENT_SEGMENTS 16
 
-__noinline int careful_close(struct conn *c, __u64 now, __u16 error);
+__noinline int events_close(struct conn *c, __u64 now, __u16 error);
 
-/* careful_begin switches a connection over. open tells that a request is in
+/* events_begin switches a connection over. open tells that a request is in
  * progress, whose state goes along. */
-static __noinline int careful_begin(struct conn *c, bool open)
+static __noinline int events_begin(struct conn *c, bool open)
 {
 	if (!c)
 		return 0;
 	debug("connection %llu is framed by user space from request %u on", c->rec.conn, c->rec.seq);
 	uncount(c);
-	c->mode = MODE_CAREFUL;
-	count(STAT_CAREFUL);
+	c->mode = MODE_EVENTS;
+	count(STAT_EVENT_CONNS);
 	if (!open)
 		c->rec.request_bytes = 0;
 	if (!record_write(c, KIND_OPEN, __sync_lock_test_and_set(&c->pending, 0)))
 		count(STAT_LOST_EVENTS);
 	/* What closes it on another processor may not have seen the mode yet. */
 	if (is_over(c->rec.sk))
-		careful_close(c, bpf_ktime_get_ns(), 0);
+		events_close(c, bpf_ktime_get_ns(), 0);
 	return 0;
 }
 
@@ -109,10 +109,10 @@ static __always_inline void close_write(const struct event *e)
 		count(STAT_LOST_EVENTS);
 }
 
-/* careful_progress keeps what a snapshot tells of the connection: who reads,
+/* events_progress keeps what a snapshot tells of the connection: who reads,
  * and since when. A read after a write begins another request, as far as this
  * side can tell. */
-static __always_inline void careful_progress(struct conn *c, const struct in *in)
+static __always_inline void events_progress(struct conn *c, const struct in *in)
 {
 	struct record *r = &c->rec;
 
@@ -124,9 +124,9 @@ static __always_inline void careful_progress(struct conn *c, const struct in *in
 	note_worker(r);
 }
 
-__noinline int careful_read(struct conn *c, const struct vec *v, const struct in *in)
+__noinline int events_read(struct conn *c, const struct vec *v, const struct in *in)
 {
-	if (!c || !v || !in || c->mode != MODE_CAREFUL)
+	if (!c || !v || !in || c->mode != MODE_EVENTS)
 		return 0;
 	struct scratch *s = event_begin(c, KIND_READ, in->now);
 	if (!s)
@@ -136,7 +136,7 @@ __noinline int careful_read(struct conn *c, const struct vec *v, const struct in
 	s->event.wait = empty_since(c->rec.read_last, in);
 	s->event.count = in->n;
 	arrival_pieces((struct inbound *)c, in->end - in->n, in->end);
-	careful_progress(c, in);
+	events_progress(c, in);
 	marker_read(&c->rec, false, false, false);
 	if (v->base)
 		event_data(s, v, in->n);
@@ -144,9 +144,9 @@ __noinline int careful_read(struct conn *c, const struct vec *v, const struct in
 	return 0;
 }
 
-__noinline int careful_write(struct conn *c, const struct vec *v, const struct out *out)
+__noinline int events_write(struct conn *c, const struct vec *v, const struct out *out)
 {
-	if (!c || !v || !out || c->mode != MODE_CAREFUL)
+	if (!c || !v || !out || c->mode != MODE_EVENTS)
 		return 0;
 	__u64 gap = c->short_write && out->enter > c->write_exit ? out->enter - c->write_exit : 0;
 
@@ -167,9 +167,9 @@ __noinline int careful_write(struct conn *c, const struct vec *v, const struct o
 	return 0;
 }
 
-__noinline int careful_close(struct conn *c, __u64 now, __u16 error)
+__noinline int events_close(struct conn *c, __u64 now, __u16 error)
 {
-	if (!c || c->mode != MODE_CAREFUL)
+	if (!c || c->mode != MODE_EVENTS)
 		return 0;
 	struct scratch *s = event_begin(c, KIND_CLOSE, now);
 	if (s) {
@@ -180,14 +180,14 @@ __noinline int careful_close(struct conn *c, __u64 now, __u16 error)
 	return 0;
 }
 
-/* careful_end: the connection is closed. A write in progress tells when it is
+/* events_end: the connection is closed. A write in progress tells when it is
  * over. */
-static __always_inline void careful_end(struct conn *c, __u64 now, __u16 error)
+static __always_inline void events_end(struct conn *c, __u64 now, __u16 error)
 {
 	c->rec.closed = now;
 	c->rec.error = error;
 	if (!left_to_writer(c))
-		careful_close(c, now, error);
+		events_close(c, now, error);
 }
 
 #endif

@@ -2,9 +2,9 @@ package stitch
 
 import "lapwing/collectors/request"
 
-// habits are what the requests of one service tell of how its threads share
+// patterns are what the requests of one service tell of how its threads share
 // the work. Clues that a thread gives are worth something only where they fit.
-type habits struct {
+type patterns struct {
 	same   int // requests that were answered by the thread that read them
 	handed int // requests that another thread answered
 	agree  int // requests whose response followed on a call that names them
@@ -25,14 +25,14 @@ type habits struct {
 }
 
 const (
-	fewest    = 20   // so many requests make a habit
-	recent    = 1000 // older ones count less and less
-	maxHabits = 4096 // services
+	fewest      = 20   // so many requests make a pattern
+	recent      = 1000 // older ones count less and less
+	maxPatterns = 4096 // services
 )
 
 // bound: a request stays on its thread, also while there are others: what a
 // thread has to itself in a calm hour says nothing of a busy one.
-func (h *habits) bound(busy bool) bool {
+func (h *patterns) bound(busy bool) bool {
 	if !h.callers() {
 		return false
 	}
@@ -43,84 +43,84 @@ func (h *habits) bound(busy bool) bool {
 }
 
 // split: some threads read requests, and others answer them.
-func (h *habits) split() bool { return h.handed >= fewest && h.same*50 <= h.handed && h.mixed == 0 }
+func (h *patterns) split() bool { return h.handed >= fewest && h.same*50 <= h.handed && h.mixed == 0 }
 
 // steady: nothing speaks against it that a thread does all of a request in
 // one go.
-func (h *habits) steady() bool { return h.differ*20 <= h.agree }
+func (h *patterns) steady() bool { return h.differ*20 <= h.agree }
 
 // orderly: a thread reads and calls, and reads and answers, in one go.
-func (h *habits) orderly() bool { return h.agree >= fewest && h.steady() && h.callers() }
+func (h *patterns) orderly() bool { return h.agree >= fewest && h.steady() && h.callers() }
 
 // callers: the threads that call are those that read.
-func (h *habits) callers() bool { return h.stale*20 <= h.named }
+func (h *patterns) callers() bool { return h.stale*20 <= h.named }
 
-// habitsOf returns the habits of a request's service.
-func (s *Stitcher) habitsOf(r *request.Request) *habits {
-	h := s.habits[r.Service]
+// patternsOf returns the patterns of a request's service.
+func (s *Stitcher) patternsOf(r *request.Request) *patterns {
+	h := s.patterns[r.Service]
 	if h == nil {
-		if len(s.habits) >= maxHabits {
-			clear(s.habits)
+		if len(s.patterns) >= maxPatterns {
+			clear(s.patterns)
 		}
-		h = new(habits)
-		s.habits[r.Service] = h
+		h = new(patterns)
+		s.patterns[r.Service] = h
 	}
 	return h
 }
 
-// learn takes a request into its service's habits, before anything is decided
+// learn takes a request into its service's patterns, before anything is decided
 // about it.
 func (s *Stitcher) learn(h *hop) {
 	h.learnt = true
-	habits := s.habitsOf(h.req)
-	habits.stayed(h.req, s.busy(h))
-	s.learnFits(h, habits)
-	s.learnThreads(h, habits)
+	patterns := s.patternsOf(h.req)
+	patterns.stayed(h.req, s.busy(h))
+	s.learnFits(h, patterns)
+	s.learnThreads(h, patterns)
 	c := s.calls[h.cause]
 	if c == nil || !c.Links.For.Known() || c.Links.Evidence&(request.EvidenceOnly|request.EvidenceSole) != 0 {
 		return // nothing could have been mistaken for it
 	}
 	if c.Links.For == h.ref {
-		habits.agree++
+		patterns.agree++
 	} else {
-		habits.differ++
+		patterns.differ++
 	}
-	if habits.agree+habits.differ > recent {
-		habits.agree, habits.differ = habits.agree/2, habits.differ/2
+	if patterns.agree+patterns.differ > recent {
+		patterns.agree, patterns.differ = patterns.agree/2, patterns.differ/2
 	}
 }
 
 // learnThreads takes in whether the calls of a request are made by the thread that
 // read it: those that began while it was alone, and those that name it.
-func (s *Stitcher) learnThreads(h *hop, habits *habits) {
+func (s *Stitcher) learnThreads(h *hop, patterns *patterns) {
 	for _, c := range s.byWorker[h.req.WriterTID] {
 		if c.Used() < h.req.WriteFirst && h.req.WriteFirst < c.End() {
-			habits.mixed++
+			patterns.mixed++
 		}
 	}
 	p := s.processOf(h.req.PID)
 	for _, c := range p.callsIn(h.req.ReadFirst, h.req.WriteFirst) {
 		if n, one := p.open(c.Used(), 2); n == 1 && one.ref == h.ref && c.TID != h.req.TID {
-			habits.stale++
+			patterns.stale++
 		}
 	}
 	for _, c := range s.byHop[h.ref] {
 		if c.Links.For == h.ref {
-			s.learnNamed(h, c, habits)
+			s.learnNamed(h, c, patterns)
 		}
 	}
 }
 
 // learnNamed takes in whether a call can have been made for the request that it
 // names.
-func (s *Stitcher) learnNamed(h *hop, c *call, habits *habits) {
+func (s *Stitcher) learnNamed(h *hop, c *call, patterns *patterns) {
 	if h.unansweredAt(c.Used()) {
-		habits.named++
+		patterns.named++
 	} else if s.unnamed(s.processOf(c.PID), c) {
-		habits.stale++
+		patterns.stale++
 	}
-	if habits.named+habits.stale > recent {
-		habits.named, habits.stale = habits.named/2, habits.stale/2
+	if patterns.named+patterns.stale > recent {
+		patterns.named, patterns.stale = patterns.named/2, patterns.stale/2
 	}
 }
 
@@ -135,7 +135,7 @@ func (s *Stitcher) unnamed(p *process, c *call) (found bool) {
 }
 
 // stayed takes in whether a request stayed on its thread.
-func (h *habits) stayed(r *request.Request, busy bool) {
+func (h *patterns) stayed(r *request.Request, busy bool) {
 	if r.WriterTID == 0 {
 		return
 	}

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* What a snapshot consists of: messages of the iterators in snapshot.h and
  * listeners.h, one after the other. The Go types are generated from these. */
-#ifndef LAPWING_SIGHT_H
-#define LAPWING_SIGHT_H
+#ifndef LAPWING_ENTRIES_H
+#define LAPWING_ENTRIES_H
 
 #include "kernel.h"
 
-enum sight_kind {
-	SIGHT_CONN = 1,
-	SIGHT_LISTENER = 2,
-	SIGHT_WAITER = 3,
-	SIGHT_HOLDER = 4,
+enum snap_kind {
+	SNAP_CONN = 1,
+	SNAP_LISTENER = 2,
+	SNAP_WAITER = 3,
+	SNAP_HOLDER = 4,
 };
 
 /* How a thread waits for a socket. */
@@ -23,7 +23,7 @@ enum wait_how {
 
 /* A connection that is in use: a request waits or is worked on, or a thread is
  * blocked in reading it. Its record follows, as in the ring buffer. */
-struct sight_conn {
+struct snap_conn {
 	__u16 kind;
 	__u16 size; /* of the whole message */
 	__u32 unread; /* TCP: bytes in the receive queue; unix: packets */
@@ -45,7 +45,7 @@ struct sight_conn {
 };
 
 /* A listening socket, once for each process that has it open. */
-struct sight_listener {
+struct snap_listener {
 	__u16 kind;
 	__u16 size;
 	__u32 pid;
@@ -65,7 +65,7 @@ struct sight_listener {
 };
 
 /* A thread that waits on a listening socket of its own process. */
-struct sight_waiter {
+struct snap_waiter {
 	__u16 kind;
 	__u16 size;
 	__u32 pid;
@@ -75,7 +75,7 @@ struct sight_waiter {
 };
 
 /* A process that has a connection's socket open. */
-struct sight_holder {
+struct snap_holder {
 	__u16 kind;
 	__u16 size;
 	__u32 pid;
@@ -83,11 +83,11 @@ struct sight_holder {
 };
 
 /* Types that only Go uses by name must be mentioned to be in the object. */
-const struct sight_conn *mention_sight_conn __attribute__((unused));
-const struct sight_listener *mention_sight_listener __attribute__((unused));
-const struct sight_waiter *mention_sight_waiter __attribute__((unused));
-const struct sight_holder *mention_sight_holder __attribute__((unused));
-const enum sight_kind *mention_sight_kind __attribute__((unused));
+const struct snap_conn *mention_snap_conn __attribute__((unused));
+const struct snap_listener *mention_snap_listener __attribute__((unused));
+const struct snap_waiter *mention_snap_waiter __attribute__((unused));
+const struct snap_holder *mention_snap_holder __attribute__((unused));
+const enum snap_kind *mention_snap_kind __attribute__((unused));
 const enum wait_how *mention_wait_how __attribute__((unused));
 
 #endif

@@ -5,8 +5,8 @@ import (
 	"lapwing/probes/socket/wire"
 )
 
-// sightConn is what a snapshot says of a connection besides its record.
-type sightConn = bpf.SocketPlanSightConn
+// connEntry is what a snapshot says of a connection besides its record.
+type connEntry = bpf.SocketPlanSnapConn
 
 // WaitHow says how a thread waits for a socket.
 type WaitHow uint32
@@ -23,7 +23,7 @@ const (
 // Work says how far a connection's request is.
 type Work uint8
 
-// The answers of ConnSight.Work. Whether a response that has begun is complete
+// The answers of Conn.Work. Whether a response that has begun is complete
 // its framing tells, which for WorkAnswering only the connection's pairer knows.
 const (
 	WorkNone       Work = iota // no request is in progress
@@ -36,11 +36,11 @@ const (
 )
 
 // Work says how far the request of the connection is.
-func (c *ConnSight) Work() Work {
+func (c *Conn) Work() Work {
 	switch uint32(c.Mode) {
 	case uint32(bpf.SocketPlanModeMODE_HTTP):
 		return c.request()
-	case uint32(bpf.SocketPlanModeMODE_CAREFUL):
+	case uint32(bpf.SocketPlanModeMODE_EVENTS):
 		if c.Record.ReadLast > c.WriteExit {
 			return WorkUnframed
 		}
@@ -53,7 +53,7 @@ func (c *ConnSight) Work() Work {
 	return WorkNone
 }
 
-func (c *ConnSight) request() Work {
+func (c *Conn) request() Work {
 	switch uint32(c.Phase) {
 	case uint32(bpf.SocketPlanPhasePHASE_READING):
 		switch {
@@ -73,21 +73,21 @@ func (c *ConnSight) request() Work {
 
 // allRead reports whether the request was read to its end. Where that cannot be
 // told, it was unless somebody waits for more.
-func (c *ConnSight) allRead() bool {
+func (c *Conn) allRead() bool {
 	end := c.Record.RequestEnd()
 	return end == wire.EndSeen || end == wire.EndUnknown && !c.blocked()
 }
 
 // blocked reports whether a thread is in a read of the connection, or in poll
 // of it alone.
-func (c *ConnSight) blocked() bool {
+func (c *Conn) blocked() bool {
 	return c.WaiterTid != 0 && (WaitHow(c.WaiterHow) == WaitCall || WaitHow(c.WaiterHow) == WaitPoll)
 }
 
 // unanswered reports whether a request came on a connection from before the
 // agent's start and nothing went out since. Bytes that nobody read yet are no
 // request in progress.
-func (c *ConnSight) unanswered() bool {
+func (c *Conn) unanswered() bool {
 	if c.Unread > 0 || c.blocked() {
 		return false
 	}
@@ -99,28 +99,28 @@ func (c *ConnSight) unanswered() bool {
 
 // Multiplexed reports whether somebody waits for the connection together with
 // others, as event loops do.
-func (c *ConnSight) Multiplexed() bool {
+func (c *Conn) Multiplexed() bool {
 	how := WaitHow(c.WaiterHow)
 	return how == WaitLoop || how == WaitMany
 }
 
 // Earlier reports whether all that is known of the connection is that it was
 // there when the agent started.
-func (c *ConnSight) Earlier() bool {
+func (c *Conn) Earlier() bool {
 	return uint32(c.Mode) == uint32(bpf.SocketPlanModeMODE_EXISTING)
 }
 
 // Blocked is the thread that is blocked in reading the connection: in a read
 // of it, or in poll of it alone. A thread that waits for many connections is
 // not blocked by any of them.
-func (c *ConnSight) Blocked() (pid, tid uint32, ok bool) {
+func (c *Conn) Blocked() (pid, tid uint32, ok bool) {
 	return c.WaiterPid, c.WaiterTid, c.blocked()
 }
 
-// ComposeSight makes the sight of a connection whose request is that far, for
-// tests of what takes sights. Fields may be changed afterwards.
-func ComposeSight(w Work, r wire.Record) ConnSight {
-	c := ConnSight{Record: r}
+// ComposeConn makes the entry of a connection whose request is that far, for
+// tests of what takes snapshots. Fields may be changed afterwards.
+func ComposeConn(w Work, r wire.Record) Conn {
+	c := Conn{Record: r}
 	mode, phase := bpf.SocketPlanModeMODE_HTTP, bpf.SocketPlanPhasePHASE_READING
 	switch w {
 	case WorkNone:
@@ -132,9 +132,9 @@ func ComposeSight(w Work, r wire.Record) ConnSight {
 	case WorkResponding:
 		phase = bpf.SocketPlanPhasePHASE_RESPONDING
 	case WorkUnframed:
-		mode, c.WriteExit = bpf.SocketPlanModeMODE_CAREFUL, r.ReadLast-1
+		mode, c.WriteExit = bpf.SocketPlanModeMODE_EVENTS, r.ReadLast-1
 	case WorkAnswering:
-		mode, c.WriteExit = bpf.SocketPlanModeMODE_CAREFUL, r.ReadLast+1
+		mode, c.WriteExit = bpf.SocketPlanModeMODE_EVENTS, r.ReadLast+1
 	case WorkEarlier:
 		mode, c.Received = bpf.SocketPlanModeMODE_EXISTING, 1
 	}
