@@ -241,10 +241,10 @@ int BPF_PROG(recv_exit, struct sock *sk, int ret, int flags)
 		addressed(c);
 		late_caller(c);
 	}
+	reading_to(c, end);
 	find_arrivals(c, &in, tp, end);
 	on_read(c, &in);
-	if (tp)
-		read_handled(c, end, in.now);
+	read_handled(c);
 	return 0;
 }
 

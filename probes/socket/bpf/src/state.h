@@ -147,6 +147,8 @@ struct conn {
 	__u64 taken_at;   /* TCP: a sweep found bytes taken that no hook had seen then, */
 	__u32 taken_seq;  /* up to this number */
 	__u32 handled_seq; /* TCP: number of the byte after those of reads whose hook has run; 0 if not known */
+	__u32 reading_seq; /* TCP: what it becomes when the hook in progress is over */
+	__u32 pad4;
 	__u8 trace[TRACE_MAX]; /* the request's traceparent */
 	struct record rec;
 };

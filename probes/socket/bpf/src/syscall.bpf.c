@@ -172,9 +172,9 @@ static __always_inline int read_returned(long fd, long ret)
 	if (tcp && f.conn->mode <= MODE_EXISTING)
 		late_caller(f.conn);
 	find_arrivals(f.conn, &in, tcp, tcp ? BPF_CORE_READ(tcp, copied_seq) : 0);
+	reading_to(f.conn, in.end);
 	on_read(f.conn, &in);
-	if (tcp)
-		read_handled(f.conn, in.end, in.now);
+	read_handled(f.conn);
 	return 0;
 }
 

@@ -143,24 +143,34 @@ static __noinline bool left_to_reader(struct conn *c, struct sock *sk, __u64 now
 }
 
 /* closed_while_read: the connection ended between a read and its hook. */
-static __noinline int closed_while_read(struct conn *c, __u64 now)
+__noinline int closed_while_read(struct conn *c)
 {
 	if (!c || c->write_enter)
 		return 0; /* the writer does it */
 	__u64 sk = c->rec.sk;
-	on_close(c, now, true, BPF_CORE_READ((struct sock *)sk, sk_err));
+	on_close(c, bpf_ktime_get_ns(), true, BPF_CORE_READ((struct sock *)sk, sk_err));
 	c->mode = MODE_IGNORED;
 	tcp_forget(sk);
 	return 0;
 }
 
-/* read_handled ends the hook of a read on TCP that took what is before a number. */
-static __always_inline void read_handled(struct conn *c, __u32 end, __u64 now)
+/* reading_to notes where a read of which the hook begins has got to. What is needed at
+ * its end is kept with the connection: in a register, each path through the hook would
+ * be verified once for TCP and once for the others. */
+static __always_inline void reading_to(struct conn *c, __u32 end)
 {
-	c->handled_seq = end;
+	c->reading_seq = end;
+}
+
+/* read_handled ends the hook of a read. */
+static __always_inline void read_handled(struct conn *c)
+{
+	if (!c->handled_seq)
+		return; /* not TCP, or not known */
+	c->handled_seq = c->reading_seq;
 	barrier();
 	if (unlikely(*(volatile __u8 *)&c->gone))
-		closed_while_read(c, now);
+		closed_while_read(c);
 }
 
 #endif

@@ -73,7 +73,7 @@ static __noinline int unix_closed(struct conn *c, __u64 now)
 
 /* unix_left ends what there is at an address which is another socket's by now: the
  * close of the one before was not seen, as when its process was killed. */
-static __noinline int unix_left(__u64 key)
+__noinline int unix_left(__u64 key)
 {
 	struct conn *c = bpf_map_lookup_elem(&unix_conns, &key);
 
