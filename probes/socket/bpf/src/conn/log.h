@@ -15,7 +15,7 @@ const volatile __u64 wake_bytes = 1 << 20;  /* wake the reader at this fill leve
 
 /* The header of each message. The log is never cleared, so a position that was not
  * written yet holds bytes of an older message, and clients chose some of those. The seal
- * is the position combined with a secret, so that no client can forge it by chance. */
+ * is the position XORed with a secret: a client cannot write a valid one by chance. */
 struct message {
 	__u64 seal;
 	__u32 size; /* of what follows the header */
