@@ -193,8 +193,7 @@ __noinline int worker_answers(struct conn *c)
 	c->rec.cause = w ? w->call : 0;
 	c->rec.cause_seq = w ? w->call_seq : 0;
 	if (w && !w->most)
-		/* a thread that only answers: what it does next is for another request */
-		w->call = 0;
+		w->call = 0; /* it only answers: what it does next is for another request */
 	return 0;
 }
 
