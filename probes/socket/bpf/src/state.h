@@ -138,7 +138,7 @@ struct conn {
 	__u8 pad3[5];
 	__u32 proxy_left; /* bytes of a PROXY header that are not kept */
 	__u32 ahead;      /* bytes at the front of the current read that do not count */
-	__u32 noticed_seq; /* unix: number of bytes whose arrival was noticed only after */
+	__u32 noticed_seq; /* unix: number of the first byte whose arrival was noticed only after */
 	__u64 noticed_at;  /* the reader had taken them, and the time of that */
 	__u32 callers;    /* the value of `callers` at the last look, see worker.h */
 	__u32 read_seq;   /* TCP: number of the byte after those that were read; 0 if not known */
