@@ -50,7 +50,7 @@ const (
 // Why a Watcher left a process or a file alone, in addition to the reasons of package
 // foreign.
 const (
-	refusedUser      foreign.Reason = "user_share"         // the user used his share of the table
+	refusedUser      foreign.Reason = "user_share"         // the user's table share is used up
 	refusedProgram   foreign.Reason = "program_share"      // the program has used its share
 	refusedFull      foreign.Reason = "table_full"         // the table is full
 	refusedTime      foreign.Reason = "time_share"         // the user's time share is used up
