@@ -26,7 +26,7 @@ func programsOf(t *testing.T, object string) (programs map[string][]string, kind
 	for name, p := range spec.Programs {
 		for _, ins := range p.Instructions {
 			m := ins.Reference()
-			if !ins.IsLoadFromMap() || strings.HasPrefix(m, ".") { // variables and constants
+			if !ins.IsLoadFromMap() || strings.HasPrefix(m, ".") { // variables, constants
 				continue
 			}
 			kinds[m] = spec.Maps[m].Type.String()

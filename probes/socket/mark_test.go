@@ -59,7 +59,7 @@ func markCode(t testing.TB, p *Probe, address uint64, rank uint8) io.Closer {
 	return nil
 }
 
-// thread is a thread of the server, for its whole life.
+// thread is a thread of the server, which has an OS thread of its own for its whole life.
 type thread struct {
 	steps chan func()
 	done  chan struct{}

@@ -155,7 +155,7 @@ func (m *image) lookUp(table, strings elf.Section64, names []string) (map[string
 	return found, nil
 }
 
-// note takes a symbol if it is the first one of one of the functions.
+// note takes the first symbol of each function.
 func note(found map[string]uint64, places map[uint32]string, raw []byte) {
 	name, ok := places[binary.LittleEndian.Uint32(raw)]
 	address := binary.LittleEndian.Uint64(raw[8:])

@@ -133,7 +133,8 @@ func (l *Reader) Next() []byte {
 }
 
 // Yield lets other threads have the CPU, unless the log fills up: then the agent needs
-// its full share of it. The Go runtime is not involved, because nothing waits.
+// its full share of it. The Go runtime need not know of the call, because it does not
+// block.
 func (l *Reader) Yield() {
 	written := atomic.LoadUint64(l.word(unsafe.Offsetof(bpf.SocketPlanProgress{}.Head)))
 	if written-l.next < uint64(l.size.Segments)<<l.size.Shift/8 {

@@ -20,7 +20,7 @@ type ProcessDid uint16
 // What processes do. Executed is reported only of processes that have served before.
 const (
 	Listens  = ProcessDid(bpf.SocketPlanProcessDidPROCESS_LISTENS)  // it listens at the start
-	Serves   = ProcessDid(bpf.SocketPlanProcessDidPROCESS_SERVES)   // it read from a client for the first time
+	Serves   = ProcessDid(bpf.SocketPlanProcessDidPROCESS_SERVES)   // its first read from a client
 	Executed = ProcessDid(bpf.SocketPlanProcessDidPROCESS_EXECUTED) // it executes a program
 )
 

@@ -15,7 +15,8 @@ int accept_exit(struct trace_event_raw_sys_exit *ctx)
 	return ctx->ret < 0 ? 0 : accept_returned(ctx->ret);
 }
 
-/* TCP reports its own closes. A unix socket is closed with its last descriptor. */
+/* close_enter is for unix sockets, which are closed with their last descriptor. TCP
+ * reports its own closes. */
 SEC("tracepoint/syscalls/sys_enter_close")
 int close_enter(struct trace_event_raw_sys_enter *ctx)
 {
@@ -41,7 +42,8 @@ int close_enter(struct trace_event_raw_sys_enter *ctx)
 	return 0;
 }
 
-/* A server process executes a program: its name may change. */
+/* process_exec runs when a process executes a program: the name of a server process may
+ * change. */
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(process_exec, struct task_struct *t)
 {

@@ -55,9 +55,9 @@ static __always_inline struct conn *tcp_create(struct sock *sk)
 	return bpf_sk_storage_get(&tcp_conns, sk, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 }
 
-/* mptcp_find uses the address. A subflow leads to the address of the connection above it,
- * and no further, so such connections are kept by address, in the map of the unix
- * sockets. */
+/* mptcp_find finds a connection by its address. A subflow leads to the address of the
+ * connection above it, and no further, so such connections are kept in the map of the
+ * unix sockets. */
 static __always_inline struct conn *mptcp_find(__u64 addr)
 {
 	struct conn *c = bpf_map_lookup_elem(&unix_conns, &addr);
@@ -293,7 +293,8 @@ int BPF_PROG(send_enter, struct sock *sk, const struct msghdr *msg)
 	return sending(sk, msg);
 }
 
-/* The function of that name, for kernels without the tracepoint. */
+/* send_function is for kernels without the tracepoint: it is attached to the function of
+ * that name. */
 SEC("fentry/tcp_sendmsg_locked")
 int BPF_PROG(send_function, struct sock *sk)
 {

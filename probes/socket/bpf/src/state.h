@@ -146,7 +146,7 @@ struct conn {
 	__u64 read_total; /* unix: bytes that were read */
 	__u64 taken_at;   /* TCP: when a sweep found taken bytes that no hook had seen */
 	__u32 taken_seq;  /* the number up to which they were taken */
-	__u32 handled_seq; /* TCP: read_seq after the last read whose hook has run; 0 if not known */
+	__u32 handled_seq; /* TCP: number of the byte after those of handled reads; 0 if not known */
 	__u8 trace[TRACE_MAX]; /* the request's traceparent */
 	struct record rec;
 };

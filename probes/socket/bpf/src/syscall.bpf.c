@@ -265,7 +265,8 @@ static __always_inline bool is_tcp(struct sock *sk)
 	return (family == AF_INET || family == AF_INET6) && BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP;
 }
 
-/* The socket that splice writes to is its third argument. */
+/* write_enter runs at the entry of a write. The socket that splice writes to is its third
+ * argument. */
 SEC("tracepoint/syscalls/sys_enter_write")
 int write_enter(void *ctx)
 {
@@ -294,8 +295,9 @@ int write_exit(struct trace_event_raw_sys_exit *ctx)
 			      nr == NR_sendfile ? SYSCALL_ARG3(regs) : 0);
 }
 
-/* Arrivals on unix sockets: the tracepoint since 6.3. Before that the function that
- * contains it, if the kernel lets programs attach to functions. */
+/* data_ready and readable see arrivals on unix sockets: data_ready through the tracepoint
+ * since 6.3, readable before that through the function that contains it, if the kernel
+ * lets programs attach to functions. */
 SEC("tp_btf/sk_data_ready")
 int BPF_PROG(data_ready, struct sock *sk)
 {

@@ -94,8 +94,8 @@ static __always_inline __u32 tcp_taken_to(const struct conn *c, struct sock *sk)
 }
 
 /* tcp_taken checks whether such bytes were read. It is for the thread that writes or
- * closes, where no read can be returning. If the network ends a connection that is being
- * read, the reader does this before it returns. */
+ * closes, where no read can be returning. Network events on a connection that is being
+ * read are processed on the reader's thread, before the read returns: these are left out. */
 static __always_inline void tcp_taken(struct conn *c, struct sock *sk)
 {
 	if (tcp_taken_to(c, sk) && !(sk->sk_err && sk->sk_lock.owned))

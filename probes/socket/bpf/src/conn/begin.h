@@ -8,9 +8,8 @@
 #include "work/call.h"
 #include "plan.h"
 
-/* Set once there was a connection that hooks other than the handshake's must look for:
- * one without state, or one on MPTCP. Until then a socket without state costs one
- * comparison. */
+/* Set once there is a connection that hooks other than the handshake's must look for: one
+ * without state, or one on MPTCP. Until then a socket without state costs one comparison. */
 __u32 strange;
 
 /* More than a receive queue can hold, and less than half of the sequence numbers. */

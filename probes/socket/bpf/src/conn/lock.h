@@ -18,11 +18,11 @@ static long lock_step(__u32 i, struct conn **c)
 	return 0;
 }
 
-/* The lock separates a thread that reads the next request from one that is just leaving
- * the write of the response: on two CPUs they can be that close. Tracing programs may not
- * use the kernel's spin locks. The holder runs with preemption off for about a
- * microsecond, so the wait is short unless the hypervisor takes the holder's processor
- * away. In any case it is bounded. */
+/* await_lock waits for the lock of a connection. The lock separates a thread that reads
+ * the next request from one that is just leaving the write of the response: on two CPUs
+ * they can be that close. Tracing programs may not use the kernel's spin locks. The
+ * holder runs with preemption off for about a microsecond, so the wait is short unless
+ * the hypervisor takes the holder's processor away. In any case it is bounded. */
 __noinline int await_lock(struct conn *c)
 {
 	if (!c)

@@ -5,8 +5,8 @@
 
 #include "conn/handout.h"
 
-/* Set when the agent ends: its programs are detached one after the other. From then on,
- * that something was not seen has no meaning. */
+/* Set when the agent ends: its programs are detached one after the other. From then on a
+ * missing event proves nothing. */
 __u32 ending;
 
 /* taken_unseen runs when bytes were moved that no hook saw, or that framing would have

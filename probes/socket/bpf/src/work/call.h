@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* Calls: the requests of a server process to another server. The connection is kept like
- * a served one, in mode MODE_CLIENT. Its record has the times at which each exchange was
- * asked and answered. HTTP/1 is framed: `in` is what the caller writes, `out` is what it
+ * a served one, in mode MODE_CLIENT. Its record has the times of request and response of
+ * each exchange. HTTP/1 is framed: `in` is what the caller writes, `out` is what it
  * reads. So a call starts and ends where its messages do. For any other protocol in which
  * the client speaks first, a write after a read starts the next exchange: the last read
  * before it was the last of the response. */

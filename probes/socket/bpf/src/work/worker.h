@@ -270,8 +270,8 @@ static __always_inline __u8 direct(struct worker *w)
 	return !w->fouls && w->clean > CLEAN_STARTS ? EVIDENCE_DIRECT : EVIDENCE_CLEAN;
 }
 
-/* how_many returns among how many requests the cause of a call had to be found, as
- * evidence. Requests from before the count started are finished after a while. */
+/* how_many returns evidence of how many requests a call can belong to. Requests from
+ * before the count started are finished after a while. */
 static __always_inline __u8 how_many(struct worker *w, struct process *p, __u32 *open)
 {
 	__u64 then = bpf_ktime_get_ns() - SETTLED_NS;
