@@ -73,9 +73,9 @@ enum evidence {
 	EVIDENCE_FOUL = 4,      /* it had started another call there: it has no such order */
 	EVIDENCE_NO_READER = 8, /* the thread reads no requests */
 	EVIDENCE_ONLY = 16,     /* of the requests that the thread read, one is unanswered */
-	EVIDENCE_SOLE = 32,     /* of the requests that the thread read, one is unanswered */
-	EVIDENCE_COUNTED = 64,  /* of those that the whole process read, one is unanswered */
-	EVIDENCE_CLEAN = 128, /* like EVIDENCE_DIRECT, but with too few calls to say "always" */
+	EVIDENCE_SOLE = 32,     /* of those that the whole process read, one is unanswered */
+	EVIDENCE_COUNTED = 64,  /* acceptor_tid is how many of those there are */
+	EVIDENCE_CLEAN = 128,   /* like EVIDENCE_DIRECT, but with too few calls to say "always" */
 };
 
 /* Where in a message one direction of a connection is. The order matters: everything up

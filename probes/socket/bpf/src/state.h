@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* The state of a connection, and the maps it lives in. */
+/* The state of a connection. */
 #ifndef LAPWING_STATE_H
 #define LAPWING_STATE_H
 

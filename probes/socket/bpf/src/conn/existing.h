@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* Programs that user space runs: once at the start over the existing connections, and
- * repeatedly over those that have gone quiet. */
+/* Helpers of the programs in existing.bpf.c. */
 #ifndef LAPWING_EXISTING_H
 #define LAPWING_EXISTING_H
 

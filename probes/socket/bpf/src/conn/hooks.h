@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* The hooks that both probe plans use for connections of any kind: what read calls
- * return, accept and close. */
+/* What both probe plans do for connections of any kind when a read or an accept returns. */
 #ifndef LAPWING_HOOKS_H
 #define LAPWING_HOOKS_H
 

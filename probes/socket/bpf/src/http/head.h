@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* The head of a request: what is kept of it, and where it ends. */
+/* The head of a request or response: what is kept of it, and where it ends. */
 #ifndef LAPWING_HEAD_H
 #define LAPWING_HEAD_H
 
