@@ -17,7 +17,7 @@ import (
 var update = flag.Bool("update", false, "write the table of maps in docs/architecture.md anew")
 
 // programsOf lists, for each map of a plan, the programs that use it, in their own code
-// or in that of a function they call.
+// or in that of a function that they call.
 func programsOf(t *testing.T, object string) (programs map[string][]string, kinds map[string]string) {
 	t.Helper()
 	spec, err := ebpf.LoadCollectionSpec(object)
@@ -26,7 +26,7 @@ func programsOf(t *testing.T, object string) (programs map[string][]string, kind
 	for name, p := range spec.Programs {
 		for _, ins := range p.Instructions {
 			m := ins.Reference()
-			if !ins.IsLoadFromMap() || strings.HasPrefix(m, ".") { // variables and constants
+			if !ins.IsLoadFromMap() || strings.HasPrefix(m, ".") { // variables, constants
 				continue
 			}
 			kinds[m] = spec.Maps[m].Type.String()
@@ -41,7 +41,7 @@ func programsOf(t *testing.T, object string) (programs map[string][]string, kind
 	return programs, kinds
 }
 
-// TestMapsAreDocumented holds the table of maps and programs against the objects.
+// TestMapsAreDocumented compares the table of maps and programs with the objects.
 func TestMapsAreDocumented(t *testing.T) {
 	const page, begin, end = "../docs/architecture.md", "| map | type | ", "\n\n"
 	bySocket, kinds := programsOf(t, "socket/bpf/socketplan_x86_bpfel.o")

@@ -12,15 +12,15 @@ import (
 	"lapwing/probes/foreign/elffile"
 )
 
-// The reader is this program under another name. It is recognized here, before
-// main, so that tests and tools that run an agent have one too.
+// The reader is this program under another name. It is recognized here, before main, so
+// that tests and tools that run an agent also have a reader.
 func init() {
 	if len(os.Args) == 1 && os.Args[0] == readerName {
 		os.Exit(serve(0))
 	}
 }
 
-// misbehave is what tests make a reader do once it is locked in.
+// misbehave is what tests let a reader do once it is locked in.
 var misbehave func()
 
 // serve answers one question that comes through a socket.
@@ -43,8 +43,8 @@ func reply(socket int, a answer) int {
 	return 0
 }
 
-// read opens the file, gives up all that is not needed any more, and only then
-// looks at what is in it.
+// read opens the file, gives up everything that is no longer needed, and only then looks
+// at the content.
 func read(place int, q question) answer {
 	fd, size, err := reopen(place)
 	if err != nil {
@@ -80,7 +80,7 @@ func refusal(err error) answer {
 	return a
 }
 
-// reopen opens the file that a place is.
+// reopen opens the file behind a descriptor that is only a place (O_PATH).
 func reopen(place int) (fd int, size int64, err error) {
 	path := "/proc/self/fd/" + strconv.Itoa(place)
 	fd, err = unix.Open(path, unix.O_RDONLY|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
@@ -116,11 +116,11 @@ func (c content) ReadAt(p []byte, at int64) (int, error) {
 	return len(p), nil
 }
 
-// errEnd: the file was cut since its size was asked for.
+// errEnd means that the file was truncated after its size was read.
 var errEnd = refuse(NotELF, elffile.ErrBounds)
 
-// The limits of a reader. The Go runtime takes address space by the 64 MiB;
-// GOMEMLIMIT and the budget of a file keep what is used far below.
+// The limits of a reader. The Go runtime reserves address space in steps of 64 MiB.
+// GOMEMLIMIT and the budget of a file keep the used memory far below.
 var limits = map[int]uint64{
 	unix.RLIMIT_CORE:   0,
 	unix.RLIMIT_CPU:    2, // seconds
@@ -129,14 +129,14 @@ var limits = map[int]uint64{
 	unix.RLIMIT_NOFILE: 16,
 }
 
-// limit bounds what the process may use. When memory is short, it is the first
-// to be ended.
+// limit sets what the process may use. If memory is short, the process is the first to be
+// killed.
 func limit() error {
 	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("1000"), 0) // some containers forbid it
 	return Limit(limits)
 }
 
-// Limit sets what the process may use of each resource, for good.
+// Limit permanently sets what the process may use of each resource.
 func Limit(resources map[int]uint64) error {
 	for resource, n := range resources {
 		if err := unix.Setrlimit(resource, &unix.Rlimit{Cur: n, Max: n}); err != nil {
@@ -146,8 +146,8 @@ func Limit(resources map[int]uint64) error {
 	return nil
 }
 
-// lockIn gives up all capabilities, opening files, and every system call that
-// reading the open ones does not take.
+// lockIn gives up all capabilities, the opening of files, and every system call that is
+// not needed to read the open files.
 func lockIn() error {
 	if err := cap.ResetAmbient(); err != nil {
 		return err
@@ -161,8 +161,8 @@ func lockIn() error {
 	return seccomp.LoadFilter(seccomp.Filter{NoNewPrivs: true, Flag: seccomp.FilterFlagTSync, Policy: policy})
 }
 
-// policy is what the Go runtime takes, and pread and sendmsg. Names of memory
-// (prctl) it can do without.
+// policy allows what the Go runtime needs, and pread and sendmsg. The runtime can do
+// without names of memory (prctl).
 var policy = seccomp.Policy{
 	DefaultAction: seccomp.ActionKillProcess,
 	Syscalls: []seccomp.SyscallGroup{
@@ -175,7 +175,7 @@ var policy = seccomp.Policy{
 			"timer_create", "timer_settime", "timer_delete",
 			"rseq", "set_robust_list", "exit", "exit_group",
 		}, NamesWithCondtions: []seccomp.NameWithConditions{
-			// A thread, no process.
+			// A thread, not a process.
 			{Name: "clone", Conditions: []seccomp.Condition{{Argument: 0, Operation: seccomp.BitsSet, Value: unix.CLONE_THREAD}}},
 		}},
 		{Action: seccomp.ActionErrno, Names: []string{"prctl", "clone3"}},

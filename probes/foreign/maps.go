@@ -13,18 +13,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The limits of what is read of a process's list of mappings. Whoever made it
-// may have filled it with 65,530 paths of 4,096 bytes.
+// The limits of reading a process's list of mappings. A process may have filled it with
+// 65,530 paths of 4,096 bytes.
 const (
 	maxMaps = 16 << 20 // bytes
 	maxLine = 8 << 10
 )
 
-// deleted is what the kernel adds to the name of a file that is gone.
+// deleted is what the kernel adds to the name of a file that was deleted.
 const deleted = " (deleted)"
 
-// FileID tells files apart, as the kernel does in lists of mappings, whatever
-// path and namespace they are seen from.
+// FileID identifies a file in the same way as the kernel's lists of mappings, whatever
+// path and namespace it is seen from.
 type FileID struct {
 	Dev uint64 `json:"dev"`
 	Ino uint64 `json:"ino"`
@@ -36,9 +36,9 @@ type Mapping struct {
 	ID   FileID
 }
 
-// Mappings lists the files that a process runs code of and that keep wants, by
-// their paths. It waits for the lock of the process's memory: call it in a
-// Pool. What was found before an error is returned with it.
+// Mappings lists the files that a process runs code of and that keep selects, by their
+// paths. It waits for the lock of the process's memory: call it in a Pool. After an error
+// it also returns what was found before.
 func Mappings(pid int, keep func(path string) bool) ([]Mapping, error) {
 	f, err := os.Open(procPath(pid, "maps"))
 	if err != nil {
@@ -93,7 +93,7 @@ func parseMapping(line []byte) (Mapping, bool) {
 	return Mapping{Path: strings.TrimSuffix(string(rest), deleted), ID: id}, true
 }
 
-// parseID reads device and inode as lists of mappings write them.
+// parseID parses device and inode as they are in lists of mappings.
 func parseID(device, inode []byte) (FileID, error) {
 	var major, minor uint32
 	if _, err := fmt.Sscanf(string(device), "%x:%x", &major, &minor); err != nil {
@@ -103,9 +103,8 @@ func parseID(device, inode []byte) (FileID, error) {
 	return FileID{unix.Mkdev(major, minor), ino}, err
 }
 
-// ownID is the identity of an open file, as a list of mappings would show it.
-// It is not always what stat shows: overlayfs and btrfs have numbers of their
-// own there.
+// ownID returns the identity of an open file, as a list of mappings would show it. It is
+// not always what stat reports: overlayfs and btrfs have their own numbers there.
 func ownID(fd int) (FileID, error) {
 	at, err := unix.Mmap(fd, 0, os.Getpagesize(), unix.PROT_READ, unix.MAP_PRIVATE)
 	if err != nil {

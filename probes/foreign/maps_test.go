@@ -9,8 +9,8 @@ import (
 	"lapwing/tools/fuzzing"
 )
 
-// FuzzMappings: whatever a list of mappings says, reading it ends, within its
-// budget, and what is found was written there.
+// FuzzMappings checks that the read of a list of mappings ends, within its budget,
+// whatever the list contains, and that everything it finds was written there.
 func FuzzMappings(f *testing.F) {
 	for _, list := range []string{
 		"55d0c8a3b000-55d0c8a40000 r-xp 00002000 fe:01 1234                       /usr/bin/true\n",
@@ -36,7 +36,8 @@ func FuzzMappings(f *testing.F) {
 	})
 }
 
-// FuzzMapping: what the kernel would write of a file is read back as it is.
+// FuzzMapping checks that what the kernel would write about a file is read back
+// unchanged.
 func FuzzMapping(f *testing.F) {
 	f.Add("/usr/bin/true", uint32(254), uint32(1), uint64(1234))
 	f.Add("/a  b", uint32(0), uint32(47), ^uint64(0))

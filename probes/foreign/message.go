@@ -12,7 +12,7 @@ import (
 	"lapwing/probes/foreign/elffile"
 )
 
-// maxMessage bounds what the agent and its reader tell each other.
+// maxMessage is the limit of a message between the agent and its reader.
 const maxMessage = 16 << 10
 
 // question goes to the reader, with the descriptor of the file.
@@ -28,11 +28,11 @@ type answer struct {
 	Found   map[string]elffile.Spot `json:"found,omitempty"`
 }
 
-// sendLimit is how long Tell waits for room. There is always room, unless the other
-// end hangs.
+// sendLimit is how long Tell waits for room. There is always room, unless the other end
+// hangs.
 const sendLimit = 100 * time.Millisecond
 
-// Tell sends a message with a file on an end of a Pair.
+// Tell sends a message, with a file, on an end of a Pair.
 func Tell(conn *net.UnixConn, message any, f *os.File) error {
 	raw, err := json.Marshal(message)
 	if err != nil {
@@ -63,8 +63,8 @@ func Take(conn *net.UnixConn, message any) (*os.File, error) {
 	return f, json.Unmarshal(raw[:n], message)
 }
 
-// Send sends a message, with a descriptor unless it is negative, on an end of a Pair
-// that is a descriptor itself.
+// Send sends a message on an end of a Pair that is a descriptor. It sends fd with it,
+// unless fd is negative.
 func Send(socket int, message any, fd int) error {
 	raw, err := json.Marshal(message)
 	if err != nil {
@@ -96,7 +96,7 @@ func Receive(socket int, message any) (fd int, err error) {
 	return fd, json.Unmarshal(raw[:n], message)
 }
 
-// descriptorIn is the descriptor that came with a message.
+// descriptorIn returns the descriptor that came with a message.
 func descriptorIn(rights []byte) (int, error) {
 	parts, err := unix.ParseSocketControlMessage(rights)
 	if err != nil || len(parts) != 1 {

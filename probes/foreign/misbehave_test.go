@@ -9,14 +9,14 @@ import (
 	"lapwing/probes/foreign/elffile"
 )
 
-// Tests make readers misbehave by these variables, which the agent does not
-// hand on to readers of its own.
+// Tests make readers misbehave with these variables. The agent does not pass them on to
+// its own readers.
 const (
-	hangEnv   = "FOREIGN_TEST_MISBEHAVE" // once it has the file
-	lockedEnv = "FOREIGN_TEST_LOCKED"    // at once
+	hangEnv   = "FOREIGN_TEST_MISBEHAVE" // misbehaves once it has the file
+	lockedEnv = "FOREIGN_TEST_LOCKED"    // acts as soon as it is locked in
 )
 
-// Variables are set before the reader starts, which it does before main.
+// arm runs here because package variables are initialized before the reader starts.
 var _ = arm()
 
 func arm() bool {
@@ -52,7 +52,7 @@ func misbehaveBy(how string) {
 	os.Exit(0)
 }
 
-// attempts are what somebody would do who took a reader over.
+// attempts are what an attacker who took over a reader would do.
 var attempts = map[string]func(){
 	"open":   func() { _, _ = unix.Open("/etc/passwd", unix.O_RDONLY, 0) },
 	"socket": func() { _, _ = unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0) },

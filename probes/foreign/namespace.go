@@ -10,21 +10,21 @@ import (
 // maxNesting is how deep user namespaces can be nested (Linux: 32).
 const maxNesting = 33
 
-// ownNamespace is the link of this process's user namespace.
+// ownNamespace returns the link of this process's user namespace.
 var ownNamespace = sync.OnceValue(func() string {
 	link, _ := os.Readlink("/proc/self/ns/user")
 	return link
 })
 
-// ownUsers reports whether a process is in the user namespace of this one:
-// what is mounted there was mounted by an administrator.
+// ownUsers reports whether a process is in the user namespace of this one: what is
+// mounted there was mounted by an administrator.
 func ownUsers(pid int) bool {
 	link, err := os.Readlink(procPath(pid, "ns/user"))
 	return err == nil && link == ownNamespace()
 }
 
-// namespaceOwner is the user who made the outermost of the user namespaces
-// that a process is in and this one is not.
+// namespaceOwner returns the user who created the outermost of the user namespaces that
+// the process is in and this process is not.
 func namespaceOwner(pid int) (uint32, bool) {
 	if ownUsers(pid) {
 		return 0, false
@@ -48,7 +48,7 @@ func namespaceOwner(pid int) (uint32, bool) {
 			if err == nil {
 				_ = unix.Close(parent)
 			}
-			break // the parent is this process's own, or out of sight
+			break // the parent is this process's own, or not visible
 		}
 		_ = unix.Close(fd)
 		fd = parent

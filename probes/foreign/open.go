@@ -13,17 +13,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// File is a regular file of a process of another user. It is a place, of which
-// nothing can be read (O_PATH).
+// File is a regular file of a process of another user. It is only a place (O_PATH):
+// nothing can be read from it.
 type File struct {
 	fd *os.File
 }
 
-// Handle is a path that leads to the file, whatever became of its name, as
-// long as it is not closed.
+// Handle returns a path that leads to the file as long as the File is not closed,
+// whatever happened to its name.
 func (f *File) Handle() string { return fmt.Sprintf("/proc/self/fd/%d", f.fd.Fd()) }
 
-// Dup is a second hold on the file.
+// Dup returns a second File for the same file.
 func (f *File) Dup() (*File, error) {
 	fd, err := unix.FcntlInt(f.fd.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
@@ -32,12 +32,12 @@ func (f *File) Dup() (*File, error) {
 	return &File{os.NewFile(uintptr(fd), f.fd.Name())}, nil
 }
 
-// Close lets go of the file.
+// Close releases the file.
 func (f *File) Close() error { return f.fd.Close() }
 
-// Open finds a file that a process maps. It does not open what stands there,
-// and asks no file system for anything: a terminal is not taken, a pipe or a
-// device not started, a hanging server not waited for.
+// Open finds a file that a process maps. It does not open what is there, and asks no file
+// system for anything: it does not acquire a terminal, start a pipe or a device, or wait
+// for a hanging server.
 func Open(pid int, exe string, m Mapping) (*File, error) {
 	proc, err := unix.Open(procPath(pid, ""), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -60,9 +60,9 @@ func Open(pid int, exe string, m Mapping) (*File, error) {
 // memory.
 const resolveCached = 0x20
 
-// find goes to the place. An executable can be reached even if it was replaced
-// since. The way to another file is in the kernel's memory, because it is
-// mapped: more is not looked at (RESOLVE_CACHED), and no link is followed.
+// find goes to the place. An executable can be reached even if it was replaced since. The
+// path to any other file is in the kernel's memory, because it is mapped. Nothing beyond
+// that is looked at (RESOLVE_CACHED), and no link is followed.
 func find(proc int, exe, path string) (int, error) {
 	if path == exe {
 		fd, err := unix.Openat(proc, "exe", unix.O_PATH|unix.O_CLOEXEC, 0)
@@ -85,7 +85,8 @@ func find(proc int, exe, path string) (int, error) {
 		switch {
 		case err == nil:
 			return fd, nil
-		case errors.Is(err, unix.EAGAIN) && try < 3: // also if a directory was renamed meanwhile
+		// this also happens if a directory was renamed meanwhile
+		case errors.Is(err, unix.EAGAIN) && try < 3:
 			time.Sleep(time.Millisecond)
 		case errors.Is(err, unix.EAGAIN):
 			return -1, refuse(NotCached, err)
@@ -99,8 +100,8 @@ func find(proc int, exe, path string) (int, error) {
 	}
 }
 
-// check demands a regular file on a file system that does not keep its readers
-// waiting for another process or host.
+// check requires a regular file on a file system that does not make its readers wait for
+// another process or host.
 func check(pid, proc, fd int) error {
 	var st unix.Statx_t
 	const flags = unix.AT_EMPTY_PATH | unix.AT_STATX_DONT_SYNC | unix.AT_NO_AUTOMOUNT
@@ -125,21 +126,21 @@ func check(pid, proc, fd int) error {
 	return nil
 }
 
-// local are the file systems whose files come from this host's memory and
-// disks alone. FUSE, network file systems and what is not known are not.
+// local lists the file systems whose files come only from this host's memory and disks.
+// FUSE, network file systems and unknown ones are not among them.
 var local = map[string]bool{
 	"bcachefs": true, "btrfs": true, "erofs": true, "ext2": true, "ext3": true, "ext4": true, "f2fs": true,
 	"iso9660": true, "jfs": true, "nilfs2": true, "overlay": true, "ramfs": true, "reiserfs": true, "rootfs": true,
 	"squashfs": true, "tmpfs": true, "devtmpfs": true, "ubifs": true, "udf": true, "vfat": true, "xfs": true, "zfs": true,
 }
 
-// layered are those that stand on others, which users may choose where they
-// may mount.
+// layered lists those on top of other file systems, which users may choose if they may
+// mount.
 var layered = map[string]bool{"overlay": true}
 
-// mountType is the type of the file system of a mount. It is looked for in the
-// process's own list, and in this one's for a process that has locked itself
-// into a part of the tree.
+// mountType returns the type of the file system of a mount. It looks in the process's own
+// list. For a process that has locked itself into a part of the tree it also looks in the
+// list of this process.
 func mountType(proc int, id uint64) (string, error) {
 	theirs, err := unix.Openat(proc, "mountinfo", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -159,8 +160,8 @@ func mountType(proc int, id uint64) (string, error) {
 	return kind, err
 }
 
-// maxMounts is how much of a list of mounts is read, in bytes: 100,000 is what
-// the kernel lets a namespace have, of 100 to 200 each.
+// maxMounts is how many bytes of a list of mounts are read. The kernel allows 100,000
+// mounts in a namespace, with 100 to 200 bytes each.
 const maxMounts = 16 << 20
 
 func typeIn(f *os.File, id uint64) (string, error) {

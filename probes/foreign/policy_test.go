@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestPolicyIsWholeEverywhere: the filter is made from names that each
-// architecture must have; where one is missing there would be no reader.
+// TestPolicyIsWholeEverywhere checks the filter on each architecture. It is built from
+// names that each architecture must have; if one were missing, there would be no reader.
 func TestPolicyIsWholeEverywhere(t *testing.T) {
 	for _, name := range []string{"x86_64", "arm64"} {
 		info, err := arch.GetInfo(name)

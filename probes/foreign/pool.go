@@ -6,10 +6,11 @@ import (
 	"time"
 )
 
-// Pool runs what may never return. What does not in time is given up, with its
-// thread; only so many may be given up at a time, of one user and in all.
+// Pool runs functions that may never return. One that does not return in time is given
+// up, with its thread. The number that may be given up at a time is limited, for each
+// user and in all.
 type Pool struct {
-	Max     int // that have not returned
+	Max     int // limit of functions that have not returned
 	PerUser int
 
 	mu     sync.Mutex
@@ -17,8 +18,8 @@ type Pool struct {
 	byUser map[uint32]int
 }
 
-// Do runs f in a thread and waits for it until the deadline or the end of ctx.
-// Afterwards f must not touch what the caller uses.
+// Do runs f in a thread and waits for it until the deadline or the end of ctx. After that
+// f must not touch anything that the caller uses.
 func (p *Pool) Do(ctx context.Context, user uint32, deadline time.Duration, f func()) error {
 	if !p.enter(user) {
 		return refuse(Busy, nil)
@@ -41,7 +42,7 @@ func (p *Pool) Do(ctx context.Context, user uint32, deadline time.Duration, f fu
 	}
 }
 
-// Out is how many have not returned.
+// Out returns how many have not returned.
 func (p *Pool) Out() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

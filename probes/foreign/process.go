@@ -18,8 +18,8 @@ func procPath(pid int, name string) string {
 	return filepath.Join(procRoot, strconv.Itoa(pid), name)
 }
 
-// Program is the path of a process's executable, empty if it cannot be read:
-// kernel threads have none, and the process may be gone. It waits for nobody.
+// Program returns the path of a process's executable. It is empty if it cannot be read:
+// kernel threads have none, and the process may be gone. Program does not block.
 func Program(pid int) string {
 	exe, err := os.Readlink(procPath(pid, "exe"))
 	if err != nil {
@@ -28,9 +28,9 @@ func Program(pid int) string {
 	return strings.TrimSuffix(exe, deleted)
 }
 
-// User is who started a process: its real user id, which a program that runs
-// with the privileges of another user does not change. A user who has taken
-// further ids, in a user namespace, counts as himself. It waits for nobody.
+// User returns who started a process: its real user id, which does not change in a
+// program that runs with the privileges of another user. A user who has taken further
+// ids, in a user namespace, counts as himself. User does not block.
 func User(pid int) (uint32, error) {
 	if owner, ok := namespaceOwner(pid); ok {
 		return owner, nil
@@ -47,8 +47,8 @@ func User(pid int) (uint32, error) {
 	return realUser(raw)
 }
 
-// realUser finds the real user id in the text of /proc/PID/status. A command
-// name cannot hold a line of its own there: the kernel escapes them.
+// realUser finds the real user id in the text of /proc/PID/status. A command name cannot
+// contain a line break there: the kernel escapes it.
 func realUser(status []byte) (uint32, error) {
 	for line := range bytes.Lines(status) {
 		if ids, ok := bytes.CutPrefix(line, []byte("Uid:")); ok {

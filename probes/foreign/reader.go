@@ -19,20 +19,20 @@ import (
 	"lapwing/probes/foreign/elffile"
 )
 
-// readerName is what the reader's process is called.
+// readerName is the name of the reader's process.
 const readerName = "lapwing-reader"
 
-// Reader has files read by child processes: this program again, one process
-// per file, which locks itself in before it reads. Whatever happens to it, the
-// agent goes on. One that does not answer in time is killed; nobody waits until
-// it is gone, which a hanging disk can delay for ever.
+// Reader lets child processes read files. Each child is this program again, reads one
+// file, and locks itself in before it reads. Whatever happens to it, the agent goes on. A
+// child that does not answer in time is killed. The agent does not wait until it is gone,
+// because a hanging disk can delay that forever.
 type Reader struct {
 	Start    Starter
 	Deadline time.Duration // for one file
 }
 
-// Starter starts a process that answers one question, which comes through a
-// socket. It ends the process after the limit, or when end is called.
+// Starter starts a process that answers one question, which comes through a socket. It
+// ends the process after the limit, or when end is called.
 type Starter func(socket *os.File, limit time.Duration) (end func(), err error)
 
 // Functions finds functions in the file of a mapping.
@@ -62,7 +62,7 @@ func (r *Reader) Functions(ctx context.Context, f *File, m Mapping, names []stri
 	return a.judge(m)
 }
 
-// judge takes what a reader says about the mapped file, and about no other.
+// judge takes what a reader reports about the mapped file, and about no other file.
 func (a answer) judge(m Mapping) (map[string]elffile.Spot, error) {
 	switch {
 	case a.Refused == NotRegular, a.Refused == NoReader, a.Refused == Busy, a.Refused == Unreachable:
@@ -77,8 +77,8 @@ func (a answer) judge(m Mapping) (map[string]elffile.Spot, error) {
 	return a.Found, nil
 }
 
-// OfFile reports whether an error is about what is in the mapped file itself,
-// whoever maps it.
+// OfFile reports whether an error is about the content of the mapped file, whichever
+// process maps it.
 func OfFile(err error) bool {
 	reason := ReasonOf(err)
 	return reason == Budget || reason == NotELF
@@ -86,16 +86,16 @@ func OfFile(err error) bool {
 
 // Processes starts the processes of readers as children of this one.
 type Processes struct {
-	Max int // that are not gone yet
+	Max int // limit of processes that are not gone yet
 
 	environ []string // further variables, for tests
 	alive   atomic.Int32
-	running sync.Map // *os.Process to nothing
+	running sync.Map // a set of *os.Process
 }
 
 var _ Starter = (*Processes)(nil).Start
 
-// Start is a Starter.
+// Start implements Starter.
 func (p *Processes) Start(socket *os.File, limit time.Duration) (end func(), err error) {
 	if int(p.alive.Add(1)) > p.Max {
 		p.alive.Add(-1)
@@ -128,13 +128,13 @@ func (p *Processes) End() {
 	})
 }
 
-// Decline answers in place of a reader that could not be started.
+// Decline answers for a reader that could not be started.
 func Decline(socket *os.File, err error) error {
 	return Send(int(socket.Fd()), answer{Refused: ReasonOf(err), Detail: err.Error()}, -1)
 }
 
-// Again is the command that starts this program once more, under a name by which
-// it knows what it is for, with so many processors and what readers need.
+// Again returns the command that starts this program once more. The name tells the new
+// process what it is for. It gets this many processors, and what readers need.
 func Again(name string, processors int) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Args = []string{name}
@@ -144,8 +144,8 @@ func Again(name string, processors int) *exec.Cmd {
 	return cmd
 }
 
-// readerCaps is what opening a file of another user takes, for whoever starts
-// readers. They drop it before they read.
+// readerCaps returns the capabilities that are needed to open a file of another user, for
+// the process that starts readers. Readers drop them before they read.
 func readerCaps() []uintptr {
 	if has, err := cap.GetProc().GetFlag(cap.Permitted, cap.DAC_READ_SEARCH); err != nil || !has {
 		return nil
@@ -153,7 +153,7 @@ func readerCaps() []uintptr {
 	return []uintptr{uintptr(cap.DAC_READ_SEARCH)}
 }
 
-// Pair is two ends of a socket for messages: one for this process, one for a
+// Pair returns the two ends of a socket for messages: one for this process, one for a
 // child.
 func Pair() (*net.UnixConn, *os.File, error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
@@ -170,8 +170,7 @@ func Pair() (*net.UnixConn, *os.File, error) {
 	return conn.(*net.UnixConn), theirs, nil
 }
 
-// ask sends the question and reads the answer. Descriptors that come with it
-// are not taken.
+// ask sends the question and reads the answer. It takes no descriptors that come with it.
 func ask(conn *net.UnixConn, f *File, q question) (answer, error) {
 	if err := Tell(conn, q, f.fd); err != nil {
 		return answer{}, err

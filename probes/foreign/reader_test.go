@@ -31,7 +31,7 @@ var napper = sync.OnceValues(func() ([]byte, error) {
 	return os.ReadFile(file)
 })
 
-// nap starts the program, below a directory.
+// nap starts the program, in a directory.
 func nap(t *testing.T, dir string) (pid int, exe string) {
 	t.Helper()
 	code, err := napper()
@@ -80,10 +80,11 @@ func TestReaderFindsFunctions(t *testing.T) {
 	}
 }
 
-// TestFilesOnOverlays: there stat shows other numbers than lists of mappings.
+// TestFilesOnOverlays has files on an overlay, where stat reports other numbers than
+// lists of mappings.
 func TestFilesOnOverlays(t *testing.T) {
 	dir := t.TempDir()
-	// The directory of tests may be an overlay itself, which carries no other.
+	// The directory of tests may itself be on an overlay, which cannot carry another.
 	require.NoError(t, unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=755"))
 	t.Cleanup(func() { require.NoError(t, unix.Unmount(dir, unix.MNT_DETACH)) })
 	for _, d := range []string{"lower", "upper", "work", "merged"} {
@@ -108,8 +109,8 @@ func TestFilesOnOverlays(t *testing.T) {
 	}
 }
 
-// TestFileThatBecameSomethingElse: what stands at a path need not be what the
-// process runs.
+// TestFileThatBecameSomethingElse puts other files at the path of the file that a process
+// runs.
 func TestFileThatBecameSomethingElse(t *testing.T) {
 	pid, exe := nap(t, t.TempDir())
 	m := mapping(t, pid, exe)
@@ -157,7 +158,8 @@ func try(t *testing.T, pid int, m Mapping) error {
 	return err
 }
 
-// TestLinkOnTheWay: a directory of the path that became a link is not followed.
+// TestLinkOnTheWay checks that a directory of the path that became a link is not
+// followed.
 func TestLinkOnTheWay(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.Mkdir(dir+"/real", 0o755))
@@ -172,8 +174,8 @@ func TestLinkOnTheWay(t *testing.T) {
 	require.Error(t, try(t, pid, m))
 }
 
-// TestReaderIsLockedIn looks at a reader that waits in its filter of system
-// calls: it has no privileges, no files, and small limits.
+// TestReaderIsLockedIn looks at a reader that waits in its filter of system calls: it has
+// no privileges, no files, and small limits.
 func TestReaderIsLockedIn(t *testing.T) {
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Args = []string{readerName}
@@ -209,8 +211,8 @@ func TestReaderIsLockedIn(t *testing.T) {
 	}
 }
 
-// TestReaderCannotDoMore: a reader that was taken over ends with the first
-// system call that reading does not take.
+// TestReaderCannotDoMore checks that a reader that was taken over ends with the first
+// system call that is not needed for reading.
 func TestReaderCannotDoMore(t *testing.T) {
 	for _, what := range []string{"open", "socket", "exec", "fork", "kill", "ptrace", "setuid"} {
 		cmd := exec.Command("/proc/self/exe")
@@ -223,7 +225,7 @@ func TestReaderCannotDoMore(t *testing.T) {
 	}
 }
 
-// TestReaderThatHangs is stopped while it reads: nobody waits for it.
+// TestReaderThatHangs stops a reader while it reads. The agent does not wait for it.
 func TestReaderThatHangs(t *testing.T) {
 	pid, exe := nap(t, t.TempDir())
 	m := mapping(t, pid, exe)
@@ -263,8 +265,8 @@ func TestReaderThatDies(t *testing.T) {
 	}
 }
 
-// TestReadersAreBounded: one that cannot be killed, as on a hanging disk, keeps
-// its place.
+// TestReadersAreBounded checks that a reader that cannot be killed, as on a hanging disk,
+// keeps its place.
 func TestReadersAreBounded(t *testing.T) {
 	all := &Processes{Max: 0}
 	r := &Reader{Start: all.Start, Deadline: time.Second}
@@ -373,8 +375,8 @@ func TestRealUser(t *testing.T) {
 	}
 }
 
-// TestUserWhoTookFurtherIds: in a user namespace of his own a user can have
-// 65,536 ids, and counts as one.
+// TestUserWhoTookFurtherIds checks that a user with 65,536 ids, in a user namespace of
+// his own, counts as one.
 func TestUserWhoTookFurtherIds(t *testing.T) {
 	cmd := exec.Command("sleep", "60")
 	cmd.SysProcAttr = &syscall.SysProcAttr{

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// Reason says why something of another user's was not read or not used.
+// Reason is why something of another user's was not read or not used.
 type Reason string
 
 // The reasons.
@@ -15,12 +15,12 @@ const (
 	Busy        Reason = "busy"        // too many others have not answered
 	Budget      Reason = "over_budget" // too much to read
 	NotRegular  Reason = "not_regular" // a terminal, a pipe, a device, a link
-	FileSystem  Reason = "file_system" // one that can keep its readers waiting
-	NotCached   Reason = "not_cached"  // the way to the file would have to be read
-	Replaced    Reason = "replaced"    // the path leads to another file than the mapped one, or to none
+	FileSystem  Reason = "file_system" // it can make its readers wait
+	NotCached   Reason = "not_cached"  // the path to the file would have to be read
+	Replaced    Reason = "replaced"    // the path leads to no file, or to another one
 	NotELF      Reason = "not_elf"     // or a damaged one
 	ReaderDied  Reason = "reader_died" // while it read the file
-	NoReader    Reason = "no_reader"   // it could not be started, or not be locked in
+	NoReader    Reason = "no_reader"   // it could not be started, or could not be locked in
 	Unreachable Reason = "unreachable" // any other error
 )
 
@@ -41,7 +41,7 @@ func (r *Refusal) Unwrap() error { return r.Err }
 
 func refuse(reason Reason, err error) error { return &Refusal{reason, err} }
 
-// ReasonOf is the reason of an error of this package.
+// ReasonOf returns the reason of an error of this package.
 func ReasonOf(err error) Reason {
 	var r *Refusal
 	if errors.As(err, &r) {

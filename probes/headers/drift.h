@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* Everything that is not the same on all kernels from 5.15 on, each with the
- * version that changed it. */
+/* Everything that differs between kernels from 5.15 on, each with the version that
+ * changed it. */
 #ifndef LAPWING_DRIFT_H
 #define LAPWING_DRIFT_H
 
@@ -58,8 +58,8 @@ enum {
 #define SYSCALL_ARG3(r) ((r)->regs[3])
 #endif
 
-/* 6.13 replaced the plain reference count of a file, which is 1 for the last
- * reference, by file_ref_t, which is 0 for it (kernel commit 90ee6ed776c0). */
+/* 6.13 replaced the plain reference count of a file, which is 1 for the last reference,
+ * by file_ref_t, which is 0 for the last reference (kernel commit 90ee6ed776c0). */
 typedef struct {
 	__s64 counter;
 } atomic64___drift;
@@ -90,8 +90,8 @@ static __always_inline bool file_is_last_reference(struct file *file)
 	return count == 1;
 }
 
-/* bpf_loop came with 5.17 (kernel commit e6f2dd0f8067). Before that a loop has
- * to be short enough for the verifier to follow. */
+/* bpf_loop came with 5.17 (kernel commit e6f2dd0f8067). Before that a loop has to be
+ * short enough for the verifier to follow. */
 enum bpf_func_id___loop { BPF_FUNC_loop___loop = 181 };
 
 #define REPEAT(steps, few, step, ctx) \

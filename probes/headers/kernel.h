@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* The kernel types in use, cut down to the members in use. CO-RE moves every
- * access to where the running kernel keeps the member. What is not the same
- * on all kernels is in drift.h. */
+/* The kernel types in use, reduced to the members in use. CO-RE adjusts each access to
+ * the layout of the running kernel. What differs between kernels is in drift.h. */
 #ifndef LAPWING_KERNEL_H
 #define LAPWING_KERNEL_H
 
@@ -171,7 +170,7 @@ struct mptcp_sock {
 	struct sock *first;
 };
 
-/* One TCP connection of an MPTCP one. */
+/* One TCP connection of an MPTCP connection. */
 struct mptcp_subflow_context {
 	__u32 ssn_offset; /* number of the SYN: the byte before the first */
 	struct sock *conn;
@@ -334,7 +333,7 @@ struct iov_iter {
 	unsigned long nr_segs;
 };
 
-enum { ITER_UBUF, ITER_IOVEC }; /* of Linux >= 6.16: the only ones that ask */
+enum { ITER_UBUF, ITER_IOVEC }; /* of Linux >= 6.16, the only kernels where these values are used */
 
 struct msghdr {
 	struct iov_iter msg_iter;
@@ -366,9 +365,9 @@ struct mmsghdr {
 	unsigned int pad;
 };
 
-/* debug writes a line into the kernel's trace, /sys/kernel/tracing/trace_pipe,
- * as bpf_printk does, in programs that were compiled by make generate DEBUG=1.
- * In all others it is nothing, and its arguments are not evaluated. */
+/* debug writes a line to the kernel's trace, /sys/kernel/tracing/trace_pipe, as
+ * bpf_printk does, in programs that were compiled with make generate DEBUG=1. Otherwise
+ * it expands to nothing, and its arguments are not evaluated. */
 #ifdef DEBUG
 #define debug(...) bpf_printk("lapwing: " __VA_ARGS__)
 #else

@@ -8,8 +8,8 @@ type Found struct {
 	Files []string // as the processes see them, sorted
 }
 
-// Survey looks for all markers of the table in the processes that run, and
-// counts by reason what it was refused. It attaches nothing.
+// Survey looks for all markers of the table in the running processes, and counts what it
+// was refused, by reason. It attaches nothing.
 func Survey() (found []Found, refused map[string]uint64, err error) {
 	functions := make([]uprobe.Function, len(Table))
 	for i, m := range Table {

@@ -9,12 +9,12 @@ import (
 
 // Kernel attaches the program that notes a call into the application.
 type Kernel interface {
-	// Mark attaches it to the code at an offset into a file. The mark is
-	// removed when it is closed.
+	// Mark attaches it to the code at an offset in a file. The mark is removed when
+	// it is closed.
 	Mark(path string, offset uint64, rank uint8) (io.Closer, error)
 }
 
-// attacher has a Kernel attach to a marker's function.
+// attacher attaches to a marker's function through a Kernel.
 type attacher struct{ Kernel }
 
 // Attach implements uprobe.Kernel.

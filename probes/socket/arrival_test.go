@@ -17,7 +17,7 @@ import (
 	"lapwing/probes/socket/wire"
 )
 
-// arrivalHook is the hook that sees bytes arrive on such a connection.
+// arrivalHook returns the hook that sees bytes arrive on such a connection.
 func arrivalHook(p *Probe, network string) survey.Hook {
 	used := func(h survey.Hook) bool {
 		if network == "tcp" {
@@ -42,9 +42,9 @@ func detachOne(t *testing.T, p *Probe, prog *ebpf.Program) {
 	p.links = slices.Delete(p.links, at, at+1)
 }
 
-// An arrival that no program saw is absent: the one before it is another
-// request's. On unix sockets it is one whose bytes are read at once: the reader
-// can be faster than the program.
+// TestMissedArrivalIsAbsent checks that an arrival that no program saw is absent: the
+// previous one belongs to another request. On unix sockets the missed arrival is of bytes
+// that are read at once: the reader can be faster than the program.
 func TestMissedArrivalIsAbsent(t *testing.T) {
 	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		p := open(t, Options{Plan: plan})
@@ -56,11 +56,11 @@ func TestMissedArrivalIsAbsent(t *testing.T) {
 	})
 }
 
-// missed is a connection of which some arrivals were missed.
+// missed is a connection on which some arrivals were missed.
 type missed struct {
 	network       string
-	unread        bool   // one was, behind which another was seen
-	behind, after uint64 // when the last two were asked
+	unread        bool   // a missed arrival was followed by one that was seen
+	behind, after uint64 // when the last two requests were sent
 }
 
 func missArrivals(t *testing.T, p *Probe, network string) missed {
@@ -110,7 +110,7 @@ func (m missed) check(t *testing.T, got *seen) {
 	assert.Greater(t, arrived("/after"), m.after)
 }
 
-// echo answers whatever it reads, until the end.
+// echo answers everything that it reads, until the end.
 func echo(fd int) {
 	defer func() { _ = unix.Close(fd) }()
 	runtime.LockOSThread()
@@ -126,11 +126,11 @@ func echo(fd int) {
 	}
 }
 
-// pingPongTime bounds the time on slow machines.
+// pingPongTime limits the time on slow machines.
 const pingPongTime = 2 * time.Second
 
-// pingPong sends requests one after the other, as fast as answers come, and
-// returns when each was sent: no sooner it can have arrived.
+// pingPong sends requests one after the other, as fast as answers come. It returns when
+// each was sent: the request cannot have arrived earlier.
 func pingPong(l *line, path string, requests int) (sent []uint64) {
 	client := descriptor(l.t, l.client)
 	go echo(descriptor(l.t, l.server))
@@ -150,8 +150,8 @@ func pingPong(l *line, path string, requests int) (sent []uint64) {
 	return sent
 }
 
-// Where both ends are busy on processors of their own, the reader is faster
-// now and then than the program that is told of the arrival.
+// TestArrivalsOfFastClient has both ends busy on processors of their own. Now and then
+// the reader is faster than the program that learns of the arrival.
 func TestArrivalsOfFastClient(t *testing.T) {
 	const requests = 10000
 
@@ -166,7 +166,8 @@ func TestArrivalsOfFastClient(t *testing.T) {
 	})
 }
 
-// arrivedAfter compares each request for a path with when it was sent.
+// arrivedAfter compares the arrival of each request for a path with the time when it was
+// sent.
 func (s *seen) arrivedAfter(t *testing.T, path string, sent []uint64) {
 	absent, reported := 0, 0
 	for _, r := range s.finals() {

@@ -30,8 +30,8 @@ type own struct {
 	request, response     string
 }
 
-// converse has a client and a server exchange requests on one connection, whose
-// numbers begin with first. It notes what each of them saw.
+// converse lets a client and a server exchange requests on one connection. Their numbers
+// start with first. It notes what each end saw.
 func converse(t *testing.T, l *line, first int, notes []own) {
 	server := &talker{fd: descriptor(t, l.server), rand: rand.New(rand.NewPCG(uint64(first), 1))}
 	client := &talker{fd: descriptor(t, l.client), rand: rand.New(rand.NewPCG(uint64(first), 2))}
@@ -50,7 +50,7 @@ func converse(t *testing.T, l *line, first int, notes []own) {
 	assert.NoError(t, server.hangUp(l.server))
 }
 
-// hangUp closes both descriptors that there are of this end.
+// hangUp closes both descriptors of this end.
 func (k *talker) hangUp(c net.Conn) error {
 	k.pause()
 	return errors.Join(unix.Close(k.fd), c.Close())
@@ -87,7 +87,7 @@ func (k *talker) serve(notes []own) (err error) {
 	return nil
 }
 
-// stamp is one of a record, and the time that it must lie in.
+// stamp is a stamp of a record, and the time that it must lie in.
 type stamp struct {
 	name         string
 	at, from, to uint64
@@ -95,9 +95,9 @@ type stamp struct {
 
 func in(name string, at uint64, s span) stamp { return stamp{name, at, s.before, s.after} }
 
-// served are the stamps of a request: each lies in the time of the call that
-// it is of. Bytes have arrived between the begin of the client's call and the
-// end of the server's.
+// served returns the stamps of a request. Each lies in the time of the call that it
+// belongs to. Bytes have arrived between the start of the client's call and the end of
+// the server's.
 func (n *own) served(r seenRequest) []stamp {
 	return []stamp{
 		{"established", r.Established, n.connected.before, n.accepted.after},
@@ -111,7 +111,7 @@ func (n *own) served(r seenRequest) []stamp {
 	}
 }
 
-// called are the stamps of the same exchange, seen at the client's end.
+// called returns the stamps of the same exchange, seen at the client's end.
 func (n *own) called(r seenRequest) []stamp {
 	return []stamp{
 		in("write_first", r.WriteFirst, n.sentFirst),
@@ -121,8 +121,7 @@ func (n *own) called(r seenRequest) []stamp {
 	}
 }
 
-// check compares a record with what both ends noted, and counts the stamps
-// that are absent.
+// check compares a record with what both ends noted, and counts the absent stamps.
 func (n *own) check(r seenRequest) (absent int, err error) {
 	stamps := n.served(r)
 	if r.kind == wire.Call {
@@ -156,8 +155,8 @@ func (n *own) check(r seenRequest) (absent int, err error) {
 
 func headLen(text string) int { return strings.Index(text, "\r\n\r\n") + 4 }
 
-// isHead tells whether got is the begin of text: all of its head, as far as it
-// is kept, and perhaps more.
+// isHead reports whether got is the start of text: all of its head, as far as it is kept,
+// and perhaps more.
 func isHead(got, text string) bool {
 	return strings.HasPrefix(text, got) && len(got) >= min(headLen(text), DefaultHeadBytes)
 }
@@ -172,11 +171,11 @@ func (w traffic) String() string {
 	return fmt.Sprintf("%s, %d requests on a connection", w.network, w.requests)
 }
 
-// partTime bounds the time that a part takes.
+// partTime limits the time of a part.
 const partTime = 3 * time.Second
 
-// run has three connections at a time in use, and returns what both ends noted
-// of requests whose numbers begin with first.
+// run keeps three connections at a time in use, and returns what both ends noted of
+// requests whose numbers start with first.
 func (w traffic) run(t *testing.T, first int) []own {
 	listener := listen(t, w.network)
 	notes := make([]own, w.connections*w.requests)
@@ -184,7 +183,7 @@ func (w traffic) run(t *testing.T, first int) []own {
 	var all sync.WaitGroup
 	for i, begin := 0, time.Now(); i < w.connections; i++ {
 		if time.Since(begin) > partTime {
-			notes = notes[:i*w.requests] // a slow machine
+			notes = notes[:i*w.requests] // on a slow machine
 			break
 		}
 		l := newLine(t, listener)
@@ -199,12 +198,11 @@ func (w traffic) run(t *testing.T, first int) []own {
 	return notes
 }
 
-// TestStampsAgreeWithBothEnds has clients and servers talk as fast as they can,
-// in pieces of chance, and compares each stamp with the time that the caller's
-// own clock says.
+// TestStampsAgreeWithBothEnds lets clients and servers talk as fast as they can, in
+// random pieces, and compares each stamp with the time by the caller's own clock.
 func TestStampsAgreeWithBothEnds(t *testing.T) {
 	parts := []traffic{
-		{"tcp4", 1, 1}, // from here on the process serves
+		{"tcp4", 1, 1}, // from here on the process is a server
 		{"tcp4", 20, 100}, {"tcp6", 20, 100}, {"unix", 20, 100},
 		{"tcp4", 500, 1}, {"tcp6", 500, 1}, {"unix", 500, 1},
 	}

@@ -7,13 +7,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Cost is what a piece of work costs that is done again and again, in processor
-// time, so that the pauses between can be made to fit. The zero value is ready to
-// use.
+// Cost is the processor time of a piece of work that is repeated, from which the pauses
+// between can be chosen. The zero value is ready to use.
 type Cost struct{ last, before time.Duration }
 
-// Measure does the work. Its time is that of the thread, which grows with the work
-// and not with who else has the processor.
+// Measure does the work. It measures the time of the thread, which grows with the work
+// and not with the load of the processor.
 func (c *Cost) Measure(work func() error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -23,11 +22,12 @@ func (c *Cost) Measure(work func() error) error {
 	return err
 }
 
-// cheap is what work may take without being spared: on most hosts all of it does.
+// cheap is how much time work may take without longer pauses. On most hosts all work
+// stays below it.
 const cheap = 2 * time.Millisecond
 
-// Worth reports whether a pause is share times longer than what the work takes
-// beyond what is cheap. Of the last two times the less counts: interrupts and the
+// Worth reports whether a pause is at least share times as long as the part of the work's
+// time that exceeds cheap. It uses the shorter of the last two times: interrupts and the
 // host of a virtual machine make one longer now and then.
 func (c *Cost) Worth(pause time.Duration, share int) bool {
 	return pause >= time.Duration(share)*(min(c.last, c.before)-cheap)

@@ -10,12 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// detachers is how many hooks are let go at the same time.
+// detachers is how many hooks are released at the same time.
 const detachers = 16
 
-// detach takes the programs off their hooks, in the order in which they were
-// attached. The kernel waits after each until no processor runs it any more, tens
-// of milliseconds as a rule: the hooks are let go together, that these waits are one.
+// detach takes the programs off their hooks, in the order in which they were attached.
+// After each one the kernel waits until no processor runs it any more, usually tens of
+// milliseconds. The hooks are released concurrently, so that these waits overlap.
 func detach(links []link.Link) error {
 	errs := make([]error, len(links))
 	turns := make(chan struct{}, detachers)
@@ -31,23 +31,23 @@ func detach(links []link.Link) error {
 	return errors.Join(errs...)
 }
 
-// events keeps the perf events of tracepoints until the kernel gets round to them.
+// events keeps the perf events of tracepoints until the kernel closes them.
 //
-// A program on a tracepoint needs a perf event. To take the last event of a
-// tracepoint away, the kernel waits for two grace periods of RCU with a lock held
-// that all tracepoints share: 40 ms for each of 25, one after the other, by whoever
-// closes the event. Long before that the program is off its hook; the event alone
-// does nothing. Therefore a map of the kernel holds the events as well. When it
-// goes, with the process at the latest, a thread of the kernel closes them.
+// A program on a tracepoint needs a perf event. To remove the last event of a tracepoint,
+// the kernel waits for two grace periods of RCU and holds a lock that all tracepoints
+// share: 40 ms for each of 25, one after the other, in the process that closes the event.
+// The program is off its hook long before that; the event alone does nothing. Therefore a
+// map of the kernel holds the events as well. When the map is freed, with the process at
+// the latest, a kernel thread closes them.
 type events struct {
-	held *ebpf.Map // nil: whoever closes an event waits
+	held *ebpf.Map // nil: the process that closes an event waits
 	n    uint32
 }
 
-// newEvents makes room for the events of so many hooks. A kernel that refuses
-// that makes the end take longer, and nothing else.
+// newEvents makes room for the events of this many hooks. If the kernel refuses that,
+// only the end takes longer.
 func newEvents(hooks int) *events {
-	// The library makes such maps with one element for each processor.
+	// The library creates such maps with one element for each processor.
 	attr := struct{ kind, key, value, elements, flags uint32 }{uint32(ebpf.PerfEventArray), 4, 4, uint32(hooks), 0}
 	fd, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_MAP_CREATE, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
 	if errno != 0 {

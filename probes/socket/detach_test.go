@@ -14,7 +14,7 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// counter is a program for tracepoints that counts its runs.
+// counter returns a program for tracepoints that counts its runs.
 func counter(t *testing.T) (prog *ebpf.Program, runs func() uint64) {
 	t.Helper()
 	m, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1})
@@ -40,7 +40,7 @@ func counter(t *testing.T) (prog *ebpf.Program, runs func() uint64) {
 	}
 }
 
-// attachAll attaches a program to all tracepoints of the plan syscall, each once.
+// attachAll attaches a program to all tracepoints of the plan syscall, once to each.
 func attachAll(t *testing.T, prog *ebpf.Program) (links []link.Link) {
 	t.Helper()
 	seen := map[string]bool{}
@@ -56,8 +56,9 @@ func attachAll(t *testing.T, prog *ebpf.Program) (links []link.Link) {
 	return links
 }
 
-// TestDetachWaitsOnce: the kernel waits for all processors whenever a tracepoint is
-// let go. All together take less than all one by one: of each, the best of three.
+// TestDetachWaitsOnce checks the time to detach. The kernel waits for all processors
+// whenever a tracepoint is released. All of them together take less time than one by one.
+// Of each the best of three counts.
 func TestDetachWaitsOnce(t *testing.T) {
 	prog, runs := counter(t)
 	single, together := time.Hour, time.Hour
@@ -90,5 +91,5 @@ func TestDetachWaitsOnce(t *testing.T) {
 	require.Less(t, together, single)
 }
 
-// connectNowhere is a system call that nobody else on a quiet machine makes.
+// connectNowhere makes a system call that no other program on a quiet machine makes.
 func connectNowhere() { _ = unix.Connect(-1, &unix.SockaddrInet4{}) }

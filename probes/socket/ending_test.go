@@ -11,9 +11,9 @@ import (
 	"lapwing/probes/socket/wire"
 )
 
-// TestClosedWhileTheAgentEnds has connections whose request is answered, and which
-// are closed while the hooks are let go: some before the one that would tell of the
-// close, some after.
+// TestClosedWhileTheAgentEnds has connections whose request is answered, and which are
+// closed while the hooks are released: some before the hook that would report the close,
+// some after.
 func TestClosedWhileTheAgentEnds(t *testing.T) {
 	const connections = 300
 	forEachPlan(t, func(t *testing.T, plan survey.Plan) {

@@ -19,11 +19,11 @@ import (
 	"lapwing/probes/socket/wire"
 )
 
-// exchange is a request and its response, and where the kernel side is in both
-// after all of their bytes.
+// exchange is a request and its response, and where the kernel side is in both after all
+// of their bytes.
 type exchange struct {
 	name     string
-	request  string // PATH stands for a path that tells the exchanges apart
+	request  string // PATH stands for a path that identifies the exchange
 	response string
 	in, out  wire.Place
 	status   uint16
@@ -111,7 +111,7 @@ func exchanges() []exchange {
 type cutter struct {
 	name  string
 	calls func(*rand.Rand) int // bytes of the next call
-	cuts  func(*rand.Rand) int // bytes of the next segment of a call; 0: the rest
+	cuts  func(*rand.Rand) int // bytes of the next segment of a call; 0 means the rest
 }
 
 func cutters() []cutter {
@@ -138,7 +138,7 @@ func (c cutter) segments(r *rand.Rand, b []byte) (segments [][]byte) {
 	return segments
 }
 
-// write writes all of the text; in bytes only as far as that is quick.
+// write writes all of the text, in single bytes only as long as that is quick.
 func (c cutter) write(fd int, text string, r *rand.Rand) error {
 	for b := []byte(text); len(b) > 0; {
 		n := min(c.calls(r), len(b))
@@ -187,8 +187,8 @@ func (b byPath) HandleRecord(kind wire.Kind, r wire.Record) {
 func (b byPath) HandleEvent(wire.Event) {}
 func (b byPath) Tick(time.Time)         {}
 
-// play plays an exchange on a connection of its own, and a plain one after it
-// where the first one ends.
+// play plays an exchange on a connection of its own, and a plain one after it if the
+// first one ends.
 func play(t *testing.T, l net.Listener, e exchange, c cutter, path string) {
 	line := newLine(t, l)
 	server := descriptor(t, line.server)
@@ -217,8 +217,8 @@ func play(t *testing.T, l net.Listener, e exchange, c cutter, path string) {
 
 var blankLine = regexp.MustCompile(`\n\r?\n`)
 
-// TestFraming writes and reads messages cut in all ways and looks where the
-// kernel side thinks that it is after their last byte.
+// TestFraming writes and reads messages that are cut in all ways. It checks the position
+// of the kernel side after their last byte.
 func TestFraming(t *testing.T) {
 	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		p := open(t, Options{Plan: plan})

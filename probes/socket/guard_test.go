@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// guarded copies bytes to the end of memory after which there is none: who reads on
-// is ended by the kernel. As in the log, messages begin at a multiple of eight.
+// guarded copies bytes to the end of a piece of memory. After it there is none, so a read
+// beyond the end crashes. As in the log, messages start at a multiple of eight.
 func guarded(t *testing.T, raw []byte) []byte {
 	t.Helper()
 	page := os.Getpagesize()

@@ -33,8 +33,8 @@ func serveOnce(listener int) {
 	}
 }
 
-// hasty asks on a connection of its own each time, looks for the answer without
-// rest and closes as soon as it has it. It returns how often it asked.
+// hasty sends each request on a connection of its own, polls for the answer without
+// pause, and closes as soon as it has it. It returns how many requests it sent.
 func hasty(t *testing.T, network string, requests int) (asked int) {
 	listener := listen(t, network)
 	fd := descriptor(t, listener)
@@ -67,8 +67,8 @@ func askHastily(t *testing.T, to net.Addr) {
 	}
 }
 
-// A client can have the answer, and be gone, before the kernel says that it was
-// sent.
+// TestClientIsGoneWithTheAnswer checks that a client can have the answer, and be gone,
+// before the kernel reports that it was sent.
 func TestClientIsGoneWithTheAnswer(t *testing.T) {
 	const requests = 5000
 
@@ -83,7 +83,7 @@ func TestClientIsGoneWithTheAnswer(t *testing.T) {
 	})
 }
 
-// answered looks at the stamps of each request for a path.
+// answered checks the stamps of each request for a path.
 func (s *seen) answered(t *testing.T, path string, asked int) {
 	reported, absent, silent := 0, 0, 0
 	for _, r := range s.finals() {

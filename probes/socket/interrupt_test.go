@@ -16,8 +16,8 @@ import (
 	"lapwing/probes/socket/wire"
 )
 
-// askInTurn asks on a connection of its own each time, until the time is up. It
-// returns how often it was answered.
+// askInTurn sends each request on a connection of its own, until the time is up. It
+// returns how many were answered.
 func askInTurn(t *testing.T, to net.Addr, path string, until time.Time) (answered int) {
 	address := &unix.SockaddrInet4{Port: to.(*net.TCPAddr).Port, Addr: [4]byte{127, 0, 0, 1}}
 	answer := make([]byte, len(lineResponse))
@@ -35,8 +35,8 @@ func askInTurn(t *testing.T, to net.Addr, path string, until time.Time) (answere
 	return answered
 }
 
-// TestPacketsByInterrupt has connections begin and end while programs run on the
-// same CPU for the end of others: the kernel skips those runs.
+// TestPacketsByInterrupt lets connections start and end while programs run on the same
+// CPU for the end of others: the kernel skips those runs.
 func TestPacketsByInterrupt(t *testing.T) {
 	const clients, servers = 6, 4
 	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
@@ -78,7 +78,7 @@ func TestPacketsByInterrupt(t *testing.T) {
 			}
 		}
 		t.Logf("%d requests, %d runs skipped, %d without begin", answered.Load(), stats.Skipped, requests-started)
-		if runtime.NumCPU() > 1 { // else packets wait until the CPU is free
+		if runtime.NumCPU() > 1 { // otherwise packets wait until the CPU is free
 			require.NotZero(t, stats.Skipped, "nothing was interrupted")
 		}
 		assert.EqualValues(t, answered.Load(), requests)
@@ -86,8 +86,8 @@ func TestPacketsByInterrupt(t *testing.T) {
 	})
 }
 
-// socketsHere runs f on a thread of its own that makes its sockets in the
-// namespace of the caller's.
+// socketsHere runs f on a thread of its own, which creates its sockets in the namespace
+// of the calling thread.
 func socketsHere(f func()) {
 	ns, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	go func() {

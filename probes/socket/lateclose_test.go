@@ -33,8 +33,8 @@ func (f *framedEvents) HandleEvent(e wire.Event) {
 	}
 }
 
-// TestCloseFindsNoRoom fills the log with what is read on a connection, which ends when
-// there is no more room. User space, which would wait for it for ever, hears of the end.
+// TestCloseFindsNoRoom fills the log with reads on a connection, which ends when there is
+// no more room. User space would wait for the end forever, but learns of it.
 func TestCloseFindsNoRoom(t *testing.T) {
 	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		p := open(t, Options{Plan: plan, RingBytes: 1 << 16})

@@ -15,8 +15,7 @@ import (
 	"lapwing/probes/socket/wire"
 )
 
-// line is a connection of which the test has both ends: the server reads when
-// it is told to.
+// line is a connection of which the test has both ends. The server reads on demand.
 type line struct {
 	t                   *testing.T
 	client, server      net.Conn
@@ -48,7 +47,7 @@ func (l *line) ask(path string) {
 
 const lineResponse = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
-// answer reads the request, no byte more, and answers it.
+// answer reads exactly the request and answers it.
 func (l *line) answer(path string) {
 	_, err := io.ReadFull(l.server, make([]byte, len(lineRequest(path))))
 	require.NoError(l.t, err)
@@ -58,8 +57,8 @@ func (l *line) answer(path string) {
 	require.NoError(l.t, err)
 }
 
-// descriptor is another one of a connection or listener, on which calls block.
-// The caller closes it.
+// descriptor returns another descriptor of a connection or listener, on which calls
+// block. The caller closes it.
 func descriptor(t *testing.T, c any) int {
 	raw, err := c.(syscall.Conn).SyscallConn()
 	require.NoError(t, err)
@@ -85,15 +84,15 @@ func open(t *testing.T, opts Options) *Probe {
 	return p
 }
 
-// runOut hands over all that the probes have.
+// runOut hands over everything that the probes have.
 func runOut(t *testing.T, p *Probe, to Handler) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.NoError(t, p.Run(ended, to))
 }
 
-// ours keeps what is seen of this process, at both ends of its connections: it
-// serves, so what it asks are calls.
+// ours keeps what is seen of this process, at both ends of its connections: it is a
+// server, so its own requests are calls.
 type ours struct{ *seen }
 
 func (o ours) HandleRecord(kind wire.Kind, r wire.Record) {

@@ -30,13 +30,14 @@ type Options struct {
 	// RingBytes is the size of the log between kernel and agent, a
 	// power of two of at least 64 KiB. Default 8 MiB.
 	RingBytes int
-	// Connections bounds the connections that are tracked by address: all of
-	// them with the syscall plan, those on unix sockets with the socket plan.
-	// Memory is taken as they come, where the kernel can do that in a probe (6.1);
-	// else for all of them at the start. Default 65536, and 16384 there.
+	// Connections is the limit of connections that are tracked by address: all
+	// connections with the syscall plan, those on unix sockets with the socket plan.
+	// Memory is allocated as they come if the kernel can do that in a probe (6.1),
+	// otherwise for all of them at the start. Default 65536 with the syscall plan,
+	// 16384 with the socket plan.
 	Connections int
 	// Ports limits the probes to connections to these local TCP ports, at most
-	// MaxPorts. Others cost a look-up only. Unix sockets are not limited.
+	// MaxPorts. Other connections cost only a look-up. Unix sockets are not limited.
 	Ports []uint16
 	// Snapshots loads what Probe.SnapConns and SnapFiles need.
 	Snapshots bool
@@ -54,8 +55,8 @@ const (
 	MaxPorts           = 16
 )
 
-// idleAfter is the time after which a response on a quiet connection is
-// handed out: with sweepEvery it keeps the promise of one second.
+// idleAfter is the time after which a response on a quiet connection is handed out.
+// Together with sweepEvery it keeps the promise of one second.
 const idleAfter = 200 * time.Millisecond
 
 func (o *Options) setDefaults() error {
@@ -93,15 +94,15 @@ type Probe struct {
 	log     *kernellog.Reader
 	uprobes uprobe.Attacher
 	stats   *ebpf.Map
-	served  *ebpf.Map // the processes that served
+	served  *ebpf.Map // the processes that have served
 	snaps   snapshots
 
 	late      map[uint64]bool // connections whose close was in `late_closes` at the last look
-	malformed atomic.Uint64   // messages that were cut
+	malformed atomic.Uint64   // messages that were cut short
 }
 
-// Open loads and attaches the probes of the first plan that works, or of the
-// one that opts names. From its return on, requests are recorded.
+// Open loads and attaches the probes of the first plan that works, or of the plan that
+// opts names. Requests are recorded from its return on.
 func Open(opts Options) (*Probe, error) {
 	if err := opts.setDefaults(); err != nil {
 		return nil, err
@@ -127,7 +128,7 @@ func Open(opts Options) (*Probe, error) {
 	return p, nil
 }
 
-// explain adds to an error of the kernel what its reader can do about it.
+// explain adds to an error of the kernel what the user can do about it.
 func explain(err error) error {
 	if errors.Is(err, ebpf.ErrNotSupported) {
 		return fmt.Errorf("%w (run lapwing probes to see what this kernel supports)", err)
@@ -139,8 +140,8 @@ func explain(err error) error {
 	return err
 }
 
-// keepLog writes all that the verifier said to a file, and returns words that name it.
-// The error itself has only the last lines.
+// keepLog writes the complete log of the verifier to a file, and returns words that name
+// the file. The error itself has only the last lines.
 func keepLog(refused *ebpf.VerifierError) string {
 	f, err := os.CreateTemp("", "lapwing-verifier-*.log")
 	if err != nil {
@@ -153,8 +154,8 @@ func keepLog(refused *ebpf.VerifierError) string {
 	return " and the file " + f.Name()
 }
 
-// isShortage reports whether the kernel refused for want of something, and not
-// for what the program is.
+// isShortage reports whether the kernel refused because it ran out of something, not
+// because of the program itself.
 func isShortage(err error) bool {
 	for _, e := range []error{unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.EPERM} {
 		if errors.Is(err, e) {
@@ -176,8 +177,8 @@ func (p *Probe) start(size kernellog.Size, secret uint64) error {
 	return errors.Join(p.adopt(), p.prepareSnapshots())
 }
 
-// Parent is the process that a process which served was forked from, 0 when it
-// is not known or when one of them has executed another program since.
+// Parent returns the process from which a server process was forked. It returns 0 if that
+// is not known, or if one of the two has executed another program since.
 func (p *Probe) Parent(pid uint32) uint32 {
 	var found bpf.SocketPlanProcess
 	if err := p.served.Lookup(pid, &found); err != nil {
@@ -186,19 +187,19 @@ func (p *Probe) Parent(pid uint32) uint32 {
 	return found.Parent
 }
 
-// Plan is the plan that was chosen, with the hooks it uses.
+// Plan returns the plan that was chosen, with the hooks that it uses.
 func (p *Probe) Plan() survey.PlanSurvey { return p.plan }
 
-// Detach removes the probes from the kernel's hooks. Records that were written
-// before can still be read.
+// Detach removes the probes from the kernel's hooks. Records that were written before can
+// still be read.
 func (p *Probe) Detach() error {
 	err := detach(p.links)
 	p.links = nil
 	return err
 }
 
-// Close detaches the probes and frees everything. It is safe on a probe that
-// was opened in part.
+// Close detaches the probes and frees everything. It is safe on a probe that was only
+// partly opened.
 func (p *Probe) Close() error {
 	errs := []error{p.Detach(), p.events.Close()}
 	p.events = nil
@@ -219,7 +220,7 @@ func (p *Probe) Close() error {
 	return errors.Join(errs...)
 }
 
-// buildSpec takes the plan's object and cuts it to the hooks in use.
+// buildSpec takes the plan's object and reduces it to the hooks in use.
 func buildSpec(plan survey.PlanSurvey, opts Options, secret uint64) (*ebpf.CollectionSpec, error) {
 	load := bpf.LoadSyscallPlan
 	if plan.Plan == survey.PlanSocket {
@@ -243,12 +244,12 @@ func buildSpec(plan survey.PlanSurvey, opts Options, secret uint64) (*ebpf.Colle
 	return spec, setKnobs(spec, opts, secret, keep["call_enter"])
 }
 
-// parkedShare is of how many connections one at a time may have its next request read
-// while the response to the one before is being written.
+// parkedShare is the number of connections per parked one. A connection is parked while
+// its next request was read and the previous response is still being written.
 const parkedShare = 16
 
-// sizeMaps fits the maps to the options. A connection's value ends in its heads, whose
-// length is known only now.
+// sizeMaps sets the sizes of the maps from the options. The value of a connection ends
+// with its heads, whose length is known only now.
 func sizeMaps(spec *ebpf.CollectionSpec, opts Options) {
 	const (
 		name  = uint32(bpf.SocketPlanLayoutLAYOUT_NAME)
@@ -280,8 +281,8 @@ func sizeMaps(spec *ebpf.CollectionSpec, opts Options) {
 	spec.Maps["messages"].MaxEntries = log.Segments
 }
 
-// allocatesInProbes tells whether the kernel can take memory for an element of a
-// hash map wherever a probe runs: it has an allocator of its own for that.
+// allocatesInProbes reports whether the kernel can allocate an element of a hash map
+// wherever a probe runs: it has an allocator of its own for that.
 var allocatesInProbes = sync.OnceValue(func() bool {
 	return survey.HasFunction("bpf_mem_alloc_init")
 })
@@ -310,7 +311,7 @@ func setKnobs(spec *ebpf.CollectionSpec, opts Options, secret uint64, noteEntry 
 	}
 	for name, value := range knobs {
 		v := spec.Variables[name]
-		if v == nil { // not every plan has every knob
+		if v == nil { // not every plan has every variable
 			continue
 		}
 		if err := v.Set(value); err != nil {
@@ -320,8 +321,8 @@ func setKnobs(spec *ebpf.CollectionSpec, opts Options, secret uint64, noteEntry 
 	return nil
 }
 
-// attach links every program to its hook. Iterators are kept apart: they run
-// when asked. What marks functions is attached by Mark.
+// attach links every program to its hook. Iterators are kept apart: they run on demand.
+// Mark attaches the programs that mark functions.
 func (p *Probe) attach() error {
 	p.events = newEvents(len(p.plan.Hooks))
 	for _, h := range p.plan.Hooks {

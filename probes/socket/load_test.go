@@ -24,8 +24,8 @@ import (
 	"lapwing/probes/socket/wire"
 )
 
-// testPlans are the plans that this kernel is known to carry: both, unless the
-// kernel matrix says otherwise.
+// testPlans are the plans that this kernel is known to support: both, unless the kernel
+// matrix says otherwise.
 func testPlans() []survey.Plan {
 	var plans []survey.Plan
 	for _, p := range strings.Split(cmp.Or(os.Getenv("LAPWING_TEST_PLANS"), "socket,syscall"), ",") {
@@ -34,7 +34,7 @@ func testPlans() []survey.Plan {
 	return plans
 }
 
-// forEachPlan runs a test on each plan that the kernel carries.
+// forEachPlan runs a test on each plan that the kernel supports.
 func forEachPlan(t *testing.T, test func(*testing.T, survey.Plan)) {
 	for _, p := range testPlans() {
 		t.Run(string(p), func(t *testing.T) { test(t, p) })
@@ -111,7 +111,7 @@ func (s *seen) HandleRecord(kind wire.Kind, r wire.Record) {
 func (s *seen) HandleEvent(wire.Event) {}
 func (s *seen) Tick(time.Time)         {}
 
-// server is an HTTP server in this process; its client's end is here as well.
+// server returns an HTTP server in this process, which is also its client.
 func server(t *testing.T, body string) (*httptest.Server, uint16) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -136,7 +136,7 @@ func get(t *testing.T, url string) {
 // observe opens a probe, runs do, and returns what was seen on the port.
 func observe(t *testing.T, opts Options, port uint16, do func()) *seen {
 	if opts.Ports == nil {
-		opts.Ports = []uint16{port} // the machine's other traffic never ends
+		opts.Ports = []uint16{port} // the other traffic of the machine never ends
 	}
 	p, err := Open(opts)
 	var refused *ebpf.VerifierError
@@ -155,8 +155,8 @@ func observe(t *testing.T, opts Options, port uint16, do func()) *seen {
 	return s
 }
 
-// awaitQuiet waits until the probes have nothing more to count. Where nothing was
-// counted at all, a slow machine may just not have come to it.
+// awaitQuiet waits until the probes have nothing more to count. If nothing was counted at
+// all, a slow machine may just not have got that far.
 func awaitQuiet(t *testing.T, p *Probe) {
 	var last Stats
 	began := time.Now()
@@ -168,8 +168,8 @@ func awaitQuiet(t *testing.T, p *Probe) {
 	}, 20*time.Second, 200*time.Millisecond)
 }
 
-// finals are the requests in the order of their numbers; a tentative record
-// counts unless the final one came too.
+// finals returns the requests in the order of their numbers. A tentative record counts
+// unless the final one came too.
 func (s *seen) finals() []seenRequest {
 	last := map[[2]uint64]seenRequest{}
 	for _, r := range s.requests {
@@ -224,7 +224,7 @@ func TestClientEndIsNeverReported(t *testing.T) {
 type everything struct{ ports []uint16 }
 
 func (e *everything) HandleRecord(k wire.Kind, r wire.Record) {
-	if k != wire.Call { // the server of this test is in the process of its client
+	if k != wire.Call { // the server of this test is in the same process as its client
 		e.ports = append(e.ports, r.LocalPort)
 	}
 }
@@ -256,9 +256,9 @@ func TestPortsLimitTheProbes(t *testing.T) {
 	})
 }
 
-// TestFastClient sends requests on one connection to a server that reads ahead
-// on another thread, as Go's does: the next request is often read before the
-// probe on the response's write has run.
+// TestFastClient sends requests on one connection to a server that reads ahead on another
+// thread, as Go's does. The next request is often read before the probe on the write of
+// the response has run.
 func TestFastClient(t *testing.T) {
 	const sent = 2000
 	s, port := server(t, "hello")
@@ -279,8 +279,8 @@ func TestFastClient(t *testing.T) {
 	})
 }
 
-// TestFullRingIsCounted lets nobody read: what does not fit is lost, and every
-// loss is counted.
+// TestFullRingIsCounted reads nothing: what does not fit is lost, and every loss is
+// counted.
 func TestFullRingIsCounted(t *testing.T) {
 	const sent = 600
 	s, port := server(t, strings.Repeat("x", 1000))
@@ -295,9 +295,9 @@ func TestFullRingIsCounted(t *testing.T) {
 		var stats Stats
 		require.Eventually(t, func() bool {
 			stats, err = p.Stats()
-			// Other servers of this machine, on unix sockets, count as well. A
-			// connection whose lock was held for too long, by a thread whose
-			// processor was taken away, goes on in events.
+			// Other servers of this machine, on unix sockets, count as well.
+			// A connection goes on in events if its lock was held for too
+			// long, by a thread whose processor was taken away.
 			return err == nil && stats.Final+stats.LostRing+stats.LostEvents >= sent
 		}, 10*time.Second, 10*time.Millisecond, "of %d requests: %+v", sent, &stats)
 		assert.NotZero(t, stats.LostRing)
@@ -309,8 +309,8 @@ func TestFullRingIsCounted(t *testing.T) {
 	})
 }
 
-// TestQuietConnectionIsHandedOut keeps a connection open and silent behind its
-// request, which must come within a second all the same.
+// TestQuietConnectionIsHandedOut keeps a connection open and silent after its request,
+// which must still be handed out within a second.
 func TestQuietConnectionIsHandedOut(t *testing.T) {
 	s, port := server(t, "hello")
 	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
@@ -378,11 +378,12 @@ func TestCloseLeavesNothingAttached(t *testing.T) {
 	})
 }
 
-// TestSizesOfMaps holds what a message says about memory against what the kernel
-// says of the maps it made.
+// TestSizesOfMaps compares what a message says about memory with what the kernel reports
+// of the maps that it created.
 func TestSizesOfMaps(t *testing.T) {
 	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
-		// A port that nobody uses: some maps grow with the connections of the machine.
+		// A port that is not used: some maps grow with the connections of the
+		// machine.
 		opts := Options{Plan: plan, Snapshots: true, Ports: []uint16{1}}
 		p := open(t, opts)
 		require.NoError(t, opts.setDefaults())

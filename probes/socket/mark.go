@@ -10,17 +10,16 @@ import (
 	"lapwing/probes/uprobe"
 )
 
-// ErrNoMarks says that the kernel, or the options, do not let functions of
-// programs be marked.
+// ErrNoMarks means that the kernel or the options do not allow marks on functions of
+// programs.
 var ErrNoMarks = errors.New("uprobes are not available")
 
-// MarkBy tells how Mark attaches.
+// MarkBy returns the way in which Mark attaches.
 func (p *Probe) MarkBy() uprobe.By { return p.uprobes.By }
 
-// Mark attaches the program that notes a call into the application to the code
-// at an offset into a file, for all processes that run it. Of several marks
-// that a request passes that of the highest rank counts. It may be called
-// while Run runs, but not once Close was.
+// Mark attaches the program that notes a call into the application to the code at an
+// offset in a file, for all processes that run it. If a request passes several marks, the
+// mark of the highest rank counts. It may be called while Run runs, but not after Close.
 func (p *Probe) Mark(path string, offset uint64, rank uint8) (io.Closer, error) {
 	prog := p.coll.Programs[survey.MarkProgram]
 	if prog == nil {
@@ -37,8 +36,8 @@ func (p *Probe) Mark(path string, offset uint64, rank uint8) (io.Closer, error) 
 	return l, nil
 }
 
-// OpenUprobesBy has others open the perf events by which functions are marked: for a
-// process that may not. It is to be called before the first Mark.
+// OpenUprobesBy sets who opens the perf events by which functions are marked, for a
+// process that may not open them itself. It must be called before the first Mark.
 func (p *Probe) OpenUprobesBy(open func(file *os.File, offset uint64) (*os.File, error)) {
 	p.uprobes.Open = open
 }

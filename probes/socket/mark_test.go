@@ -24,8 +24,8 @@ import (
 	"lapwing/probes/uprobe"
 )
 
-// The functions that the tests mark: a server's handler, and a gateway that
-// the handler calls. Their values only keep the compiler from merging them.
+// The functions that the tests mark: a server's handler, and a gateway that the handler
+// calls. Their values only keep the compiler from merging them.
 
 //go:noinline
 func handlerForTest(n int) int { return n + 1 }
@@ -33,8 +33,8 @@ func handlerForTest(n int) int { return n + 1 }
 //go:noinline
 func gatewayForTest(n int) int { return n + 2 }
 
-// framedForTest has a frame: its code begins with the check of the stack, and
-// then saves a register.
+// framedForTest has a frame: its code starts with the check of the stack, and then saves a
+// register.
 //
 //go:noinline
 func framedForTest(n int) int { return handlerForTest(n) + gatewayForTest(n) }
@@ -59,7 +59,7 @@ func markCode(t testing.TB, p *Probe, address uint64, rank uint8) io.Closer {
 	return nil
 }
 
-// thread is a thread of the server, of its own for its whole life.
+// thread is a thread of the server, which has an OS thread of its own for its whole life.
 type thread struct {
 	steps chan func()
 	done  chan struct{}
@@ -68,7 +68,7 @@ type thread struct {
 func newThread(t *testing.T) *thread {
 	th := &thread{make(chan func()), make(chan struct{})}
 	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with it
+		runtime.LockOSThread() // never unlocked: the thread ends with it
 		for step := range th.steps {
 			step()
 			th.done <- struct{}{}
@@ -83,7 +83,7 @@ func (th *thread) do(step func()) {
 	<-th.done
 }
 
-// call is when the application was called.
+// call is the time at which the application was called.
 type call struct{ before, after uint64 }
 
 func (th *thread) call(f func(int) int) (c call) {
@@ -104,7 +104,7 @@ func monotonic() uint64 {
 	return uint64(ts.Nano())
 }
 
-// cable is a connection; the server's end is a plain descriptor.
+// cable is a connection. The server's end is a plain descriptor.
 type cable struct {
 	t      *testing.T
 	name   string
@@ -124,7 +124,7 @@ func connect(t *testing.T, l net.Listener, name string) *cable {
 	return &cable{t, name, client, int(file.Fd())}
 }
 
-// send lets the client send bytes, and waits for nothing.
+// send lets the client send bytes, and does not wait.
 func (l *cable) send(text string) {
 	_, err := io.WriteString(l.client, text)
 	require.NoError(l.t, err)
@@ -138,7 +138,7 @@ func (l *cable) read(th *thread) {
 	})
 }
 
-// receive sends a whole request and has the thread read it.
+// receive sends a complete request and lets the thread read it.
 func (l *cable) receive(th *thread) {
 	l.send("GET /" + l.name + " HTTP/1.1\r\nHost: x\r\n\r\n")
 	l.read(th)
@@ -159,21 +159,21 @@ func (l *cable) close() {
 	_ = unix.Shutdown(l.fd, unix.SHUT_RDWR)
 }
 
-// stage is where a case plays: two threads and as many connections as it
-// takes. It notes which call must mark which request.
+// stage runs a case: two threads and as many connections as needed. It notes which call
+// must mark which request.
 type stage struct {
 	t        *testing.T
 	name     string
 	listener net.Listener
 	one, two *thread
-	want     map[string]call // by path; the zero call is no mark
+	want     map[string]call // by path; the zero call means no mark
 }
 
 func (s *stage) conn(name string) *cable {
 	return connect(s.t, s.listener, strings.ReplaceAll(s.name, " ", "-")+"/"+name)
 }
 
-// known makes a thread one that read requests and called the application.
+// known makes th a thread that has read requests and called the application.
 func (s *stage) known(th *thread) {
 	l := s.conn("known")
 	for range 2 {
@@ -185,7 +185,7 @@ func (s *stage) known(th *thread) {
 
 func (s *stage) expect(l *cable, c call) { s.want["/"+l.name] = c }
 
-// markCases say which call belongs to which request.
+// markCases define which call belongs to which request.
 var markCases = map[string]func(*stage){
 	"a thread that does all": func(s *stage) {
 		a := s.conn("a")
@@ -320,8 +320,8 @@ var markCases = map[string]func(*stage){
 // bodyPause is how long a client lets the server wait for the body.
 const bodyPause = 30 * time.Millisecond
 
-// TestMarkBelongsToItsRequest plays each case with scripted threads. A mark is
-// taken for the request it belongs to, or for none.
+// TestMarkBelongsToItsRequest runs each case with scripted threads. A mark is assigned to
+// the request that it belongs to, or to none.
 func TestMarkBelongsToItsRequest(t *testing.T) {
 	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		p, err := Open(Options{Plan: plan})
@@ -370,7 +370,7 @@ func (s *seen) checkMarks(t *testing.T, want map[string]call) {
 	}
 }
 
-// last is the last request for a path, as its server saw it.
+// last returns the last request for a path, as its server saw it.
 func (s *seen) last(path string) (last seenRequest, ok bool) {
 	for _, r := range s.finals() {
 		if fields := strings.Fields(r.head); r.kind != wire.Call && len(fields) > 1 && fields[1] == path {
@@ -380,7 +380,7 @@ func (s *seen) last(path string) (last seenRequest, ok bool) {
 	return last, ok
 }
 
-// TestMarkByPerfEvent marks as kernels before 6.6 do.
+// TestMarkByPerfEvent marks functions as on kernels before 6.6.
 func TestMarkByPerfEvent(t *testing.T) {
 	defer func(have func() error) { uprobe.HaveMultiLink = have }(uprobe.HaveMultiLink)
 	uprobe.HaveMultiLink = func() error { return ebpf.ErrNotSupported }
@@ -393,7 +393,7 @@ func TestMarkByPerfEvent(t *testing.T) {
 	})
 }
 
-// TestMarkThroughOthers has somebody else open the events.
+// TestMarkThroughOthers lets another process open the events.
 func TestMarkThroughOthers(t *testing.T) {
 	defer func(have func() error) { uprobe.HaveMultiLink = have }(uprobe.HaveMultiLink)
 	uprobe.HaveMultiLink = func() error { return ebpf.ErrNotSupported }
@@ -429,9 +429,9 @@ func TestNoMarks(t *testing.T) {
 	require.ErrorIs(t, err, ErrNoMarks)
 }
 
-// BenchmarkMark is what a mark costs the function that has it. An instruction
-// that the kernel can emulate, such as the push behind the check of the stack
-// of a function of Go, costs less than one that it must step over.
+// BenchmarkMark measures what a mark costs the marked function. An instruction that the
+// kernel can emulate, such as the push after the stack check of a Go function, costs less
+// than one that it must step over.
 func BenchmarkMark(b *testing.B) {
 	b.Run("none", func(b *testing.B) { callFramed(b) })
 	entry := runtime.FuncForPC(reflect.ValueOf(framedForTest).Pointer()).Entry()
@@ -473,7 +473,7 @@ func callFramed(b *testing.B) {
 	b.ReportMetric(float64(cpuTime()-begin)/float64(b.N), "cpu-ns/op")
 }
 
-// cpuTime is what this thread used, in nanoseconds.
+// cpuTime returns the processor time that this thread used, in nanoseconds.
 func cpuTime() int64 {
 	var ts unix.Timespec
 	_ = unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts)

@@ -15,8 +15,8 @@ import (
 	"lapwing/probes/socket/wire"
 )
 
-// passes writes the pieces of a message at one end and reads each at the other
-// before the next one comes.
+// passes writes the pieces of a message at one end, and reads each at the other end
+// before it writes the next.
 func passes(t *testing.T, from io.Writer, to io.Reader, pieces ...string) {
 	for _, piece := range pieces {
 		if piece == "" {
@@ -34,9 +34,9 @@ func (l *line) close() {
 	require.NoError(l.t, l.server.Close())
 }
 
-// played is what is told of the connections of one listener: requests, connections
-// of no known protocol, those that user space frames, and what the client's end
-// asked, which is in a process that serves.
+// played is what is reported of the connections of one listener: requests, connections of
+// no known protocol, those that user space frames, and what the client's end asked, which
+// is in a server process.
 type played struct {
 	listener                         net.Listener
 	asked                            int
@@ -49,7 +49,7 @@ func (x *played) counts(t *testing.T, requests, unknown, opened int, what string
 		"requests, unknown and opened connections: %.40q", what)
 }
 
-// address is a listener as records of its connections name it.
+// address returns the address of a listener as in the records of its connections.
 func address(l net.Listener) string {
 	if tcp, ok := l.Addr().(*net.TCPAddr); ok {
 		return fmt.Sprint(tcp.Port)
@@ -60,11 +60,11 @@ func address(l net.Listener) string {
 // sessions are a probe and the listeners whose connections it sees.
 type sessions struct {
 	t       *testing.T
-	network string // of those to come
+	network string // of the next ones
 	played  map[string]*played
 }
 
-// play makes connections to a listener of their own.
+// play opens connections to a listener of their own.
 func (s *sessions) play(connections func(newLine func() *line)) *played {
 	x := &played{listener: listen(s.t, s.network)}
 	s.played[address(x.listener)] = x
@@ -102,7 +102,7 @@ func (s *sessions) HandleRecord(kind wire.Kind, r wire.Record) {
 func (s *sessions) HandleEvent(wire.Event) {}
 func (s *sessions) Tick(time.Time)         {}
 
-// tokens are methods: any token is one, whatever its length.
+// tokens returns methods: any token is one, of any length.
 func tokens() []string {
 	return []string{
 		"get", "Get", "M1", "x", "7", "2024-M", "!#$%&'*+-.^_`|~", "PROPFIND", "VERSION-CONTROL",
@@ -115,7 +115,7 @@ func tokenHead(method, path string) string {
 }
 
 // TestWhatARequestIs plays sessions, each kind on both networks, and checks what is
-// told of them. Loading the programs takes longer than all of them.
+// reported of them. Loading the programs takes longer than all of the sessions.
 func TestWhatARequestIs(t *testing.T) {
 	kinds := map[string]func(*sessions) func(*testing.T){
 		"any token is a method":    methodsAreTokens,
@@ -147,7 +147,8 @@ func TestWhatARequestIs(t *testing.T) {
 	})
 }
 
-// methodsAreTokens: they come first on their connection, and after others.
+// methodsAreTokens plays methods that come first on their connection, and methods that
+// come after others.
 func methodsAreTokens(s *sessions) func(*testing.T) {
 	var heads []string
 	for _, method := range tokens() {
@@ -173,8 +174,8 @@ func methodsAreTokens(s *sessions) func(*testing.T) {
 	}
 }
 
-// lineIsCut: wherever its line is cut, a request is one, and what is none is
-// counted once, however long its session goes on.
+// lineIsCut cuts request lines. A request is recognized wherever its line is cut. What is
+// not a request is counted once, however long its session goes on.
 func lineIsCut(s *sessions) func(*testing.T) {
 	long := strings.Repeat("p", 300)
 	requests := []string{
@@ -203,7 +204,8 @@ func lineIsCut(s *sessions) func(*testing.T) {
 		for _, text := range requests {
 			opened := 0
 			if strings.HasPrefix(text, digits) {
-				opened = len(digits) - 1 // can be a length that SCGI begins with: user space tells
+				// it can be a length that SCGI starts with: user space decides
+				opened = len(digits) - 1
 			}
 			all[text].counts(t, all[text].asked-opened, 0, opened, text)
 		}
@@ -218,7 +220,8 @@ func lineIsCut(s *sessions) func(*testing.T) {
 
 const digits = "12345678"
 
-// cut plays a connection for each way to cut a text in two: of a long one not all.
+// cut plays a connection for each way to cut a text in two. For a long text it leaves
+// some out.
 func (s *sessions) cut(text string, then func(*line)) *played {
 	return s.play(func(newLine func() *line) {
 		for at := 1; at < len(text); at++ {
@@ -233,13 +236,13 @@ func (s *sessions) cut(text string, then func(*line)) *played {
 	})
 }
 
-// lengthOfSCGI is what begins with digits too, and is read by itself.
+// lengthOfSCGI plays a length, which also starts with digits and is read by itself.
 func lengthOfSCGI(s *sessions) func(*testing.T) {
 	got := s.cut("123:CONTENT_LENGTH\x000\x00", func(c *line) { passes(s.t, c.server, c.client, lineResponse) })
 	return func(t *testing.T) { got.counts(t, 0, 0, got.asked, "SCGI") }
 }
 
-// halfHeads are requests if they are answered as such.
+// halfHeads plays incomplete heads. They are requests if they are answered like requests.
 func halfHeads(s *sessions) func(*testing.T) {
 	const head = "GET /half HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n"
 
@@ -268,14 +271,14 @@ func halfHeads(s *sessions) func(*testing.T) {
 	}
 }
 
-// callsByLine: what a server that asks others says to them is HTTP by the same rule.
+// callsByLine plays calls: what a server sends to others is HTTP by the same rule.
 func callsByLine(s *sessions) func(*testing.T) {
 	asked := map[string]bool{
 		"M1 /call HTTP/1.1\r\nHost: h\r\n\r\n": true, "lower /call HTTP/1.1\r\n\r\n": true,
 		"get key\r\n": false, "set key 0 60 5\r\nvalue\r\n": false, "stats": false, "HELLO": false, "SET a b\r\n": false,
 	}
 	serves := newLine(s.t, listen(s.t, s.network))
-	serves.ask("/serves") // whoever serves makes calls
+	serves.ask("/serves") // only a server makes calls
 	serves.answer("/serves")
 	all := make(map[string]*played)
 	for text, isHTTP := range asked {
@@ -305,8 +308,8 @@ func callsByLine(s *sessions) func(*testing.T) {
 	}
 }
 
-// olderConnections can be anywhere when the agent comes: in a body that begins with
-// words as well. It returns what is done when the agent is there.
+// olderConnections can be anywhere when the agent starts, also in a body that starts with
+// words. It returns what is done after the agent has started.
 func olderConnections(s *sessions) func() func(*testing.T) {
 	const rest = "words of a body, and more of them"
 

@@ -12,16 +12,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inNamespace runs f on a thread with a network of its own, of which only the
-// loopback is there, and gives it a directory in which that network's /sys is.
-// The thread ends with f; sockets that it made stay in the namespace.
+// inNamespace runs f on a thread with a network of its own, which has only the loopback.
+// f gets a directory with the /sys of that network. The thread ends with f; the sockets
+// that it created stay in the namespace.
 func inNamespace(t *testing.T, f func(sys string)) {
 	t.Helper()
 	sys := t.TempDir()
 	done := make(chan error, 1)
 	go func() {
-		runtime.LockOSThread() // for good: nobody else shall run on this thread
-		defer close(done)      // f can end by a failed requirement
+		runtime.LockOSThread() // for good: nothing else may run on this thread
+		defer close(done)      // f can end with a failed requirement
 		done <- func() error {
 			if err := unix.Unshare(unix.CLONE_NEWNET | unix.CLONE_NEWNS); err != nil {
 				return err
@@ -56,15 +56,15 @@ func loopbackUp() error {
 	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, req)
 }
 
-// byInterrupt has packets on the loopback of a namespace handled as those of a
-// network card are: in an interrupt, whatever runs there.
+// byInterrupt lets packets on the loopback of a namespace be handled like those of a
+// network card: in an interrupt, whatever runs there.
 func byInterrupt(t *testing.T, sys string) {
 	path := filepath.Join(sys, "class/net/lo/queues/rx-0/rps_cpus")
 	cpus := fmt.Sprintf("%x", 1<<min(runtime.NumCPU(), 2)-1)
 	require.NoError(t, os.WriteFile(path, []byte(cpus), 0o644))
 }
 
-// listenTCP is a listening socket of the calling thread's namespace.
+// listenTCP returns a listening socket in the calling thread's namespace.
 func listenTCP(t *testing.T) net.Listener {
 	var plain net.ListenConfig
 	plain.SetMultipathTCP(false)

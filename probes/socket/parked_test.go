@@ -15,8 +15,8 @@ import (
 	"lapwing/probes/socket/wire"
 )
 
-// longWrite is a connection of whose requests one thread writes a long response while
-// another reads what comes.
+// longWrite is a connection on which one thread writes a long response while another
+// reads the next requests.
 type longWrite struct {
 	*line
 	fd      int
@@ -41,8 +41,8 @@ func writeLong(t *testing.T, l *line, path string) *longWrite {
 	return w
 }
 
-// awaitFull waits until nothing more fits between the ends: the write goes on until
-// somebody reads.
+// awaitFull waits until there is no more room between the ends: the write goes on only
+// when the other end reads.
 func (w *longWrite) awaitFull() {
 	var last int
 	require.Eventually(w.t, func() bool {
@@ -54,7 +54,7 @@ func (w *longWrite) awaitFull() {
 	}, 20*time.Second, 20*time.Millisecond)
 }
 
-// take lets the client ask, and reads the request.
+// take lets the client send a request, and reads it.
 func (w *longWrite) take(path string) {
 	w.ask(path)
 	n, err := unix.Read(w.fd, make([]byte, 1000))
@@ -62,7 +62,7 @@ func (w *longWrite) take(path string) {
 	require.Equal(w.t, len(lineRequest(path)), n)
 }
 
-// end reads the long response, and has the requests after it answered.
+// end reads the long response, and lets the requests after it be answered.
 func (w *longWrite) end(after int) {
 	_, err := io.CopyN(io.Discard, w.client, int64(len(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", longBody))+longBody))
 	require.NoError(w.t, err)
@@ -75,7 +75,7 @@ func (w *longWrite) end(after int) {
 	}
 }
 
-// answers are the response's bytes of each request that was handed out.
+// answers returns the number of response bytes of each request that was handed out.
 func answers(s *seen) map[string]uint64 {
 	all := map[string]uint64{}
 	for _, r := range s.requests {
@@ -86,9 +86,9 @@ func answers(s *seen) map[string]uint64 {
 	return all
 }
 
-// TestNoRoomToSetAside has more connections on which the next request is read while a
-// response is being written than there is room for. Those without room are counted, and
-// no response is taken for that of another request.
+// TestNoRoomToSetAside has more connections on which the next request is read during the
+// write of a response than there is room for. Those without room are counted, and no
+// response is assigned to another request.
 func TestNoRoomToSetAside(t *testing.T) {
 	const connections, room = 12, 8
 	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
@@ -128,8 +128,8 @@ func TestNoRoomToSetAside(t *testing.T) {
 	})
 }
 
-// TestTwoSetAside has two requests read while the response to the one before them is
-// being written: there is room for one.
+// TestTwoSetAside lets two requests be read during the write of the previous response.
+// There is room for one.
 func TestTwoSetAside(t *testing.T) {
 	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		p := open(t, Options{Plan: plan})

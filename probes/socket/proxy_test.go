@@ -14,7 +14,7 @@ import (
 	"lapwing/probes/socket/wire"
 )
 
-// proxies keeps what the records of each path say before their heads.
+// proxies keeps what the records of each path have before their heads.
 type proxies map[string]proxied
 
 type proxied struct {
@@ -34,8 +34,8 @@ func (p proxies) HandleRecord(kind wire.Kind, r wire.Record) {
 func (p proxies) HandleEvent(wire.Event) {}
 func (p proxies) Tick(time.Time)         {}
 
-// TestProxyHeaders has headers of balancers before the first of two requests, in
-// one piece with it, in a read of their own, and in pieces.
+// TestProxyHeaders sends headers of balancers before the first of two requests: in one
+// piece with it, in a read of their own, and in pieces.
 func TestProxyHeaders(t *testing.T) {
 	const v2 = "\r\n\r\n\x00\r\nQUIT\n"
 	headers := []string{
@@ -91,7 +91,8 @@ func TestProxyHeaders(t *testing.T) {
 			assert.NotZero(t, r.Arrived, path)
 			assert.EqualValues(t, len(ask)-len("PATH")+len(path), r.RequestBytes, "%s: the header is no part of the request", path)
 			assert.EqualValues(t, len(noBytes), r.ResponseBytes, path)
-			// What is kept shares the room with the socket's name: all or nothing.
+			// The kept header shares the room with the socket's name: it is
+			// kept completely or not at all.
 			if kept := header[:min(len(header), 107)]; strings.HasPrefix(path, "/proxied/tcp4") || r.Marks&wire.MarkProxied != 0 {
 				assert.NotZero(t, r.Marks&wire.MarkProxied, path)
 				assert.True(t, strings.HasSuffix(r.name, kept), "%s: %q", path, r.name)

@@ -13,8 +13,8 @@ import (
 	"lapwing/probes/socket/wire"
 )
 
-// Handler takes what the kernel hands out. Its methods are called from one
-// goroutine; what they are given is valid until they return.
+// Handler takes what the kernel hands out. Its methods are called from one goroutine.
+// Their arguments are valid until they return.
 type Handler interface {
 	// HandleRecord takes a record of kind Final, Tentative, Opened, Unknown,
 	// Call, Abandoned or UnderWay.
@@ -25,28 +25,27 @@ type Handler interface {
 	Tick(now time.Time)
 }
 
-// ProcessHandler is a Handler that wants to know of processes too.
+// ProcessHandler is a Handler that also takes notes on processes.
 type ProcessHandler interface {
-	// HandleProcess takes what a process did that serves.
+	// HandleProcess takes a note of what a server process did.
 	HandleProcess(n wire.ProcessNote)
 }
 
-// The kernel does not wake the reader for a record, only when the log
-// fills: the reader looks by itself.
+// The kernel wakes the reader only when the log fills, not for each record. So the reader
+// looks by itself.
 const (
 	pollEvery  = 100 * time.Millisecond
 	sweepEvery = 250 * time.Millisecond
 	goneEvery  = 2 * time.Second
 	// burst is how many messages are read before other duties get their turn.
 	burst = 1 << 16
-	// turn is how many messages are read before who waits for the CPU gets it:
-	// a server that the agent's thread is in the way of, as a rule.
+	// turn is how many messages are read before a thread that waits for the CPU gets
+	// it. Usually that is a thread of a server, which the agent would delay.
 	turn = 256
 )
 
-// Run hands everything to h until ctx ends. It then detaches the probes, hands
-// over what is left, finished requests of quiet connections included, and
-// returns.
+// Run hands everything to h until ctx ends. It then detaches the probes, hands over what
+// is left, including finished requests of quiet connections, and returns.
 func (p *Probe) Run(ctx context.Context, h Handler) error {
 	swept, cleared := time.Now(), time.Now()
 	for ctx.Err() == nil {
@@ -76,21 +75,22 @@ func (p *Probe) Run(ctx context.Context, h Handler) error {
 	return p.drain(h)
 }
 
-// drain hands over what the kernel wrote before the probes were detached. The hooks
-// go one after the other: of a connection that is closed meanwhile nobody tells any
-// more, and its state goes with it. So what is complete is handed out before.
+// drain hands over what the kernel wrote before the probes were detached. The hooks are
+// detached one after the other: if a connection is closed meanwhile, nothing reports it
+// any more, and its state is freed with it. So everything that is complete is handed out
+// first.
 func (p *Probe) drain(h Handler) error {
 	err := p.coll.Variables["ending"].Set(uint32(1))
 	err = errors.Join(err, p.sweepComplete(), p.Detach(), p.sweepAll())
 	for p.readSome(h) > 0 {
 	}
-	// What came before them was read.
+	// The messages before them have been read.
 	return errors.Join(err, p.lateCloses(h), p.lateCloses(h))
 }
 
-// lateCloses hands over closes that found no room in the log. What was written of
-// their connections before them is in the log, and has been read by the time of the
-// second look.
+// lateCloses hands over closes that found no room in the log. What was written before
+// them about their connections is in the log, and has been read at the time of the second
+// look.
 func (p *Probe) lateCloses(h Handler) error {
 	var conn uint64
 	var late bpf.SocketPlanLateClose
@@ -110,8 +110,7 @@ func (p *Probe) lateCloses(h Handler) error {
 	return nil
 }
 
-// readSome hands over the messages that are there, within reason, and returns
-// how many.
+// readSome hands over the messages that are there, up to a limit, and returns how many.
 func (p *Probe) readSome(h Handler) int {
 	n := 0
 	for ; n < burst; n++ {
@@ -160,17 +159,17 @@ func (p *Probe) dispatch(raw []byte, h Handler) {
 // Stats are the kernel side's own counts since the start.
 type Stats struct {
 	Final       uint64 // requests handed out
-	Tentative   uint64 // of which some were handed out before they surely ended
+	Tentative   uint64 // some of these were handed out before their end was certain
 	Events      uint64 // events of connections that user space frames
 	EventConns  uint64 // such connections
 	LostRing    uint64 // finished requests that found the log full
-	LostEvents  uint64 // events that found it full
-	LostUnknown uint64 // connections of unknown protocol that found it full
+	LostEvents  uint64 // events that found the log full
+	LostUnknown uint64 // connections of unknown protocol that found the log full
 	LostTable   uint64 // connections that found the table of connections full
-	Malformed   uint64 // messages whose form is not known
+	Malformed   uint64 // messages of an unknown form
 	Calls       uint64 // exchanges of calls handed out
-	LostCalls   uint64 // exchanges of calls that found the ring buffer full
-	Skipped     uint64 // runs that the kernel skipped: it had interrupted one of the same program
+	LostCalls   uint64 // exchanges of calls that found the log full
+	Skipped     uint64 // runs skipped because they interrupted a run of the same program
 
 	MissedQueued   uint64 // requests unread when the agent started
 	MissedProgress uint64 // requests in progress when the agent started

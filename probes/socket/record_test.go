@@ -12,7 +12,7 @@ import (
 	"lapwing/tools/fuzzing"
 )
 
-// looker looks at all of what it is handed.
+// looker reads all bytes of what it is given.
 type looker struct{ bytes, handed int }
 
 func (l *looker) look(b []byte) {
@@ -42,9 +42,9 @@ func (l *looker) Tick(time.Time) {}
 
 func (l *looker) HandleProcess(wire.ProcessNote) { l.handed++ }
 
-// FuzzMessage: whatever a message of the kernel holds, it is handed over or
-// counted, and nothing beyond its end is looked at. A message lies at the end of
-// its memory: what is beyond belongs to nobody.
+// FuzzMessage checks that a message of the kernel, whatever it holds, is handed over or
+// counted, and that nothing after its end is read. The message is at the end of its
+// memory.
 func FuzzMessage(f *testing.F) {
 	r := wire.Compose(wire.RecordFields{Kind: uint16(wire.Final)}, []byte("\x00name"), []byte("GET / HTTP/1.1\r\n\r\n"), []byte("HTTP/1.1 200 OK\r\n\r\n"))
 	f.Add(r.Raw())
@@ -56,7 +56,7 @@ func FuzzMessage(f *testing.F) {
 	f.Add(unsafe.Slice((*byte)(unsafe.Pointer(&note)), int(unsafe.Sizeof(note))))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		if len(raw) > kernellog.MaxMessage {
-			return // the log has none so long
+			return // the log has no message of that length
 		}
 		message := guarded(t, raw)
 		fuzzing.For(len(raw)).Within(t, func() {

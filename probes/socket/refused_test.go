@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestVerifierLogIsKept loads a program that reads a register nobody wrote. The error
-// names a file in which the verifier says so.
+// TestVerifierLogIsKept loads a program that reads a register that was never written. The
+// error names a file in which the verifier says so.
 func TestVerifierLogIsKept(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	_, err := ebpf.NewProgram(&ebpf.ProgramSpec{

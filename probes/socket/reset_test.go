@@ -28,9 +28,9 @@ func (l *lives) HandleRecord(k wire.Kind, r wire.Record) {
 	}
 }
 
-// TestResetBeforeAccept resets a connection that waits in the backlog. The server
-// accepts it all the same, and reads what had arrived. It is over by then: nothing
-// would ever say that it ends, and who frames it would wait for ever.
+// TestResetBeforeAccept resets a connection that waits in the backlog. The server still
+// accepts it, and reads what had arrived. The connection has ended by then: nothing would
+// ever report its end, and user space would wait for it forever.
 func TestResetBeforeAccept(t *testing.T) {
 	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		p := open(t, Options{Plan: plan})
@@ -96,9 +96,9 @@ func (o *onces) HandleRecord(kind wire.Kind, r wire.Record) {
 	}
 }
 
-// TestResetMeetsRead has clients ask and reset the connection at once, which meets the
-// server anywhere between accept and the end of its answer: also between a read and its
-// hook. Each request is handed out once.
+// TestResetMeetsRead lets clients send a request and reset the connection at once. The
+// reset meets the server anywhere between accept and the end of its answer, also between
+// a read and its hook. Each request is handed out once.
 func TestResetMeetsRead(t *testing.T) {
 	const requests = 5000
 	forEachPlan(t, func(t *testing.T, plan survey.Plan) {

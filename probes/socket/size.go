@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// explainSize adds to a want of memory how much the maps take.
+// explainSize adds how much memory the maps take to an error about missing memory.
 func explainSize(err error, spec *ebpf.CollectionSpec) error {
 	if !errors.Is(err, unix.ENOMEM) {
 		return err
@@ -18,8 +18,8 @@ func explainSize(err error, spec *ebpf.CollectionSpec) error {
 	return fmt.Errorf("the maps take %s, %s alone %s: %w", units.BytesSize(float64(all)), largest, units.BytesSize(float64(most)), err)
 }
 
-// mapSizes is about what the kernel takes for all maps when they are made, and
-// which of them takes most.
+// mapSizes returns about how much memory the kernel takes for all maps when they are
+// created, and which map takes most.
 func mapSizes(spec *ebpf.CollectionSpec) (all uint64, largest string, most uint64) {
 	for name, m := range spec.Maps {
 		size := sizeOf(m)
@@ -31,9 +31,9 @@ func mapSizes(spec *ebpf.CollectionSpec) (all uint64, largest string, most uint6
 	return all, largest, most
 }
 
-// sizeOf leaves out what comes with the elements later.
+// sizeOf leaves out the memory that is allocated with the elements later.
 func sizeOf(m *ebpf.MapSpec) uint64 {
-	const element, bucket = 48, 16 // what the kernel adds to each
+	const element, bucket = 48, 16 // what the kernel adds to each of them
 	aligned := func(n uint32) uint64 { return (uint64(n) + 7) &^ 7 }
 	n := uint64(m.MaxEntries)
 	switch m.Type {

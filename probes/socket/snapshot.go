@@ -13,7 +13,7 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// maxEntries bounds the connections of one snapshot.
+// maxEntries is the limit of connections in one snapshot.
 const maxEntries = 16384
 
 // snapshots takes snapshots: the iterators over the connections and over the
@@ -23,16 +23,16 @@ type snapshots struct {
 	conns []*link.Iter
 	files *link.Iter
 	buf   bytes.Buffer
-	uses  uint64 // of connections, when these were looked at last
+	uses  uint64 // of connections, when they were last looked at
 }
 
 var errNoSnapshots = errors.New("take a snapshot: the probes were opened without snapshots, or are closed")
 
-// Snapshots reports whether the probes can take snapshots: they were asked to,
-// and the kernel has the iterators.
+// Snapshots reports whether the probes can take snapshots: the options ask for it, and
+// the kernel has the iterators.
 func (p *Probe) Snapshots() bool { return len(p.snaps.conns) > 0 }
 
-// prepareSnapshots attaches the iterators, where they were loaded.
+// prepareSnapshots attaches the iterators, if they were loaded.
 func (p *Probe) prepareSnapshots() error {
 	for _, t := range p.tables() {
 		it, err := p.iterator("see_"+t.walk, t.name)
@@ -48,8 +48,8 @@ func (p *Probe) prepareSnapshots() error {
 	return err
 }
 
-// iterator attaches an iterator, over a map or over what its name says. It is
-// nil when the program was not loaded.
+// iterator attaches an iterator, over a map or over what its name says. It returns nil if
+// the program was not loaded.
 func (p *Probe) iterator(program, m string) (*link.Iter, error) {
 	prog := p.coll.Programs[program]
 	if prog == nil {
@@ -66,9 +66,8 @@ func (p *Probe) iterator(program, m string) (*link.Iter, error) {
 	return it, nil
 }
 
-// Touched reports whether bytes came or went on any connection since the last
-// SnapConns. If none did, all that can have changed is which thread waits for
-// which connection.
+// Touched reports whether bytes came or went on any connection since the last SnapConns.
+// If not, only the waits of threads for connections can have changed.
 func (p *Probe) Touched() bool {
 	p.snaps.mu.Lock()
 	defer p.snaps.mu.Unlock()
@@ -108,9 +107,9 @@ func (p *Probe) SnapConns(s *snapshot.Snapshot) error {
 	return s.Decode(raw)
 }
 
-// SnapFiles finds the listening sockets, who has them open and who waits on
-// them; with holders also who has connections open. It walks the descriptors
-// of all processes.
+// SnapFiles finds the listening sockets, the processes that have them open and the
+// threads that wait on them. With holders it also finds the processes that have
+// connections open. It walks the descriptors of all processes.
 func (p *Probe) SnapFiles(s *snapshot.Snapshot, holders bool) error {
 	p.snaps.mu.Lock()
 	defer p.snaps.mu.Unlock()

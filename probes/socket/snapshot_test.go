@@ -17,8 +17,8 @@ import (
 	"lapwing/probes/socket/wire"
 )
 
-// blockingServer serves with one thread that makes plain blocking calls, one
-// step at a time. Its thread id is tid.
+// blockingServer serves with one thread that makes plain blocking calls, one step at a
+// time. Its thread id is tid.
 type blockingServer struct {
 	t        *testing.T
 	address  string
@@ -84,7 +84,7 @@ func (s *blockingServer) dial() net.Conn {
 	return c
 }
 
-// conns are the connections of this process that a snapshot shows.
+// conns returns the connections of this process that a snapshot shows.
 func (s *blockingServer) conns(p *Probe) []snapshot.Conn {
 	var snap snapshot.Snapshot
 	require.NoError(s.t, p.SnapConns(&snap))
@@ -103,7 +103,8 @@ func (s *blockingServer) eventually(what string, check func() bool) {
 	require.Eventually(s.t, check, 5*time.Second, 5*time.Millisecond, what)
 }
 
-// awaitWork waits until the only connection shown is that far.
+// awaitWork waits until the request of the only connection that is shown has got that
+// far.
 func (s *blockingServer) awaitWork(p *Probe, w snapshot.Work) (c snapshot.Conn) {
 	s.t.Helper()
 	s.eventually(fmt.Sprintf("work %d", w), func() bool {

@@ -34,8 +34,8 @@ func (p *Probe) adopt() error {
 // table is a map of connections.
 type table struct {
 	name string
-	walk string // what the names of the programs end in that walk it
-	used string // the variable that tells of use
+	walk string // suffix of the names of the programs that walk it
+	used string // the variable that shows use
 }
 
 func (p *Probe) tables() []table {
@@ -46,17 +46,17 @@ func (p *Probe) tables() []table {
 	return []table{{"unix_conns", "elem", "unix_used"}, tcp}
 }
 
-// sweepShare is how many times longer than a sweep the pause after it is: where
-// few of very many connections are in use, all are walked for those few.
+// sweepShare is how many times longer than a sweep the pause after it is. If few of very
+// many connections are in use, all of them are walked for those few.
 const sweepShare = 100
 
-// sweep goes over the connections in a map. The walk passes all that are open:
-// used tells whether there is something to find.
+// sweep goes over the connections in a map. The walk visits all that are open; used shows
+// whether there is something to find.
 type sweep struct {
 	*link.Iter
 	used *ebpf.Variable
-	// again: it was in use the last time. The use may have been so near then
-	// that the walk came before its effect.
+	// again is set if the map was in use the last time. The use may have been so
+	// recent then that the walk came before its effect.
 	again bool
 	uses  atomic.Uint64 // how often it was found in use
 	cost  Cost
@@ -79,8 +79,8 @@ func (s *sweep) inUse() (bool, error) {
 	return used != 0, nil
 }
 
-// due tells whether to walk, and begins anew to watch for use: what happens
-// from here on counts for the next time.
+// due reports whether to walk, and starts to watch for use anew: what happens from here
+// on counts for the next time.
 func (s *sweep) due() (bool, error) {
 	used, err := s.inUse()
 	if err != nil || !s.cost.Worth(time.Since(s.ended), sweepShare) {
@@ -95,7 +95,7 @@ func (s *sweep) due() (bool, error) {
 	return due, s.used.Set(uint32(0))
 }
 
-// run walks if that is due, and tells whether it was.
+// run walks if that is due, and reports whether it was.
 func (s *sweep) run() (due bool, err error) {
 	if due, err = s.due(); due {
 		err = errors.Join(err, s.cost.Measure(func() error { return walk(s.Iter) }))
@@ -104,7 +104,8 @@ func (s *sweep) run() (due bool, err error) {
 	return due, err
 }
 
-// uses grows with the use of connections, as far as the sweeps noticed it.
+// uses returns a number that grows with the use of connections, as far as the sweeps
+// noticed it.
 func (p *Probe) uses() (n uint64) {
 	for _, s := range p.sweeps {
 		n += s.uses.Load()
@@ -140,10 +141,10 @@ func (p *Probe) sweep() error {
 	return errors.Join(errs...)
 }
 
-// sweepComplete hands out all that is complete, however short it was quiet.
+// sweepComplete hands out all that is complete, even if it was quiet only briefly.
 func (p *Probe) sweepComplete() error { return p.sweepQuietFor(1) }
 
-// sweepAll is the last sweep: it does not wait for quiet, and hands out what is in
+// sweepAll is the last sweep. It does not wait for quiet, and hands out what is in
 // progress as such.
 func (p *Probe) sweepAll() error { return p.sweepQuietFor(0) }
 

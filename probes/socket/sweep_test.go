@@ -15,9 +15,9 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// TestQuietTablesAreNotWalked asks over a socket, and looks at what there is to
-// sweep before that, until the response is handed out, and while the connection
-// stays open and nothing happens on it.
+// TestQuietTablesAreNotWalked sends a request over a socket. It looks at what there is to
+// sweep before that, until the response is handed out, and while the connection stays
+// open and nothing happens on it.
 func TestQuietTablesAreNotWalked(t *testing.T) {
 	for i, network := range []string{"unix", "tcp"} {
 		t.Run(network, func(t *testing.T) {
@@ -39,7 +39,7 @@ func quietTable(t *testing.T, plan survey.Plan, which int, at net.Addr) {
 	p := open(t, Options{Plan: plan, Snapshots: true, Ports: []uint16{portOf(at)}})
 	due := func() (is bool) {
 		for i, s := range p.sweeps {
-			s.cost = Cost{} // as often as this asks
+			s.cost = Cost{} // sweep as often as the test asks
 			swept, err := s.run()
 			require.NoError(t, err)
 			is = is || swept && i == which
@@ -86,5 +86,5 @@ func portOf(at net.Addr) uint16 {
 	if tcp, ok := at.(*net.TCPAddr); ok {
 		return uint16(tcp.Port)
 	}
-	return 1 // nobody's
+	return 1 // a port that is not used
 }

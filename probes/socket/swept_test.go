@@ -19,11 +19,11 @@ import (
 	"lapwing/probes/socket/wire"
 )
 
-// handedOut counts how often each request is handed out, by its head, as user space
-// takes it, and keeps what cannot be of one request.
+// handedOut counts how often each request is handed out, by its head, as user space takes
+// it. It keeps what cannot be of one request.
 type handedOut struct {
 	times map[string]int
-	calls map[string]int // whose end was handed out
+	calls map[string]int // calls whose end was handed out
 	torn  []string
 	other []string // records of another kind
 }
@@ -42,7 +42,7 @@ func (h *handedOut) HandleRecord(kind wire.Kind, r wire.Record) {
 	}
 	var n uint32
 	if _, err := fmt.Sscanf(head, "GET /swept/%d ", &n); err != nil {
-		return // somebody else's
+		return // of another program
 	}
 	h.times[fmt.Sprint(r.Conn, " ", n)]++
 	if r.Seq != n || r.ReadFirst > r.WriteFirst || r.WriteFirst > r.WriteLast || r.Arrived > r.ReadFirst {
@@ -50,7 +50,7 @@ func (h *handedOut) HandleRecord(kind wire.Kind, r wire.Record) {
 	}
 }
 
-// call takes the other end of a request. It may come before its end too.
+// call takes the other end of a request. It may come before the request's own end.
 func (h *handedOut) call(r wire.Record) {
 	head := string(r.RequestHead())
 	var n uint32
@@ -65,7 +65,8 @@ func (h *handedOut) call(r wire.Record) {
 	}
 }
 
-// missing are requests that were not handed out, of connections that some were of.
+// missing returns the requests that were not handed out, on connections on which others
+// were.
 func (h *handedOut) missing(requests int) (all []string) {
 	conns := map[string]bool{}
 	for request := range h.times {
@@ -85,8 +86,8 @@ func (h *handedOut) missing(requests int) (all []string) {
 func (h *handedOut) HandleEvent(wire.Event) {}
 func (h *handedOut) Tick(time.Time)         {}
 
-// TestSweepsBesideRequests has sweeps all the time, which take any pause for quiet,
-// beside connections in use: each request is handed out once, and is one request.
+// TestSweepsBesideRequests sweeps all the time, and takes any pause for quiet, while
+// connections are in use. Each request is handed out once, and is one request.
 func TestSweepsBesideRequests(t *testing.T) {
 	const connections, requests = 2, 10_000
 	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
@@ -106,7 +107,7 @@ func TestSweepsBesideRequests(t *testing.T) {
 			ended := make(chan error, 1)
 			go func() { ended <- p.Run(ctx, got) }()
 			l := listen(t, network)
-			first := newLine(t, l) // from here on the process is one that serves
+			first := newLine(t, l) // from here on the process is a server
 			first.ask("/first")
 			first.answer("/first")
 			for range connections {

@@ -15,8 +15,8 @@ import (
 // span is the time of a system call by the caller's own clock.
 type span struct{ before, after uint64 }
 
-// talker is an end of a connection that reads and writes with plain system
-// calls, in pieces as chance has it.
+// talker is an end of a connection that reads and writes with plain system calls, in
+// random pieces.
 type talker struct {
 	fd   int
 	rand *rand.Rand
@@ -35,7 +35,7 @@ func clocked(call func() (int, error)) (n int, s span, err error) {
 	return n, s, err
 }
 
-// pause lets the other end have the lead now and then.
+// pause lets the other end be ahead now and then.
 func (k *talker) pause() {
 	switch k.rand.IntN(8) {
 	case 0:
@@ -45,7 +45,7 @@ func (k *talker) pause() {
 	}
 }
 
-// say writes all of text in up to four pieces.
+// say writes the complete text in up to four pieces.
 func (k *talker) say(text []byte) (first, last span, err error) {
 	for pieces := 1 + k.rand.IntN(4); len(text) > 0; pieces-- {
 		n := len(text)
@@ -76,8 +76,7 @@ func (k *talker) write(b []byte) (int, error) {
 	return unix.SendmsgN(k.fd, b, nil, nil, unix.MSG_NOSIGNAL)
 }
 
-// hear reads one message. Both ends tell its length in a field that comes
-// first of all.
+// hear reads one message. Its length is in a field that comes first, for both ends.
 func (k *talker) hear() (text []byte, first, last span, err error) {
 	for {
 		limit := len(k.buf)
@@ -87,7 +86,7 @@ func (k *talker) hear() (text []byte, first, last span, err error) {
 		if whole, left := messageLeft(text); whole {
 			return text, first, last, nil
 		} else if left > 0 {
-			limit = min(limit, left) // what is behind belongs to the next one
+			limit = min(limit, left) // what follows belongs to the next message
 		}
 		var n int
 		n, last, err = clocked(func() (int, error) { return k.read(k.buf[:limit]) })
@@ -109,8 +108,8 @@ func (k *talker) read(b []byte) (int, error) {
 	return n, err
 }
 
-// messageLeft tells whether the message is whole and, if its head is, how much
-// is missing.
+// messageLeft reports whether the message is complete and, if its head is, how much is
+// missing.
 func messageLeft(text []byte) (whole bool, left int) {
 	head := bytes.Index(text, []byte("\r\n\r\n"))
 	if head < 0 {

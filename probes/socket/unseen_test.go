@@ -27,7 +27,7 @@ func lines(t *testing.T, l net.Listener, n int) []*line {
 	return all
 }
 
-// requestsTo are what was seen of requests to paths that begin so.
+// requestsTo returns what was seen of requests to paths with this prefix.
 func (s *seen) requestsTo(prefix string) (found []seenRequest) {
 	for _, r := range s.finals() {
 		if r.kind != wire.Call && strings.HasPrefix(r.head, "GET "+prefix) {
@@ -46,8 +46,8 @@ func (s *seen) ofKind(kind wire.Kind) (found []seenRequest) {
 	return found
 }
 
-// Connections that are older than the agent, in a namespace that is not its own,
-// are seen from their next request on.
+// TestOlderConnectionsOfOtherNamespaces checks that connections which are older than the
+// agent, in a namespace other than its own, are seen from their next request on.
 func TestOlderConnectionsOfOtherNamespaces(t *testing.T) {
 	const connections, requests = 20, 3
 	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
@@ -77,7 +77,7 @@ func TestOlderConnectionsOfOtherNamespaces(t *testing.T) {
 	})
 }
 
-// listenMPTCP is a listening socket of Multipath TCP.
+// listenMPTCP returns a listening socket of Multipath TCP.
 func listenMPTCP(t *testing.T) (fd int, address unix.Sockaddr) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, unix.IPPROTO_MPTCP)
 	require.NoError(t, err)
@@ -89,7 +89,7 @@ func listenMPTCP(t *testing.T) (fd int, address unix.Sockaddr) {
 	return fd, address
 }
 
-// talk sends what one end says to the other, which reads all of it.
+// talk sends text from one end to the other, which reads all of it.
 func talk(t *testing.T, from, to int, text string) {
 	_, err := unix.Write(from, []byte(text))
 	require.NoError(t, err)
@@ -103,7 +103,7 @@ func talk(t *testing.T, from, to int, text string) {
 	require.Equal(t, text, string(buf))
 }
 
-// Requests on MPTCP connections are seen, with all times.
+// TestMultipath checks that requests on MPTCP connections are seen, with all times.
 func TestMultipath(t *testing.T) {
 	const connections, requests, work = 10, 3, 20 * time.Millisecond
 	for name, protocol := range map[string]int{"tcp": unix.IPPROTO_TCP, "mptcp": unix.IPPROTO_MPTCP} {
@@ -125,7 +125,8 @@ func TestMultipath(t *testing.T) {
 					require.NoError(t, unix.Close(client))
 					require.NoError(t, unix.Close(server))
 				}
-				time.Sleep(100 * time.Millisecond) // the kernel closes them by and by
+				// the kernel closes them gradually
+				time.Sleep(100 * time.Millisecond)
 				got := &seen{}
 				runOut(t, p, ours{got})
 				found := got.requestsTo("/multipath")
@@ -147,7 +148,8 @@ func TestMultipath(t *testing.T) {
 	}
 }
 
-// A request that comes with the SYN is in the backlog from then on.
+// TestFastOpen checks that a request that comes with the SYN is in the backlog from then
+// on.
 func TestFastOpen(t *testing.T) {
 	const connections = 10
 	const fastOpenServer, fastOpenClient, everywhere = 2, 1, 0x204 // no cookie needed
@@ -189,8 +191,8 @@ func TestFastOpen(t *testing.T) {
 	})
 }
 
-// Connections that the server ends without having read what arrived are told
-// apart from those that it ends as it should.
+// TestAbandoned checks that connections that the server ends with unread bytes are
+// distinguished from those that it ends properly.
 func TestAbandoned(t *testing.T) {
 	reset := func(t *testing.T, c net.Conn) {
 		tcp, ok := c.(*net.TCPConn)
@@ -317,8 +319,8 @@ func (b byListener) HandleRecord(kind wire.Kind, r wire.Record) {
 func (byListener) HandleEvent(wire.Event) {}
 func (byListener) Tick(time.Time)         {}
 
-// Sessions of text protocols whose lines begin as those of HTTP do are known for
-// what they are from their first line.
+// TestOtherTextProtocols checks that sessions of text protocols whose lines start like
+// those of HTTP are recognized from their first line.
 func TestOtherTextProtocols(t *testing.T) {
 	sessions := map[string][]string{
 		"redis": {"SET key value\r\n", "GET key\r\n", "DEL key\r\n"},
@@ -354,7 +356,8 @@ func TestOtherTextProtocols(t *testing.T) {
 	})
 }
 
-// Lines that are HTTP are known for that, whatever is around them.
+// TestFirstLinesOfRequests checks that lines of HTTP are recognized, whatever is around
+// them.
 func TestFirstLinesOfRequests(t *testing.T) {
 	long := strings.Repeat("x", 300)
 	heads := []string{
@@ -387,8 +390,8 @@ func TestFirstLinesOfRequests(t *testing.T) {
 	})
 }
 
-// heap keeps sockets open without a descriptor of their own: on their way from one
-// end of a pair to the other.
+// heap keeps sockets open without a descriptor of their own: in transit from one end of a
+// pair to the other.
 type heap struct {
 	t       *testing.T
 	pair    [2]int
@@ -407,7 +410,8 @@ func (h *heap) add(fds ...int) {
 	h.waiting = nil
 }
 
-// Kept connections on a unix socket are not evicted by newer ones.
+// TestManyUnixConnections checks that kept-alive connections on a unix socket are not
+// evicted by newer ones.
 func TestManyUnixConnections(t *testing.T) {
 	const connections, asked = 18000, 1000
 	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
@@ -421,7 +425,7 @@ func TestManyUnixConnections(t *testing.T) {
 		kept.pair, err = unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 		require.NoError(t, err)
 		open := append(kept.pair[:], listener)
-		var ends [asked][2]int // of the oldest
+		var ends [asked][2]int // of the oldest connections
 		for i := range connections {
 			client, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 			require.NoError(t, err)
@@ -447,7 +451,7 @@ func TestManyUnixConnections(t *testing.T) {
 			_ = unix.Close(fd)
 		}
 		found := len(got.requestsTo("/kept"))
-		if !allocatesInProbes() { // fewer fit: those that do not are counted
+		if !allocatesInProbes() { // fewer fit, and those that do not are counted
 			assert.GreaterOrEqual(t, int(stats.LostTable), asked-found)
 			return
 		}

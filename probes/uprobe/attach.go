@@ -24,10 +24,11 @@ const (
 	ByMultiLink
 )
 
-// HaveMultiLink is nil where the kernel has multi links. Tests replace it.
+// HaveMultiLink returns nil if the kernel has multi links. Tests replace it.
 var HaveMultiLink = features.HaveBPFLinkUprobeMulti
 
-// Prepare chooses the way for a program that is to be loaded, and prepares it.
+// Prepare chooses the way for a program that is going to be loaded, and prepares the
+// program for it.
 func Prepare(prog *ebpf.ProgramSpec) By {
 	if prog == nil {
 		return ByNothing
@@ -43,17 +44,18 @@ func Prepare(prog *ebpf.ProgramSpec) By {
 type Place struct {
 	Path   string
 	Offset uint64 // in the file
-	Cookie uint64 // what the program can read
-	Return bool   // where the function returns, instead of where it is entered
+	Cookie uint64 // a value that the program can read
+	Return bool   // at the return of the function instead of its entry
 }
 
-// errReturn: a process that opens perf events for others opens none of this kind.
+// errReturn refuses a probe on a return. A process that opens perf events for others
+// opens none of this kind.
 var errReturn = errors.New("the return of a function needs Linux 6.6, or an agent that keeps its privileges")
 
 // Attacher attaches loaded programs.
 type Attacher struct {
 	By By
-	// Open, when set, opens perf events: for a process that may not.
+	// Open, if set, opens perf events, for a process that may not open them itself.
 	Open func(file *os.File, offset uint64) (*os.File, error)
 }
 
@@ -81,7 +83,7 @@ func (a *Attacher) Attach(prog *ebpf.Program, at Place) (io.Closer, error) {
 	return attach("", prog, &link.UprobeOptions{Address: at.Offset, Cookie: at.Cookie})
 }
 
-// attachThrough attaches to an event that somebody else opens.
+// attachThrough attaches to an event that another process opens.
 func (a *Attacher) attachThrough(prog *ebpf.Program, at Place) (io.Closer, error) {
 	if at.Return {
 		return nil, errReturn
@@ -103,8 +105,8 @@ func (a *Attacher) attachThrough(prog *ebpf.Program, at Place) (io.Closer, error
 	return closers{l, event}, nil
 }
 
-// linkToEvent attaches a program to a perf event with a cookie, for which the library
-// has no function where the event is there already.
+// linkToEvent attaches a program to a perf event with a cookie. The library has no
+// function for an event that exists already.
 func linkToEvent(prog *ebpf.Program, event *os.File, cookie uint64) (*os.File, error) {
 	attr := struct {
 		prog, target, kind, flags uint32

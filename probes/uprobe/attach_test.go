@@ -54,8 +54,8 @@ func (c *counter) count(t *testing.T) (n uint64) {
 	return n
 }
 
-// library is a copy of the C library, which nobody else runs, and where in it a function
-// is.
+// library returns a copy of the C library, which no other process runs, and the offset of
+// a function in it.
 func library(t *testing.T, symbol string) (path string, offset uint64) {
 	t.Helper()
 	found, err := filepath.Glob("/lib/*-linux-gnu/libc.so.6")
@@ -83,10 +83,10 @@ func library(t *testing.T, symbol string) (path string, offset uint64) {
 }
 
 // TestSeveralPrograms attaches two programs to the entry of a function and one to its
-// return: each runs once a call, and no more once it is removed.
+// return. Each runs once per call, and no longer once it is removed.
 func TestSeveralPrograms(t *testing.T) {
 	const runs = 5
-	libc, offset := library(t, "setlocale") // which echo calls first of all
+	libc, offset := library(t, "setlocale") // which echo calls first
 	run := func() {
 		for range runs {
 			cmd := exec.Command("/bin/echo")

@@ -15,15 +15,15 @@ const (
 	filesPerProgram = 32 // of one user
 )
 
-// files is the table of files that were looked into. When it is full, the user
-// who has the most of it makes room for one who has less.
+// files is the table of files that were looked into. When it is full, the user who has
+// most of it makes room for a user who has less.
 type files map[foreign.FileID]*file
 
-// file is one that was looked into.
+// file is a file that was looked into.
 type file struct {
 	id      foreign.FileID
-	program string // that brought it in
-	by      uint32 // user
+	program string // the program whose process added it
+	by      uint32 // the user of that process
 	users   map[uint32]int
 	probes  []io.Closer
 }
@@ -32,8 +32,8 @@ func newFile(id foreign.FileID, p *process) *file {
 	return &file{id: id, program: p.exe, by: p.user, users: map[uint32]int{}}
 }
 
-// room reports why there is no place for a file of a process, or the empty
-// reason. out is the file that makes room.
+// room reports why there is no room for a file of a process, or the empty reason. out is
+// the file that makes room.
 func (t files) room(p *process) (out *file, why foreign.Reason) {
 	ofUser, ofProgram := 0, 0
 	for _, f := range t {
@@ -59,8 +59,8 @@ func (t files) room(p *process) (out *file, why foreign.Reason) {
 	return out, ""
 }
 
-// heaviest is a file whose users all have many files. How many is how many the
-// one of them has who has the fewest.
+// heaviest returns a file all of whose users have many files, and the lowest number of
+// files among these users.
 func (t files) heaviest() (*file, int) {
 	load := map[uint32]int{}
 	for _, f := range t {
@@ -75,7 +75,7 @@ func (t files) heaviest() (*file, int) {
 		for user := range f.users {
 			least = min(least, load[user])
 		}
-		// Of equals one without probes goes first.
+		// Among equals, one without probes goes first.
 		if least > most || least == most && heaviest != nil && len(f.probes) < len(heaviest.probes) {
 			heaviest, most = f, least
 		}
@@ -91,7 +91,8 @@ func (f *file) use(p *process) {
 	}
 }
 
-// leave notes that it does not any more, and reports whether nobody does.
+// leave notes that a process of the user no longer runs the file, and reports whether no
+// process does.
 func (f *file) leave(user uint32) bool {
 	if f.users[user]--; f.users[user] <= 0 {
 		delete(f.users, user)

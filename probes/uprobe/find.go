@@ -19,8 +19,8 @@ type Found struct {
 	Files []string // as the processes see them, sorted
 }
 
-// Find looks for functions in the processes that run, and counts by reason what it was
-// refused. It attaches nothing. The result has the order of the functions.
+// Find looks for functions in the running processes, and counts what it was refused, by
+// reason. It attaches nothing. The result is in the order of the functions.
 func Find(functions []Function) (found []Found, refused map[string]uint64, err error) {
 	found = make([]Found, len(functions))
 	for i, f := range functions {
@@ -73,7 +73,7 @@ func (s *search) process(ctx context.Context, pid int) {
 	}
 }
 
-// refuse counts what was left alone. That a process ended is no refusal.
+// refuse counts what was left alone. It is not a refusal if a process ended.
 func (s *search) refuse(err error) {
 	if reason := foreign.ReasonOf(err); reason != foreign.Gone {
 		s.refused[string(reason)]++

@@ -6,16 +6,16 @@ import (
 	"strings"
 )
 
-// Function is a function of programs. Globs are separated by |. What is attached to it,
-// and whether where it is entered or where it returns, the Kernel knows.
+// Function is a function of programs. Globs are separated by |. The Kernel knows what is
+// attached to it, and whether at its entry or its return.
 type Function struct {
 	Of      string // what it belongs to, for the log
 	Program string // globs over the name of the process's executable
 	File    string // globs over the name of the file that holds the function
 	Symbol  string
-	// Cookie tells functions apart: the programs that are attached can read it.
+	// Cookie identifies the function: the programs that are attached can read it.
 	Cookie uint64
-	// Anywhere attaches also where the code has no place for a cheap probe: each call
+	// Anywhere also attaches if the code has no place for a cheap probe. Each call
 	// then costs more than 2 µs.
 	Anywhere bool
 }
@@ -31,7 +31,7 @@ func (f Function) in(program, file string) bool {
 	return glob(f.Program, program) && glob(f.File, file)
 }
 
-// glob is path.Match for one of several patterns, which are valid.
+// glob is path.Match for any of several patterns. The patterns are valid.
 func glob(patterns, name string) bool {
 	for pattern := range strings.SplitSeq(patterns, "|") {
 		if ok, err := path.Match(pattern, name); ok && err == nil {

@@ -9,28 +9,26 @@ import (
 	"lapwing/probes/foreign/elffile"
 )
 
-// How long a process, a reader of a file and the kernel are waited for. What
-// does not answer in time is left alone for a while.
+// How long to wait for a process, a reader of a file and the kernel. What does not answer
+// in time is left alone for a while.
 const (
 	mapsDeadline   = 500 * time.Millisecond
 	readDeadline   = 3 * time.Second
 	attachDeadline = 2 * time.Second
 )
 
-// MaxReaders is how many processes read files at a time, those that hang
-// included.
+// MaxReaders is how many processes read files at a time, including those that hang.
 const MaxReaders = 4
 
-// looker looks at processes and files of other users. What it does can wait
-// for them, but not for longer than the deadlines.
+// looker looks at processes and files of other users. That may have to wait for them, but
+// not longer than the deadlines.
 type looker struct {
 	pool      *foreign.Pool
 	reader    *foreign.Reader
 	functions []Function
 }
 
-// startReaders starts the processes that read; see the tests under the race
-// detector.
+// startReaders starts the processes that read; see the tests under the race detector.
 var startReaders = func() foreign.Starter { return (&foreign.Processes{Max: MaxReaders}).Start }
 
 func newLooker(functions []Function) *looker {
@@ -55,12 +53,12 @@ func (l *looker) open(ctx context.Context, pid int, exe string, user uint32, c c
 	})
 }
 
-// spots has a file read.
+// spots lets a reader read a file.
 func (l *looker) spots(ctx context.Context, f *foreign.File, c candidate) (map[string]elffile.Spot, error) {
 	return l.reader.Functions(ctx, f, c.Mapping, c.symbols())
 }
 
-// within runs f in the pool. A result that comes too late is nobody's.
+// within runs f in the pool. A result that comes too late is discarded.
 func within[T any](ctx context.Context, pool *foreign.Pool, user uint32, deadline time.Duration, f func() (T, error)) (T, error) {
 	type result struct {
 		value T

@@ -12,7 +12,7 @@ type candidate struct {
 	functions []Function
 }
 
-// symbols are the functions to look for.
+// symbols returns the names of the functions to look for.
 func (c candidate) symbols() []string {
 	var names []string
 	for _, f := range c.functions {

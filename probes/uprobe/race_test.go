@@ -13,8 +13,8 @@ import (
 	"lapwing/probes/foreign"
 )
 
-// TestMain has files read by a program without the race detector, whose runtime
-// takes more memory and more system calls than a reader may have.
+// TestMain lets a program without the race detector read the files. The runtime of the
+// race detector takes more memory and more system calls than a reader may have.
 func TestMain(m *testing.M) {
 	os.Exit(testWithReader(m))
 }

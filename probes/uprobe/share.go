@@ -2,15 +2,14 @@ package uprobe
 
 import "time"
 
-// A user's processes and files are looked at for no longer than a share of the
-// time; what is left of it adds up, so that all servers of a host can be looked
-// at when the agent starts.
+// A user's processes and files are looked at for at most a share of the time. Unused time
+// adds up, so that all servers of a host can be looked at when the agent starts.
 const (
 	shareBurst = 2 * time.Second
-	sharePart  = 20 // one part in so many
+	sharePart  = 20 // the share is 1/sharePart
 )
 
-// share is what a user has left of his time.
+// share is the time that a user has left.
 type share struct {
 	left time.Duration
 	at   time.Time
@@ -21,7 +20,7 @@ func (s *share) fill(now time.Time) {
 	s.at = now
 }
 
-// shares are those of all users; one that is not there is whole.
+// shares are the shares of all users. A missing entry is a full share.
 type shares map[uint32]*share
 
 // has reports whether a user has time left.
@@ -34,7 +33,7 @@ func (s shares) has(user uint32, now time.Time) bool {
 	return own.left > 0
 }
 
-// spend takes from a user's share.
+// spend takes time from a user's share.
 func (s shares) spend(user uint32, took time.Duration, now time.Time) {
 	own := s[user]
 	if own == nil {
@@ -44,7 +43,7 @@ func (s shares) spend(user uint32, took time.Duration, now time.Time) {
 	own.left -= took
 }
 
-// tidy drops the shares that are whole again.
+// tidy drops the shares that are full again.
 func (s shares) tidy(now time.Time) {
 	for user, own := range s {
 		if own.fill(now); own.left == shareBurst {

@@ -17,7 +17,7 @@ import (
 
 // Kernel attaches programs to a function.
 type Kernel interface {
-	// Attach attaches what there is for a function, whose code is at an offset into a
+	// Attach attaches what there is for a function, whose code is at an offset in a
 	// file. It is removed when the Closer is closed.
 	Attach(path string, offset uint64, f Function) (io.Closer, error)
 }
@@ -25,12 +25,12 @@ type Kernel interface {
 // errCostly refuses a function whose code has no place for a cheap probe.
 var errCostly = errors.New("a probe would cost more than 2 µs there")
 
-// Options say what a Watcher works with.
+// Options are the settings of a Watcher.
 type Options struct {
 	Kernel    Kernel
 	Functions []Function
 	Log       *slog.Logger
-	// OnSearched, when set, is called when the processes that run have been searched.
+	// OnSearched, if set, is called when the running processes have been searched.
 	OnSearched func(files, probes int)
 }
 
@@ -47,20 +47,20 @@ const (
 	closeDeadline = 300 * time.Millisecond
 )
 
-// Why a Watcher left a process or a file alone, besides the reasons of package
+// Why a Watcher left a process or a file alone, in addition to the reasons of package
 // foreign.
 const (
-	refusedUser      foreign.Reason = "user_share"         // the user has his share of the table
-	refusedProgram   foreign.Reason = "program_share"      // the program has
-	refusedFull      foreign.Reason = "table_full"         // all have
-	refusedTime      foreign.Reason = "time_share"         // the user's processes took their share of time
+	refusedUser      foreign.Reason = "user_share"         // the user's table share is used up
+	refusedProgram   foreign.Reason = "program_share"      // the program has used its share
+	refusedFull      foreign.Reason = "table_full"         // the table is full
+	refusedTime      foreign.Reason = "time_share"         // the user's time share is used up
 	refusedProcesses foreign.Reason = "too_many_processes" // of one user, or in all
 	refusedKernel    foreign.Reason = "kernel"             // it did not attach the program
 )
 
-// Watcher attaches to the functions of programs as they appear. A program is found
-// by its processes: those that run, and those that Served names. Scan and Run
-// are for one goroutine.
+// Watcher attaches to the functions of programs as they appear. It finds a program by its
+// processes: those that run, and those passed to Served. Scan and Run are for one
+// goroutine.
 type Watcher struct {
 	opts   Options
 	looker *looker
@@ -73,16 +73,16 @@ type Watcher struct {
 	files  files
 	shares shares
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	refused map[string]uint64
 }
 
-// process is one of a program that may have the functions.
+// process is a process of a program that may have the functions.
 type process struct {
 	exe  string
 	user uint32
-	// looks counts how often its files were looked at. A server loads its
-	// modules after it started: one look is too few.
+	// looks counts how often its files were looked at. A server loads its modules
+	// after it started, so one look is not enough.
 	looks     int
 	next      time.Time // it is left alone until then
 	pause     time.Duration
@@ -106,12 +106,11 @@ func NewWatcher(o Options) *Watcher {
 	}
 }
 
-// ReadBy makes others start the processes that read files. It is to be called
-// before Run.
+// ReadBy sets who starts the processes that read files. It must be called before Run.
 func (w *Watcher) ReadBy(start foreign.Starter) { w.looker.reader.Start = start }
 
-// Served tells of a process that served a request. It is for one goroutine,
-// and never waits. A nil Watcher takes no interest.
+// Served notes a process that served a request. It is for one goroutine, and never waits.
+// It does nothing on a nil Watcher.
 func (w *Watcher) Served(pid uint32) {
 	if w == nil {
 		return
@@ -130,8 +129,8 @@ func (w *Watcher) Served(pid uint32) {
 	w.served[pid] = struct{}{}
 }
 
-// Refused counts, by reason, what was left alone: a process, a file, or one
-// attempt at it. It is safe for concurrent use. A nil Watcher refused nothing.
+// Refused returns what was left alone, counted by reason: a process, a file, or one
+// attempt at it. It is safe for concurrent use. A nil Watcher has refused nothing.
 func (w *Watcher) Refused() map[string]uint64 {
 	counts := map[string]uint64{}
 	if w == nil {
@@ -145,8 +144,7 @@ func (w *Watcher) Refused() map[string]uint64 {
 	return counts
 }
 
-// refuse counts something that was left alone. That a process ended is no
-// refusal.
+// refuse counts something that was left alone. It is not a refusal if a process ended.
 func (w *Watcher) refuse(reason foreign.Reason, message string, attrs ...any) {
 	if reason == foreign.Gone {
 		return
@@ -157,8 +155,8 @@ func (w *Watcher) refuse(reason foreign.Reason, message string, attrs ...any) {
 	w.log.Debug(message, append(attrs, "reason", reason)...)
 }
 
-// Run attaches to what runs and what appears until ctx ends, and then removes all
-// probes. It never waits for a process that does not answer.
+// Run attaches to what runs and what appears until ctx ends. Then it removes all probes.
+// It never waits for a process that does not answer.
 func (w *Watcher) Run(ctx context.Context) error {
 	w.Scan(ctx)
 	if w.opts.OnSearched != nil {
@@ -186,8 +184,8 @@ func (w *Watcher) probes() int {
 	return n
 }
 
-// Close removes all probes. The kernel takes its time for each, and may wait
-// for a process: what is not removed soon is when the agent's process ends.
+// Close removes all probes. The kernel takes some time for each, and may wait for a
+// process. Probes that are not removed soon are removed when the agent's process ends.
 func (w *Watcher) Close() error {
 	ended := make(chan error, len(w.files))
 	for id, f := range w.files {
@@ -215,7 +213,7 @@ func (w *Watcher) Scan(ctx context.Context) {
 		w.log.Warn("processes cannot be listed: functions of new ones are not found", "error", err)
 		return
 	}
-	// Where it starts differs: whoever has many processes is not always first.
+	// The start varies, so that a user with many processes is not always first.
 	rand.Shuffle(len(all), all.Swap)
 	alive := make(map[int]bool, len(all))
 	fresh := newPerScan
@@ -241,8 +239,8 @@ func (w *Watcher) Scan(ctx context.Context) {
 	w.shares.tidy(time.Now())
 }
 
-// process looks at a process, unless it was looked at often enough. It reports
-// whether it is a new one of a program that may have the functions.
+// process looks at a process, unless it was looked at often enough. It reports whether
+// the process is new and of a program that may have the functions.
 func (w *Watcher) process(ctx context.Context, pid, looks int) (fresh bool) {
 	exe := foreign.Program(pid)
 	p := w.known[pid]
@@ -274,7 +272,7 @@ func (w *Watcher) process(ctx context.Context, pid, looks int) (fresh bool) {
 	return fresh
 }
 
-// meet takes a process into the table of those that are known.
+// meet adds a process to the table of known processes.
 func (w *Watcher) meet(pid int, exe string) *process {
 	user, err := foreign.User(pid)
 	if err != nil {
@@ -302,8 +300,8 @@ func (w *Watcher) inShare(pid int, p *process, now time.Time) bool {
 	return false
 }
 
-// look attaches to the files of a process that were not looked into yet. After an
-// error it is worth trying again, some time later.
+// look attaches to the files of a process that were not looked into yet. After an error
+// it is worth another try some time later.
 func (w *Watcher) look(ctx context.Context, pid int, p *process) error {
 	found, err := w.looker.candidates(ctx, pid, p.exe, p.user)
 	if err != nil && ctx.Err() == nil {
@@ -319,12 +317,12 @@ func (w *Watcher) look(ctx context.Context, pid int, p *process) error {
 		}
 	}
 	if foreign.OfFile(err) {
-		return nil // it will be the same
+		return nil // the result would be the same
 	}
 	return err
 }
 
-// use looks into a file if nobody did before.
+// use looks into a file unless that was done before.
 func (w *Watcher) use(ctx context.Context, pid int, p *process, c candidate) error {
 	if known := w.files[c.ID]; known != nil {
 		known.use(p)
@@ -391,7 +389,7 @@ func (w *Watcher) attach(ctx context.Context, f *foreign.File, spot elffile.Spot
 	return attached, err
 }
 
-// forget drops a process, and the probes of files that nobody else uses.
+// forget drops a process, and the probes of files that no other process uses.
 func (w *Watcher) forget(pid int) {
 	p := w.known[pid]
 	for _, f := range p.files {
@@ -405,7 +403,7 @@ func (w *Watcher) forget(pid int) {
 	delete(w.known, pid)
 }
 
-// drop removes a file from the table. Its probes go in the background.
+// drop removes a file from the table. Its probes are removed in the background.
 func (w *Watcher) drop(f *file) {
 	delete(w.files, f.id)
 	go func() {

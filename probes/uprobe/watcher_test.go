@@ -83,7 +83,7 @@ var buildNapper = sync.OnceValues(func() ([]byte, error) {
 	return os.ReadFile(file)
 })
 
-// napper is the program under a name of its own.
+// napper returns the program under a name of its own.
 func napper(t *testing.T, name string) string {
 	code, err := buildNapper()
 	require.NoError(t, err)
@@ -161,7 +161,7 @@ func TestServedFindsANewServer(t *testing.T) {
 
 func TestServedNeverWaits(t *testing.T) {
 	w := newTestWatcher(&fakeKernel{})
-	for pid := range uint32(3 * maxServed) { // nobody takes them
+	for pid := range uint32(3 * maxServed) { // nothing takes them from the watcher
 		w.Served(pid)
 	}
 	require.LessOrEqual(t, len(w.served), maxServed)
@@ -188,8 +188,8 @@ func TestFindsWhatRuns(t *testing.T) {
 	require.Empty(t, found[1].Files)
 }
 
-// TestCostlyPlaceIsLeftAlone: a function where no cheap probe can stand gets
-// one only if all are wanted.
+// TestCostlyPlaceIsLeftAlone checks that a function with no place for a cheap probe gets
+// a probe only if all are wanted.
 func TestCostlyPlaceIsLeftAlone(t *testing.T) {
 	startNap(t, napper(t, "napper-costly"))
 	for anywhere, want := range map[bool]int{false: 0, true: 1} {
@@ -203,8 +203,8 @@ func TestCostlyPlaceIsLeftAlone(t *testing.T) {
 	}
 }
 
-// TestFilesShareOut: a user's files take a part of the table, and his processes a
-// part of what is looked at.
+// TestFilesShareOut checks that a user's files take a part of the table, and his
+// processes a part of what is looked at.
 func TestFilesShareOut(t *testing.T) {
 	table := files{}
 	add := func(user uint32, program string, ino uint64) foreign.Reason {
@@ -259,7 +259,7 @@ func TestFilesShareOut(t *testing.T) {
 	require.LessOrEqual(t, last, maxFiles/5+2, "no more than the others")
 }
 
-// TestFileOfSeveralUsers: a file that a user with few files runs too stays,
+// TestFileOfSeveralUsers checks that a file stays if a user with few files also runs it,
 // whoever brought it in.
 func TestFileOfSeveralUsers(t *testing.T) {
 	table := files{}
@@ -293,8 +293,8 @@ func TestShareOfTime(t *testing.T) {
 	require.Empty(t, s)
 }
 
-// TestProcessThatDoesNotAnswer has no thread left to look with: the process is
-// left alone for longer and longer, and counted.
+// TestProcessThatDoesNotAnswer has no thread left to look with. The process is left alone
+// for longer and longer, and counted.
 func TestProcessThatDoesNotAnswer(t *testing.T) {
 	k := &fakeKernel{}
 	w := newTestWatcher(k)
@@ -315,7 +315,7 @@ func TestProcessThatDoesNotAnswer(t *testing.T) {
 	require.Equal(t, 1, k.open(), "it is looked at when it answers")
 }
 
-// slowKernel does not answer until it is told to.
+// slowKernel does not answer until the test lets it.
 type slowKernel struct {
 	fakeKernel
 	answer chan struct{}
@@ -326,8 +326,8 @@ func (k *slowKernel) Attach(path string, offset uint64, f Function) (io.Closer, 
 	return k.fakeKernel.Attach(path, offset, f)
 }
 
-// TestKernelThatWaitsForAProcess: the agent ends meanwhile, and a mark that
-// comes too late is removed.
+// TestKernelThatWaitsForAProcess ends the agent meanwhile. A mark that comes too late is
+// removed.
 func TestKernelThatWaitsForAProcess(t *testing.T) {
 	k := &slowKernel{answer: make(chan struct{})}
 	w := newTestWatcher(k)
@@ -344,7 +344,7 @@ func TestKernelThatWaitsForAProcess(t *testing.T) {
 	awaitOpen(t, &k.fakeKernel, 0, "a late mark")
 }
 
-// TestProcessesPerUser: one user's processes do not fill the table.
+// TestProcessesPerUser checks that one user's processes do not fill the table.
 func TestProcessesPerUser(t *testing.T) {
 	w := newTestWatcher(&fakeKernel{})
 	w.byUser[0] = knownPerUser

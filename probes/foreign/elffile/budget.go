@@ -6,23 +6,23 @@ import (
 	"time"
 )
 
-// ErrBudget says that a file asks for more than is spent on one.
+// ErrBudget means that reading a file takes more than its budget.
 var ErrBudget = errors.New("the file exceeds the limit of data to read from one file")
 
 // Budget is what may be spent on one file, whatever is in it.
 type Budget struct {
-	Bytes    int64 // read, in all
+	Bytes    int64 // to read, in all
 	Sections int   // headers of sections, and of segments
-	Tables   int   // of symbols; a file of a linker has two
+	Tables   int   // of symbols; a linker writes two
 	Symbols  int   // in all tables
 	Time     time.Duration
 }
 
-// DefaultBudget holds for servers that were not stripped, with room: the
-// symbols of a browser take 60 MB.
+// DefaultBudget is enough for servers that were not stripped, with a margin: the symbols
+// of a browser take 60 MB.
 var DefaultBudget = Budget{Bytes: 96 << 20, Sections: 4096, Tables: 2, Symbols: 2 << 20, Time: time.Second}
 
-// meter is a file that counts what is read of it.
+// meter is a file that counts how much of it is read.
 type meter struct {
 	r        io.ReaderAt
 	left     int64

@@ -20,12 +20,11 @@ var (
 // chunk is how much of a table is in memory at a time.
 const chunk = 64 << 10
 
-// maxPlaces is how often a name may occur in a table of names. Linkers store
-// it once.
+// maxPlaces is how often a name may occur in a table of names. Linkers store it once.
 const maxPlaces = 64
 
-// image is an ELF file. debug/elf would read all names of all sections and
-// symbols into memory, of which a file of a few megabytes can have terabytes.
+// image is an ELF file. debug/elf would read all names of all sections and symbols into
+// memory, and a file of a few megabytes can have terabytes of these.
 type image struct {
 	meter  *meter
 	budget Budget
@@ -33,14 +32,13 @@ type image struct {
 	head   elf.Header64
 }
 
-// Spot is where in a file a probe is to stand.
+// Spot is the place in a file where a probe goes.
 type Spot struct {
 	Offset uint64 `json:"offset"`
 	Cheap  bool   `json:"cheap"` // see place
 }
 
-// Functions finds the spots at the beginning of functions, as far as the file
-// has them.
+// Functions finds the spots at the start of functions, as far as the file has them.
 func Functions(r io.ReaderAt, size int64, names []string, budget Budget) (map[string]Spot, error) {
 	m, err := open(r, size, budget)
 	if err != nil {
@@ -76,7 +74,7 @@ func (m *image) decode(at uint64, to any) error {
 	return binary.Read(part, binary.LittleEndian, to)
 }
 
-// part is a piece of the file.
+// part returns a piece of the file.
 func (m *image) part(at, n uint64) (*io.SectionReader, error) {
 	if at > m.size || n > m.size-at {
 		return nil, ErrBounds
@@ -112,7 +110,7 @@ func (m *image) functions(names []string) (map[string]Spot, error) {
 	return found, nil
 }
 
-// tables are the sections that hold symbols.
+// tables returns the sections that hold symbols.
 func (m *image) tables(sections []elf.Section64) ([]elf.Section64, error) {
 	var tables []elf.Section64
 	for _, s := range sections {
@@ -126,8 +124,8 @@ func (m *image) tables(sections []elf.Section64) ([]elf.Section64, error) {
 	return tables, nil
 }
 
-// lookUp finds the addresses of functions in a table of symbols: first where
-// their names stand, then the symbols that refer to these places.
+// lookUp finds the addresses of functions in a table of symbols: first the places of
+// their names, then the symbols that refer to these places.
 func (m *image) lookUp(table, strings elf.Section64, names []string) (map[string]uint64, error) {
 	places, err := m.places(strings, names)
 	if err != nil || len(places) == 0 {
@@ -157,7 +155,7 @@ func (m *image) lookUp(table, strings elf.Section64, names []string) (map[string
 	return found, nil
 }
 
-// note takes a symbol if it is one of the functions, and the first one.
+// note takes the first symbol of each function.
 func note(found map[string]uint64, places map[uint32]string, raw []byte) {
 	name, ok := places[binary.LittleEndian.Uint32(raw)]
 	address := binary.LittleEndian.Uint64(raw[8:])
@@ -169,8 +167,8 @@ func note(found map[string]uint64, places map[uint32]string, raw []byte) {
 	}
 }
 
-// places finds where names stand in a table of them, also as the ends of
-// longer ones, as linkers store them.
+// places finds the places of names in a table of names. A name can also be the end of a
+// longer one, as linkers store them.
 func (m *image) places(table elf.Section64, names []string) (map[uint32]string, error) {
 	part, err := m.part(table.Off, table.Size)
 	if err != nil {
@@ -180,12 +178,12 @@ func (m *image) places(table elf.Section64, names []string) (map[uint32]string, 
 		return nil, ErrBudget
 	}
 	places := map[uint32]string{}
-	keep := 0 // what a name can reach over from the chunk before
+	keep := 0 // how much of the previous chunk a name can start in
 	for _, name := range names {
 		keep = max(keep, len(name))
 	}
 	buf := make([]byte, keep+chunk)
-	have, base := 0, uint64(0) // how much of buf is filled, where in the table it starts
+	have, base := 0, uint64(0) // how much of buf is filled, and where in the table it starts
 	for {
 		n, err := io.ReadFull(part, buf[have:])
 		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
@@ -207,7 +205,7 @@ func (m *image) places(table elf.Section64, names []string) (map[uint32]string, 
 	}
 }
 
-// search notes where a name with its end stands in a piece of a table.
+// search notes where a name, with its terminating zero, occurs in a piece of a table.
 func search(places map[uint32]string, text []byte, base uint64, name string) error {
 	whole := append([]byte(name), 0)
 	for at := 0; ; at++ {
@@ -223,7 +221,7 @@ func search(places map[uint32]string, text []byte, base uint64, name string) err
 	}
 }
 
-// spot turns the address of a function into a place in the file.
+// spot translates the address of a function into a place in the file.
 func (m *image) spot(address uint64) (Spot, error) {
 	segments := make([]elf.Prog64, m.head.Phnum)
 	if err := m.decode(m.head.Phoff, segments); err != nil {

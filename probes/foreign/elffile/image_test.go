@@ -64,7 +64,7 @@ func TestFunctionIsWhereTheLibrarySaysItIs(t *testing.T) {
 	require.True(t, spot.Cheap)
 }
 
-// stuff is a small ELF file with one function, as hostile as change makes it.
+// stuff is a small ELF file with one function. change makes it hostile.
 type stuff struct {
 	head     elf.Header64
 	segment  elf.Prog64
@@ -93,7 +93,7 @@ func newStuff() stuff {
 	return s
 }
 
-// bytes is the file.
+// bytes returns the file.
 func (s stuff) bytes() []byte {
 	var b bytes.Buffer
 	for _, part := range []any{s.head, s.segment, s.sections, s.symbol, s.names, s.code} {
@@ -121,7 +121,7 @@ func TestSpotInASmallFile(t *testing.T) {
 	at, err := s.search()
 	require.NoError(t, err)
 	require.Equal(t, Spot{s.segment.Off, true}, at)
-	s.code = [4]byte{0x48, 0x89, 0xe5, 0x55} // mov rbp, rsp first
+	s.code = [4]byte{0x48, 0x89, 0xe5, 0x55} // starts with mov rbp, rsp
 	at, err = s.search()
 	require.NoError(t, err)
 	require.Equal(t, Spot{s.segment.Off, false}, at, "a push that the file cuts")
@@ -159,7 +159,7 @@ func TestHostileFiles(t *testing.T) {
 	}
 }
 
-// counted counts what is read of a file of zeros behind a head.
+// counted counts what is read of a file that is zeros after a head.
 type counted struct {
 	head []byte
 	read int
@@ -174,8 +174,8 @@ func (c *counted) ReadAt(p []byte, at int64) (int, error) {
 	return len(p), nil
 }
 
-// TestBudgetHoldsInAll has files that keep every limit of a single part, as a
-// file can have of which nothing is stored on the disk.
+// TestBudgetHoldsInAll has files that keep every limit of a single part. A sparse file,
+// of which nothing is stored on the disk, can be like that.
 func TestBudgetHoldsInAll(t *testing.T) {
 	for name, tt := range map[string]struct {
 		tables int
@@ -205,7 +205,7 @@ func TestBudgetHoldsInAll(t *testing.T) {
 			b.WriteString("\x00mark\x00")
 			file := &counted{head: b.Bytes()}
 			budget := DefaultBudget
-			budget.Time = time.Minute // it is not time that ends it
+			budget.Time = time.Minute // the limit is not the time
 			_, err := Functions(file, 9<<30, []string{"mark"}, budget)
 			require.ErrorIs(t, err, ErrBudget)
 			require.LessOrEqual(t, int64(file.read), budget.Bytes+chunk)
@@ -237,7 +237,7 @@ func TestTimeIsPartOfTheBudget(t *testing.T) {
 	require.ErrorIs(t, err, ErrBudget)
 }
 
-// TestNamesAcrossChunks has names at every place around the end of a piece.
+// TestNamesAcrossChunks has names at every position around the end of a chunk.
 func TestNamesAcrossChunks(t *testing.T) {
 	for at := chunk - 8; at < chunk+24; at++ {
 		s := newStuff()
@@ -253,12 +253,12 @@ func TestNamesAcrossChunks(t *testing.T) {
 	}
 }
 
-// elfBudget is what a file may cost, whatever its size: the pieces that are kept of
-// it, and the symbols that are looked at.
+// elfBudget is what a file may cost, whatever its size: the parts of it that are kept,
+// and the symbols that are looked at.
 var elfBudget = fuzzing.Budget{Bytes: 1 << 20, Time: time.Second}
 
-// FuzzFunctions: whatever a file holds, its reader ends, within its budget, and
-// what it finds lies in the file.
+// FuzzFunctions checks that the reader of a file ends, within its budget, whatever the
+// file contains, and that what it finds lies in the file.
 func FuzzFunctions(f *testing.F) {
 	f.Add(newStuff().bytes(), "mark")
 	costly := newStuff()
@@ -290,7 +290,8 @@ func FuzzFunctions(f *testing.F) {
 	})
 }
 
-// FuzzFields: the same for files that are whole but for what a few fields say.
+// FuzzFields checks the same for files that are complete except for the values of a few
+// fields.
 func FuzzFields(f *testing.F) {
 	s := newStuff()
 	f.Add(s.head.Shoff, s.head.Shnum, s.sections[0].Off, s.sections[0].Size, s.sections[0].Link, s.sections[1].Off, s.sections[1].Size,

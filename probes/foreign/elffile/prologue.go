@@ -11,10 +11,10 @@ import (
 // maxPrologue is how much of a function's code is looked at, in bytes.
 const maxPrologue = 64
 
-// place finds where behind a function's begin the probe is to stand, in bytes.
-// Each call passes the place. It is cheap if the kernel can emulate the
-// instruction there; otherwise it lets the program step over it, which costs
-// ten times as much and more in a virtual machine.
+// place finds where after the start of a function the probe goes. Each call passes that
+// place. It is cheap if the kernel can emulate the instruction there. Otherwise the
+// kernel lets the program step over it, which costs ten times as much, and more in a
+// virtual machine.
 func place(machine elf.Machine, code []byte) (at uint64, cheap bool) {
 	switch machine {
 	case elf.EM_X86_64:
@@ -30,8 +30,8 @@ func place(machine elf.Machine, code []byte) (at uint64, cheap bool) {
 	return at, cheap
 }
 
-// placeAMD64 takes the first instruction that the kernel emulates, as far as
-// the code goes straight on.
+// placeAMD64 takes the first instruction that the kernel emulates, as long as the code
+// goes straight on.
 func placeAMD64(code []byte) (at uint64, cheap bool) {
 	begin := stackCheckAMD64(code)
 	if bytes.HasPrefix(code, endbr64) {
@@ -50,11 +50,11 @@ func placeAMD64(code []byte) (at uint64, cheap bool) {
 	return begin, false
 }
 
-// endbr64 begins functions of programs that are built for indirect branch
+// endbr64 is at the start of functions in programs that are built for indirect branch
 // tracking.
 var endbr64 = []byte{0xf3, 0x0f, 0x1e, 0xfa}
 
-// leaves reports whether the code need not go on behind such an instruction.
+// leaves reports whether execution may continue elsewhere after such an instruction.
 func leaves(op x86asm.Op) bool {
 	switch op {
 	case x86asm.RET, x86asm.LRET, x86asm.JMP, x86asm.LJMP, x86asm.CALL, x86asm.LCALL,
@@ -65,11 +65,11 @@ func leaves(op x86asm.Op) bool {
 	return false
 }
 
-// emulated reports whether Linux emulates the instruction: a push of a
-// register, a jump, call or branch to a fixed place, and a plain nop.
+// emulated reports whether Linux emulates the instruction: a push of a register, a jump,
+// call or branch to a fixed place, and a plain nop.
 func emulated(code []byte) bool {
 	if len(code) < 2 {
-		return false // such an instruction is followed by others
+		return false // other instructions follow such an instruction
 	}
 	switch op, next := code[0], code[1]; {
 	case op&0xf8 == 0x50, op == 0x41 && next&0xf8 == 0x50: // push
@@ -82,13 +82,13 @@ func emulated(code []byte) bool {
 	return false
 }
 
-// A function of Go begins with a check of its stack. Where it fails, as it does
-// too when the scheduler wants the thread, the function is entered a second
-// time: only what stands behind the check is passed once per call.
+// A function of Go starts with a check of its stack. If the check fails, which also
+// happens when the scheduler wants the thread, the function is entered a second time.
+// Only what comes after the check is passed once per call.
 
-// stackCheckAMD64 is the length of that check: the stack pointer, or for large
-// frames a register that is set to less, is compared with a field of the
-// goroutine (r14), and a branch follows.
+// stackCheckAMD64 returns the length of that check. It compares the stack pointer, or for
+// large frames a register that is set to less, with a field of the goroutine (r14). A
+// branch follows.
 func stackCheckAMD64(code []byte) uint64 {
 	at := 0
 	switch {
@@ -111,8 +111,8 @@ func stackCheckAMD64(code []byte) uint64 {
 	return 0
 }
 
-// stackCheckARM64 is the same: ldr x16, [x28, #16], then up to two
-// instructions that make up what is compared, cmp, and b.ls.
+// stackCheckARM64 does the same for ldr x16, [x28, #16], then up to two instructions that
+// compute the value to compare, cmp, and b.ls.
 func stackCheckARM64(code []byte) uint64 {
 	const load, branch, branchMask = 0xf9400b90, 0x54000009, 0xff00001f
 	for at := 0; at+4 <= len(code) && at <= 16; at += 4 {

@@ -45,7 +45,7 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
-// FuzzPlace: a probe stands in the code that was looked at, or at its end.
+// FuzzPlace checks that a probe is placed in the code that was looked at, or at its end.
 func FuzzPlace(f *testing.F) {
 	for _, code := range []string{"55 4889e5", "f30f1efa 55 4889e5", "4c8da42400ffffff 4d3b6610 0f86bc020000 55", "4883ec18 ff5010 55", "900b40f9 ff6330eb 09000054"} {
 		raw, err := hex.DecodeString(strings.ReplaceAll(code, " ", ""))

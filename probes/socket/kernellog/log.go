@@ -22,43 +22,43 @@ const (
 	maxSegment  = int(bpf.SocketPlanLayoutLAYOUT_LOG_SEGMENT)
 	slack       = uint32(bpf.SocketPlanLayoutLAYOUT_LOG_SLACK)
 	messageLead = uint64(bpf.SocketPlanLayoutLAYOUT_MESSAGE)
-	// releaseEvery is how much is read before its room is given back: the
-	// kernel looks at the place where that is told for each message.
+	// releaseEvery is how much is read before its room is released: the kernel looks
+	// at that position for each message.
 	releaseEvery = 64 << 10
 )
 
-// MaxMessage is the length that no message reaches.
+// MaxMessage is larger than any message.
 const MaxMessage = int(slack) - int(messageLead)
 
 // Size is the division of the log into segments.
 type Size struct {
-	Shift    uint32 // 1<<shift bytes are a segment
+	Shift    uint32 // a segment has 1<<shift bytes
 	Segments uint32
 }
 
-// SizeOf divides bytes, a power of two.
+// SizeOf divides bytes, a power of two, into segments.
 func SizeOf(bytes int) Size {
 	segment := min(bytes, maxSegment)
 	return Size{Shift: uint32(bits.TrailingZeros(uint(segment))), Segments: uint32(bytes / segment)}
 }
 
-// Stride is the distance of two segments in memory.
+// Stride returns the distance between two segments in memory.
 func (s Size) Stride() uint32 { return 1<<s.Shift + slack }
 
-// Reader reads the kernel's log where it lies. It belongs to one goroutine.
+// Reader reads the kernel's log in place. It belongs to one goroutine.
 type Reader struct {
 	size   Size
 	secret uint64
 	data   []byte
 	state  []byte
 
-	next     uint64 // position of the message to be read next
-	released uint64 // all before was given back to the kernel
+	next     uint64 // position of the next message to be read
+	released uint64 // all bytes before this position were released to the kernel
 	wakeups  *ringbuf.Reader
 	wakeup   ringbuf.Record
 }
 
-// NewSecret makes the disguise of the positions.
+// NewSecret returns the secret that disguises the positions.
 func NewSecret() uint64 {
 	var b [8]byte
 	rand.Read(b[:]) // never fails
@@ -92,7 +92,7 @@ func mapMemory(m *ebpf.Map) ([]byte, error) {
 	return mem, nil
 }
 
-// Close gives the memory back.
+// Close unmaps the memory.
 func (l *Reader) Close() error {
 	var errs []error
 	if l.wakeups != nil {
@@ -107,13 +107,13 @@ func (l *Reader) Close() error {
 	return errors.Join(errs...)
 }
 
-// word is a field of the log's state.
+// word returns a field of the log's state.
 func (l *Reader) word(offset uintptr) *uint64 {
 	return (*uint64)(unsafe.Pointer(&l.state[offset]))
 }
 
-// Next returns the next message, which is valid until the next call, or nil
-// when the kernel has written no more.
+// Next returns the next message, or nil if the kernel has written no more. The message is
+// valid until the next call.
 func (l *Reader) Next() []byte {
 	if l.next-l.released >= releaseEvery {
 		l.Release()
@@ -125,15 +125,16 @@ func (l *Reader) Next() []byte {
 		return nil
 	}
 	end := messageLead + uint64(lead.Size)
-	if end > uint64(slack) { // no message is so long: only a broken kernel side gets here
+	if end > uint64(slack) { // no message is that long: only a broken kernel side gets here
 		return nil
 	}
 	l.next += (end + 7) &^ 7
 	return l.data[at+messageLead : at+end]
 }
 
-// Yield lets others have the CPU, unless the log fills up: then the agent's
-// full share of it is needed. The runtime need not know, there is no waiting.
+// Yield lets other threads have the CPU, unless the log fills up: then the agent needs
+// its full share of it. The Go runtime need not know of the call, because it does not
+// block.
 func (l *Reader) Yield() {
 	written := atomic.LoadUint64(l.word(unsafe.Offsetof(bpf.SocketPlanProgress{}.Head)))
 	if written-l.next < uint64(l.size.Segments)<<l.size.Shift/8 {
@@ -141,7 +142,7 @@ func (l *Reader) Yield() {
 	}
 }
 
-// Release gives the room of all messages before the next one back.
+// Release releases the room of all messages before the next one.
 func (l *Reader) Release() {
 	l.released = l.next
 	atomic.StoreUint64(l.word(unsafe.Offsetof(bpf.SocketPlanProgress{}.Tail)), l.released)

@@ -1,4 +1,4 @@
-// Package snapshot is what the kernel knows at one moment: the connections that are in
-// use, the listening sockets with the threads that wait on them, and the processes that
-// have a connection open.
+// Package snapshot has what the kernel knows at one moment: the connections in use, the
+// listening sockets with the threads that wait on them, and the processes that have a
+// connection open.
 package snapshot

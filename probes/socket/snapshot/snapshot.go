@@ -22,16 +22,16 @@ type Conn struct {
 // Listener is a listening socket that a process has open.
 type Listener struct {
 	PID     uint32
-	Socket  uint64 // tells sockets apart: one that is shared is the same
+	Socket  uint64 // identifies the socket: a shared socket is the same one
 	NetNS   uint32 // inode of the network namespace
 	Address netip.AddrPort
-	Unix    []byte // what a unix socket is bound to; nil for TCP
+	Unix    []byte // the address that a unix socket is bound to; nil for TCP
 	Len     int    // connections that wait for accept
-	Limit   int    // how many may wait
-	// Drops is TCP's own counter of the socket. It counts, besides connection
-	// attempts that were dropped, each end of a handshake that accept need not
-	// see yet, repeated SYNs, and some drops twice: the Discards, where the
-	// kernel tells of them.
+	Limit   int    // how many can wait
+	// Drops is the socket's own counter in TCP. It counts dropped connection
+	// attempts, and also each end of a handshake that accept need not see yet,
+	// repeated SYNs, and some drops twice. Discards counts all of these but the
+	// dropped attempts, if the kernel reports them.
 	Drops, Discards uint32
 	Discerned       bool // Discards are counted
 
@@ -54,11 +54,10 @@ type Holder struct {
 	Socket uint64
 }
 
-// Snapshot is what was found at one moment. It is valid until the next one is
-// taken.
+// Snapshot is what was found at one moment. It is valid until the next one is taken.
 type Snapshot struct {
 	Conns     []Conn
-	Cut       int // connections that found no room
+	Cut       int // connections for which there was no room
 	Listeners []Listener
 	Waiters   []Waiter
 	Holders   []Holder
@@ -66,7 +65,7 @@ type Snapshot struct {
 
 var errTruncated = errors.New("read a snapshot: a message is truncated")
 
-// Decode takes the messages of raw apart.
+// Decode decodes the messages in raw.
 func (s *Snapshot) Decode(raw []byte) error {
 	for len(raw) > 0 {
 		if len(raw) < 4 {

@@ -9,8 +9,8 @@ type hook struct {
 	purpose  string
 	optional bool
 	without  string              // what is absent without an optional hook
-	unless   []string            // not needed where one of these programs is used
-	has      func(*kernel) error // nil error: the kernel has it
+	unless   []string            // not needed if one of these programs is used
+	has      func(*kernel) error // returns nil if the kernel has it
 }
 
 func btfHook(program, name, purpose string) hook {
@@ -52,10 +52,10 @@ const (
 	noMarker      = "boundary is always syscall"
 )
 
-// commonHooks serve both plans. tcp_state comes last of those that fire by
-// themselves, with what makes up for it: through it connections come into being,
-// and they must not before everything else that belongs to them is attached. The
-// kernel runs what was attached first first.
+// commonHooks serve both plans. tcp_state comes last of the hooks that fire on their own,
+// with the program that makes up for its skipped runs. It creates the connections, which
+// must not happen before everything else that belongs to them is attached. The kernel
+// runs programs in the order in which they were attached.
 func commonHooks() []hook {
 	return []hook{
 		btfHook("tcp_segment", "tcp_probe", "arrived, arrived_last, acked (TCP)"),
@@ -106,8 +106,8 @@ func socketHooks() []hook {
 	return append(hooks, commonHooks()...)
 }
 
-// seesSendfile demands more of the kernel than the tracepoint: before 6.5
-// sendfile did not pass through it.
+// seesSendfile requires more of the kernel than the tracepoint: before 6.5 sendfile did
+// not pass through it.
 func seesSendfile(h hook) hook {
 	tracepoint := h.has
 	h.has = func(k *kernel) error {
@@ -138,8 +138,8 @@ func SyscallHooks() []hook {
 	return append(hooks, commonHooks()...)
 }
 
-// tellsListener demands that the tracepoint says which socket dropped a packet,
-// as it does since 6.11.
+// tellsListener requires that the tracepoint reports which socket dropped a packet, as it
+// does since 6.11.
 func tellsListener(h hook) hook {
 	tracepoint := h.has
 	h.has = func(k *kernel) error {
@@ -154,7 +154,8 @@ func tellsListener(h hook) hook {
 		if p == nil {
 			return lacks("the tracepoint kfree_skb has an unknown format")
 		}
-		if f, ok := p.Target.(*btf.FuncProto); !ok || len(f.Params) < 5 { // one is the program's own
+		// one parameter is the program's own
+		if f, ok := p.Target.(*btf.FuncProto); !ok || len(f.Params) < 5 {
 			return lacks("the kernel is older than 6.11: the tracepoint kfree_skb does not report the socket")
 		}
 		return nil

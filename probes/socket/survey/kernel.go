@@ -13,19 +13,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// kernel answers what the running kernel has. It asks the kernel's own type
-// information, so an answer is proof and not a guess from the version.
+// kernel answers what the running kernel has. It asks the kernel's own type information,
+// so an answer is proof and not a guess from the version.
 type kernel struct {
 	release string
 	types   *btf.Spec
-	tracefs string // empty: not mounted
+	tracefs string // empty if not mounted
 }
 
-// tracefsPaths are where the kernel's tracing files may be mounted.
+// tracefsPaths are the places where the kernel's tracing files may be mounted.
 var tracefsPaths = []string{"/sys/kernel/tracing", "/sys/kernel/debug/tracing"}
 
-// newKernel fails when the kernel has no type information (BTF); the kernel it
-// returns then still knows its release.
+// newKernel fails if the kernel has no type information (BTF). The kernel that it returns
+// then still knows its release.
 func newKernel() (*kernel, error) {
 	k := &kernel{release: release(), tracefs: findTracefs()}
 	types, err := btf.LoadKernelSpec()
@@ -53,7 +53,7 @@ func release() string {
 	return unix.ByteSliceToString(u.Release[:])
 }
 
-// lacks says what the kernel is missing.
+// lacks returns an error that says what the kernel is missing.
 func lacks(format string, args ...any) error { return fmt.Errorf(format, args...) }
 
 func tracepointBTF(name string) func(*kernel) error {
@@ -76,8 +76,8 @@ func function(name string) func(*kernel) error {
 	}
 }
 
-// attachable finds out whether programs may attach to a function, by doing it:
-// kernels without ftrace, and locked down ones, have the function and refuse.
+// attachable finds out whether programs may attach to a function, by doing it. Kernels
+// without ftrace, and kernels in lockdown, have the function but refuse.
 func attachable(name string) func(*kernel) error {
 	return func(k *kernel) error {
 		if err := function(name)(k); err != nil {
@@ -127,7 +127,7 @@ func syscallTracepoint(name string) func(*kernel) error {
 // MarkProgram is the program that notes a call into the application.
 const MarkProgram = "app_called"
 
-// UprobePMU is there where programs can be attached to functions of programs.
+// UprobePMU exists if programs can be attached to functions of programs.
 const UprobePMU = "/sys/bus/event_source/devices/uprobe"
 
 func uprobes(*kernel) error {

@@ -70,7 +70,7 @@ func hookName(p Plan, program string) string {
 	return program
 }
 
-// Resolve resolves PlanAuto and refuses a plan that this kernel cannot carry.
+// Resolve resolves PlanAuto and refuses a plan that is not possible on this kernel.
 func (s Survey) Resolve(want Plan) (PlanSurvey, error) {
 	if len(s.Plans) == 0 {
 		return PlanSurvey{}, fmt.Errorf("no probe plan works: %s; %s", s.Problems[0].What, s.Problems[0].Fix)

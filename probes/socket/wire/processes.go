@@ -6,7 +6,7 @@ import (
 	"lapwing/probes/socket/bpf"
 )
 
-// ProcessNote says what a process did that serves.
+// ProcessNote is a note of what a server process did.
 type ProcessNote struct {
 	PID  uint32
 	Did  ProcessDid
@@ -17,11 +17,11 @@ type ProcessNote struct {
 // ProcessDid is what a process did.
 type ProcessDid uint16
 
-// What processes do.
+// What processes do. Executed is reported only of processes that have served before.
 const (
-	Listens  = ProcessDid(bpf.SocketPlanProcessDidPROCESS_LISTENS)  // it has a listening socket open; at the start
-	Serves   = ProcessDid(bpf.SocketPlanProcessDidPROCESS_SERVES)   // it read from a client for the first time
-	Executed = ProcessDid(bpf.SocketPlanProcessDidPROCESS_EXECUTED) // it executes a program, after it had served
+	Listens  = ProcessDid(bpf.SocketPlanProcessDidPROCESS_LISTENS)  // it listens at the start
+	Serves   = ProcessDid(bpf.SocketPlanProcessDidPROCESS_SERVES)   // its first read from a client
+	Executed = ProcessDid(bpf.SocketPlanProcessDidPROCESS_EXECUTED) // it executes a program
 )
 
 func DecodeProcess(raw []byte) (ProcessNote, bool) {

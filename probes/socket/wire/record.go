@@ -15,10 +15,11 @@ type (
 	event  = bpf.SocketPlanEvent
 )
 
-// Framing is what tells the end of a message in one direction of a connection.
+// Framing is the state that determines the end of a message in one direction of a
+// connection.
 type Framing = bpf.SocketPlanFraming
 
-// Place is where in a message a direction is.
+// Place is the position of a direction within a message.
 type Place = bpf.SocketPlanPlace
 
 // The places, from the start of a message to its end.
@@ -44,8 +45,8 @@ const (
 // RecordFields is the fixed part of a Record, as the kernel lays it out.
 type RecordFields = bpf.SocketPlanRecord
 
-// Compose makes a record as the kernel would, for tests of what takes records.
-// It sets the lengths of the parts by itself.
+// Compose returns a record like those of the kernel. It is for tests of code that takes
+// records. It sets the lengths of the parts itself.
 func Compose(f RecordFields, name, requestHead, responseHead []byte) Record {
 	return compose(f, name, requestHead, nil, responseHead)
 }
@@ -68,26 +69,27 @@ func compose(f RecordFields, name, requestHead, traceParent, responseHead []byte
 // EventFields is the fixed part of an Event, as the kernel lays it out.
 type EventFields = bpf.SocketPlanEvent
 
-// ComposeEvent makes an event as the kernel would, for tests of what takes
-// events. It sets the lengths by itself.
+// ComposeEvent returns an event like those of the kernel. It is for tests of code that
+// takes events. It sets the lengths itself.
 func ComposeEvent(f EventFields, kind Kind, data []byte) Event {
 	f.Kind, f.DataLen = uint16(kind), uint32(len(data))
 	if f.Count == 0 {
 		f.Count = uint64(len(data))
 	}
-	raw := make([]byte, EventSize, int(unsafe.Sizeof(f))+len(data)) // with the padding that Go adds
+	// with the padding that Go adds
+	raw := make([]byte, EventSize, int(unsafe.Sizeof(f))+len(data))
 	copy(raw, unsafe.Slice((*byte)(unsafe.Pointer(&f)), EventSize))
 	e, _ := DecodeEvent(append(raw, data...))
 	return e
 }
 
-// Record is one request as the kernel wrote it. It points into a buffer that is
-// reused when the handler returns. All times are nanoseconds of the monotonic
-// clock; zero means not seen.
+// Record is one request as the kernel wrote it. It points into a buffer that is reused
+// when the handler returns. All times are nanoseconds of the monotonic clock; zero means
+// not seen.
 type Record struct{ *record }
 
-// Event is one read, write or close on a connection that user space frames,
-// under the same conditions.
+// Event is one read, write or close on a connection that user space frames. It is valid
+// as long as a Record is.
 type Event struct{ *event }
 
 // The sizes of the fixed parts. (Go pads a type that ends in an array of no
@@ -111,7 +113,7 @@ const (
 	MarkReported   = uint16(bpf.SocketPlanMarkMARK_REPORTED)
 )
 
-// What speaks for the request that a call is said to belong to.
+// The evidence for the request that a call is said to belong to.
 const (
 	EvidenceAlone    = uint8(bpf.SocketPlanEvidenceEVIDENCE_ALONE)
 	EvidenceDirect   = uint8(bpf.SocketPlanEvidenceEVIDENCE_DIRECT)
@@ -123,14 +125,14 @@ const (
 	EvidenceClean    = uint8(bpf.SocketPlanEvidenceEVIDENCE_CLEAN)
 )
 
-// Kind says what a message of the kernel is.
+// Kind is the kind of a message from the kernel.
 type Kind uint16
 
-// The kinds. Of a Tentative record a Final one follows; after an Open record
-// the connection's Read, Write and Close events follow. A Call is an exchange
-// that a server began itself; with MarkSoFar it is not known to be over and may
-// come again with more of its response, which then has MarkReported. UnderWay records
-// come at the end of Run only: requests that were in progress then.
+// The kinds. A Final record follows a Tentative record of the same request. After an Open
+// record the connection's Read, Write and Close events follow. A Call is an exchange that
+// a server started itself. With MarkSoFar it may not be finished: it can come again with
+// more of its response, and then has MarkReported. UnderWay records come only at the end
+// of Run: they are requests that were in progress then.
 const (
 	Final     = Kind(bpf.SocketPlanKindKIND_FINAL)
 	Tentative = Kind(bpf.SocketPlanKindKIND_TENTATIVE)
@@ -161,7 +163,7 @@ const (
 	AbandonedReset   = Reason(bpf.SocketPlanAbandonedABANDONED_RESET)
 )
 
-// Reason says why a connection is ignored.
+// Reason is why a connection is ignored.
 type Reason uint16
 
 // The reasons of Unknown records.
@@ -171,57 +173,57 @@ const (
 	ReasonNoBytes     = Reason(bpf.SocketPlanReasonREASON_NO_BYTES)
 )
 
-// bytes are the n bytes that follow the fixed part of r from offset at on.
-// decode has made sure that they exist.
+// bytes returns the n bytes that follow the fixed part of r from offset at on. decode has
+// made sure that they exist.
 func (r Record) bytes(at, n int) []byte {
 	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(r.record), recordSize+at)), n)
 }
 
-// Name is the unix socket's name: a path, or an abstract name that begins with
-// a zero byte. It is empty for TCP. In a record with MarkProxied a header of the
-// PROXY protocol is the end of it.
+// Name returns the unix socket's name: a path, or an abstract name that starts with a
+// zero byte. It is empty for TCP. In a record with MarkProxied it ends with a header of
+// the PROXY protocol.
 func (r Record) Name() []byte { return r.bytes(0, int(r.NameLen)) }
 
-// RequestHead is the begin of the request, as far as it was captured: of a call
-// that is no HTTP, its first 64 bytes at most.
+// RequestHead returns the start of the request, as far as it was captured. For a call
+// that is not HTTP that is at most its first 64 bytes.
 func (r Record) RequestHead() []byte { return r.bytes(int(r.NameLen), int(r.ReqLen)) }
 
-// TraceParent is the request's traceparent, where its head is longer than what
-// was captured; RequestHead may have it too.
+// TraceParent returns the request's traceparent if its head is longer than what was
+// captured. RequestHead may have it too.
 func (r Record) TraceParent() []byte {
 	return r.bytes(int(r.NameLen)+int(r.ReqLen), int(r.TraceLen))
 }
 
-// ResponseHead is the beginning of the response while its head is not whole;
-// after that OutHead is its length and Out.Status its status.
+// ResponseHead returns the start of the response while its head is incomplete. After that
+// OutHead is the length of the head and Out.Status the status.
 func (r Record) ResponseHead() []byte {
 	return r.bytes(int(r.NameLen)+int(r.ReqLen)+int(r.TraceLen), int(r.RespLen))
 }
 
-// Size is how many bytes the record has.
+// Size returns the length of the record in bytes.
 func (r Record) Size() int {
 	return recordSize + int(r.NameLen) + int(r.ReqLen) + int(r.TraceLen) + int(r.RespLen)
 }
 
-// End says how the end of a message is known.
+// End is how the end of a message is known.
 type End uint8
 
-// The answers of RequestEnd and ResponseEnd.
+// The results of RequestEnd and ResponseEnd.
 const (
-	EndUnknown End = iota // it cannot be told from the bytes that were seen
+	EndUnknown End = iota // the bytes that were seen do not show it
 	EndSeen               // the message is complete
-	EndOpen               // more of it is due
+	EndOpen               // more of it is to come
 	EndClose              // it ends with the connection
 )
 
-// RequestEnd says how far the request is, by its framing.
+// RequestEnd returns how far the request has got, by its framing.
 func (r Record) RequestEnd() End { return EndOf(r.In.Place) }
 
-// ResponseEnd says how far the response is, by its framing.
+// ResponseEnd returns how far the response has got, by its framing.
 func (r Record) ResponseEnd() End { return EndOf(r.Out.Place) }
 
-// SetResponseEnd makes a record's fields those of one whose response has that end, for tests of
-// what takes records.
+// SetResponseEnd sets a record's fields to those of a response with that end. It is for
+// tests of code that takes records.
 func SetResponseEnd(f *RecordFields, e End) {
 	f.Out.Place = uint8(map[End]Place{
 		EndUnknown: PlaceLost,
@@ -251,43 +253,43 @@ func (r Record) Clone(buf []byte) (Record, []byte) {
 	return clone, buf
 }
 
-// Raw is the record as the kernel wrote it.
+// Raw returns the record as the kernel wrote it.
 func (r Record) Raw() []byte { return unsafe.Slice((*byte)(unsafe.Pointer(r.record)), r.Size()) }
 
-// Fields is a copy of the fixed part.
+// Fields returns a copy of the fixed part.
 func (r Record) Fields() RecordFields { return *r.record }
 
 // IsUnix reports whether the connection is on a unix socket.
 func (r Record) IsUnix() bool { return r.Family == unix.AF_UNIX }
 
-// Command is the command name of the thread that read the request.
+// Command returns the command name of the thread that read the request.
 func (r Record) Command() *[16]byte { return (*[16]byte)(unsafe.Pointer(&r.record.Comm)) }
 
-// EventKind is what happened.
+// EventKind returns what happened.
 func (e Event) EventKind() Kind { return Kind(e.event.Kind) }
 
-// Raw is the event as the kernel wrote it.
+// Raw returns the event as the kernel wrote it.
 func (e Event) Raw() []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(e.event)), EventSize+int(e.DataLen))
 }
 
-// Fields is a copy of the fixed part.
+// Fields returns a copy of the fixed part.
 func (e Event) Fields() EventFields { return *e.event }
 
-// Bytes are the first of the bytes read or written, at most 8 KiB.
+// Bytes returns the first of the bytes read or written, at most 8 KiB.
 func (e Event) Bytes() []byte {
 	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(e.event), EventSize)), int(e.DataLen))
 }
 
-// Piece says that what a read returned from an offset on arrived at another
-// time than what is before it; zero is a time that was not seen.
+// Piece says that the bytes of a read from an offset on arrived at a different time than
+// the bytes before. Zero is a time that was not seen.
 type Piece struct {
 	Offset  uint64
 	Arrived uint64
 }
 
-// Pieces are those of a read, the first bytes' not among them. Where the kernel
-// could not tell them apart, only the first byte's time is known.
+// Pieces returns the pieces of a read, without that of the first bytes. If the kernel
+// could not separate them, only the time of the first byte is known.
 func (e Event) Pieces() []Piece {
 	switch n := int(e.PiecesLen); {
 	case n == 0:
@@ -303,10 +305,10 @@ func (e Event) Pieces() []Piece {
 	}
 }
 
-// Command is the command name of the thread.
+// Command returns the command name of the thread.
 func (e Event) Command() *[16]byte { return (*[16]byte)(unsafe.Pointer(&e.event.Comm)) }
 
-// DecodeRecord views a message as a record; ok is false when it is cut.
+// DecodeRecord views a message as a record. ok is false if the message is cut short.
 func DecodeRecord(raw []byte) (Record, bool) {
 	if len(raw) < recordSize {
 		return Record{}, false

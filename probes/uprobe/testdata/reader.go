@@ -1,4 +1,4 @@
-// Command reader is nothing but the reader of package foreign.
+// Command reader is only the reader of package foreign.
 package main
 
 import _ "lapwing/probes/foreign"

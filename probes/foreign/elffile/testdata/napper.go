@@ -1,4 +1,4 @@
-// Napper is a program with a function to mark, and a process of it to find.
+// Napper is a program with a function to mark, for tests that look for its process.
 package main
 
 import (

@@ -1,6 +1,6 @@
 //go:build ignore
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* The programs at the system calls that make and end connections, and at exec. */
+/* The programs at the system calls that create and end connections, and at exec. */
 #include "conn/hooks.h"
 
 SEC("tracepoint/syscalls/sys_exit_accept4")
@@ -15,8 +15,8 @@ int accept_exit(struct trace_event_raw_sys_exit *ctx)
 	return ctx->ret < 0 ? 0 : accept_returned(ctx->ret);
 }
 
-/* TCP tells of its closes itself; a unix socket is closed when the last
- * descriptor is. */
+/* close_enter is for unix sockets, which are closed with their last descriptor. TCP
+ * reports its own closes. */
 SEC("tracepoint/syscalls/sys_enter_close")
 int close_enter(struct trace_event_raw_sys_enter *ctx)
 {
@@ -42,7 +42,8 @@ int close_enter(struct trace_event_raw_sys_enter *ctx)
 	return 0;
 }
 
-/* A process that serves executes a program: what it is called may change. */
+/* process_exec runs when a process executes a program: the name of a server process may
+ * change. */
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(process_exec, struct task_struct *t)
 {

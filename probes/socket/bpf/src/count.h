@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* What is counted, and the numbers of connections. */
+/* Counters, and the numbers of connections. */
 #ifndef LAPWING_COUNT_H
 #define LAPWING_COUNT_H
 

@@ -1,7 +1,7 @@
 //go:build ignore
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* Programs that user space runs: once at the start over the connections that
- * are there already, and again and again over those that have gone quiet. */
+/* Programs that user space runs: once at the start over the existing connections, and
+ * repeatedly over those that have gone quiet. */
 #include "conn/existing.h"
 
 SEC("iter/tcp")
@@ -37,7 +37,7 @@ int tcp_existing(struct bpf_iter__tcp *ctx)
 	return 0;
 }
 
-/* The iterators over TCP sockets see one network namespace and no MPTCP. The two
+/* The iterators over TCP sockets see one network namespace and no MPTCP. The two programs
  * below go over the descriptors of all processes. */
 SEC("iter/task_file")
 int files_listening(struct bpf_iter__task_file *ctx)

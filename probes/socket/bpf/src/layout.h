@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* Sizes that user space has to know, too. */
+/* Sizes that user space also needs. */
 #ifndef LAPWING_LAYOUT_H
 #define LAPWING_LAYOUT_H
 

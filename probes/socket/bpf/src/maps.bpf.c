@@ -1,7 +1,7 @@
 //go:build ignore
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* The maps that both probe plans have. What a value means is said where it is
- * filled in. */
+/* The maps that both probe plans have. What a value means is explained where it is
+ * written. */
 #ifndef LAPWING_MAPS_BPF_C
 #define LAPWING_MAPS_BPF_C
 
@@ -28,8 +28,8 @@ struct {
 	__type(value, __u64);
 } numbers SEC(".maps");
 
-/* blank holds one all-zero connection, from which new ones are made. Its
- * value size, like that of all maps of connections, follows head_bytes. */
+/* blank holds one all-zero connection, from which new ones are copied. Its value size,
+ * like that of all maps of connections, follows head_bytes. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -37,9 +37,9 @@ struct {
 	__type(value, struct conn);
 } blank SEC(".maps");
 
-/* unix_conns: address of a server-side unix socket → connection. None is evicted:
- * one that finds no room is counted, and what is left of sockets whose close was
- * not seen is swept out. */
+/* unix_conns: address of a server-side unix socket → connection. No entry is evicted: a
+ * connection that finds no room is counted. Entries of sockets whose close was not seen
+ * are swept out. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 8192);
@@ -47,10 +47,10 @@ struct {
 	__type(value, struct conn);
 } unix_conns SEC(".maps");
 
-/* parked: address of a socket → its connection as it was when a thread read
- * the next request while another one was still in the write of a response.
- * The client is that fast where both ends are on one host. None is evicted: a
- * connection that finds no room is not measured any more, which is counted. */
+/* parked: address of a socket → its connection as it was when a thread read the next
+ * request while another thread was still writing the response. A client can be that fast
+ * if both ends are on one host. No entry is evicted: a connection that finds no room is
+ * no longer measured, and this is counted. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1024);
@@ -58,8 +58,8 @@ struct {
 	__type(value, struct conn);
 } parked SEC(".maps");
 
-/* late_closes: number of a connection that user space frames → its close, which found
- * no room in the log. User space, which would wait for it for ever, looks here. */
+/* late_closes: number of a connection that user space frames → its close, which found no
+ * room in the log. User space would wait for it forever, so it looks here. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
@@ -67,7 +67,7 @@ struct {
 	__type(value, struct late_close);
 } late_closes SEC(".maps");
 
-/* scratch[1] is for closes, which can interrupt what uses scratch[0]. */
+/* scratch[1] is for closes, which can interrupt the use of scratch[0]. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 2);
@@ -75,12 +75,12 @@ struct {
 	__type(value, struct scratch);
 } scratch SEC(".maps");
 
-/* Positions count all bytes since the start. */
+/* The positions in the log. They count all bytes since the start. */
 struct progress {
-	__u64 head; /* where the next message goes; the kernel's */
+	__u64 head; /* where the next message goes; written by the kernel */
 	__u64 pad[7];
-	__u64 tail; /* what lies before was read; the agent's */
-	__u64 pinged; /* the agent was woken and did not look since */
+	__u64 tail; /* everything before it was read; written by the agent */
+	__u64 pinged; /* the agent was woken and has not looked since */
 	__u64 pad2[6];
 };
 
@@ -92,8 +92,8 @@ struct {
 	__type(value, struct progress);
 } log_progress SEC(".maps");
 
-/* messages: the log in segments, each with room behind it for a message that begins at its
- * last byte. The sizes are set at load. */
+/* messages: the log in segments. Each has room at its end for a message that starts at
+ * its last byte. The sizes are set at load. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -102,13 +102,13 @@ struct {
 	__uint(value_size, LOG_SEGMENT + LOG_SLACK);
 } messages SEC(".maps");
 
-/* wakeups: the reader sleeps on it. */
+/* wakeups: the reader waits on it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4096);
 } wakeups SEC(".maps");
 
-/* note: what is being told. The stack of the programs that tell it is full. */
+/* note: the message being written. The stack of the programs that write it is full. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
@@ -117,25 +117,25 @@ struct {
 } note SEC(".maps");
 
 struct process {
-	__u64 born; /* tells it from an earlier one of the same id */
-	__u64 since; /* it makes calls, and its requests are counted */
-	__u32 parent; /* that runs the same program; 0 if it runs another */
+	__u64 born; /* distinguishes it from an earlier process with the same id */
+	__u64 since; /* from then on it makes calls, and its requests are counted */
+	__u32 parent; /* the parent that runs the same program; 0 if it runs another */
 	__u32 calls;
-	__u32 open; /* requests that it began to read and nobody has answered yet */
-	__u32 reads; /* requests that it began to read, in all */
+	__u32 open; /* requests that it started to read and that are not answered yet */
+	__u32 reads; /* all requests that it started to read */
 };
 
 struct worker {
-	__u64 conn; /* the request it works for; 0 if none is known */
-	__u64 call; /* the call it read from since; 0 if that was the request */
+	__u64 conn; /* the request that it works for; 0 if none is known */
+	__u64 call; /* the call that it read from since; 0 if it read from the request last */
 	__u64 since;
 	__u32 seq;
 	__u32 call_seq;
-	__u32 open;   /* requests it began to read and nobody has answered yet */
+	__u32 open;   /* requests that it started to read and that are not answered yet */
 	__u32 most;   /* the most that were open at once; 0 if it reads none */
-	__u32 starts; /* calls it began since it read from a request */
-	__u32 clean;  /* calls it began right where it had read the request */
-	__u32 fouls;  /* calls that such an order cannot explain */
+	__u32 starts; /* calls that it started since it read from a request */
+	__u32 clean;  /* calls that it started right after it read the request */
+	__u32 fouls;  /* calls that do not fit that order */
 	__u32 sleeps;
 };
 
@@ -147,7 +147,7 @@ struct call_cause {
 	__u32 cause_seq;
 };
 
-/* processes: process → what is known of it. It is there once it served. */
+/* processes: process → what is known of it. A process is added once it served. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 8192);
@@ -163,8 +163,8 @@ struct {
 	__type(value, struct worker);
 } workers SEC(".maps");
 
-/* broken: address of a call's socket that the network closed → the call. Its
- * thread hears of that at the latest when it closes the descriptor. */
+/* broken: address of a call's socket that the network closed → the call. Its thread
+ * learns of that when it closes the descriptor at the latest. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
@@ -178,17 +178,16 @@ struct ends {
 	__u8 server[16];
 	__u16 client_port;
 	__u16 server_port;
-	__u32 netns; /* of the client; ANY_NETNS: of whichever */
+	__u32 netns; /* of the client; ANY_NETNS for any */
 };
 
 struct client {
-	__u64 number; /* of its connection; 0: there were two with these ends */
+	__u64 number; /* of its connection; 0 if there were two with these ends */
 	__u64 at;     /* when it was established */
 };
 
-/* clients: ends → the connection that a serving process opened. Each is there
- * twice: within its own namespace, where addresses are unique, and for servers
- * in another one. */
+/* clients: ends → the connection that a server process opened. Each is there twice: for
+ * its own namespace, where addresses are unique, and for servers in another one. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 32768);
@@ -196,8 +195,8 @@ struct {
 	__type(value, struct client);
 } clients SEC(".maps");
 
-/* A write reached an end that its owner had closed by then: with the bytes, which
- * was faster than this look. The end no longer leads to the writer's. */
+/* A write whose bytes reached an end that its owner closed before this look. The bytes
+ * were still unread. The closed end no longer leads to the writer's end. */
 struct late {
 	__u64 at;
 	__u64 sk;
@@ -219,16 +218,16 @@ struct {
 	__type(value, __u64);
 } connects SEC(".maps");
 
-/* What a thread did last; each is touched by its own thread only. */
+/* What a thread did last. Only the thread itself writes it. */
 struct app_thread {
-	__u64 at;     /* it called the application; 0 if not since the last answer */
-	__u64 before; /* the last call that no answer followed before another call */
-	__u64 sk;     /* socket of the request it read last */
+	__u64 at;     /* when it called the application; 0 if not since the last answer */
+	__u64 before; /* the last call that was followed by another call, not by an answer */
+	__u64 sk;     /* socket of the request that it read last */
 	__u32 seq;    /* number of that request */
 	__u8 rank;    /* of the marker */
 	__u8 calls;   /* since the last answer */
-	__u8 unmarked; /* it has read all of that request and not called yet */
-	__u8 doubt;    /* the same held of another request when it began to read */
+	__u8 unmarked; /* it has read all of that request and has not called yet */
+	__u8 doubt;    /* the same was true of the previous request when it started to read */
 };
 
 struct app_call {
@@ -245,8 +244,8 @@ struct {
 	__type(value, struct app_thread);
 } app_threads SEC(".maps");
 
-/* app_calls: address of a socket → the call for its unanswered request, whose
- * thread has read another request since. */
+/* app_calls: address of a socket → the call for its unanswered request. The thread has
+ * read another request since. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 8192);
@@ -254,11 +253,11 @@ struct {
 	__type(value, struct app_call);
 } app_calls SEC(".maps");
 
-/* changed: the change of state that tcp_state saw last on this CPU. */
+/* changed: the last change of state that tcp_state saw on this CPU. */
 struct changed {
 	__u64 sk;
 	__u32 after;
-	__u32 busy; /* tcp_state is in a run */
+	__u32 busy; /* tcp_state is running */
 };
 
 struct {
@@ -284,14 +283,14 @@ struct {
 	__type(value, __u8);
 } listening SEC(".maps");
 
-/* A listening TCP socket: its address is used again, the number is not. */
+/* A listening TCP socket. Its address is reused, its number is not. */
 struct listens {
 	__u64 sk;
 	__u64 number;
 };
 
-/* discards: listening socket → segments that were discarded there. Its own counter
- * has each of them, and the connection attempts that it dropped. */
+/* discards: listening socket → segments that were discarded there. The socket's own
+ * counter has all of them, and also the connection attempts that it dropped. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);

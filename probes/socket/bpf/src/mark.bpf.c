@@ -1,12 +1,12 @@
 //go:build ignore
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* The program at functions that call an application. */
+/* The program on functions that call an application. */
 #include "work/marker.h"
 
-/* Attached to the functions of the table of markers; the cookie is the rank.
- * Of calls for one request the first of the highest rank counts: servers call
- * again for what they redirect internally, and a gateway inside a server is
- * nearer to the application than the server's own handler. */
+/* app_called is attached to the functions of the table of markers; the cookie is the
+ * rank. Of several calls for one request, the first of the highest rank counts: servers
+ * call again for internal redirects, and a gateway inside a server is nearer to the
+ * application than the server's own handler. */
 SEC("uprobe")
 int app_called(void *ctx)
 {

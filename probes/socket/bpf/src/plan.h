@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* What each probe plan defines in a way of its own: how it finds and makes the state
- * of a TCP socket's connection, and what it does with an accept. */
+/* What each probe plan defines in its own way: how it finds and creates the state of a
+ * TCP socket's connection, and what it does with an accept. */
 #ifndef LAPWING_PLAN_H
 #define LAPWING_PLAN_H
 
@@ -13,14 +13,14 @@ static void tcp_forget(__u64 addr);
 static struct conn *mptcp_find(__u64 addr);
 static struct conn *mptcp_create(__u64 addr);
 static void mptcp_forget(__u64 addr);
-/* tcp_adopt: what is known of a connection whose beginning was not seen. */
+/* tcp_adopt returns what is known of a connection whose start was not seen. */
 static struct conn *tcp_adopt(struct sock *sk);
 /* take_accept moves the accept stamp to the connection on its first read. */
 static void take_accept(struct conn *c);
-/* reads_from: no byte before this one was read. */
+/* reads_from notes that no byte before this one was read. */
 static void reads_from(struct conn *c, __u32 seq);
 static int tcp_accepted(__u64 addr, __u64 now, __u32 tid);
-/* existing_at: the server's end at an address is older than the agent. */
+/* existing_at notes that the server's end at an address is older than the agent. */
 static void existing_at(struct sock *sk, __u8 existing);
 
 #endif

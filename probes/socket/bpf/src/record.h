@@ -1,61 +1,61 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* What crosses from the kernel to user space. These are the only definitions:
- * the Go types are generated from them. All times are bpf_ktime_get_ns(), all
- * ports are in host byte order, addresses in network order. */
+/* What crosses from the kernel to user space. These are the only definitions: the Go
+ * types are generated from them. All times are from bpf_ktime_get_ns(). Ports are in host
+ * byte order, addresses in network byte order. */
 #ifndef LAPWING_RECORD_H
 #define LAPWING_RECORD_H
 
 #include "kernel.h"
 
-/* What a message in the log is. */
+/* Kinds of messages in the log. */
 enum kind {
 	KIND_FINAL = 1,     /* a request: nothing more will come for it */
 	KIND_TENTATIVE = 2, /* a request that looks finished; its FINAL comes later */
-	KIND_OPEN = 3,      /* events follow for this connection; state so far */
+	KIND_OPEN = 3,      /* events follow for this connection; this is its state so far */
 	KIND_UNKNOWN = 4,   /* a connection whose protocol is not known */
 	KIND_READ = 5,      /* events of a connection that user space frames */
 	KIND_WRITE = 6,
 	KIND_CLOSE = 7,
 	KIND_CALL = 8, /* an exchange on a connection that a server opened itself */
-	KIND_ABANDONED = 9, /* a connection that ended with bytes that nobody had read */
-	KIND_PROCESS = 10,  /* a process that serves */
+	KIND_ABANDONED = 9, /* a connection that ended with unread bytes */
+	KIND_PROCESS = 10,  /* a note on a server process */
 	KIND_UNDER_WAY = 11, /* a request that is in progress when the agent ends */
-	KIND_WITHDRAWN = 12, /* nothing: what was being written changed meanwhile */
+	KIND_WITHDRAWN = 12, /* nothing: the request changed while it was written */
 };
 
 enum mark {
 	MARK_PIPELINED = 1,
-	MARK_EARLY = 2,      /* response began before the request was read */
+	MARK_EARLY = 2,      /* the response started before the request was read */
 	MARK_CONTINUED = 4,  /* an interim response was written */
-	MARK_RESPONDING = 8, /* the response had begun when this was written */
+	MARK_RESPONDING = 8, /* the response had started when this was written */
 	MARK_UPGRADED = 16,   /* the connection is a tunnel from here on */
 	MARK_CALLER = 32,     /* the server makes calls itself */
-	MARK_GUESS = 64,      /* of KIND_OPEN: begun with too few bytes to know the protocol */
-	MARK_PROXIED = 128,   /* a header of the PROXY protocol is the end of the name */
-	MARK_SO_FAR = 256,    /* of a call: more of it may come */
+	MARK_GUESS = 64,      /* of KIND_OPEN: it started with too few bytes to know the protocol */
+	MARK_PROXIED = 128,   /* the name ends with a header of the PROXY protocol */
+	MARK_SO_FAR = 256,    /* of a call: more of it may follow */
 	MARK_REPORTED = 512,      /* of a call: it was handed out before */
 };
 
 /* Why a connection is ignored, in `error` of a KIND_UNKNOWN record. */
 enum reason {
-	REASON_BYTES = 1,        /* the first bytes begin no known protocol */
+	REASON_BYTES = 1,        /* no known protocol starts with the first bytes */
 	REASON_SERVER_FIRST = 2, /* the server spoke first */
 	REASON_NO_BYTES = 3,     /* the bytes were not visible (io_uring, splice) */
 };
 
-/* Why nobody read what arrived, in `error` of a KIND_ABANDONED record. Its
- * request_bytes are what was not read. */
+/* Why bytes that arrived were not read, in `error` of a KIND_ABANDONED record. Its
+ * request_bytes is the number of unread bytes. */
 enum abandoned {
 	ABANDONED_UNREAD = 1,  /* the server closed the connection */
-	ABANDONED_BACKLOG = 2, /* ... or the listener, with the connection in its backlog */
-	ABANDONED_RESET = 3,   /* the client or the network did, first */
+	ABANDONED_BACKLOG = 2, /* the listener was closed, with the connection in its backlog */
+	ABANDONED_RESET = 3,   /* the client or the network reset it first */
 };
 
 /* What a process did, in a message of KIND_PROCESS. */
 enum process_did {
 	PROCESS_LISTENS = 1,  /* it has a listening socket open; at the agent's start */
 	PROCESS_SERVES = 2,   /* it read from a client for the first time */
-	PROCESS_EXECUTED = 3, /* it executes a program; it had served before */
+	PROCESS_EXECUTED = 3, /* it executes a program; it has served before */
 };
 
 struct process_note {
@@ -66,70 +66,70 @@ struct process_note {
 	__u64 born; /* time since boot, suspended or not */
 };
 
-/* What speaks for the request that a call is said to belong to. */
+/* The evidence for the request that a call is said to belong to. */
 enum evidence {
 	EVIDENCE_ALONE = 1,     /* the thread never had two requests at once */
-	EVIDENCE_DIRECT = 2,    /* it began the call where it had read the request, as always */
-	EVIDENCE_FOUL = 4,      /* it had begun another one there: it has no such order */
+	EVIDENCE_DIRECT = 2,    /* it started the call right after it read the request, as always */
+	EVIDENCE_FOUL = 4,      /* it had started another call there: it has no such order */
 	EVIDENCE_NO_READER = 8, /* the thread reads no requests */
 	EVIDENCE_ONLY = 16,     /* of the requests that the thread read, one is unanswered */
 	EVIDENCE_SOLE = 32,     /* of those that the whole process read, one is unanswered */
 	EVIDENCE_COUNTED = 64,  /* acceptor_tid is how many of those there are */
-	EVIDENCE_CLEAN = 128,   /* as EVIDENCE_DIRECT, but there were too few to tell "always" */
+	EVIDENCE_CLEAN = 128,   /* like EVIDENCE_DIRECT, but with too few calls to say "always" */
 };
 
-/* Where in a message one direction of a connection is. The order matters:
- * everything up to PLACE_VALUE is in the head. */
+/* Where in a message one direction of a connection is. The order matters: everything up
+ * to PLACE_VALUE is in the head. */
 enum place {
 	PLACE_START,      /* before the first byte of a message */
 	PLACE_LINE,       /* in the first line */
-	PLACE_SKIP,       /* in a line of which nothing more is needed */
+	PLACE_SKIP,       /* in a line that is not needed any further */
 	PLACE_NAME,       /* at the start of a line, or in the name of a field */
 	PLACE_VALUE,      /* in the value of a field that framing needs */
-	PLACE_BODY,       /* right after the head: its fields say what follows */
+	PLACE_BODY,       /* right after the head, whose fields determine what follows */
 	PLACE_LENGTH,     /* in a body that has `left` more bytes */
 	PLACE_SIZE,       /* in the digits of a chunk's size */
-	PLACE_SIZE_REST,  /* after them, in the same line */
+	PLACE_SIZE_REST,  /* after the digits, in the same line */
 	PLACE_CHUNK,      /* in a chunk that has `left` more bytes */
 	PLACE_CHUNK_END,  /* in the line break after a chunk */
 	PLACE_TRAILER,    /* at the start of a line after the last chunk */
 	PLACE_TRAILER_LINE,
 	PLACE_CLOSE, /* in a body that ends with the connection */
-	PLACE_LOST,  /* where the message ends cannot be told any more */
+	PLACE_LOST,  /* the end of the message cannot be found any more */
 	PLACE_END,   /* the message is complete */
 };
 
-/* Framing: what tells the end of a message in one direction of a connection. */
+/* Framing: what determines the end of a message in one direction of a connection. */
 struct framing {
-	__u64 left;   /* of the body, or of the chunk; in a head, its Content-Length */
-	__u64 value;  /* the number being read */
+	__u64 left;   /* of the body or chunk; in a head, the value of its Content-Length */
+	__u64 value;  /* the number that is being read */
 	__u16 status; /* of a response; 0 if not seen yet */
 	__u8 place;   /* enum place */
-	__u8 field;   /* the line being read is this field, enum field */
-	__u8 at;      /* bytes of the line, or of its value, that were matched */
+	__u8 field;   /* enum field of the line that is being read */
+	__u8 at;      /* how many bytes of the line, or of its value, matched */
 	__u8 flags;   /* enum said */
-	__u16 pos;    /* in the block being scanned */
+	__u16 pos;    /* in the block that is being scanned */
 };
 
-/* What a head said of the message. */
+/* What the head of a message contained. */
 enum said {
 	SAID_LENGTH = 1,  /* Content-Length */
-	SAID_BAD = 2,     /* lengths that are no number, or differ */
+	SAID_BAD = 2,     /* lengths that are not a number, or differ */
 	SAID_CODING = 4,  /* Transfer-Encoding */
-	SAID_CHUNKED = 8, /* whose last coding is chunked */
-	SAID_EXPECT = 16, /* the client waits for leave to send the body */
-	SAID_OTHER = 32,  /* the first line is not of HTTP/1 */
-	SAID_TRACE = 64,  /* traceparent, of its right length */
+	SAID_CHUNKED = 8, /* its last coding is chunked */
+	SAID_EXPECT = 16, /* the client waits for permission to send the body */
+	SAID_OTHER = 32,  /* the first line is not HTTP/1 */
+	SAID_TRACE = 64,  /* a traceparent of the right length */
 };
 
-/* One request. In a record of KIND_CALL it is one that the server made: accepted
- * is then when it began to connect, write_* when it wrote the request and read_*
- * when it read the response; what is of the request and of the response keeps its
- * place, in `bytes` and in framing.
- * `bytes` holds, one after the other, the unix socket's name
- * (name_len), the head of the request (req_len), its traceparent where the head
- * is longer than what was captured (trace_len), and the head of the response
- * (resp_len). */
+/* One request. A record of KIND_CALL is a request that the server made. There accepted is
+ * when it started to connect, write_* when it wrote the request and read_* when it read
+ * the response. What belongs to the request and to the response keeps its place, in
+ * `bytes` and in framing.
+ *
+ * `bytes` holds, one after the other: the unix socket's name (name_len), the head of the
+ * request (req_len), its traceparent if the head is longer than what was captured
+ * (trace_len), and the head of the response (resp_len). */
 struct record {
 	__u16 kind;
 	__u16 marks;
@@ -145,7 +145,7 @@ struct record {
 	__u64 write_last;
 	__u64 acked;
 	__u64 closed;
-	__u64 marker; /* the application was called */
+	__u64 marker; /* when the application was called */
 	__u64 client_wait;
 	__u64 blocked;
 	__u64 produce;
@@ -153,8 +153,11 @@ struct record {
 	__u64 response_bytes;
 	__u64 sk;      /* address of the socket, to pair both ends on one host */
 	__u64 peer_sk; /* unix only */
-	__u64 caller;  /* the call at the other end, if one is known; of a call: the one whose answer led to it */
-	__u64 cause;   /* the call whose answer led to the response; of a call: the request it was made for */
+	/* the call at the other end, if known; of a call: the call whose answer led to it */
+	__u64 caller;
+	/* the call whose answer led to the response; of a call: the request that it was
+	 * made for */
+	__u64 cause;
 	__u32 caller_seq; /* calls only */
 	__u32 cause_seq;
 	__u32 pid;
@@ -174,24 +177,24 @@ struct record {
 	__u8 trace_len;
 	__u8 evidence; /* enum evidence; calls only */
 	__u32 in_head;  /* bytes of the request's head so far */
-	__u32 out_head; /* of the response's, which is in `bytes` only until it is whole */
-	__u32 reported; /* seq, if a TENTATIVE record was written of the request; else 0 */
+	__u32 out_head; /* of the response's head, which is in `bytes` only until it is complete */
+	__u32 reported; /* seq if a TENTATIVE record of the request was written, else 0 */
 	__u32 pad;
 	struct framing in;  /* of the request */
 	struct framing out; /* of the response */
 	__u8 bytes[];
 };
 
-/* What a read returned from byte `offset` on arrived at another time than what
- * is before it. */
+/* From byte `offset` on, what a read returned arrived at a different time than the bytes
+ * before. */
 struct piece {
-	__u64 at; /* 0: not seen */
+	__u64 at; /* 0 if it was not seen */
 	__u32 offset;
 	__u32 pad;
 };
 
 #define PIECES 10
-#define PIECES_UNKNOWN 255 /* there are some, and it is not known where */
+#define PIECES_UNKNOWN 255 /* there are some, but it is not known where */
 
 /* One read, write or close on a connection that user space frames. */
 struct event {
@@ -200,12 +203,12 @@ struct event {
 	__u32 number; /* of the event on its connection, from 1: a gap is a loss */
 	__u64 conn;
 	__u64 enter; /* writes only */
-	__u64 marker; /* writes only: the application was called before it */
+	__u64 marker; /* writes only: when the application was called before it */
 	__u64 exit;
 	__u64 arrived; /* reads only */
 	__u64 arrived_last;
-	__u64 wait;    /* the queue was empty for so long before this read */
-	__u64 blocked; /* the send buffer was full, before and during this write */
+	__u64 wait;    /* how long the queue was empty before this read */
+	__u64 blocked; /* how long the send buffer was full, before and during this write */
 	__u64 count;   /* bytes read or written */
 	__u32 pid;
 	__u32 tid;
@@ -216,7 +219,7 @@ struct event {
 	__u8 data[];
 };
 
-/* late_close: what KIND_CLOSE says of a connection, for which there was no room. */
+/* late_close is the content of a KIND_CLOSE for which the log had no room. */
 struct late_close {
 	__u64 exit;
 	__u32 number;
@@ -225,23 +228,23 @@ struct late_close {
 
 /* Counters, one per CPU. */
 enum stat {
-	STAT_FINAL,        /* requests handed out */
+	STAT_FINAL,        /* requests that were handed out */
 	STAT_TENTATIVE,
 	STAT_EVENTS,
-	STAT_LOST_RING,    /* finished requests that found the ring full */
-	STAT_LOST_EVENTS,  /* events that found the ring full */
-	STAT_LOST_UNKNOWN, /* KIND_UNKNOWN records that found the ring full */
-	STAT_LOST_TABLE,   /* connections not tracked: table full, no memory */
-	STAT_MISSED_QUEUED,   /* in flight at the start: not yet read */
-	STAT_MISSED_PROGRESS, /* in flight at the start: being worked on */
+	STAT_LOST_RING,    /* finished requests that found the log full */
+	STAT_LOST_EVENTS,  /* events that found the log full */
+	STAT_LOST_UNKNOWN, /* KIND_UNKNOWN records that found the log full */
+	STAT_LOST_TABLE,   /* connections that are not tracked: table full or no memory */
+	STAT_MISSED_QUEUED,   /* in flight at the start: not read yet */
+	STAT_MISSED_PROGRESS, /* in flight at the start: in progress */
 	STAT_EVENT_CONNS,         /* connections handed to user space for framing */
-	STAT_CALLS,           /* exchanges of calls handed out */
-	STAT_LOST_CALLS,      /* those that found the ring full */
-	STAT_LOST_PROCESSES,  /* notes of processes that found the ring full */
+	STAT_CALLS,           /* exchanges of calls that were handed out */
+	STAT_LOST_CALLS,      /* exchanges that found the log full */
+	STAT_LOST_PROCESSES,  /* notes on processes that found the log full */
 	STAT_MAX,
 };
 
-/* Types that only Go uses by name must be mentioned to be in the object. */
+/* Types that only Go uses by name must be mentioned here to be in the object. */
 const enum kind *mention_kind __attribute__((unused));
 const enum mark *mention_mark __attribute__((unused));
 const enum reason *mention_reason __attribute__((unused));

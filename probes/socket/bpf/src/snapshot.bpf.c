@@ -11,12 +11,12 @@ int see_elem(struct bpf_iter__bpf_map_elem *ctx)
 	return c ? see_conn(ctx->meta->seq, c) : 0;
 }
 
-/* see_discard: a packet is dropped. Of those that came to a listening socket two
- * kinds are not in its counter: they belonged to no connection. */
+/* see_discard runs when a packet is dropped. Two kinds of packets that came to a
+ * listening socket are not in its counter: they belonged to no connection. */
 SEC("tp_btf/kfree_skb")
 int BPF_PROG(see_discard, struct sk_buff *skb, void *location, enum skb_drop_reason reason, struct sock *sk)
 {
-	struct sock *at = (struct sock *)(__u64)sk; /* it may be over, or another one already */
+	struct sock *at = (struct sock *)(__u64)sk; /* it may be gone, or another socket already */
 	struct listens key;
 	__u64 one = 1;
 
@@ -45,7 +45,7 @@ int see_files(struct bpf_iter__task_file *ctx)
 	struct sock *sk = sock_of_file(file);
 	if (!sk)
 		return 0;
-	/* First what leaves the fewest: nearly all are connections. */
+	/* First the test that leaves the fewest: nearly all are connections. */
 	__u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	if (state != TCP_LISTEN && !want_holders)
 		return 0;

@@ -1,8 +1,8 @@
 //go:build ignore
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* The plan `socket`: tracepoints inside the socket calls. They carry the
- * socket itself, so a TCP connection's state lives in the socket's own storage
- * and goes with it, and any system call that reads or writes is seen. */
+/* The plan `socket`: tracepoints inside the socket calls. They carry the socket itself.
+ * So the state of a TCP connection lives in the socket's own storage and is freed with
+ * it, and every system call that reads or writes is seen. */
 #include "calls.bpf.c"
 #include "existing.bpf.c"
 #include "layout.h"
@@ -23,7 +23,7 @@ struct accept {
 	__u32 pad;
 };
 
-/* accepts: address of a socket that accept returned and nobody read yet. The
+/* accepts: address of a socket that accept returned and that was not read yet. The
  * address is all that accept gives. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -32,8 +32,8 @@ struct {
 	__type(value, struct accept);
 } accepts SEC(".maps");
 
-/* In kernels that have this plan's tracepoints a cast is for free: it becomes
- * a move, where the helper of older ones is a call. */
+/* In kernels that have this plan's tracepoints a cast is free: it becomes a move, while
+ * the helper of older kernels is a call. */
 extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym;
 
 static __always_inline const struct tcp_sock *tcp_of(struct sock *sk)
@@ -55,8 +55,9 @@ static __always_inline struct conn *tcp_create(struct sock *sk)
 	return bpf_sk_storage_get(&tcp_conns, sk, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 }
 
-/* A subflow leads to the address of the connection above it, and no further: such
- * connections are kept by their address, where those of unix sockets are. */
+/* mptcp_find finds a connection by its address. A subflow leads to the address of the
+ * connection above it, and no further, so such connections are kept in the map of the
+ * unix sockets. */
 static __always_inline struct conn *mptcp_find(__u64 addr)
 {
 	struct conn *c = bpf_map_lookup_elem(&unix_conns, &addr);
@@ -86,9 +87,9 @@ static __always_inline void tcp_forget(__u64 addr)
 	/* The kernel frees the storage with the socket. */
 }
 
-/* older: address of a socket that is older than the agent and was found by a
- * descriptor → enum existing. By the address nothing can be stored with it: the
- * first hook that it passes does that. */
+/* older: address of a socket that is older than the agent and was found by a descriptor →
+ * enum existing. With only an address nothing can be stored in the socket: the first hook
+ * that meets it does that. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 65536);
@@ -113,8 +114,8 @@ static __always_inline void take_accept(struct conn *c)
 	bpf_map_delete_elem(&accepts, &key);
 }
 
-/* reads_from: no byte before this one was read. From here on each read is held
- * against what is left in the socket, see read_up_to(). */
+/* reads_from notes that no byte before this one was read. From here on each read is
+ * compared with what is left in the socket, see read_up_to(). */
 static __always_inline void reads_from(struct conn *c, __u32 seq)
 {
 	c->read_seq = seq;
@@ -125,16 +126,15 @@ static __noinline int tcp_accepted(__u64 addr, __u64 now, __u32 tid)
 	struct accept a = { now, tid };
 
 	bpf_map_update_elem(&accepts, &addr, &a, BPF_ANY);
-	/* Its begin was not seen, or nobody wants to know of it: the first read
-	 * finds out. */
+	/* Its start was not seen, or it is not of interest: the first read finds out. */
 	if (!strange && !BPF_CORE_READ((struct sock *)addr, sk_bpf_storage) &&
 	    port_wanted(BPF_CORE_READ((struct sock *)addr, __sk_common.skc_num)))
 		strange = 1;
 	return 0;
 }
 
-/* tcp_adopt finds the connection of a socket without state, and makes the state
- * of a server's connection whose begin was not seen. */
+/* tcp_adopt finds the connection of a socket without state. If it is a server's
+ * connection whose start was not seen, it creates the state. */
 static __noinline struct conn *tcp_adopt(struct sock *sk)
 {
 	__u64 key = (__u64)sk;
@@ -160,21 +160,20 @@ static __noinline struct conn *tcp_adopt(struct sock *sk)
 	return c;
 }
 
-/* existing_at: the server's end at an address is older than the agent. */
+/* existing_at notes that the server's end at an address is older than the agent. */
 static __always_inline void existing_at(struct sock *sk, __u8 existing)
 {
 	__u64 key = (__u64)sk;
 
 	if (BPF_CORE_READ(sk, sk_bpf_storage))
-		return; /* it is known */
+		return; /* it is known already */
 	if (bpf_map_update_elem(&older, &key, &existing, BPF_ANY))
 		count(STAT_LOST_TABLE);
 	strange = 1;
 }
 
-/* Kernels before 6.16 have no tracepoint at the begin of a TCP write. Where
- * programs may not attach to functions either, the entry of the system call is
- * noted per thread. */
+/* Kernels before 6.16 have no tracepoint at the start of a TCP write. If programs may not
+ * attach to functions either, the entry of the system call is noted per thread. */
 const volatile bool note_entry = false;
 
 struct entry {
@@ -207,7 +206,7 @@ static __always_inline __u32 read_up_to(struct conn *c, const struct tcp_sock *t
 	__u32 taken = tp->copied_seq, end = c->read_seq + n;
 
 	if (unlikely(taken != end)) {
-		/* The client's FIN counts for a byte. */
+		/* The client's FIN counts for one byte. */
 		bool missed = taken - end != 1;
 
 		if (missed && c->read_seq && c->mode < MODE_EVENTS && c->mode != MODE_EXISTING)
@@ -248,8 +247,8 @@ int BPF_PROG(recv_exit, struct sock *sk, int ret, int flags)
 	return 0;
 }
 
-/* note_buffer keeps where the bytes of a write come from, as the kernel took it
- * over from the call: so its end need not read that from user memory. */
+/* note_buffer keeps where the bytes of a write come from. The kernel has this from the
+ * call, so the end of the write need not read it from user memory. */
 static __always_inline void note_buffer(struct conn *c, const struct msghdr *msg)
 {
 	__u64 want = msg->msg_iter.count, segments = msg->msg_iter.nr_segs;
@@ -264,7 +263,7 @@ static __always_inline void note_buffer(struct conn *c, const struct msghdr *msg
 	if (msg->msg_iter.iter_type != ITER_IOVEC || !segments)
 		return;
 	const struct iovec *first = msg->msg_iter.__iov;
-	if (!first->iov_len) /* the first bytes are in another one */
+	if (!first->iov_len) /* the first bytes are in another segment */
 		return;
 	c->out_base = (__u64)first->iov_base;
 	c->out_len = first->iov_len;
@@ -279,7 +278,7 @@ static __always_inline int sending(struct sock *sk, const struct msghdr *msg)
 		call_adopt(sk);
 		c = tcp_find(sk);
 	}
-	/* It fires for each buffer that the call fills: the first is the entry. */
+	/* This runs for each buffer that the call fills: the first run is the entry. */
 	if (!c || c->mode == MODE_IGNORED || c->write_enter)
 		return 0;
 	if (msg)
@@ -294,14 +293,15 @@ int BPF_PROG(send_enter, struct sock *sk, const struct msghdr *msg)
 	return sending(sk, msg);
 }
 
-/* The function of that name, for kernels without the tracepoint. */
+/* send_function is for kernels without the tracepoint: it is attached to the function of
+ * that name. */
 SEC("fentry/tcp_sendmsg_locked")
 int BPF_PROG(send_function, struct sock *sk)
 {
 	return sending(sk, NULL);
 }
 
-/* Attached to the entry of each system call that can write to a socket. */
+/* call_enter is attached to the entry of each system call that can write to a socket. */
 SEC("tracepoint/syscalls/sys_enter_write")
 int call_enter(void *ctx)
 {
@@ -325,7 +325,7 @@ static __always_inline __u64 enter_of(struct conn *c)
 		return c->write_enter;
 	c->sleeps_before = e->sleeps;
 	__u64 at = e->at;
-	/* A later write of the same call (sendfile) does not begin with it. */
+	/* A later write of the same call (sendfile) does not start at its entry. */
 	return at > c->write_exit ? at : c->write_exit;
 }
 
@@ -352,7 +352,7 @@ int BPF_PROG(send_exit, struct sock *sk, int ret, int flags)
 		out.end_seq = tp->write_seq;
 		out.acked_seq = tp->snd_una;
 		if (unlikely(c->mode == MODE_FRESH))
-			tcp_taken(c, sk); /* the server may have read without a sign */
+			tcp_taken(c, sk); /* the server may have read unseen */
 	} else if (unlikely(!out.enter)) {
 		out.enter = unix_entered(c);
 		out.end_seq = c->multipath; /* what was acknowledged is not known */
@@ -361,8 +361,8 @@ int BPF_PROG(send_exit, struct sock *sk, int ret, int flags)
 		call_written(c, &out);
 	else
 		on_write(c, &out);
-	/* On unix sockets the entry of a write is seen only once it got past a
-	 * full buffer: what made it full must tell. */
+	/* On unix sockets the entry of a write is seen only after it got past a full
+	 * buffer. So the write that filled the buffer must note that. */
 	note_room(c, sk, tp);
 	return 0;
 }
@@ -383,7 +383,7 @@ int idle_tcp(struct bpf_iter__bpf_sk_storage_map *ctx)
 
 	if (!c || !sk)
 		return 0;
-	/* One that was handed out changes with the next use only. */
+	/* A connection that was handed out changes only with its next use. */
 	if (idle_ns && (c->phase != PHASE_RESPONDING || c->reported))
 		return 0;
 	__u64 now = bpf_ktime_get_ns();

@@ -1,8 +1,8 @@
 //go:build ignore
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* The plan `syscall`: tracepoints at the entry and exit of the system calls
- * that read and write. They carry a descriptor, from which only the socket's
- * address can be had, so connections live in a map by address. */
+/* The plan `syscall`: tracepoints at the entry and exit of the system calls that read and
+ * write. They carry a descriptor, which leads only to the socket's address. So
+ * connections live in a map by address. */
 #include "calls.bpf.c"
 #include "existing.bpf.c"
 #include "mark.bpf.c"
@@ -62,22 +62,21 @@ static __always_inline void mptcp_forget(__u64 addr)
 
 static __always_inline void take_accept(struct conn *c)
 {
-	/* It is with the connection already. */
+	/* The stamp is in the connection already. */
 }
 
 static __always_inline void reads_from(struct conn *c, __u32 seq)
 {
-	/* Each system call that reads is seen, the ones that splice as well. */
+	/* Each system call that reads is seen, also those that splice. */
 }
 
-/* tcp_adopt finds nothing: accept made the state of what accept returned. */
+/* tcp_adopt finds nothing: accept has created the state of the sockets that it returned. */
 static __always_inline struct conn *tcp_adopt(struct sock *sk)
 {
 	return NULL;
 }
 
-/* adopt_at makes the state of a server's connection of which there is only the
- * address. */
+/* adopt_at creates the state of a server's connection of which only the address is known. */
 static __noinline struct conn *adopt_at(struct sock *sk)
 {
 	if (is_over((__u64)sk) || !port_wanted(BPF_CORE_READ(sk, __sk_common.skc_num)))
@@ -97,7 +96,7 @@ static __noinline int tcp_accepted(__u64 addr, __u64 now, __u32 tid)
 {
 	struct conn *c = tcp_find((struct sock *)addr);
 
-	/* A socket whose close was not seen may have had the address before. */
+	/* A socket whose close was not seen may have had this address before. */
 	if (c && c->rec.accepted)
 		on_close(c, now, true, 0);
 	if (!c || c->rec.accepted || c->mode == MODE_CLIENT)
@@ -109,7 +108,7 @@ static __noinline int tcp_accepted(__u64 addr, __u64 now, __u32 tid)
 	return 0;
 }
 
-/* existing_at: the server's end at an address is older than the agent. */
+/* existing_at notes that the server's end at an address is older than the agent. */
 static __always_inline void existing_at(struct sock *sk, __u8 existing)
 {
 	struct conn *c = tcp_find(sk) ? NULL : adopt_at(sk);
@@ -120,7 +119,7 @@ static __always_inline void existing_at(struct sock *sk, __u8 existing)
 	c->existing = existing;
 }
 
-/* A connection and the socket it was found by. */
+/* A connection and the socket that it was found by. */
 struct found {
 	struct conn *conn;
 	struct sock *sk;
@@ -178,8 +177,8 @@ static __always_inline int read_returned(long fd, long ret)
 	return 0;
 }
 
-/* asked is how much sendfile was to send, 0 for the other calls: how much they
- * were told by their buffers. */
+/* write_returned: asked is how much sendfile was asked to send. It is 0 for the other
+ * calls, whose buffers show that. */
 static __always_inline int write_returned(long fd, long ret, __u64 asked)
 {
 	struct out out = {};
@@ -219,9 +218,9 @@ static __always_inline struct pt_regs *registers(void)
 	return (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
 }
 
-/* messages_bytes adds up what recvmmsg and sendmmsg say of each message. The
- * verifier checks it by itself: in its callers, each number of messages would be
- * another state to follow everything from. */
+/* messages_bytes adds up the lengths that recvmmsg and sendmmsg report for the messages.
+ * The verifier checks this function by itself. Inlined in the callers, each number of
+ * messages would be another state to follow everything from. */
 __noinline __u64 messages_bytes(long n)
 {
 	struct mmsghdr *msgs = (void *)SYSCALL_ARG1(registers());
@@ -236,8 +235,8 @@ __noinline __u64 messages_bytes(long n)
 	return sum;
 }
 
-/* Each of the three programs below is attached to all system calls of its
- * kind: the kernel checks it once, and the calls differ in little. */
+/* Each of the three programs below is attached to all system calls of its kind. The
+ * kernel checks it once, and the calls differ little. */
 
 SEC("tracepoint/syscalls/sys_exit_read")
 int read_exit(struct trace_event_raw_sys_exit *ctx)
@@ -246,7 +245,7 @@ int read_exit(struct trace_event_raw_sys_exit *ctx)
 	long nr = SYSCALL_NR(regs), bytes = ctx->ret;
 	__u64 flags = 0;
 
-	if (bytes < 0 || (!bytes && !callers)) /* 0: the end of a call's answer */
+	if (bytes < 0 || (!bytes && !callers)) /* 0 is the end of a call's answer */
 		return 0;
 	if (nr == NR_recvfrom || nr == NR_recvmmsg)
 		flags = SYSCALL_ARG3(regs);
@@ -266,7 +265,8 @@ static __always_inline bool is_tcp(struct sock *sk)
 	return (family == AF_INET || family == AF_INET6) && BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP;
 }
 
-/* The socket that splice writes to is its third argument. */
+/* write_enter runs at the entry of a write. The socket that splice writes to is its third
+ * argument. */
 SEC("tracepoint/syscalls/sys_enter_write")
 int write_enter(void *ctx)
 {
@@ -295,8 +295,9 @@ int write_exit(struct trace_event_raw_sys_exit *ctx)
 			      nr == NR_sendfile ? SYSCALL_ARG3(regs) : 0);
 }
 
-/* Arrivals on unix sockets: the tracepoint since 6.3, before that the function
- * it stands in, where the kernel lets programs attach to functions. */
+/* data_ready and readable see arrivals on unix sockets: data_ready through the tracepoint
+ * since 6.3, readable before that through the function that contains it, if the kernel
+ * lets programs attach to functions. */
 SEC("tp_btf/sk_data_ready")
 int BPF_PROG(data_ready, struct sock *sk)
 {

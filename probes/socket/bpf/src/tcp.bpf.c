@@ -1,6 +1,6 @@
 //go:build ignore
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* The programs that see TCP connections begin and end, and their segments. */
+/* The programs that see the start and the end of TCP connections, and their segments. */
 #include "conn/tcp.h"
 
 SEC("tp_btf/inet_sock_set_state")
@@ -18,11 +18,11 @@ int BPF_PROG(tcp_state, struct sock *sk, int before, int after)
 	return 0;
 }
 
-/* The kernel skips a program that it interrupted in a run, on the same CPU: a
- * connection that begins or ends in an interrupt of the network would be missed
- * where a program just closes another. This one runs after tcp_state for each
- * change and makes up for the runs that were skipped: while one of the two is
- * interrupted, the other is not. It may do once more what was done already. */
+/* tcp_state_skipped makes up for skipped runs of tcp_state. The kernel skips a run that
+ * interrupts another run of the same program on the same CPU. So tcp_state misses a
+ * connection that starts or ends in a network interrupt while it runs for the close of
+ * another. This program runs after tcp_state for each change: while one of the two is
+ * interrupted, the other is not. It may repeat what was done already. */
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(tcp_state_skipped, struct sock *sk, int before, int after)
 {
@@ -35,8 +35,8 @@ int BPF_PROG(tcp_state_skipped, struct sock *sk, int before, int after)
 	return 0;
 }
 
-/* tcp_probe runs for each segment that reaches an established socket, before
- * it is queued. */
+/* tcp_segment runs, through tcp_probe, for each segment that reaches an established
+ * socket, before it is queued. */
 SEC("tp_btf/tcp_probe")
 int BPF_PROG(tcp_segment, struct sock *sk, const struct sk_buff *skb)
 {
@@ -61,11 +61,11 @@ int BPF_PROG(tcp_segment, struct sock *sk, const struct sk_buff *skb)
 	}
 	note_tcp_use();
 	struct arrival a = { .seq = tp->rcv_nxt, .end = s.seq + s.payload, .unread = tp->copied_seq };
-	/* Old bytes again, or bytes behind a hole: nothing the server could read. */
+	/* Old bytes again, or bytes after a hole: the server can read nothing new. */
 	if ((__s32)(a.end - a.seq) <= 0 || (__s32)(s.seq - a.seq) > 0)
 		return 0;
-	/* It may fill a hole: those behind it become readable with it. Without
-	 * prediction only, else there is none. */
+	/* The segment may fill a hole: the bytes after the hole become readable with it.
+	 * There can be a hole only without header prediction. */
 	if (unlikely(!tp->pred_flags && tp->out_of_order_queue.rb_node))
 		a.end += BEHIND_HOLE;
 	a.empty = a.seq == a.unread;
@@ -79,8 +79,8 @@ int BPF_PROG(tcp_segment, struct sock *sk, const struct sk_buff *skb)
 	return 0;
 }
 
-/* mptcp_sends: bytes go from a connection to a subflow, as a rule in the write that
- * brought them. The first of them tell of its entry. */
+/* mptcp_sends runs when bytes go from a connection to a subflow, usually in the write
+ * that brought them. The first of them show its entry. */
 SEC("tp_btf/mptcp_sendmsg_frag")
 int BPF_PROG(mptcp_sends)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* Connections that ended with bytes that no program had read, and connections
- * that no program had accepted. */
+/* Connections that ended with bytes that no program had read, and connections that no
+ * program had accepted. */
 #ifndef LAPWING_ABANDONED_H
 #define LAPWING_ABANDONED_H
 
@@ -8,10 +8,10 @@
 #include "conn/life.h"
 #include "plan.h"
 
-#define TAKEN_NS 1000000000ULL /* no read returns for so long */
+#define TAKEN_NS 1000000000ULL /* longer than any read takes to return */
 
-/* may_hold_request tells whether unread bytes are a request: all before them
- * was read, and answered. Otherwise they can be the rest of a body. */
+/* may_hold_request reports whether unread bytes are a request: everything before them was
+ * read and answered. Otherwise they can be the rest of a body. */
 static __always_inline bool may_hold_request(struct conn *c)
 {
 	if (c->mode == MODE_FRESH)
@@ -19,8 +19,8 @@ static __always_inline bool may_hold_request(struct conn *c)
 	return c->mode == MODE_HTTP && c->phase != PHASE_READING && c->rec.in.place == PLACE_END;
 }
 
-/* abandon hands out what is known of bytes that arrived and will not be read. The
- * thread that closes the connection is noted, where it is one of the server's. */
+/* abandon hands out what is known of bytes that arrived and will not be read. It notes
+ * the thread that closes the connection, if that is one of the server's. */
 static __noinline int abandon(struct conn *c, const struct in *in, __u16 reason)
 {
 	if (!c || !in)
@@ -32,7 +32,7 @@ static __noinline int abandon(struct conn *c, const struct in *in, __u16 reason)
 	if (first)
 		take_accept(c);
 	else
-		r->established = r->accepted = 0; /* those of its first request */
+		r->established = r->accepted = 0; /* these are of the connection's first request */
 	r->seq++;
 	r->marks &= MARK_PROXIED;
 	framing_begins(&r->in);
@@ -56,9 +56,9 @@ static __noinline int abandon(struct conn *c, const struct in *in, __u16 reason)
 	return 0;
 }
 
-/* tcp_abandoned looks at a connection that ends otherwise than by two FINs: the
- * server closed it with bytes unread, or while it waited in the backlog, or the
- * client reset it. */
+/* tcp_abandoned looks at a connection that ends without two FINs: the server closed it
+ * with unread bytes, the server closed it while it waited in the backlog, or the client
+ * reset it. */
 static __noinline int tcp_abandoned(struct conn *c, struct sock *sk, __u64 now, int before, int error)
 {
 	const struct tcp_sock *tp = tcp_of(sk);
@@ -67,7 +67,7 @@ static __noinline int tcp_abandoned(struct conn *c, struct sock *sk, __u64 now, 
 	if (!c || !tp)
 		return 0;
 	__u32 next = tp->copied_seq, unread = tp->rcv_nxt - next;
-	/* The client's FIN has a number of its own. */
+	/* The client's FIN takes one sequence number. */
 	if (unread && before == TCP_CLOSE_WAIT)
 		unread--;
 	bool waits = c->mode == MODE_FRESH && !sk->sk_socket;
@@ -81,9 +81,10 @@ static __noinline int tcp_abandoned(struct conn *c, struct sock *sk, __u64 now, 
 	return abandon(c, &in, error ? ABANDONED_RESET : waits ? ABANDONED_BACKLOG : ABANDONED_UNREAD);
 }
 
-/* tcp_taken_to is the number up to which bytes were taken that no read's hook has
- * seen, 0 if there are none. The client's FIN, once a read got that far, counts for
- * one. A read that is just returning has taken its bytes, and its hook runs next. */
+/* tcp_taken_to returns the sequence number up to which bytes were taken without a read
+ * hook that saw them, or 0 if there are none. The client's FIN counts for one, once a
+ * read got that far. A read that is just returning has taken its bytes already; its hook
+ * runs next. */
 static __always_inline __u32 tcp_taken_to(const struct conn *c, struct sock *sk)
 {
 	if ((c->mode != MODE_HTTP && c->mode != MODE_FRESH) || !c->read_seq)
@@ -92,16 +93,16 @@ static __always_inline __u32 tcp_taken_to(const struct conn *c, struct sock *sk)
 	return tp && unlikely(tp->copied_seq - c->read_seq > 1) ? tp->copied_seq : 0;
 }
 
-/* tcp_taken looks whether such bytes were read, where no read can be returning: on
- * the thread that writes or closes. What the network does to a connection that is
- * being read is done by the reader, before it returns. */
+/* tcp_taken checks whether such bytes were read. It is for the thread that writes or
+ * closes, where no read can be returning. Network events on a connection that is being
+ * read are processed on the reader's thread, before the read returns: these are left out. */
 static __always_inline void tcp_taken(struct conn *c, struct sock *sk)
 {
 	if (tcp_taken_to(c, sk) && !(sk->sk_err && sk->sk_lock.owned))
 		taken_unseen(c);
 }
 
-/* tcp_taken_since is tcp_taken for a sweep, beside which reads return. It reports
+/* tcp_taken_since is tcp_taken for a sweep, during which reads can return. It reports
  * whether there is a doubt. */
 static __always_inline bool tcp_taken_since(struct conn *c, struct sock *sk, __u64 now)
 {
@@ -119,19 +120,20 @@ static __always_inline bool tcp_taken_since(struct conn *c, struct sock *sk, __u
 	return true;
 }
 
-/* left_to_reader tells whether a read has taken bytes of a connection that the network
- * ends, and its hook is not over: that hook then sees that it is gone. */
+/* left_to_reader reports whether a read has taken bytes of a connection that the network
+ * ends, and the hook of that read has not finished. That hook then sees that the
+ * connection is gone. */
 static __noinline bool left_to_reader(struct conn *c, struct sock *sk, __u64 now)
 {
 	const struct tcp_sock *tp = tcp_of(sk);
 
 	if (!c || !tp || c->mode >= MODE_IGNORED || c->mode == MODE_EXISTING || !c->handled_seq)
 		return false;
-	/* The client's FIN counts for one. What came long ago no hook has seen. */
+	/* The client's FIN counts for one. Bytes that came long ago were seen by no hook. */
 	if ((__s32)(tp->copied_seq - c->handled_seq) <= 1 || now - c->in_last > TAKEN_NS)
 		return false;
 	*(volatile __u8 *)&c->gone = 1;
-	/* The reader's store may take a moment to be seen here. */
+	/* It may take a moment until the reader's store is visible here. */
 	for (int i = 0; i < 4; i++) {
 		bpf_ktime_get_ns();
 		if ((__s32)(tp->copied_seq - *(volatile __u32 *)&c->handled_seq) <= 1) {
@@ -142,7 +144,7 @@ static __noinline bool left_to_reader(struct conn *c, struct sock *sk, __u64 now
 	return true;
 }
 
-/* closed_while_read: the connection ended between a read and its hook. */
+/* closed_while_read ends a connection that was closed between a read and its hook. */
 __noinline int closed_while_read(struct conn *c)
 {
 	if (!c || c->write_enter)
@@ -154,9 +156,9 @@ __noinline int closed_while_read(struct conn *c)
 	return 0;
 }
 
-/* reading_to notes where a read of which the hook begins has got to. What is needed at
- * its end is kept with the connection: in a register, each path through the hook would
- * be verified once for TCP and once for the others. */
+/* reading_to notes how far the read has got whose hook starts here. What the end of the
+ * hook needs is kept with the connection. In a register, the verifier would follow each
+ * path through the hook once for TCP and once for other sockets. */
 static __always_inline void reading_to(struct conn *c, __u32 end)
 {
 	c->reading_seq = end;

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* What the network brought, and when: arrivals of bytes, and of segments that
- * only acknowledge. */
+/* What the network brought, and when: arrivals of bytes, and of segments that only
+ * acknowledge. */
 #ifndef LAPWING_ARRIVAL_H
 #define LAPWING_ARRIVAL_H
 
 #include "conn/handout.h"
 
-/* forget_read makes room for an arrival where only the newest mark is of bytes
- * that were not read yet. A server that always leaves some bytes unread never
- * has its queue seen empty. */
+/* forget_read makes room for an arrival if only the newest mark is of bytes that were not
+ * read yet. A server that always leaves some bytes unread never has an empty queue. */
 static __always_inline void forget_read(struct conn *c, __u32 unread)
 {
 	const struct mark_in *newest = &c->marks_in[MARKS_IN - 1];
@@ -22,7 +21,7 @@ static __always_inline void forget_read(struct conn *c, __u32 unread)
 	c->marks = 0;
 }
 
-/* mark_arrival notes an arrival behind bytes that were not read yet. */
+/* mark_arrival notes an arrival that follows unread bytes. */
 static __noinline int mark_arrival(struct conn *c, __u64 at, __u32 seq, __u32 unread)
 {
 	if (!c)
@@ -39,19 +38,19 @@ static __noinline int mark_arrival(struct conn *c, __u64 at, __u32 seq, __u32 un
 	return 0;
 }
 
-/* What came with an arrival: the numbers of its first byte, of the byte after
- * its last, and of the first byte that was not read yet. */
+/* What came with an arrival: the number of its first byte, of the byte after its last,
+ * and of the first unread byte. */
 struct arrival {
 	__u32 seq;
 	__u32 end;
 	__u32 unread;
-	bool empty; /* all before it was read */
+	bool empty; /* all bytes before it were read */
 };
 
-/* The server's side reads the arrivals while the network's changes them, with
- * no lock between them. It sees by the version that they changed meanwhile.
- * (On unix sockets several threads may change them at once: the last to end
- * makes the version even.) */
+/* The server's side reads the arrivals while the network's side changes them, without a
+ * lock. The version shows the reader that they changed meanwhile. (On unix sockets
+ * several threads may change them at once: the last one to finish makes the version
+ * even.) */
 #ifdef __TARGET_ARCH_x86
 #define set_version(c, v) \
 	do { \
@@ -63,10 +62,10 @@ struct arrival {
 #define set_version(c, v) __sync_lock_test_and_set(&(c)->in_version, (v))
 #endif
 
-/* on_arrival: bytes were queued on the socket. */
+/* on_arrival runs when bytes were queued on the socket. */
 static __always_inline void on_arrival(struct conn *c, __u64 now, const struct arrival *a)
 {
-	/* The kernel passes a program over that it interrupted in a run. */
+	/* The kernel skips a run that interrupts another run of the same program. */
 	bool missed = (__s32)(a->seq - c->in_end) > 0;
 	__u32 from = c->in_end;
 
@@ -87,14 +86,14 @@ static __always_inline void on_arrival(struct conn *c, __u64 now, const struct a
 	set_version(c, (c->in_version | 1) + 1);
 }
 
-/* arrival_at returns when the byte with number seq arrived, 0 if not known. */
+/* arrival_at returns when the byte with number seq arrived, or 0 if that is not known. */
 static __always_inline __u64 arrival_at(const struct inbound *b, __u32 seq)
 {
 	__u64 at = b->in_first;
 
 	if ((__s32)(seq - b->in_end) >= 0)
 		return 0;
-	/* The newest arrival may be of bytes behind those that were read. */
+	/* The newest arrival may be of bytes after those that were read. */
 	if (at && (__s32)(b->in_seq - seq) > 0)
 		return (__s32)(b->before_end - seq) > 0 ? b->in_before : 0;
 	for (int i = 0; i < MARKS_IN; i++) {
@@ -111,8 +110,8 @@ static __always_inline __u32 version_of(const struct inbound *b)
 	return *(volatile const __u32 *)&b->in_version;
 }
 
-/* arrivals_apart finds when what was read arrived where that was not all at
- * once, or where something arrives at this moment. */
+/* arrivals_apart finds when the bytes that were read arrived. It is for bytes that did
+ * not arrive all at once, and for arrivals that change at this moment. */
 __noinline int arrivals_apart(const struct inbound *b, struct in *in, __u32 end)
 {
 	if (!b || !in)
@@ -146,8 +145,8 @@ static __always_inline void note_piece(struct event *e, __u32 start, __u32 end, 
 	e->pieces_len = i + 1;
 }
 
-/* arrival_pieces tells the event in the scratch memory which of the bytes from
- * start to end arrived at other times than the first. */
+/* arrival_pieces adds to the event in the scratch memory which of the bytes from start to
+ * end did not arrive with the first. */
 __noinline int arrival_pieces(const struct inbound *b, __u32 start, __u32 end)
 {
 	__u32 zero = 0;
@@ -171,7 +170,7 @@ __noinline int arrival_pieces(const struct inbound *b, __u32 start, __u32 end)
 	return 0;
 }
 
-/* arrivals finds when the bytes that were just read arrived: those before
+/* arrivals finds when the bytes that were just read arrived. They are the bytes before
  * number end. */
 static __always_inline void arrivals(struct conn *c, struct in *in, __u32 end)
 {
@@ -188,11 +187,11 @@ static __always_inline void arrivals(struct conn *c, struct in *in, __u32 end)
 	arrivals_apart(b, in, end);
 }
 
-/* on_ack: a segment without bytes arrived. Whether it acknowledges a response
- * is found out by settle_ack, where the response's end is known. */
+/* on_ack runs when a segment without bytes arrived. settle_ack finds out whether it
+ * acknowledges a response, once the end of the response is known. */
 static __always_inline void on_ack(struct conn *c, __u64 now, __u32 ack_seq)
 {
-	/* The first with this number: later ones only open the window. */
+	/* Keep the first with this number: later ones only open the window. */
 	if (c->ack_only && c->ack_seq == ack_seq)
 		return;
 	c->ack_only = now;

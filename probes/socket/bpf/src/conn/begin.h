@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* Where the state of a TCP connection comes into being. As a rule its handshake
- * tells. Where that was not seen, the first hook that meets the connection makes
- * its state, with what is not known absent. */
+/* How the state of a TCP connection is created. Normally its handshake creates it. If the
+ * handshake was not seen, the first hook that meets the connection creates it, and what
+ * is not known is absent. */
 #ifndef LAPWING_BEGIN_H
 #define LAPWING_BEGIN_H
 
 #include "work/call.h"
 #include "plan.h"
 
-/* There are connections, or there were, that other hooks than the handshake's
- * have to look for: without state, or on MPTCP. While there are none, sockets
- * without state cost one comparison. */
+/* Set once there is a connection that hooks other than the handshake's must look for: one
+ * without state, or one on MPTCP. Until then a socket without state costs one comparison. */
 __u32 strange;
 
-/* More than a receive queue can hold, less than half of the numbers. */
+/* More than a receive queue can hold, and less than half of the sequence numbers. */
 #define BEHIND_HOLE (1U << 30)
 
 static __always_inline bool is_subflow(const struct tcp_sock *tp)
@@ -36,7 +35,7 @@ static __always_inline void inet_addresses(struct conn *c, const struct sock *sk
 	BPF_CORE_READ_INTO(&r->peer, sk, __sk_common.skc_v6_daddr);
 }
 
-/* inet_addresses_at is the same of a socket of which there is only the address. */
+/* inet_addresses_at does the same for a socket of which only the address is known. */
 static __noinline int inet_addresses_at(struct conn *c, __u64 addr)
 {
 	const struct sock *sk = (const struct sock *)addr;
@@ -56,7 +55,7 @@ static __noinline int inet_addresses_at(struct conn *c, __u64 addr)
 	return 0;
 }
 
-/* tcp_make makes the state of a server's end. */
+/* tcp_make creates the state of a server's end. */
 static __always_inline struct conn *tcp_make(struct sock *sk, bool multipath)
 {
 	struct conn *c = multipath ? mptcp_create((__u64)sk) : tcp_create(sk);
@@ -70,8 +69,8 @@ static __always_inline struct conn *tcp_make(struct sock *sk, bool multipath)
 	return c;
 }
 
-/* tcp_begins: a server's end was made. With Fast Open it is in the backlog from
- * now on, and requests can be read and answered before the handshake is over. */
+/* tcp_begins runs when a server's end was created. With Fast Open it is in the backlog
+ * from now on, and requests can be read and answered before the handshake is over. */
 static __noinline int tcp_begins(struct sock *sk)
 {
 	if (!port_wanted(sk->__sk_common.skc_num))
@@ -82,8 +81,8 @@ static __noinline int tcp_begins(struct sock *sk)
 	return 0;
 }
 
-/* brought_early notes the bytes that came with the SYN and were not read yet. It
- * returns whether the connection was in use before the end of its handshake. */
+/* brought_early notes unread bytes that came with the SYN. It returns whether the
+ * connection was in use before the end of its handshake. */
 static __always_inline bool brought_early(struct conn *c, const struct tcp_sock *tp)
 {
 	__u32 unread = tp->copied_seq, end = tp->rcv_nxt;
@@ -122,7 +121,7 @@ static __noinline int tcp_established(struct sock *sk)
 	return 0;
 }
 
-/* addressed fills in the addresses where the handshake did not. */
+/* addressed fills in the addresses if the handshake did not. */
 static __always_inline void addressed(struct conn *c)
 {
 	if (unlikely(!c->rec.peer_port))

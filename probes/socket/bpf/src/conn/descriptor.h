@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* From a descriptor of the calling process to the address of its socket. */
+/* From a file descriptor of the calling process to the address of its socket. */
 #ifndef LAPWING_DESCRIPTOR_H
 #define LAPWING_DESCRIPTOR_H
 
@@ -16,7 +16,7 @@ static __always_inline struct file *file_of_fd(long fd)
 	return file;
 }
 
-/* What all sockets have for f_op, once one was seen. */
+/* The f_op of all sockets, once one was seen. */
 __u64 socket_operations;
 
 static __always_inline bool is_socket(struct file *file, __u64 operations)
@@ -30,7 +30,8 @@ static __always_inline bool is_socket(struct file *file, __u64 operations)
 }
 
 /* socket_of_file returns the address of a socket, or 0. Since Linux 6.12 f_op and
- * private_data are near each other: a read of both costs little more than one. */
+ * private_data are near each other: one read of both costs little more than a read of
+ * one. */
 static __always_inline __u64 socket_of_file(struct file *file)
 {
 	const __u32 f_op = bpf_core_field_offset(struct file, f_op),
@@ -45,8 +46,8 @@ static __always_inline __u64 socket_of_file(struct file *file)
 	return is_socket(file, (__u64)BPF_CORE_READ(file, f_op)) ? (__u64)BPF_CORE_READ(file, private_data) : 0;
 }
 
-/* sock_of_file returns the address of a stream socket, or NULL. One read takes all
- * that is needed: it costs little more than one of two bytes. */
+/* sock_of_file returns the address of a stream socket, or NULL. It reads all fields at
+ * once, which costs little more than a read of two bytes. */
 static __always_inline struct sock *sock_of_file(struct file *file)
 {
 	const __u32 type = bpf_core_field_offset(struct socket, type), sk = bpf_core_field_offset(struct socket, sk);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* Programs that user space runs: once at the start over the connections that
- * are there already, and again and again over those that have gone quiet. */
+/* Helpers of the programs in existing.bpf.c. */
 #ifndef LAPWING_EXISTING_H
 #define LAPWING_EXISTING_H
 
@@ -43,8 +42,9 @@ static __always_inline struct sock *inet_of_file(struct file *file)
 	return family == AF_INET || family == AF_INET6 ? sk : NULL;
 }
 
-/* gone tells whether a unix socket whose close was not seen is not there any more,
- * as when its process was killed: its memory is free or another socket's. */
+/* gone reports whether a unix socket no longer exists although its close was not seen,
+ * for example because its process was killed. Its memory is then free or another
+ * socket's. */
 static __always_inline bool gone(struct conn *c)
 {
 	const struct unix_sock *u = (const void *)c->rec.sk;
@@ -54,7 +54,7 @@ static __always_inline bool gone(struct conn *c)
 	       (__u64)BPF_CORE_READ(u, peer) != c->rec.peer_sk;
 }
 
-/* gone_unread lets go of a TCP connection that was left to a read of which no hook came. */
+/* gone_unread drops a TCP connection that was left to a read whose hook never ran. */
 static __noinline int gone_unread(struct conn *c)
 {
 	if (!c || c->rec.family == AF_UNIX || c->write_enter || bpf_ktime_get_ns() - c->in_last < TAKEN_NS)

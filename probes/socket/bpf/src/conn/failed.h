@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* Calls that end before they have a connection: connect itself says that nobody
- * listens, that the backlog is full, that there is no way. TCP connections that
- * were begun tell of their end themselves, see tcp.h. */
+/* Calls that end before they have a connection: connect itself returns that there is no
+ * listener, that the backlog is full, or that there is no route. TCP connections that
+ * were started report their own end, see tcp.h. */
 #ifndef LAPWING_FAILED_H
 #define LAPWING_FAILED_H
 
 #include "conn/unix.h"
 
-/* called_address fills in whom a failed connect asked for. */
+/* called_address fills in the address that a failed connect asked for. */
 static __always_inline void called_address(struct record *r, const void *address, __u64 len)
 {
 	__u16 port = 0;
@@ -29,8 +29,8 @@ static __always_inline void called_address(struct record *r, const void *address
 		bpf_probe_read_user(r->peer, 16, address + 8);
 }
 
-/* call_failed hands out a call that connect refused. The socket's state is only
- * needed for that long. */
+/* call_failed hands out a call that connect refused. The state of the socket is needed
+ * only until then. */
 static __noinline int call_failed(struct sock *sk, __u64 at, __u32 error)
 {
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());

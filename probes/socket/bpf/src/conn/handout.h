@@ -13,21 +13,21 @@ struct in {
 	__u64 arrived;
 	__u64 arrived_last;
 	__u64 n;
-	__u32 end; /* number of the byte behind those that were read */
+	__u32 end; /* number of the byte after those that were read */
 };
 
-/* What a hook found out about a write; enter is 0 when its entry was not seen. */
+/* What a hook found out about a write. enter is 0 if its entry was not seen. */
 struct out {
 	__u64 enter;
 	__u64 now;
 	__u64 n;
-	__u32 error;     /* errno, 0 when n bytes were written */
-	__u32 end_seq;   /* TCP sequence number after what was written */
-	__u32 acked_seq; /* TCP: the peer has acknowledged all before this one */
+	__u32 error;     /* errno, or 0 if n bytes were written */
+	__u32 end_seq;   /* TCP: the sequence number after what was written */
+	__u32 acked_seq; /* TCP: the peer has acknowledged all bytes before this number */
 };
 
-/* acknowledged is when the response was acknowledged, as far as segments without bytes
- * have told. */
+/* acknowledged returns when the response was acknowledged, as far as segments without
+ * bytes have shown. */
 static __always_inline __u64 acknowledged(const struct conn *c)
 {
 	if (!c->await_ack)
@@ -35,9 +35,9 @@ static __always_inline __u64 acknowledged(const struct conn *c)
 	return (__s32)(c->ack_seq - c->end_seq) >= 0 ? c->ack_only : 0;
 }
 
-/* settle_ack finds out when the response was acknowledged: by the segment
- * without bytes that first did, or at the latest at `carried`, when a segment
- * with bytes came that cannot have been sent before. */
+/* settle_ack finds out when the response was acknowledged: by the first segment without
+ * bytes that did so, or at `carried` at the latest. At `carried` a segment with bytes
+ * arrived that cannot have been sent before. */
 static __always_inline void settle_ack(struct conn *c, __u64 carried)
 {
 	__u64 at = carried;
@@ -69,9 +69,9 @@ _Static_assert(__builtin_offsetof(struct record, name_len) % 8 == 0 &&
 		       __builtin_offsetof(struct record, trace_len) == __builtin_offsetof(struct record, name_len) + 6,
 	       "the lengths are read at once");
 
-/* record_copy copies rec into the log, where the rest of it is filled in: rec belongs
- * to whoever changes it. A thread may be adding to the heads while the network ends the
- * connection: the copy has the lengths that they were copied with. */
+/* record_copy copies rec into the log, where the caller fills in the rest: rec itself
+ * belongs to the thread that changes it. A thread may add to the heads while the network
+ * ends the connection, so the copy gets the lengths that were used for copying. */
 static __always_inline struct record *record_copy(const struct conn *c, __u16 kind, __u64 *at)
 {
 	const struct record *r = &c->rec;
@@ -86,7 +86,7 @@ static __always_inline struct record *record_copy(const struct conn *c, __u16 ki
 	return copy;
 }
 
-/* record_write writes rec. Its request was pending so. */
+/* record_write writes rec. `pending` is the state that its request was in. */
 static __always_inline bool record_write(struct conn *c, __u16 kind, __u32 pending)
 {
 	struct record *copy;
@@ -102,16 +102,16 @@ static __always_inline bool record_write(struct conn *c, __u16 kind, __u32 pendi
 	return true;
 }
 
-/* is_complete tells whether the response is whole, and nobody writes. */
+/* is_complete reports whether the response is complete and no write is in progress. */
 static __always_inline bool is_complete(const struct conn *c)
 {
 	return *(volatile __u8 *)&c->phase == PHASE_RESPONDING && !*(volatile __u64 *)&c->write_enter &&
 	       *(volatile __u8 *)&c->rec.out.place == PLACE_END;
 }
 
-/* report_begins claims what is in rec, which was pending so, for a record after which
- * more may come. Another thread can hand it out for good meanwhile, and begin the next
- * one in its place: then what was copied may be of neither, and report_ends says so. */
+/* report_begins claims the request in rec, whose state was `was`, for a record that more
+ * may follow. Another thread can hand it out for good meanwhile and start the next one in
+ * its place. The copy may then be of neither; report_ends reports that. */
 static __always_inline bool report_begins(struct conn *c, __u32 was)
 {
 	return __sync_val_compare_and_swap(&c->pending, was, (was & ~PENDING_STATE) | PENDING_REPORTING) == was;
@@ -124,8 +124,8 @@ static __always_inline bool report_ends(struct conn *c, __u32 now)
 	return __sync_val_compare_and_swap(&c->pending, telling, now) == telling;
 }
 
-/* so_far writes what is in rec, which report_begins has claimed from `pending`, with
- * these marks besides. It returns whether there was room. */
+/* so_far writes the request in rec, which report_begins has claimed from `pending`, and
+ * adds the given marks. It returns whether there was room. */
 static __always_inline bool so_far(struct conn *c, __u16 kind, __u16 marks, __u32 pending, __u32 written)
 {
 	__u64 at;
@@ -146,8 +146,8 @@ static __always_inline bool so_far(struct conn *c, __u16 kind, __u16 marks, __u3
 	return true;
 }
 
-/* hand_out_so_far writes a TENTATIVE record of a request, once; complete asks for one
- * whose response is. */
+/* hand_out_so_far writes a TENTATIVE record of a request, once. With `complete` it does
+ * so only if the response is complete. */
 static __noinline int hand_out_so_far(struct conn *c, bool complete)
 {
 	if (!c)
@@ -155,7 +155,7 @@ static __noinline int hand_out_so_far(struct conn *c, bool complete)
 	__u32 pending = pending_of(*(volatile __u32 *)&c->rec.seq, PENDING_ALL);
 	if (!report_begins(c, pending))
 		return 0;
-	/* Whoever found it complete may have looked at the one before. */
+	/* The caller may have found the previous request complete. */
 	if (complete && !is_complete(c))
 		report_ends(c, pending);
 	else
@@ -163,8 +163,8 @@ static __noinline int hand_out_so_far(struct conn *c, bool complete)
 	return 0;
 }
 
-/* hand_out writes the current request. A FINAL is written once, whoever of the
- * threads and the network that race for it comes first. */
+/* hand_out writes the current request. Threads and the network race for it; the first
+ * writes the FINAL, so it is written once. */
 static __noinline int hand_out(struct conn *c)
 {
 	if (!c)
@@ -176,7 +176,7 @@ static __noinline int hand_out(struct conn *c)
 	return 0;
 }
 
-/* unknown_out says of a connection why no more is looked at. */
+/* unknown_out reports why a connection is ignored from now on. */
 static __always_inline void unknown_out(struct conn *c, __u16 reason)
 {
 	struct record *r = &c->rec;
@@ -193,9 +193,9 @@ static __always_inline void unknown_out(struct conn *c, __u16 reason)
 		count(STAT_LOST_UNKNOWN);
 }
 
-#define UNKNOWN_BYTES 64 /* so much is told of them: it tells the protocol */
+#define UNKNOWN_BYTES 64 /* at most this many are reported: they show the protocol */
 
-/* connection_ignore stops looking at a connection and says why. */
+/* connection_ignore stops measuring a connection and reports why. */
 static __noinline int connection_ignore(struct conn *c, const struct vec *v, __u64 n, __u16 reason)
 {
 	if (!c || !v)
@@ -214,8 +214,8 @@ static __noinline int connection_ignore(struct conn *c, const struct vec *v, __u
 	return 0;
 }
 
-/* request_foreign: what was kept as the begin of a request is of none, nor is what
- * follows. */
+/* request_foreign runs when what was kept as the start of a request is not one, and
+ * neither is what follows. */
 static __noinline int request_foreign(struct conn *c)
 {
 	if (!c)
@@ -230,8 +230,8 @@ static __noinline int request_foreign(struct conn *c)
 	return 0;
 }
 
-/* has_room tells whether a poll of the socket would say that it can be written
- * to. Servers that write in pieces wait for that before the next one. */
+/* has_room reports whether a poll would find the socket writable. Servers that write in
+ * pieces wait for that before the next one. */
 static __always_inline bool has_room(struct sock *sk, bool tcp)
 {
 	if (!tcp)
@@ -240,7 +240,7 @@ static __always_inline bool has_room(struct sock *sk, bool tcp)
 	return BPF_CORE_READ(sk, sk_sndbuf) - queued >= queued >> 1;
 }
 
-/* slept is how long the calling thread was in a write in which it slept: the
+/* slept returns how long the calling thread was in a write in which it slept because the
  * send buffer was full. A write that did not sleep was not blocked. */
 static __always_inline __u64 slept(struct conn *c, __u64 enter, __u64 now)
 {
@@ -249,7 +249,7 @@ static __always_inline __u64 slept(struct conn *c, __u64 enter, __u64 now)
 	return now - enter;
 }
 
-/* empty_since is how long the receive queue was empty since the last read. */
+/* empty_since returns how long the receive queue was empty since the last read. */
 static __always_inline __u64 empty_since(__u64 last_read, const struct in *in)
 {
 	return last_read && in->arrived > last_read ? in->arrived - last_read : 0;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* The hooks that both probe plans use for connections of any kind: what reads
- * return, accept and close. */
+/* What both probe plans do for connections of any kind when a read or an accept returns. */
 #ifndef LAPWING_HOOKS_H
 #define LAPWING_HOOKS_H
 
@@ -8,7 +7,7 @@
 #include "conn/tcp.h"
 #include "conn/unix.h"
 
-/* find_arrivals finds when what was just read arrived. For TCP copied_seq is
+/* find_arrivals finds when the bytes that were just read arrived. For TCP copied_seq is
  * the sequence number up to which the receive queue has been read. */
 static __always_inline void find_arrivals(struct conn *c, struct in *in, bool tcp, __u32 copied_seq)
 {
@@ -17,7 +16,7 @@ static __always_inline void find_arrivals(struct conn *c, struct in *in, bool tc
 	if (!tcp) {
 		end = c->rec.family == AF_UNIX ? unix_read(c, in->n) : mptcp_read(c, in->n);
 	} else if (!c->in_first && c->mode == MODE_FRESH) {
-		/* See tcp_segment: they came with the end of the handshake. */
+		/* They came with the end of the handshake, see tcp_segment. */
 		c->in_first = c->in_last = c->rec.established;
 		c->in_seq = copied_seq - in->n;
 		c->in_end = copied_seq;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* Writes on unix sockets whose reader is gone before the kernel tells of their
- * bytes. */
+/* Writes on unix sockets whose reader is gone before the kernel reports their bytes. */
 #ifndef LAPWING_LATE_H
 #define LAPWING_LATE_H
 
@@ -15,8 +14,8 @@ static __noinline int unix_wrote_late(const struct sock *sk, __u64 now)
 	return 0;
 }
 
-/* unix_entered returns when the write that now returns was entered, where its
- * connection was not told: 0 if that is not known. */
+/* unix_entered returns when the write that now returns was entered, if its connection was
+ * not known at the entry. It returns 0 if that is not known. */
 __noinline __u64 unix_entered(struct conn *c)
 {
 	__u64 thread = bpf_get_current_pid_tgid(), at = 0;
@@ -24,7 +23,7 @@ __noinline __u64 unix_entered(struct conn *c)
 
 	if (!c || !late)
 		return 0;
-	/* It may be of another write, whose end was not seen. */
+	/* It may be of an earlier write whose end was not seen. */
 	if (late->sk == c->rec.peer_sk && late->at > c->write_exit && late->at > c->rec.read_last) {
 		at = late->at;
 		c->sleeps_before = late->sleeps;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* The begin and the end of a connection, and its quiet times. */
+/* The start, the end and the quiet times of a connection. */
 #ifndef LAPWING_LIFE_H
 #define LAPWING_LIFE_H
 
 #include "conn/arrival.h"
 #include "http/response.h"
 
-/* connection_begin fills a connection from the socket it belongs to. */
+/* connection_begin initializes a connection from the socket that it belongs to. */
 static __always_inline void connection_begin(struct conn *c, __u64 sk, __u16 family)
 {
 	c->rec.conn = next_conn_number();
@@ -15,8 +15,8 @@ static __always_inline void connection_begin(struct conn *c, __u64 sk, __u16 fam
 	debug("connection %llu begins: socket %llx", c->rec.conn, sk);
 }
 
-/* on_close: no more can be written. final tells that the peer has everything
- * it will ever get, too. */
+/* on_close runs when the server can write no more. final means that the peer also has all
+ * that it will ever get. */
 static __always_inline void on_close(struct conn *c, __u64 now, bool final, __u16 error)
 {
 	debug("connection %llu closes: final %d, error %d", c->rec.conn, final, error);
@@ -42,8 +42,8 @@ static __always_inline void on_close(struct conn *c, __u64 now, bool final, __u1
 	c->reported = 0;
 	c->shut = 1;
 	if (!final) {
-		/* The end of the connection is the network's, in whose interrupts a
-		 * program can be passed over, and the state goes with the socket. */
+		/* The network ends the connection in an interrupt, where the kernel can
+		 * skip a program, and the state is freed with the socket. So report now. */
 		if (first && !c->write_enter) {
 			c->reported = 1;
 			hand_out_so_far(c, false);
@@ -56,9 +56,9 @@ static __always_inline void on_close(struct conn *c, __u64 now, bool final, __u1
 	c->mode = MODE_IGNORED;
 }
 
-/* on_idle: nothing was heard of the connection for a while; hand out a
- * response that is complete. One that is not stays open, however long: the last
- * sweep, which does not wait for quiet, says that it is. */
+/* on_idle runs when nothing happened on the connection for a while. It hands out a
+ * response that is complete. An incomplete one stays open, for any length of time; the
+ * last sweep, which does not wait for quiet, reports it as such. */
 static __always_inline void on_idle(struct conn *c, __u64 now)
 {
 	bool over;

@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* The way to user space: one log that all CPUs append to and the agent reads
- * where it lies. The kernel's own ring buffer takes a lock, with interrupts
- * off, for each message; here a message costs one compare-and-swap. */
+/* The way to user space: one log that all CPUs append to and that the agent reads in
+ * place. The kernel's own ring buffer takes a lock, with interrupts off, for each
+ * message. Here a message costs one compare-and-swap. */
 #ifndef LAPWING_LOG_H
 #define LAPWING_LOG_H
 
 #include "count.h"
 
 /* Set by user space before loading. */
-const volatile __u32 log_shift = 20;        /* 2^log_shift bytes are a segment */
-const volatile __u32 log_segments = 8;      /* a power of two as well */
+const volatile __u32 log_shift = 20;        /* a segment has 2^log_shift bytes */
+const volatile __u32 log_segments = 8;      /* also a power of two */
 const volatile __u64 log_secret = 0;        /* see struct message */
 const volatile __u64 wake_bytes = 1 << 20;  /* wake the reader at this fill level */
 
-/* What leads each message. The log is never cleared, so a position that was
- * not written yet holds bytes of an older message, some of which clients
- * chose. The seal is the position in disguise: nobody can write it by chance. */
+/* The header of each message. The log is never cleared, so a position that was not
+ * written yet holds bytes of an older message, and clients chose some of those. The seal
+ * is the position XORed with a secret: a client cannot write a valid one by chance. */
 struct message {
 	__u64 seal;
-	__u32 size; /* of what follows */
+	__u32 size; /* of what follows the header */
 	__u32 pad;
 };
 
@@ -26,8 +26,8 @@ struct message {
 const struct message *mention_message __attribute__((unused));
 const struct progress *mention_progress __attribute__((unused));
 
-/* log_reserve takes size bytes of the log and returns their position, or
- * LOG_FULL. Other CPUs may come in between: each then tries again. */
+/* log_reserve reserves size bytes of the log and returns their position, or LOG_FULL. It
+ * tries again if another CPU reserved bytes meanwhile. */
 __noinline __u64 log_reserve(__u32 size)
 {
 	__u32 zero = 0;
@@ -37,7 +37,7 @@ __noinline __u64 log_reserve(__u32 size)
 		return LOG_FULL;
 	for (int i = 0; i < 64; i++) {
 		__u64 at = *(volatile __u64 *)&s->head;
-		/* Less than nothing when others wrote, and the agent read, since. */
+		/* Negative if others have written, and the agent has read, since then. */
 		__s64 used = at + size - *(volatile __u64 *)&s->tail;
 
 		if (used > (__s64)((__u64)log_segments << log_shift))
@@ -65,7 +65,7 @@ static __always_inline void *log_at(__u64 position)
 
 static __always_inline void message_seal(struct message *m, __u64 position)
 {
-#if defined(__TARGET_ARCH_x86) /* stores are seen in their order */
+#if defined(__TARGET_ARCH_x86) /* stores become visible in order */
 	barrier();
 	*(volatile __u64 *)&m->seal = position ^ log_secret;
 #else
@@ -73,9 +73,9 @@ static __always_inline void message_seal(struct message *m, __u64 position)
 #endif
 }
 
-/* log_copy copies a message into the log and returns the copy, which nobody reads
- * before its seal: a fixed part, whose size the compiler knows, and len bytes of rest,
- * at most max. */
+/* log_copy copies a message into the log and returns the copy, which is not read before
+ * it is sealed. The message is a fixed part, whose size the compiler knows, and len bytes
+ * of rest, at most max. */
 static __always_inline void *log_copy(const void *fixed, const __u32 fixed_size, const void *rest, __u32 len,
 				      const __u32 max, __u64 *at)
 {
@@ -91,9 +91,9 @@ static __always_inline void *log_copy(const void *fixed, const __u32 fixed_size,
 		return NULL;
 	*at = position;
 	m->size = fixed_size + len;
-	/* Both are aligned; not knowing that, the compiler copies byte by byte. */
+	/* Both are aligned. If the compiler does not know that, it copies byte by byte. */
 	__builtin_memcpy(__builtin_assume_aligned((void *)m + lead, 8), __builtin_assume_aligned(fixed, 8), fixed_size);
-	/* Older verifiers forget what they knew of a number that a call put aside. */
+	/* Older verifiers forget the bounds of a number that a call spilled to the stack. */
 	barrier_var(len);
 	if (len && len <= max)
 		bpf_probe_read_kernel((void *)m + lead + fixed_size, len, rest);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* Multipath TCP. Programs accept, read, write and close a socket of its own kind,
- * under which the state is kept. Segments reach the TCP connections below it, its
- * subflows; as a rule there is one. Of a connection on which a second one brings
- * bytes too, arrivals are not known. */
+/* Multipath TCP. Programs accept, read, write and close a socket of a kind of its own;
+ * the state is kept under that socket. Segments reach the TCP connections below it, its
+ * subflows. Usually there is one subflow. Once a second one brings bytes, the arrivals of
+ * the connection are not known. */
 #ifndef LAPWING_MPTCP_H
 #define LAPWING_MPTCP_H
 
@@ -32,8 +32,8 @@ static __always_inline __u64 above(const struct sock *sk)
 	return (__u64)BPF_CORE_READ(subflow, conn);
 }
 
-/* is_numbered_by tells whether the subflow is the one whose numbers those of the
- * connection's bytes are. */
+/* is_numbered_by reports whether the bytes of the connection are numbered by this
+ * subflow. */
 static __always_inline bool is_numbered_by(struct conn *c, struct sock *sk)
 {
 	if (c->in_total == (__u64)sk)
@@ -51,7 +51,7 @@ static __always_inline bool is_numbered_by(struct conn *c, struct sock *sk)
 	return true;
 }
 
-/* mptcp_arrived: a segment with bytes reached a subflow. */
+/* mptcp_arrived runs when a segment with bytes reached a subflow. */
 static __noinline int mptcp_arrived(struct sock *sk, const struct sk_buff *skb)
 {
 	struct conn *c = mptcp_find(above(sk));
@@ -80,8 +80,8 @@ static __always_inline __u32 mptcp_read(struct conn *c, __u64 n)
 	return c->read_total;
 }
 
-/* is_write tells whether the calling thread is in a system call that writes to
- * the socket that its first argument says. */
+/* is_write reports whether the calling thread is in a system call that writes to the
+ * socket in its first argument. */
 static __always_inline bool is_write(long nr)
 {
 	switch (nr) {

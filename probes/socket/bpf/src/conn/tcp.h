@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* The hooks of TCP that both probe plans use: a connection's beginning and end, and
+/* The TCP hooks that both probe plans use: the start and the end of a connection, and
  * what segments bring. */
 #ifndef LAPWING_TCP_H
 #define LAPWING_TCP_H
@@ -9,12 +9,12 @@
 #include "conn/mptcp.h"
 #include "conn/failed.h"
 
-/* tcp_call: the calling thread begins to connect. */
+/* tcp_call runs when the calling thread starts to connect. */
 static __noinline int tcp_call(struct sock *sk)
 {
 	if (!process_opens())
 		return 0;
-	/* From here on the connection tells of its end itself. */
+	/* From here on the connection reports its own end. */
 	__u64 id = bpf_get_current_pid_tgid();
 	bpf_map_delete_elem(&connects, &id);
 	struct conn *c = tcp_create(sk);
@@ -25,8 +25,8 @@ static __noinline int tcp_call(struct sock *sk)
 	return 0;
 }
 
-/* is_clients tells whether connect chose a socket's port: accept gives its
- * sockets that of their listener. */
+/* is_clients reports whether connect chose the port of a socket: accepted sockets have
+ * the port of their listener. */
 static __always_inline bool is_clients(struct sock *sk)
 {
 	struct inet_bind_bucket *port = BPF_CORE_READ((struct inet_connection_sock *)sk, icsk_bind_hash);
@@ -34,8 +34,8 @@ static __always_inline bool is_clients(struct sock *sk)
 	return port && BPF_CORE_READ(port, fastreuse) < 0;
 }
 
-/* call_adopt: a thread of a process that may serve begins to write on a socket
- * that nothing is known of. */
+/* call_adopt runs when a thread of a process that may be a server starts to write on a
+ * socket that nothing is known about. */
 static __noinline int call_adopt(struct sock *sk)
 {
 	if (!sk || BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_ESTABLISHED || !is_clients(sk) || !process_opens())
@@ -51,7 +51,8 @@ static __noinline int call_adopt(struct sock *sk)
 	return 0;
 }
 
-/* tcp_call_established: the client's end is, the server's is about to be. */
+/* tcp_call_established runs when the client's end is established. The server's end is
+ * about to be. */
 static __noinline int tcp_call_established(struct sock *sk)
 {
 	struct conn *c = tcp_find(sk);
@@ -64,7 +65,7 @@ static __noinline int tcp_call_established(struct sock *sk)
 	return 0;
 }
 
-/* tcp_call_closing: both ends find each other only while it is open. */
+/* tcp_call_closing ends a call. Each end can find the other only while it is open. */
 static __always_inline void tcp_call_closing(struct conn *c, const struct sock *sk, int state, int error)
 {
 	if (!c->rec.established)
@@ -96,7 +97,7 @@ static __always_inline void tcp_closing(struct sock *sk, int before, int state)
 	bool request = state == TCP_CLOSE && may_hold_request(c) &&
 		       (before == TCP_ESTABLISHED || before == TCP_CLOSE_WAIT || before == TCP_SYN_RECV);
 	if (final && !error)
-		settle_ack(c, now); /* our FIN was acknowledged, and all before it */
+		settle_ack(c, now); /* our FIN was acknowledged, and all bytes before it */
 	on_close(c, now, final, error);
 	if (state != TCP_CLOSE)
 		return;
@@ -110,7 +111,7 @@ static __always_inline void tcp_closing(struct sock *sk, int before, int state)
 		tcp_forget((__u64)sk);
 }
 
-/* begins_or_ends tells whether a change of state is one of those that matter. */
+/* begins_or_ends reports whether a change of state is one of those that matter. */
 static __always_inline bool begins_or_ends(const struct sock *sk, int before, int after)
 {
 	switch (after) {
@@ -155,8 +156,8 @@ static __always_inline struct changed *changed_here(void)
 	return bpf_map_lookup_elem(&changed, &zero);
 }
 
-/* other_segment: the socket has no state, or it is not by this socket that it is
- * kept. A connection that accept has not returned yet is a server's. */
+/* other_segment takes a segment of a socket that has no state, or whose state is kept
+ * under another socket. A connection that accept has not returned yet is a server's. */
 static __noinline struct conn *other_segment(struct sock *sk, const struct sk_buff *skb, struct conn *c)
 {
 	const struct tcp_sock *tp = tcp_of(sk);

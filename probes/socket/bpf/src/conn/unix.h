@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* Connections on unix sockets, which have no tracepoints of their own: they are
- * found by address. */
+/* Connections on unix sockets. They have no tracepoints of their own and are found by
+ * address. */
 #ifndef LAPWING_UNIX_H
 #define LAPWING_UNIX_H
 
@@ -8,9 +8,9 @@
 #include "conn/descriptor.h"
 #include "conn/late.h"
 
-/* unix_find returns the connection of a unix socket. accept gives its sockets
- * the listener's name, clients rarely have one: while no server makes calls
- * itself, sockets that are not of interest are sorted out without a look-up. */
+/* unix_find returns the connection of a unix socket. Accepted sockets have the listener's
+ * name, clients rarely have one. So while no server makes calls, sockets of no interest
+ * are sorted out without a look-up. */
 static __always_inline struct conn *unix_find(struct sock *sk)
 {
 	__u64 key = (__u64)sk;
@@ -24,8 +24,8 @@ static __always_inline struct conn *unix_find(struct sock *sk)
 	return c;
 }
 
-/* unix_create makes the connection of a server's end, which another hook may
- * do at the same time, on another CPU. */
+/* unix_create creates the connection of a server's end. Another hook may do this at the
+ * same time, on another CPU. */
 static __noinline struct conn *unix_create(__u64 key, struct unix_address *addr)
 {
 	__u32 zero = 0;
@@ -43,17 +43,17 @@ static __noinline struct conn *unix_create(__u64 key, struct unix_address *addr)
 	return c;
 }
 
-/* unix_closed: the server closed its end, which can have bytes that it did not
- * read. now is 0 where it is not known when. */
+/* unix_closed runs when the server closed its end, which can have unread bytes. now is 0
+ * if the time of the close is not known. */
 static __noinline int unix_closed(struct conn *c, __u64 now)
 {
 	struct in in = { .now = now };
 
 	if (!c)
 		return 0;
-	/* Nobody is in a write any more: it would hold a reference. */
+	/* No write is in progress any more: it would hold a reference. */
 	c->write_enter = 0;
-	/* The owner closes it: what is left in its queue is what nobody read. */
+	/* The owner closes it: what is left in its queue was never read. */
 	if (now && c->mode == MODE_FRESH)
 		unix_taken(c);
 	__s64 unread = c->in_total - c->read_total;
@@ -71,8 +71,8 @@ static __noinline int unix_closed(struct conn *c, __u64 now)
 	return abandon(c, &in, waits ? ABANDONED_BACKLOG : ABANDONED_UNREAD);
 }
 
-/* unix_left ends what there is at an address which is another socket's by now: the
- * close of the one before was not seen, as when its process was killed. */
+/* unix_left ends the connection at an address that belongs to another socket by now. The
+ * close of the old socket was not seen, for example because its process was killed. */
 __noinline int unix_left(__u64 key)
 {
 	struct conn *c = bpf_map_lookup_elem(&unix_conns, &key);
@@ -80,7 +80,7 @@ __noinline int unix_left(__u64 key)
 	if (!c)
 		return 0;
 	call_closed(c, true, 0);
-	unix_closed(c, 0); /* when it was is not known */
+	unix_closed(c, 0); /* the time is not known */
 	bpf_map_delete_elem(&unix_conns, &key);
 	return 0;
 }
@@ -98,7 +98,7 @@ static __always_inline struct conn *unix_blank(__u64 key)
 	return bpf_map_lookup_elem(&unix_conns, &key);
 }
 
-/* unix_call_writes: a call's write reached the server's end. */
+/* unix_call_writes runs when the write of a call reached the server's end. */
 static __noinline int unix_call_writes(struct conn *c, __u64 now)
 {
 	__u64 key = c->rec.peer_sk;
@@ -109,9 +109,10 @@ static __noinline int unix_call_writes(struct conn *c, __u64 now)
 	return 0;
 }
 
-/* unix_recount: the numbers of what arrived and of what was read differ. If
- * less was read and nothing is left, the count is wrong. If more was, the reader
- * took bytes before their arrival was noticed: it was meanwhile, or it will be. */
+/* unix_recount runs when the number of bytes that arrived differs from that of bytes that
+ * were read. If fewer were read and nothing is left, the count is wrong. If more were
+ * read, the reader took bytes before their arrival was noticed: it was noticed meanwhile,
+ * or it will be. */
 static __noinline int unix_recount(struct conn *c, struct in *in)
 {
 	if (!c || !in)
@@ -134,8 +135,7 @@ static __noinline int unix_recount(struct conn *c, struct in *in)
 	return 0;
 }
 
-/* unix_read counts n bytes that were read, and returns the number of the byte
- * behind them. */
+/* unix_read counts n bytes that were read, and returns the number of the byte after them. */
 static __always_inline __u32 unix_read(struct conn *c, __u64 n)
 {
 	c->read_total += n;
@@ -143,8 +143,8 @@ static __always_inline __u32 unix_read(struct conn *c, __u64 n)
 	return c->read_total;
 }
 
-/* unix_settle: an arrival that was noticed while the read returned came before
- * its return. */
+/* unix_settle corrects the arrivals of a read: one that was noticed while the read
+ * returned came before its return. */
 static __always_inline void unix_settle(struct conn *c, struct in *in)
 {
 	if (unlikely(c->read_total != c->in_total))
@@ -155,8 +155,8 @@ static __always_inline void unix_settle(struct conn *c, struct in *in)
 		in->arrived_last = in->now;
 }
 
-/* unix_noticed_late: the reader has taken the bytes already. They were there
- * when its call returned at the latest; if it has not, how many they are is
+/* unix_noticed_late runs when the reader has taken the bytes already. They had arrived
+ * when its call returned at the latest. If the call has not returned yet, their number is
  * known once it does. */
 static __noinline int unix_noticed_late(struct conn *c, __u64 now, __u32 seq)
 {
@@ -179,7 +179,7 @@ static __noinline int unix_noticed_late(struct conn *c, __u64 now, __u32 seq)
 	return 0;
 }
 
-/* unix_arrived: bytes were queued on a server's end. */
+/* unix_arrived runs when bytes were queued on a server's end. */
 static __always_inline void unix_arrived(struct conn *c, struct sock *sk, __u64 now)
 {
 	__u64 before = c->in_total;
@@ -198,8 +198,8 @@ static __always_inline void unix_arrived(struct conn *c, struct sock *sk, __u64 
 	on_arrival(c, now, &a);
 }
 
-/* unix_connected: a client's connect queued its peer, the socket that accept
- * will return, on the listener. Several may have queued theirs since. */
+/* unix_connected runs when a client's connect queued its peer, the socket that accept
+ * will return, on the listener. Other clients may have queued theirs since. */
 static __always_inline void unix_connected(struct sock *listener)
 {
 	struct sk_buff *skb = BPF_CORE_READ(listener, sk_receive_queue.prev);
@@ -213,7 +213,7 @@ static __always_inline void unix_connected(struct sock *listener)
 		struct unix_address *addr = BPF_CORE_READ((struct unix_sock *)key, addr);
 		struct conn *c = bpf_map_lookup_elem(&unix_conns, &key);
 
-		/* If it belongs to somebody, accept was faster than this look. */
+		/* If it has an owner, accept was faster than this look. */
 		if (c && i == 0 && c->rec.accepted && !BPF_CORE_READ((struct sock *)key, sk_socket)) {
 			unix_left(key);
 			c = NULL;
@@ -227,8 +227,9 @@ static __always_inline void unix_connected(struct sock *listener)
 	}
 }
 
-/* unix_call: the calling thread, of a process that serves, has just connected.
- * The system call's descriptor says which of the queued connections is its. */
+/* unix_call runs when the calling thread, of a process that is a server, has just
+ * connected. The descriptor of the system call shows which of the queued connections is
+ * its own. */
 static __noinline int unix_call(void)
 {
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
@@ -253,8 +254,8 @@ static __noinline int unix_call(void)
 	return 0;
 }
 
-/* unix_data_ready: bytes or a connection were queued on a unix socket by the
- * calling thread, which is about to wake the reader. */
+/* unix_data_ready runs when the calling thread has queued bytes or a connection on a unix
+ * socket. It is about to wake the reader. */
 static __always_inline void unix_data_ready(struct sock *sk)
 {
 	if (sk->__sk_common.skc_state == TCP_LISTEN) {
@@ -267,16 +268,16 @@ static __always_inline void unix_data_ready(struct sock *sk)
 	struct unix_address *addr = BPF_CORE_READ((struct unix_sock *)sk, addr);
 	__u8 mode = c ? c->mode : MODE_FRESH;
 
-	/* The owner of that end may be closing it: then its element in the map may
-	 * be another connection's by now, and so may the mode. */
+	/* The owner of that end may be closing it. Its map element, and so the mode, may
+	 * then belong to another connection by now. */
 	barrier();
 	if (c && unlikely(c->rec.sk != (__u64)sk)) {
 		c = NULL;
 		mode = MODE_FRESH;
 	}
-	/* A socket that accept has not given to anybody yet is a server's end,
-	 * also where accept was faster than the look at the listener's queue. So is
-	 * one that has just been given away: it shares its name with the listener. */
+	/* A socket that accept has not returned yet is a server's end, even if accept was
+	 * faster than the look at the listener's queue. So is one that was just returned:
+	 * it shares its name with the listener. */
 	if (!c && addr && (!sk->sk_socket || BPF_CORE_READ(addr, refcnt.refs.counter) > 1))
 		c = unix_create((__u64)sk, addr);
 	/* A call that is being closed is ignored already. */

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* The user memory that the system call in progress reads into or writes from.
- * The registers the call was entered with stay readable until it is over, so
- * no probe on the entry is needed to know the buffer. */
+/* The user memory that the current system call reads into or writes from. The registers
+ * at the entry of the call stay readable until it returns, so the buffer is known without
+ * a probe on the entry. */
 #ifndef LAPWING_BUFFERS_H
 #define LAPWING_BUFFERS_H
 
 #include "drift.h"
 
-#define VEC_SEGMENTS 4 /* so many segments of a vector are looked at */
+#define VEC_SEGMENTS 4 /* at most this many segments of a vector are looked at */
 
 struct vec {
 	const struct iovec *iov; /* user memory; NULL for a plain buffer */
 	__u64 segments;
 	const void *base; /* of the first segment that is not empty; NULL if nothing is visible */
-	__u64 len;        /* of that one */
-	__u64 want;       /* bytes the caller asked for; 0 if they were not added up */
-	bool file;        /* the bytes come from a file or pipe, by the kernel */
+	__u64 len;        /* of that segment */
+	__u64 want;       /* bytes that the caller asked for; 0 if they were not added up */
+	bool file;        /* the kernel takes the bytes from a file or pipe */
 	__u8 pad[7];
 };
 
@@ -74,7 +74,7 @@ __noinline int user_vec(struct vec *v)
 		break;
 	case NR_recvmsg:
 	case NR_sendmsg:
-	case NR_recvmmsg: /* the first message's header leads the array */
+	case NR_recvmmsg: /* the array starts with the first message's header */
 	case NR_sendmmsg:
 		vec_from_msg(v, (void *)arg1);
 		break;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* Connections whose requests the kernel side cannot tell apart: each read and
- * write becomes one event with its bytes, and user space does the framing. The
- * ordinary connection never comes here. */
+/* Connections whose requests the kernel side cannot separate: each read and write becomes
+ * one event with its bytes, and user space does the framing. An ordinary connection never
+ * comes here. */
 #ifndef LAPWING_EVENTS_H
 #define LAPWING_EVENTS_H
 
@@ -9,14 +9,14 @@
 #include "conn/lock.h"
 #include "work/marker.h"
 
-/* So many segments of a vector are copied. Where several responses go out in
- * one call each has a few: Apache writes up to 16 at once. */
+/* At most this many segments of a vector are copied. If several responses go out in one
+ * call, each has a few segments: Apache writes up to 16 at once. */
 #define EVENT_SEGMENTS 16
 
 __noinline int events_close(struct conn *c, __u64 now, __u16 error);
 
-/* events_begin switches a connection over. open tells that a request is in
- * progress, whose state goes along. */
+/* events_begin switches a connection to framing in user space. open means that a request
+ * is in progress; its state goes along. */
 static __noinline int events_begin(struct conn *c, bool open)
 {
 	if (!c)
@@ -29,7 +29,7 @@ static __noinline int events_begin(struct conn *c, bool open)
 		c->rec.request_bytes = 0;
 	if (!record_write(c, KIND_OPEN, __sync_lock_test_and_set(&c->pending, 0)))
 		count(STAT_LOST_EVENTS);
-	/* What closes it on another processor may not have seen the mode yet. */
+	/* A close on another CPU may not have seen the mode yet. */
 	if (is_over(c->rec.sk))
 		events_close(c, bpf_ktime_get_ns(), 0);
 	return 0;
@@ -57,9 +57,9 @@ static __always_inline struct scratch *event_begin(struct conn *c, __u16 kind, _
 	return s;
 }
 
-/* event_data copies what a call read or wrote. The segments follow each other
- * without a hole; what does not fit in half the room after the first is left
- * out, because the verifier cannot relate an offset to a length. */
+/* event_data copies what a call read or wrote. The segments follow each other without a
+ * gap. After the first segment, what does not fit in half the room is left out, because
+ * the verifier cannot relate an offset to a length. */
 static __always_inline void event_data(struct scratch *s, const struct vec *v, __u64 n)
 {
 	const __u32 half = EVENT_DATA_MAX / 2;
@@ -97,7 +97,7 @@ static __always_inline void event_write(struct scratch *s)
 	count(written ? STAT_EVENTS : STAT_LOST_EVENTS);
 }
 
-/* close_write writes a close, which is not lost where the log is full. */
+/* close_write writes a close. A close is not lost if the log is full. */
 static __always_inline void close_write(const struct event *e)
 {
 	struct late_close late = { .exit = e->exit, .number = e->number, .error = e->error };
@@ -109,9 +109,9 @@ static __always_inline void close_write(const struct event *e)
 		count(STAT_LOST_EVENTS);
 }
 
-/* events_progress keeps what a snapshot tells of the connection: who reads,
- * and since when. A read after a write begins another request, as far as this
- * side can tell. */
+/* events_progress keeps what a snapshot shows of the connection: the thread that reads,
+ * and since when. As far as this side can see, a read after a write starts another
+ * request. */
 static __always_inline void events_progress(struct conn *c, const struct in *in)
 {
 	struct record *r = &c->rec;
@@ -180,8 +180,8 @@ __noinline int events_close(struct conn *c, __u64 now, __u16 error)
 	return 0;
 }
 
-/* events_end: the connection is closed. A write in progress tells when it is
- * over. */
+/* events_end runs when the connection is closed. If a write is in progress, the close is
+ * reported when that write returns. */
 static __always_inline void events_end(struct conn *c, __u64 now, __u16 error)
 {
 	c->rec.closed = now;

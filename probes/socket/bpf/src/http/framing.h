@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* Where an HTTP/1 message ends. A head is read once, byte after byte where a
- * field matters and eight bytes at a time where none does, and what was read so
- * far is in struct framing: so a head or a chunk may be cut anywhere. */
+/* Where an HTTP/1 message ends. A head is read once: byte by byte in fields that matter,
+ * eight bytes at a time elsewhere. struct framing holds what was read so far, so a head
+ * or a chunk may be cut anywhere. */
 #ifndef LAPWING_FRAMING_H
 #define LAPWING_FRAMING_H
 
@@ -11,22 +11,22 @@
 #define HIGHS 0x8080808080808080ULL
 #define FOLD 0x2020202020202020ULL /* makes letters lower case */
 #define SCAN_BLOCK 256
-#define SCAN_LINES 6  /* in a step */
+#define SCAN_LINES 6  /* per step */
 #define SCAN_STEPS 96 /* the lines of a block, and a traceparent byte by byte */
-#define LINE_BLOCK 40 /* what is looked at of a line at once */
+#define LINE_BLOCK 40 /* how much of a line is looked at once */
 #define LINE_BREAK 0x0a0d
 #define LENGTH_NAME 15 /* "content-length:" */
-#define SIZE_BLOCK 32 /* what is looked at of a chunk's line at once */
-#define LENGTH_MAX 100000000000000000ULL /* nobody sends that much: no number */
+#define SIZE_BLOCK 32 /* how much of a chunk's line is looked at once */
+#define LENGTH_MAX 100000000000000000ULL /* no real length is that large: not a number */
 #define SIZE_DIGITS 15
 #define STATUS_END 12 /* "HTTP/1.1 200" */
 #define TRACEPARENT 55
 #define VERSION_WORD 0x002e312f50545448ULL /* "HTTP/1." */
 #define VERSION_MASK 0x00ffffffffffffffULL
 #define LINE_VERSION 0x2e312f5054544820ULL /* " HTTP/1." */
-#define LINE_TAIL 10 /* how a request line ends: that, a digit, a carriage return */
+#define LINE_TAIL 10 /* the end of a request line: LINE_VERSION, a digit, a carriage return */
 
-/* The bytes beyond the last are never looked at, only loaded. */
+/* The bytes after SCAN_BLOCK are never looked at, only loaded. */
 struct block {
 	__u8 bytes[SCAN_BLOCK + LINE_BLOCK];
 };
@@ -38,8 +38,8 @@ struct trace_value {
 
 enum field { FIELD_NONE, FIELD_LENGTH, FIELD_CODING, FIELD_EXPECT, FIELD_TRACE };
 
-/* What follows the first letters that fields have in common is compared byte
- * by byte. */
+/* After the first letters, which fields can have in common, a name is compared byte by
+ * byte. */
 static const char names[8][32] = {
 	[FIELD_LENGTH] = "content-length:",
 	[FIELD_CODING] = "transfer-encoding:",
@@ -71,7 +71,7 @@ static __always_inline __u64 line_feeds(__u64 w)
 /* first_mark returns the number of the first byte that is marked. */
 static __always_inline __u32 first_mark(__u64 marks)
 {
-	marks = (marks & -marks) >> 7; /* bit 0 of that byte: below it are all of those before */
+	marks = (marks & -marks) >> 7; /* bit 0 of that byte: below it are all earlier bytes */
 	return (((marks - 1) & ONES) * ONES) >> 56;
 }
 
@@ -81,7 +81,7 @@ static __always_inline void line_begins(struct framing *f)
 	f->at = 0;
 }
 
-/* take_length: a value of Content-Length, or one of several, is over. */
+/* take_length runs at the end of a value of Content-Length, or of one of several values. */
 static __always_inline void take_length(struct framing *f)
 {
 	if (!f->at || (f->flags & SAID_LENGTH && f->left != f->value))
@@ -92,7 +92,7 @@ static __always_inline void take_length(struct framing *f)
 	f->at = 0;
 }
 
-/* at is 0 before the digits of a number, 1 in them and 2 after them. */
+/* length_byte: at is 0 before the digits of a number, 1 in them and 2 after them. */
 static __always_inline void length_byte(struct framing *f, __u8 c)
 {
 	if (is_digit(c) && f->at < 2 && f->value < LENGTH_MAX) {
@@ -109,7 +109,7 @@ static __always_inline void length_byte(struct framing *f, __u8 c)
 	}
 }
 
-/* at is how much of "chunked" the last coding was so far. */
+/* coding_byte: at is how many bytes of "chunked" matched in the last coding so far. */
 static __always_inline void coding_byte(struct framing *f, __u8 c)
 {
 	__u8 at = f->at;
@@ -124,7 +124,7 @@ static __always_inline void coding_byte(struct framing *f, __u8 c)
 	}
 }
 
-/* at is how much of the value was kept. */
+/* trace_byte: at is how many bytes of the value were kept. */
 static __always_inline void trace_byte(struct framing *f, struct trace_value *t, __u8 c)
 {
 	__u32 at = f->at;
@@ -156,8 +156,8 @@ static __always_inline void value_byte(struct framing *f, struct trace_value *t,
 	line_begins(f);
 }
 
-/* name_byte compares one more byte of a field's name. It returns how many
- * bytes it took: none where the line is of no interest. */
+/* name_byte compares one more byte of a field's name. It returns how many bytes it took:
+ * none if the line is of no interest. */
 static __always_inline __u32 name_byte(struct framing *f, __u8 c)
 {
 	__u8 lower = c | 0x20, at = f->at;
@@ -182,15 +182,14 @@ static __always_inline __u32 name_byte(struct framing *f, __u8 c)
 	return 1;
 }
 
-/* line_end returns the number of the first line feed in the bytes from byte i
- * on, or LINE_BLOCK. */
+/* line_end returns the offset of the first line feed from byte i on, or LINE_BLOCK. */
 static __always_inline __u32 line_end(const struct block *b, __u32 i)
 {
 	__u64 wanted = ONES * '\n', less = -ONES, highs = HIGHS;
 	const __u8 *p = b->bytes + i;
 
 	barrier_var(p);
-	barrier_var(wanted); /* or they are loaded again for each word */
+	barrier_var(wanted); /* otherwise they are loaded again for each word */
 	barrier_var(less);
 	barrier_var(highs);
 #pragma unroll
@@ -207,9 +206,9 @@ static __always_inline __u32 line_end(const struct block *b, __u32 i)
 	return LINE_BLOCK;
 }
 
-/* length_value reads the value of a Content-Length whose name begins at byte i,
- * where it is as most are: a space, up to six digits and the end of the line. It
- * returns how many bytes name and value have, and of others the name alone. */
+/* length_value reads the value of a Content-Length whose name starts at byte i, if it has
+ * the usual form: a space, up to six digits and the end of the line. It then returns the
+ * length of name and value, otherwise the length of the name alone. */
 static __always_inline __u32 length_value(struct framing *f, const struct block *b, __u32 i, __u32 n)
 {
 	__u64 w = word_at(b, i + LENGTH_NAME + 1), value = 0;
@@ -235,7 +234,8 @@ static __always_inline __u32 length_value(struct framing *f, const struct block 
 	return LENGTH_NAME;
 }
 
-/* line_cut looks at the first byte of a line whose first four are not at hand. */
+/* line_cut looks at the first byte of a line whose first four bytes are not all
+ * available. */
 static __always_inline __u32 line_cut(struct framing *f, __u8 lower)
 {
 	f->at = 1;
@@ -250,7 +250,7 @@ static __always_inline __u32 line_cut(struct framing *f, __u8 lower)
 	return 1;
 }
 
-/* line_blank looks at a line that begins with a line break or a blank, c. */
+/* line_blank looks at a line that starts with a line break or a blank, c. */
 static __always_inline __u32 line_blank(struct framing *f, __u8 c)
 {
 	if (c == '\n') {
@@ -261,7 +261,7 @@ static __always_inline __u32 line_blank(struct framing *f, __u8 c)
 		f->field = FIELD_NONE;
 		return 1;
 	}
-	/* the line before goes on */
+	/* the previous line continues */
 	if (f->field == FIELD_LENGTH || f->field == FIELD_CODING)
 		f->flags |= SAID_BAD;
 	f->place = PLACE_SKIP;
@@ -270,9 +270,8 @@ static __always_inline __u32 line_blank(struct framing *f, __u8 c)
 
 #define OTHER_LINE 255
 
-/* line_start looks at how a line starts: byte i of the n of a block. It returns
- * how many bytes it took, or OTHER_LINE where the line is of no interest, as most
- * are. */
+/* line_start looks at the start of a line: byte i of the n bytes of a block. It returns
+ * how many bytes it took, or OTHER_LINE if the line is of no interest, as most are. */
 static __always_inline __u32 line_start(struct framing *f, const struct block *b, __u32 i, __u32 n)
 {
 	__u64 w = word_at(b, i);
@@ -324,7 +323,8 @@ static __always_inline void status_byte(struct framing *f, __u8 c)
 	f->place = PLACE_SKIP;
 }
 
-/* status_word is status_byte for all of it at once, at the start of a block. */
+/* status_word does the same as status_byte for the whole status line at once, at the
+ * start of a block. */
 static __always_inline bool status_word(struct framing *f, const struct block *b, __u32 n)
 {
 	__u32 four = word_at(b, 8); /* " 200" */
@@ -339,8 +339,8 @@ static __always_inline bool status_word(struct framing *f, const struct block *b
 	return true;
 }
 
-/* tail_byte returns how much of the end of a request line was there with c, of
- * which `at` bytes were before it. */
+/* tail_byte returns how much of the end of a request line was seen including c. `at`
+ * bytes of it came before c. */
 static __always_inline __u32 tail_byte(__u32 at, __u8 c)
 {
 	if (at == LINE_TAIL - 2 ? is_digit(c) : at < LINE_TAIL && c == line_tail[at & 15])
@@ -348,8 +348,8 @@ static __always_inline __u32 tail_byte(__u32 at, __u8 c)
 	return c == ' ';
 }
 
-/* tail_bytes does the same for the bytes of a block from one number to another,
- * which are no more than such an end has. */
+/* tail_bytes does the same for a range of bytes of a block, which is at most LINE_TAIL
+ * long. */
 __noinline __u32 tail_bytes(const struct block *b, __u32 from, __u32 to, __u32 at)
 {
 	if (!b)
@@ -363,7 +363,7 @@ __noinline __u32 tail_bytes(const struct block *b, __u32 from, __u32 to, __u32 a
 	return at;
 }
 
-/* line_is_cut: a request line goes on behind the n bytes of a block. */
+/* line_is_cut runs when a request line continues after the n bytes of a block. */
 static __always_inline void line_is_cut(struct framing *f, const struct block *b, __u32 n)
 {
 	if (n > LINE_TAIL)
@@ -372,9 +372,9 @@ static __always_inline void line_is_cut(struct framing *f, const struct block *b
 		f->at = tail_bytes(b, 0, n, f->at);
 }
 
-/* ends_in_version tells whether the line that a line feed ends, byte i of a block,
- * ends as a request line of HTTP/1. That is not the case where less of it is there
- * than such an end has. */
+/* ends_in_version reports whether the line that ends with a line feed at byte i of a
+ * block ends like a request line of HTTP/1. It reports false if the block holds less of
+ * the line than that ending. */
 static __always_inline bool ends_in_version(const struct block *b, __u32 i)
 {
 	i -= LINE_TAIL;
@@ -385,8 +385,8 @@ static __always_inline bool ends_in_version(const struct block *b, __u32 i)
 	return *(const __u64 *)end == LINE_VERSION || *(const __u64 *)(end + 1) == LINE_VERSION;
 }
 
-/* ends_request_line does the same where the line can have begun before the block:
- * at is how much of its end was there so far. */
+/* ends_request_line does the same for a line that may have started before the block.
+ * f->at is how much of its end was seen so far. */
 static __always_inline bool ends_request_line(const struct framing *f, const struct block *b, __u32 i)
 {
 	if (likely(i >= LINE_TAIL))
@@ -394,8 +394,8 @@ static __always_inline bool ends_request_line(const struct framing *f, const str
 	return tail_bytes(b, 0, i, f->at) >= LINE_TAIL - 1;
 }
 
-/* line_goes_on looks for the end of a line that is not at its start, from byte i
- * on, and returns the position behind what it took. */
+/* line_goes_on looks for the end of a line from byte i on, which is not the start of the
+ * line. It returns the position after what it took. */
 static __always_inline __u32 line_goes_on(struct framing *f, const struct block *b, __u32 i, __u32 n)
 {
 	__u32 at = line_end(b, i);
@@ -408,13 +408,13 @@ static __always_inline __u32 line_goes_on(struct framing *f, const struct block 
 	return i + at + 1;
 }
 
-/* scan_lines reads lines from byte i on, the start of one, up to one that is of
- * interest, and returns the position behind what it took. */
+/* scan_lines reads lines from byte i on, where a line starts, up to a line of interest.
+ * It returns the position after what it took. */
 static __always_inline __u32 scan_lines(struct framing *f, const struct block *b, __u32 i, __u32 n)
 {
 	for (int k = 0; k < SCAN_LINES; k++) {
 		barrier_var(i);
-		i &= 2 * SCAN_BLOCK - 1; /* which line end it was is nothing to the verifier */
+		i &= 2 * SCAN_BLOCK - 1; /* the verifier need not know which line end it was */
 		if (i >= n || i >= SCAN_BLOCK)
 			break;
 		__u32 took = line_start(f, b, i, n);
@@ -432,7 +432,7 @@ static __always_inline __u32 scan_lines(struct framing *f, const struct block *b
 	return i;
 }
 
-/* scan_byte takes one byte where each matters, and returns how many it took. */
+/* scan_byte takes bytes where each byte matters, and returns how many it took. */
 static __always_inline __u32 scan_byte(struct framing *f, struct trace_value *t, __u8 c)
 {
 	switch (f->place) {
@@ -446,8 +446,8 @@ static __always_inline __u32 scan_byte(struct framing *f, struct trace_value *t,
 	return 1;
 }
 
-/* in_line tells whether bytes up to the end of the line need not be looked at
- * one by one. */
+/* in_line reports whether the bytes up to the end of the line need not be looked at one
+ * by one. */
 static __always_inline bool in_line(const struct framing *f, const struct trace_value *t)
 {
 	__u8 place = f->place;
@@ -455,10 +455,10 @@ static __always_inline bool in_line(const struct framing *f, const struct trace_
 	return (place == PLACE_NAME && !f->at) || place == PLACE_SKIP || (place == PLACE_LINE && t);
 }
 
-/* scan_step reads on, and returns false where there is no more to read, or of the
- * head. The functions that are not static are checked by the verifier once, by
- * themselves, and not again for each way that leads to their call: a loop over
- * what is in here would be more than it follows. */
+/* scan_step continues reading. It returns false if there is nothing more to read, or
+ * nothing more of the head. The verifier checks non-static functions once, by themselves,
+ * and not again for each path to a call. A loop over this code would be more than it can
+ * follow. */
 __noinline int scan_step(const struct block *b, __u32 n, struct framing *f, struct trace_value *t)
 {
 	if (!b || !f)
@@ -479,7 +479,7 @@ __noinline int scan_step(const struct block *b, __u32 n, struct framing *f, stru
 	return f->place <= PLACE_VALUE;
 }
 
-/* message_starts looks at how a head starts, or goes on in its first line, and
+/* message_starts looks at the start of a head, or at the rest of its first line, and
  * returns how many bytes it took. */
 static __always_inline __u32 message_starts(const struct block *b, __u32 n, struct framing *f,
 					    const struct trace_value *t)
@@ -490,9 +490,9 @@ static __always_inline __u32 message_starts(const struct block *b, __u32 n, stru
 	return !t && !f->at && status_word(f, b, n) ? STATUS_END : 0;
 }
 
-/* scan_head reads the n bytes of a block as the head of a message, up to its
- * end at most, and returns how many it took. t, where the value of a traceparent
- * goes, is NULL for responses. */
+/* scan_head reads the n bytes of a block as the head of a message, at most up to its end,
+ * and returns how many it took. t receives the value of a traceparent; it is NULL for
+ * responses. */
 __noinline __u32 scan_head(const struct block *b, __u32 n, struct framing *f, struct trace_value *t)
 {
 	if (!b || !f || !n || n > SCAN_BLOCK)
@@ -573,14 +573,14 @@ static __always_inline void chunk_byte(struct framing *f, __u8 c)
 	}
 }
 
-/* in_chunk_line tells whether what comes next is about chunks, not in one. */
+/* in_chunk_line reports whether what comes next is between chunks, not inside one. */
 static __always_inline bool in_chunk_line(__u8 place)
 {
 	return place >= PLACE_SIZE && place <= PLACE_TRAILER_LINE && place != PLACE_CHUNK;
 }
 
-/* scan_chunks reads the n bytes of a block as what is between chunks, and
- * returns how many it took. */
+/* scan_chunks reads the n bytes of a block as what is between chunks, and returns how
+ * many it took. */
 __noinline __u32 scan_chunks(const struct block *b, __u32 n, struct framing *f)
 {
 	__u32 i = 0;
@@ -595,7 +595,7 @@ __noinline __u32 scan_chunks(const struct block *b, __u32 n, struct framing *f)
 	return i;
 }
 
-/* framing_begins is for a new message. */
+/* framing_begins resets f for a new message. */
 static __always_inline void framing_begins(struct framing *f)
 {
 	__builtin_memset(f, 0, sizeof(*f));
@@ -606,7 +606,7 @@ static __always_inline void body_begins(struct framing *f)
 	f->place = f->left ? PLACE_LENGTH : PLACE_END;
 }
 
-/* request_body: the head of a request is over. Chunks win over a length. */
+/* request_body runs at the end of a request's head. Chunks take precedence over a length. */
 static __always_inline void request_body(struct framing *f)
 {
 	if (likely(!f->flags))
@@ -619,8 +619,8 @@ static __always_inline void request_body(struct framing *f)
 		body_begins(f);
 }
 
-/* response_body is the same for a response. no_body tells that the request
- * asked for none. */
+/* response_body does the same for a response. no_body means that the request asked for no
+ * body. */
 static __always_inline void response_body(struct framing *f, bool no_body)
 {
 	if (no_body || f->status < 200 || f->status == 204 || f->status == 304)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* The protocols that front ends speak to application servers, as far as the
- * kernel side needs them: may the first bytes of a connection be of one? If
- * so, user space gets each read and write, and decides for certain. Servers
- * that read a length by itself first have to be waited for; nothing is handed
- * out meanwhile. A connection that speaks HTTP never comes here. */
+/* The protocols that front ends speak to application servers, as far as the kernel side
+ * needs them: it only decides whether the first bytes of a connection may belong to one
+ * of them. If so, user space gets each read and write, and makes the final decision. Some
+ * servers read a length by itself first. These connections have to wait for the next
+ * read; nothing is handed out meanwhile. A connection that speaks HTTP never comes here. */
 #ifndef LAPWING_GATEWAY_H
 #define LAPWING_GATEWAY_H
 
@@ -15,7 +15,7 @@
 
 enum guess { GUESS_NO, GUESS_MORE, GUESS_YES };
 
-/* The first bytes of a connection, those behind the n that are known zero. */
+/* The first bytes of a connection. Bytes after the n known ones are zero. */
 struct opening {
 	__u64 w[3];
 	__u64 n;
@@ -31,8 +31,8 @@ static __always_inline bool capital(__u8 c)
 	return c >= 'A' && c <= 'Z';
 }
 
-/* name_at tells whether a variable's name may begin at byte i; three bytes of
- * it are looked at. */
+/* name_at reports whether the name of a variable may start at byte i. It looks at three
+ * bytes. */
 static __always_inline enum guess name_at(const struct opening *o, __u32 i)
 {
 	if (o->n < i + 3)
@@ -42,7 +42,7 @@ static __always_inline enum guess name_at(const struct opening *o, __u32 i)
 		       GUESS_NO;
 }
 
-/* fastcgi_begins: a record that begins a request: version 1, type 1, number of
+/* fastcgi_begins checks for a record that starts a request: version 1, type 1, number of
  * the request, length 8. */
 static __always_inline enum guess fastcgi_begins(__u64 w, __u64 n)
 {
@@ -53,13 +53,13 @@ static __always_inline enum guess fastcgi_begins(__u64 w, __u64 n)
 	return n < 8 ? GUESS_MORE : GUESS_YES;
 }
 
-/* fastcgi_asks: a record about the server itself, which may come first. */
+/* fastcgi_asks checks for a record about the server itself, which may come first. */
 static __always_inline bool fastcgi_asks(const struct opening *o)
 {
 	return o->n >= 8 && (__u32)o->w[0] == 0x00000901;
 }
 
-/* scgi_begins: digits, a colon, CONTENT_LENGTH. */
+/* scgi_begins checks for digits, a colon, CONTENT_LENGTH. */
 static __always_inline enum guess scgi_begins(const struct opening *o)
 {
 	for (__u32 i = 0; i < 8; i++) {
@@ -75,7 +75,8 @@ static __always_inline enum guess scgi_begins(const struct opening *o)
 	return GUESS_NO;
 }
 
-/* uwsgi_begins: modifier, length in two bytes, modifier, length of a name. */
+/* uwsgi_begins checks for a modifier, a length in two bytes, a modifier, the length of a
+ * name. */
 static __always_inline enum guess uwsgi_begins(const struct opening *o)
 {
 	__u64 w = o->w[0];
@@ -88,7 +89,7 @@ static __always_inline enum guess uwsgi_begins(const struct opening *o)
 	return name && name <= 64 ? name_at(o, 6) : GUESS_NO;
 }
 
-/* passenger_begins: length in four bytes. */
+/* passenger_begins checks for a length in four bytes. */
 static __always_inline enum guess passenger_begins(const struct opening *o)
 {
 	__u32 len = __builtin_bswap32((__u32)o->w[0]);
@@ -96,7 +97,7 @@ static __always_inline enum guess passenger_begins(const struct opening *o)
 	return o->n < 4 || len < 8 || len > 1 << 20 ? GUESS_NO : name_at(o, 4);
 }
 
-/* modwsgi_begins: length and number of strings, in eight bytes each. */
+/* modwsgi_begins checks for the length and the number of strings, in eight bytes each. */
 static __always_inline enum guess modwsgi_begins(const struct opening *o)
 {
 	__u64 len = o->w[0], strings = o->w[1];
@@ -108,7 +109,7 @@ static __always_inline enum guess modwsgi_begins(const struct opening *o)
 	return strings && strings < len ? name_at(o, 16) : GUESS_NO;
 }
 
-/* gateway_guess returns the most certain of what the protocols say. */
+/* gateway_guess returns the most certain guess of all protocols. */
 __noinline int gateway_guess(const struct opening *o)
 {
 	if (!o)
@@ -128,7 +129,7 @@ __noinline int gateway_guess(const struct opening *o)
 	return best;
 }
 
-/* opening_of takes the first n bytes of what was captured of a connection. */
+/* opening_of takes the first n bytes that were captured of a connection. */
 static __always_inline void opening_of(struct opening *o, struct record *r, __u32 n)
 {
 	__u32 at = r->name_len;
@@ -146,8 +147,8 @@ static __always_inline void opening_of(struct opening *o, struct record *r, __u3
 	}
 }
 
-/* gateway_give_up: the connection ended, or went on otherwise, before its
- * first bytes told what it is. */
+/* gateway_give_up runs when the connection ended, or went on differently, before its
+ * first bytes showed the protocol. */
 static __noinline int gateway_give_up(struct conn *c)
 {
 	if (!c)
@@ -159,7 +160,7 @@ static __noinline int gateway_give_up(struct conn *c)
 	return 0;
 }
 
-/* gateway_wait keeps what is known of a read until the next one tells more. */
+/* gateway_wait keeps what is known of a read until the next one shows more. */
 static __always_inline void gateway_wait(struct conn *c, const struct in *in, __u32 took)
 {
 	struct record *r = &c->rec;
@@ -179,7 +180,7 @@ static __always_inline void gateway_wait(struct conn *c, const struct in *in, __
 	r->read_last = in->now;
 }
 
-/* gateway_read takes a read on a connection that does not begin with HTTP. */
+/* gateway_read takes a read on a connection that does not start with HTTP. */
 static __noinline int gateway_read(struct conn *c, const struct vec *v, const struct in *in)
 {
 	if (!c || !v || !in)
@@ -199,7 +200,7 @@ static __noinline int gateway_read(struct conn *c, const struct vec *v, const st
 	int guess = took ? gateway_guess(&o) : GUESS_NO;
 
 	if (guess == GUESS_NO && !first && is_request(o.w[0], o.n))
-		guess = GUESS_YES; /* the digits were of a method */
+		guess = GUESS_YES; /* the digits belong to a method */
 	if (guess == GUESS_YES) {
 		events_begin(c, !first);
 		events_read(c, v, in);

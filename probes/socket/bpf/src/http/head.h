@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* The head of a request: what is kept of it, and where it ends. */
+/* The head of a request or response: what is kept of it, and where it ends. */
 #ifndef LAPWING_HEAD_H
 #define LAPWING_HEAD_H
 
 #include "conn/handout.h"
 
-/* heads_end is where the heads end that a record has so far. */
+/* heads_end returns where the heads that a record has so far end. */
 static __always_inline __u32 heads_end(const struct record *r)
 {
 	return r->name_len + r->req_len + r->trace_len + r->resp_len;
 }
 
-/* capture_at appends up to n bytes of user memory to a head that has `have`
- * bytes, and returns how many it took. */
+/* capture_at appends up to n bytes of user memory to a head that has `have` bytes, and
+ * returns how many it took. */
 static __always_inline __u32 capture_at(struct record *r, __u32 at, __u32 have, const void *from, __u64 n)
 {
 	if (have >= head_bytes || !from)
 		return 0;
 	__u64 room = head_bytes - have;
-	__u64 take = n > room ? room : n; /* 6.1 must see all 64 bits compared */
+	__u64 take = n > room ? room : n; /* Linux 6.1 must see all 64 bits compared */
 
 	barrier_var(take);
 	barrier_var(at);
@@ -29,8 +29,8 @@ static __always_inline __u32 capture_at(struct record *r, __u32 at, __u32 have, 
 	return take;
 }
 
-/* keep_trace puts the traceparent behind what was captured of the request's
- * head, where it may not be in that. */
+/* keep_trace puts the traceparent after the captured part of the request's head, if the
+ * captured part may not contain it. */
 static __always_inline void keep_trace(struct conn *c)
 {
 	struct record *r = &c->rec;
@@ -54,7 +54,8 @@ static __always_inline __u32 method_of(const struct record *r)
 	return name <= NAME_MAX ? *(const __u32 *)&r->bytes[name] : 0;
 }
 
-/* interim_ends: what there was so far was not the response. */
+/* interim_ends runs at the end of an interim response: what was written so far was not
+ * the response. */
 static __always_inline void interim_ends(struct conn *c, struct framing *f)
 {
 	struct record *r = &c->rec;
@@ -72,8 +73,8 @@ static __always_inline void interim_ends(struct conn *c, struct framing *f)
 	r->blocked = r->produce = 0;
 }
 
-/* response_head_ends: the head of a response is whole. Nothing is needed of its
- * bytes any more. */
+/* response_head_ends runs when the head of a response is complete. Its bytes are not
+ * needed any more. */
 static __always_inline void response_head_ends(struct conn *c, struct framing *f, __u32 method)
 {
 	bool tunnel = f->status == 101 || (f->status / 100 == 2 && method == METHOD_CONNECT);

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* May an HTTP/1 request begin with these bytes, or a response? Bytes are handled
- * eight at a time, in little-endian words. What begins like a request is one when
- * its request line is whole, see framing.h, or when it is answered as one. */
+/* Whether an HTTP/1 request or response may start with given bytes. Bytes are handled
+ * eight at a time, in little-endian words. What starts like a request is one once its
+ * request line is complete, see framing.h, or once it is answered like one. */
 #ifndef LAPWING_HTTP_H
 #define LAPWING_HTTP_H
 
 #include "http/buffers.h"
 #include "http/framing.h"
 
-/* token_byte tells whether c may be in a method: whether it is of a token of
- * RFC 9110. */
+/* token_byte reports whether c may be in a method: it must be a token character of RFC
+ * 9110. */
 static __always_inline bool token_byte(__u8 c)
 {
 	__u64 set = c < 64 ? 0x3ff6cfa00000000ULL : 0x57ffffffc7fffffeULL;
@@ -22,8 +22,8 @@ static __always_inline bool capital_byte(__u8 c)
 	return c == '-' || (c >= 'A' && c <= 'Z');
 }
 
-/* method_begins tells whether the n bytes in w can be a method and the space
- * behind it. Blank lines in front are let pass. */
+/* method_begins reports whether the n bytes in w can be a method and the space after it.
+ * Blank lines before it are allowed. */
 static __always_inline bool method_begins(__u64 w, __u64 n, bool capitals)
 {
 	if (n > 8)
@@ -46,8 +46,8 @@ static __always_inline bool method_begins(__u64 w, __u64 n, bool capitals)
 	return true;
 }
 
-/* is_request tells whether n bytes, up to eight of them in w, can begin an
- * HTTP/1 request: a token, then a space. */
+/* is_request reports whether n bytes, up to eight of them in w, can start an HTTP/1
+ * request: a token, then a space. */
 __noinline int is_request(__u64 w, __u64 n)
 {
 	__u32 four = (__u32)w;
@@ -59,14 +59,14 @@ __noinline int is_request(__u64 w, __u64 n)
 	return method_begins(w, n, false);
 }
 
-/* in_capitals tells whether what is_request takes begins as methods do that
- * somebody has registered. */
+/* in_capitals reports whether bytes that is_request accepts start like a registered
+ * method, in capitals. */
 __noinline int in_capitals(__u64 w, __u64 n)
 {
 	return method_begins(w, n, true);
 }
 
-/* is_response tells whether n bytes can begin an HTTP/1 response. */
+/* is_response reports whether n bytes can start an HTTP/1 response. */
 static __always_inline bool is_response(__u64 w, __u64 n)
 {
 	const __u64 want = 0x2e312f50545448ULL; /* "HTTP/1." */
@@ -77,16 +77,16 @@ static __always_inline bool is_response(__u64 w, __u64 n)
 	return (w & mask) == (want & mask);
 }
 
-/* shown is how many of a call's n bytes are in the first segment. */
+/* shown returns how many of a call's n bytes are in the first segment. */
 static __always_inline __u64 shown(const struct vec *v, __u64 n)
 {
 	__u64 least = n < v->len ? n : v->len;
 
-	barrier_var(least); /* the verifier need not tell the two cases apart */
+	barrier_var(least); /* the verifier need not distinguish the two cases */
 	return least;
 }
 
-/* first_word reads the first eight of a call's n bytes, if so many are shown. */
+/* first_word reads the first eight of a call's n bytes, or as many as are shown. */
 static __always_inline __u64 first_word(const struct vec *v, __u64 n)
 {
 	__u64 w = 0, visible = shown(v, n);
@@ -97,15 +97,15 @@ static __always_inline __u64 first_word(const struct vec *v, __u64 n)
 	return w;
 }
 
-/* line_end_at is line_end for a byte of which the caller knows nothing. */
+/* line_end_at is line_end for a byte about which the caller knows nothing. */
 __noinline __u32 line_end_at(const struct block *b, __u32 i)
 {
 	barrier_var(i);
 	return b && i < SCAN_BLOCK ? line_end(b, i) : LINE_BLOCK;
 }
 
-/* line_at_hand tells whether n bytes begin with a whole request line, of which
- * what ends in one block is looked at. */
+/* line_at_hand reports whether n bytes start with a complete request line. It looks only
+ * at lines that end within one block. */
 __noinline int line_at_hand(const struct vec *v, __u64 n)
 {
 	__u32 zero = 0, i = 0, at;
@@ -126,15 +126,15 @@ __noinline int line_at_hand(const struct vec *v, __u64 n)
 			continue;
 		if (i >= 4)
 			return ends_in_version(b, i);
-		i++; /* a blank line in front */
+		i++; /* a blank line before it */
 	}
 	return false;
 }
 
-/* begins_request tells whether a call's n bytes begin an HTTP/1 request where they
- * can as well be bytes of something else: of a body that goes on, of a session that
- * is older than the agent. Many of those begin with a token. Where it is not in
- * capitals the whole request line has to be there. */
+/* begins_request reports whether a call's n bytes start an HTTP/1 request if they can
+ * also be something else: the rest of a body, or part of a session that is older than the
+ * agent. Many of those start with a token. If the token is not in capitals, the complete
+ * request line must be there. */
 static __always_inline bool begins_request(const struct vec *v, __u64 n)
 {
 	__u64 w = first_word(v, n), visible = shown(v, n);

@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* The bytes that a call read or wrote, in order, wherever they lie in user
- * memory. What the network carried is another matter: see struct in and out. */
+/* The bytes that a call read or wrote, in order, wherever they lie in user memory. What
+ * the network carried is a different thing: see struct in and struct out. */
 #ifndef LAPWING_PAYLOAD_H
 #define LAPWING_PAYLOAD_H
 
 #include "http/buffers.h"
 
-#define MAX_HEAD 1024 /* head_bytes is never more */
+#define MAX_HEAD 1024 /* the most that head_bytes can be */
 
 struct payload {
 	const struct iovec *iov; /* user memory; NULL for a plain buffer */
 	__u64 segments;
-	__u64 next; /* segment */
-	__u64 base; /* what is left of the current segment; 0 where it is not visible */
+	__u64 next; /* number of the next segment */
+	__u64 base; /* start of the rest of the current segment; 0 if it is not visible */
 	__u64 len;
-	__u64 left; /* of all */
+	__u64 left; /* in all segments */
 	bool file;
 	__u8 pad[7];
 };
 
-/* payload_of begins with the first of the n bytes that a call moved. */
+/* payload_of starts with the first of the n bytes that a call moved. */
 static __always_inline void payload_of(struct payload *p, const struct vec *v, __u64 n)
 {
 	p->iov = v->iov;
@@ -35,8 +35,8 @@ static __always_inline void payload_of(struct payload *p, const struct vec *v, _
 	p->len = v->base ? v->len : n;
 }
 
-/* payload_segment goes on to the next segment, and returns false where there
- * is none: what is left is not visible. */
+/* payload_segment goes on to the next segment. It returns false if there is none: what is
+ * left is not visible. */
 static __always_inline bool payload_segment(struct payload *p)
 {
 	struct iovec seg;
@@ -53,7 +53,7 @@ static __always_inline bool payload_segment(struct payload *p)
 	return true;
 }
 
-/* payload_here is how many bytes lie together at base. */
+/* payload_here returns how many contiguous bytes there are at base. */
 static __always_inline __u64 payload_here(const struct payload *p)
 {
 	return p->len < p->left ? p->len : p->left;
@@ -70,11 +70,11 @@ static __always_inline void payload_skip(struct payload *p, __u64 n)
 /* A walk over the bytes of a call, see walk.h. */
 struct walk {
 	struct payload p;
-	__u64 skip;  /* bytes in front that are others' */
-	__u64 enter; /* of the write */
-	__u64 sum;   /* of the segments */
+	__u64 skip;  /* bytes at the front that do not belong to the message */
+	__u64 enter; /* when the write was entered */
+	__u64 sum;   /* length of all segments */
 	__u32 method; /* of the request that is answered */
-	__u32 kept;   /* bytes of head */
+	__u32 kept;   /* bytes of the head */
 	__u8 head[MAX_HEAD + 256];
 };
 

@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* The PROXY protocol: what a balancer says about its client before the first
- * byte of that. It is no part of any request; its bytes are kept after the
- * socket's name, where they fit, for user space to read the client's address. */
+/* The PROXY protocol: a header in which a balancer describes its client, before the
+ * client's first byte. It is not part of any request. If its bytes fit, they are kept
+ * after the socket's name, so that user space can read the client's address. */
 #ifndef LAPWING_PROXY_H
 #define LAPWING_PROXY_H
 
 #include "http/head.h"
 
-#define PROXY_MAX 107 /* bytes of a header in text, its line break included */
-#define PROXY_FIXED 16 /* bytes of a binary one before those it tells the number of */
+#define PROXY_MAX 107 /* longest header in text, with its line break */
+#define PROXY_FIXED 16 /* bytes of a binary header before those that its length counts */
 #define ALL_TAKEN (~0ULL)
 
 enum proxy { PROXY_NONE, PROXY_COLLECTING, PROXY_OVER };
 
-/* proxy_begins tells whether a connection's first bytes are of such a header:
+/* proxy_begins reports whether the first bytes of a connection are of such a header:
  * "PROXY ", or the signature of the binary form. */
 static __always_inline bool proxy_begins(__u64 w, __u64 n)
 {
 	return (n >= 6 && (w & 0xffffffffffffULL) == 0x2059584f5250ULL) || (n >= 8 && w == 0x510a0d000a0d0a0dULL);
 }
 
-/* proxy_end returns how many bytes the header has of which n are at hand, or 0
- * if those do not tell. */
+/* proxy_end returns the length of the header of which n bytes are available, or 0 if
+ * these do not show it. */
 __noinline __u32 proxy_end(const struct block *b, __u32 n)
 {
 	if (!b)
@@ -38,7 +38,7 @@ __noinline __u32 proxy_end(const struct block *b, __u32 n)
 	return 0;
 }
 
-/* proxy_keep makes a header of which `have` bytes are at hand part of the name. */
+/* proxy_keep adds a header, of which `have` bytes are available, to the name. */
 static __always_inline void proxy_keep(struct record *r, __u32 have)
 {
 	if (r->name_len + have > NAME_MAX)
@@ -47,8 +47,8 @@ static __always_inline void proxy_keep(struct record *r, __u32 have)
 	r->marks |= MARK_PROXIED;
 }
 
-/* proxy_read takes the header's bytes of a read. It returns how many they are,
- * or ALL_TAKEN if there are no others. */
+/* proxy_read takes the header's bytes of a read. It returns their number, or ALL_TAKEN if
+ * the read has no others. */
 static __noinline __u64 proxy_read(struct conn *c, const struct vec *v, const struct in *in)
 {
 	struct record *r = &c->rec;
@@ -82,8 +82,8 @@ static __noinline __u64 proxy_read(struct conn *c, const struct vec *v, const st
 	return here < in->n ? here : ALL_TAKEN;
 }
 
-/* proxy_skip returns how many bytes of a read on a connection without requests
- * so far are of such a header. */
+/* proxy_skip returns how many bytes of a read belong to such a header. The connection has
+ * had no request so far. */
 static __always_inline __u64 proxy_skip(struct conn *c, const struct vec *v, const struct in *in)
 {
 	if (c->proxy_left || c->proxy == PROXY_COLLECTING)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* What a read does to its connection. The hooks only find out what happened
- * and call in here, so both probe plans give the same records. */
+/* What a read does to its connection. The hooks only find out what happened and call
+ * functions of this file, so both probe plans produce the same records. */
 #ifndef LAPWING_REQUEST_H
 #define LAPWING_REQUEST_H
 
@@ -9,7 +9,7 @@
 #include "conn/unseen.h"
 #include "http/walk.h"
 
-/* request_begin forgets the last request and starts one with a read. */
+/* request_begin forgets the last request and starts a new one with a read. */
 static __always_inline void request_begin(struct conn *c)
 {
 	struct record *r = &c->rec;
@@ -28,11 +28,11 @@ static __always_inline void request_begin(struct conn *c)
 	c->short_write = c->await_ack = c->reported = c->sealed = 0;
 	c->acked = 0;
 	c->phase = PHASE_READING;
-	barrier(); /* last: a sweep takes it from here */
+	barrier(); /* last: from here on a sweep takes the request */
 	*(volatile __u32 *)&c->pending = pending_of(r->seq, PENDING_ALL);
 }
 
-/* request_withdrawn: what was read is no request, or user space's. */
+/* request_withdrawn runs when what was read is no request, or when user space frames it. */
 static __always_inline void request_withdrawn(struct conn *c)
 {
 	c->rec.seq--;
@@ -40,9 +40,9 @@ static __always_inline void request_withdrawn(struct conn *c)
 	c->phase = PHASE_IDLE;
 }
 
-/* first_doubted: what begins like a request on a connection that is older than the
- * agent goes on like none. It can be lines of another protocol's session, which
- * the next turns show. */
+/* first_doubted runs on a connection that is older than the agent. What started like a
+ * request did not go on like one. It can be lines of another protocol's session; the next
+ * turns show that. */
 static __noinline int first_doubted(struct conn *c)
 {
 	if (!c)
@@ -72,8 +72,8 @@ static __always_inline void hand_to_user(struct conn *c, const struct vec *v, co
 	worker_reads(c);
 }
 
-/* request_read takes n bytes, which framing has seen, into the request. unread
- * tells that its head was not whole before. */
+/* request_read adds n bytes, which framing has seen, to the request. unread means that
+ * its head was not complete before. */
 static __always_inline void request_read(struct conn *c, const struct in *in, __u64 n, bool first, bool unread)
 {
 	struct record *r = &c->rec;
@@ -88,8 +88,8 @@ static __always_inline void request_read(struct conn *c, const struct in *in, __
 		worker_reads(c);
 }
 
-/* blank_start is how many of a read's first bytes, of which w has eight, are
- * line breaks. */
+/* blank_start returns how many of a read's first bytes are line breaks. w holds eight of
+ * these bytes. */
 static __always_inline __u32 blank_start(__u64 w)
 {
 	__u32 n = 0;
@@ -100,8 +100,7 @@ static __always_inline __u32 blank_start(__u64 w)
 	return n;
 }
 
-/* arrives_after is when what a read returned after its first `skip` bytes
- * arrived. */
+/* arrives_after finds when the bytes after the first `skip` bytes of a read arrived. */
 static __always_inline void arrives_after(struct conn *c, struct in *in, __u64 skip)
 {
 	in->n -= skip;
@@ -112,8 +111,8 @@ static __always_inline void arrives_after(struct conn *c, struct in *in, __u64 s
 
 #define ODD_START (~0ULL)
 
-/* request_captured frames a request from what is captured of its first read,
- * and returns how many bytes are left after its end, or ODD_START. */
+/* request_captured frames a request from what is captured of its first read. It returns
+ * how many bytes are left after its end, or ODD_START. */
 static __always_inline __u64 request_captured(struct conn *c, const struct vec *v, __u64 n)
 {
 	struct record *r = &c->rec;
@@ -140,9 +139,8 @@ static __always_inline __u64 request_captured(struct conn *c, const struct vec *
 	return walk_in(c, n, used);
 }
 
-/* request_odd deals with a first read that does not start with a request: with
- * line breaks, or with anything else. It returns false where no request starts
- * in it. */
+/* request_odd handles a first read that does not start with a request, but with line
+ * breaks or anything else. It returns false if no request starts in it. */
 static __noinline int request_odd(struct conn *c, const struct vec *v, struct in *in, __u64 skip)
 {
 	__u64 w = first_word(v, in->n), blank = skip ? skip : blank_start(w);
@@ -165,7 +163,7 @@ static __noinline int request_odd(struct conn *c, const struct vec *v, struct in
 	return true;
 }
 
-/* request_new: a request starts with a read, after its first `skip` bytes. */
+/* request_new starts a request with a read, after the first `skip` bytes. */
 static __always_inline void request_new(struct conn *c, const struct vec *v, struct in *in, __u64 skip)
 {
 	struct record *r = &c->rec;
@@ -189,8 +187,8 @@ static __always_inline void request_new(struct conn *c, const struct vec *v, str
 		connection_ignore(c, v, all, REASON_BYTES);
 		return;
 	}
-	/* More than one request in this read: user space takes it apart, from the
-	 * state before the read. */
+	/* More than one request in this read: user space takes it apart, from the state
+	 * before the read. */
 	if (unlikely(excess)) {
 		request_withdrawn(c);
 		hand_to_user(c, v, in, false);
@@ -199,7 +197,8 @@ static __always_inline void request_new(struct conn *c, const struct vec *v, str
 	request_read(c, in, all - skip, true, true);
 }
 
-/* request_walks: a request goes on, and not with bytes of a body of known length. */
+/* request_walks continues a request with bytes that are not only those of a body of known
+ * length. */
 static __noinline int request_walks(struct conn *c, const struct vec *v, const struct in *in)
 {
 	struct record *r = &c->rec;
@@ -221,7 +220,7 @@ static __noinline int request_walks(struct conn *c, const struct vec *v, const s
 	return 0;
 }
 
-/* request_more: a request goes on. */
+/* request_more continues a request. */
 static __always_inline void request_more(struct conn *c, const struct vec *v, const struct in *in)
 {
 	struct framing *f = &c->rec.in;
@@ -234,8 +233,8 @@ static __always_inline void request_more(struct conn *c, const struct vec *v, co
 	request_read(c, in, in->n, false, false);
 }
 
-/* all_digits tells whether the n bytes of w are digits, and no more than a length
- * has that SCGI begins with. Servers read it by itself. */
+/* all_digits reports whether the n bytes of w are digits, and no more than the length
+ * that SCGI starts with can have. Servers read this length by itself. */
 static __always_inline bool all_digits(__u64 w, __u64 n)
 {
 	for (__u32 i = 0; i < 8; i++, w >>= 8) {
@@ -247,8 +246,8 @@ static __always_inline bool all_digits(__u64 w, __u64 n)
 	return false;
 }
 
-/* first_request tells whether an HTTP request begins with this read, the first
- * of the connection. If not, the connection is not this side's from here on. */
+/* first_request reports whether an HTTP request starts with this read, the first of the
+ * connection. If not, the connection does not belong to this side from here on. */
 static __always_inline bool first_request(struct conn *c, const struct vec *v, const struct in *in)
 {
 	if (c->mode == MODE_FRESH && v->base) {
@@ -261,8 +260,8 @@ static __always_inline bool first_request(struct conn *c, const struct vec *v, c
 	return false;
 }
 
-/* existing_read decides what the first reads on a connection that is older
- * than the agent mean. It returns true when a request begins. */
+/* existing_read decides what the first reads mean on a connection that is older than the
+ * agent. It returns true when a request starts. */
 static __always_inline bool existing_read(struct conn *c, const struct vec *v, __u64 n)
 {
 	__u64 w = first_word(v, n);
@@ -288,8 +287,8 @@ static __always_inline bool existing_read(struct conn *c, const struct vec *v, _
 	default:
 		return false;
 	}
-	/* The rest of a body can follow an answer; a third turn that begins no
-	 * request is of something else. */
+	/* The rest of a body can follow an answer. A third turn that starts no request
+	 * belongs to another protocol. */
 	if (c->existing == EXISTING_TWICE)
 		connection_ignore(c, v, n, v->base ? REASON_BYTES : REASON_NO_BYTES);
 	c->existing = c->existing == EXISTING_ANSWERED ? EXISTING_AGAIN : EXISTING_MISSED;
@@ -301,8 +300,8 @@ static __always_inline bool unfinished(const struct record *r)
 	return r->out.place != PLACE_END && r->out.place != PLACE_LOST;
 }
 
-/* asks_anew tells whether a client that was to send a body, and was refused
- * instead of getting leave, sends its next request. */
+/* asks_anew reports whether a client sends its next request after it was refused instead
+ * of being allowed to send a body. */
 static __always_inline bool asks_anew(struct conn *c, const struct vec *v, const struct in *in)
 {
 	struct record *r = &c->rec;
@@ -311,8 +310,8 @@ static __always_inline bool asks_anew(struct conn *c, const struct vec *v, const
 	       r->request_bytes == r->in_head && in->arrived > c->last_enter && begins_request(v, in->n);
 }
 
-/* rest_of_request takes what a server reads of a request after it began to
- * answer. It returns how many of the bytes that is, or ALL_TAKEN. */
+/* rest_of_request takes what a server reads of a request after it started to answer. It
+ * returns how many bytes that is, or ALL_TAKEN. */
 static __always_inline __u64 rest_of_request(struct conn *c, const struct vec *v, const struct in *in)
 {
 	struct record *r = &c->rec;
@@ -335,7 +334,7 @@ static __always_inline __u64 rest_of_request(struct conn *c, const struct vec *v
 	return excess ? in->n - excess : ALL_TAKEN;
 }
 
-/* read_meanwhile: a read while the request before it is not over. It returns
+/* read_meanwhile takes a read while the previous request is not finished. It returns
  * after how many bytes the next request starts, or ALL_TAKEN. */
 static __noinline __u64 read_meanwhile(struct conn *c, const struct vec *v, const struct in *in)
 {
@@ -343,8 +342,8 @@ static __noinline __u64 read_meanwhile(struct conn *c, const struct vec *v, cons
 
 	if (r->in.place != PLACE_END)
 		return rest_of_request(c, v, in);
-	/* What the client says while a response goes on that ends with the
-	 * connection is no request: the two made a protocol of their own. */
+	/* If a response ends with the connection, what the client sends during it is no
+	 * request: the two sides speak a protocol of their own. */
 	if (r->out.place == PLACE_CLOSE)
 		return ALL_TAKEN;
 	if (c->phase == PHASE_RESPONDING && unfinished(r) && !c->write_enter) {
@@ -356,7 +355,7 @@ static __noinline __u64 read_meanwhile(struct conn *c, const struct vec *v, cons
 }
 
 /* park sets the current request aside for the write that answers it. There is room for
- * one of each connection. */
+ * one request of each connection. */
 static __always_inline bool park(struct conn *c)
 {
 	__u64 key = c->rec.sk;
@@ -364,12 +363,12 @@ static __always_inline bool park(struct conn *c)
 	if (c->parked || bpf_map_update_elem(&parked, &key, c, BPF_ANY))
 		return false;
 	c->parked = 1;
-	c->counted = 0; /* by the one that is parked */
+	c->counted = 0; /* the parked one is the one that counts */
 	return true;
 }
 
-/* lose_track: there is no room to set the current request aside, and what is written
- * from here on could be of it or of the next one. */
+/* lose_track runs when there is no room to set the current request aside. What is written
+ * from here on could belong to it or to the next one. */
 static __noinline int lose_track(struct conn *c)
 {
 	if (!c)
@@ -383,8 +382,8 @@ static __noinline int lose_track(struct conn *c)
 	return 0;
 }
 
-/* over_with: the next request starts, so the one before it is over. It returns whether
- * the connection is still measured. */
+/* over_with ends the previous request because the next one starts. It returns whether the
+ * connection is still measured. */
 static __always_inline bool over_with(struct conn *c, const struct in *in)
 {
 	if (in->arrived > c->last_enter)
@@ -433,7 +432,7 @@ static __always_inline void read_by(struct conn *c, struct in *in)
 		c->mode = MODE_HTTP;
 		process_serves();
 	}
-	/* A write in progress on another thread has begun the response. */
+	/* A write in progress on another thread has started the response. */
 	if (c->phase == PHASE_RESPONDING || (c->phase == PHASE_READING && c->write_enter)) {
 		if (unlikely(r->in.place != PLACE_END || r->out.place != PLACE_END))
 			skip = read_meanwhile(c, &v, in);
@@ -448,7 +447,7 @@ static __always_inline void read_by(struct conn *c, struct in *in)
 		request_more(c, &v, in);
 }
 
-/* on_read: a read returned bytes. */
+/* on_read runs when a read returned bytes. */
 static __always_inline void on_read(struct conn *c, struct in *in)
 {
 	bool writing = c->write_enter;

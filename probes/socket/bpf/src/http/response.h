@@ -12,15 +12,15 @@ static __always_inline void on_write_enter(struct conn *c, __u64 now)
 	c->sleeps_before = bpf_get_current_task_btf()->nvcsw;
 }
 
-/* half_answered tells whether a head that is not whole gets an answer that is none
- * of HTTP: the two speak something else. What was not visible says nothing. */
+/* half_answered reports whether an incomplete head gets an answer that is not HTTP: the
+ * two sides speak another protocol. Bytes that were not visible prove nothing. */
 static __always_inline bool half_answered(const struct record *r)
 {
 	return r->in.place <= PLACE_VALUE && r->out.place == PLACE_LOST && r->out_head && !r->out.status;
 }
 
-/* response_begins: what is being written is the response, and no interim one. It
- * returns false where it answers no request. */
+/* response_begins runs when what is being written is the response, not an interim one. It
+ * returns false if it answers no request. */
 static __always_inline bool response_begins(struct conn *c)
 {
 	struct record *r = &c->rec;
@@ -42,8 +42,8 @@ static __always_inline bool response_begins(struct conn *c)
 	return true;
 }
 
-/* response_foreign: what is written first is no response. It returns false
- * where it answers no request, or user space has to tell whose it is. */
+/* response_foreign runs when what is written first is no response. It returns false if it
+ * answers no request, or if user space has to find out which request it answers. */
 static __noinline int response_foreign(struct conn *c, const struct out *out)
 {
 	struct record *r = &c->rec;
@@ -67,8 +67,7 @@ static __noinline int response_foreign(struct conn *c, const struct out *out)
 	r->out.place = PLACE_LOST;
 	if (r->seq == 1)
 		return true;
-	/* The response before this one goes on, although the next request was
-	 * read already. */
+	/* The previous response goes on, although the next request was read already. */
 	r->write_first = 0;
 	framing_begins(&r->out);
 	events_begin(c, true);
@@ -76,8 +75,7 @@ static __noinline int response_foreign(struct conn *c, const struct out *out)
 	return false;
 }
 
-/* response_scanned frames a response from the first `took` of the n bytes of a
- * call. */
+/* response_scanned frames a response from the first `took` of the n bytes of a call. */
 static __always_inline void response_scanned(struct conn *c, const __u8 *head, __u32 took, __u64 n, __u64 enter)
 {
 	struct record *r = &c->rec;
@@ -97,8 +95,7 @@ static __always_inline void response_scanned(struct conn *c, const __u8 *head, _
 		walk_out(c, n, used, enter);
 }
 
-/* response_captured frames a response from what is captured of its first
- * write. */
+/* response_captured frames a response from what is captured of its first write. */
 static __always_inline bool response_captured(struct conn *c, const struct vec *v, const struct out *out)
 {
 	struct record *r = &c->rec;
@@ -117,7 +114,7 @@ static __always_inline bool response_captured(struct conn *c, const struct vec *
 	return true;
 }
 
-/* waited takes the time since the last write into the response. */
+/* waited adds the time since the last write to the response. */
 static __always_inline void waited(struct conn *c, const struct out *out)
 {
 	struct record *r = &c->rec;
@@ -132,8 +129,8 @@ static __always_inline void waited(struct conn *c, const struct out *out)
 		r->produce += gap;
 }
 
-/* response_takes takes a write into the response. It returns false when it is
- * not part of it. */
+/* response_takes adds a write to the response. It returns false if the write is not part
+ * of it. */
 static __always_inline bool response_takes(struct conn *c, const struct vec *v, const struct out *out)
 {
 	struct record *r = &c->rec;
@@ -143,7 +140,7 @@ static __always_inline bool response_takes(struct conn *c, const struct vec *v, 
 		if (!response_captured(c, v, out))
 			return false;
 	} else if (unlikely(f->place == PLACE_END)) {
-		return false; /* it answers nothing */
+		return false; /* it answers no request */
 	} else {
 		waited(c, out);
 		if (f->place == PLACE_LENGTH)
@@ -156,7 +153,7 @@ static __always_inline bool response_takes(struct conn *c, const struct vec *v, 
 	return true;
 }
 
-/* existing_write: the first write on a connection that is older than the agent
+/* existing_write takes the first write on a connection that is older than the agent. It
  * answers a request that was in flight when the agent started. */
 static __always_inline void existing_write(struct conn *c)
 {
@@ -168,13 +165,13 @@ static __always_inline void existing_write(struct conn *c)
 		c->existing = EXISTING_TWICE;
 }
 
-/* response_written takes bytes that were written into the response. */
+/* response_written adds bytes that were written to the response. */
 static __always_inline void response_written(struct conn *c, const struct out *out)
 {
 	struct record *r = &c->rec;
 
 	r->response_bytes += out->n;
-	if (unlikely(!r->write_first)) /* an interim response, and no more */
+	if (unlikely(!r->write_first)) /* only an interim response so far */
 		return;
 	r->write_last = out->now;
 	r->blocked += slept(c, out->enter, out->now);
@@ -212,7 +209,7 @@ static __always_inline int write_to(struct conn *c, const struct out *out)
 	} else if (out->error == EPIPE || out->error == ECONNRESET) {
 		c->rec.error = out->error;
 		if (c->phase == PHASE_READING)
-			marker_answer(&c->rec); /* nobody is there to hear it */
+			marker_answer(&c->rec); /* the client is gone */
 	}
 	c->short_write = out->error == EAGAIN || (!out->error && asked_more(&v, out->n));
 	c->write_exit = out->now;
@@ -224,7 +221,7 @@ static __always_inline int write_to(struct conn *c, const struct out *out)
 	return 0;
 }
 
-/* note_room: a write has returned that the server may not have finished. */
+/* note_room runs when a write has returned after which the server may have more to write. */
 static __always_inline void note_room(struct conn *c, struct sock *sk, bool tcp)
 {
 	if (likely(c->mode == MODE_HTTP && c->rec.out.place == PLACE_END))
@@ -233,7 +230,7 @@ static __always_inline void note_room(struct conn *c, struct sock *sk, bool tcp)
 		c->short_write = 1;
 }
 
-/* closed_meanwhile: the connection was closed while a write was in progress. */
+/* closed_meanwhile ends a connection that was closed while a write was in progress. */
 static __noinline int closed_meanwhile(struct conn *c)
 {
 	if (!c)
@@ -247,8 +244,8 @@ static __noinline int closed_meanwhile(struct conn *c)
 	return 0;
 }
 
-/* on_write: a write returned. It belongs to the request that is parked, if
- * one is and the write was entered before the next request was read. */
+/* on_write runs when a write returned. The write belongs to the parked request if there
+ * is one and the write was entered before the next request was read. */
 static __always_inline void on_write(struct conn *c, const struct out *out)
 {
 	struct conn *to = c;
@@ -269,8 +266,8 @@ static __always_inline void on_write(struct conn *c, const struct out *out)
 	if (to == c || unlikely(!to))
 		return;
 	hand_out(to);
-	/* The client did not wait for its end: then user space tells the two
-	 * responses apart. */
+	/* The client did not wait for the end of the response: user space separates the
+	 * two responses. */
 	if (unlikely(to->rec.out.place != PLACE_END && unfinished(&to->rec) && c->mode == MODE_HTTP && c->pending))
 		events_begin(c, true);
 	c->last_enter = out->enter;

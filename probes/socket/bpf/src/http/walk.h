@@ -1,30 +1,30 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* Framing the bytes of a call one after the other: where they are cut into
- * segments, where a head is longer than what is captured of it or comes in
- * pieces, where a body comes in chunks. The ordinary request and response are
- * framed from what is captured, see head.h, and never come here. */
+/* Framing the bytes of a call one after the other. This is needed when they are cut into
+ * segments, when a head is longer than what is captured of it or comes in pieces, and
+ * when a body comes in chunks. An ordinary request or response is framed from what is
+ * captured, see head.h, and never comes here. */
 #ifndef LAPWING_WALK_H
 #define LAPWING_WALK_H
 
 #include "http/head.h"
 
-/* What is looked at in one call at most. Where that does not do, the end of the
- * message is not known. A chunk takes two steps, a segment one. */
+/* Limit of steps in one call. If it is not enough, the end of the message is not known. A
+ * chunk takes two steps, a segment one. */
 #define WALK_STEPS 4096
-#define WALK_STEPS_OLD 24 /* in kernels without loops of any length */
-#define VEC_MOST 1024     /* the kernel takes no more segments */
+#define WALK_STEPS_OLD 24 /* for kernels without loops of any length */
+#define VEC_MOST 1024     /* the kernel takes at most this many segments */
 #define VEC_MOST_OLD 32
-#define OPENING 64 /* so much is kept of what is no HTTP: it tells the protocol */
+#define OPENING 64 /* how much is kept of what is not HTTP: it shows the protocol */
 
-/* Who walks. What the steps count is in the scratch memory: of a map the
- * verifier remembers nothing, so that one step is to it like any other. */
+/* The state of a walk. What the steps count is in the scratch memory: the verifier
+ * remembers nothing about values in a map, so all steps look alike to it. */
 struct walker {
 	struct conn *c;
 	struct walk *w;
 };
 
-/* walk_block brings the next bytes of the payload to the scratch memory, at
- * most so many of 256. */
+/* walk_block copies the next bytes of the payload, at most `most` and at most 256, to the
+ * scratch memory. */
 static __always_inline struct block *walk_block(struct payload *p, __u64 most, __u32 *len)
 {
 	__u32 zero = 0;
@@ -42,15 +42,15 @@ static __always_inline struct block *walk_block(struct payload *p, __u64 most, _
 	return (struct block *)s->data;
 }
 
-/* walk_lost: the bytes that framing needs are not visible. */
+/* walk_lost runs when the bytes that framing needs are not visible. */
 static __always_inline long walk_lost(struct framing *f)
 {
 	f->place = PLACE_LOST;
 	return 1;
 }
 
-/* walk_body takes what framing need not look at. It returns false where the
- * next bytes have to be read. */
+/* walk_body takes what framing need not look at. It returns false if the next bytes have
+ * to be read. */
 static __always_inline bool walk_body(struct payload *p, struct framing *f)
 {
 	if (f->place == PLACE_LENGTH || f->place == PLACE_CHUNK)
@@ -62,8 +62,8 @@ static __always_inline bool walk_body(struct payload *p, struct framing *f)
 	return true;
 }
 
-/* walk_pre does what is the same for both directions: it returns 2 where the
- * next bytes have to be read, else what the step returns. */
+/* walk_pre does what is the same for both directions. It returns 2 if the next bytes have
+ * to be read, otherwise what the step returns. */
 static __always_inline long walk_pre(struct walk *w, struct framing *f)
 {
 	struct payload *p = &w->p;
@@ -98,8 +98,7 @@ static __always_inline long walk_chunks(struct payload *p, struct framing *f)
 	return 0;
 }
 
-/* walk_blank passes over line breaks between requests. It returns 1 at
- * anything else. */
+/* walk_blank skips line breaks between requests. It returns 1 at anything else. */
 static __always_inline long walk_blank(struct walk *w, struct framing *f)
 {
 	struct payload *p = &w->p;
@@ -113,7 +112,7 @@ static __always_inline long walk_blank(struct walk *w, struct framing *f)
 	return 0;
 }
 
-/* walk_keep keeps the n bytes of a block that are of a head. */
+/* walk_keep keeps the n bytes of a block that belong to a head. */
 static __always_inline void walk_keep(struct walk *w, const struct block *b, __u32 n)
 {
 	__u32 kept = w->kept;
@@ -183,8 +182,8 @@ static long walk_response(__u32 i, struct walker *by)
 	return 0;
 }
 
-/* walk_begin takes the n bytes of the call that runs on this thread, without
- * the first `skip`. */
+/* walk_begin takes the n bytes of the call that runs on this thread, without the first
+ * `skip`. */
 static __always_inline struct walk *walk_begin(__u64 n, __u64 skip)
 {
 	__u32 zero = 0;
@@ -201,8 +200,8 @@ static __always_inline struct walk *walk_begin(__u64 n, __u64 skip)
 	return &s->walk;
 }
 
-/* walk_in_bytes frames n bytes of a read, without the first `skip`, and returns
- * how many are left after the end of the request. */
+/* walk_in_bytes frames n bytes of a read, without the first `skip`, and returns how many
+ * are left after the end of the request. */
 __noinline __u64 walk_in_bytes(struct conn *c, __u64 n, __u64 skip)
 {
 	if (!c)
@@ -218,8 +217,8 @@ __noinline __u64 walk_in_bytes(struct conn *c, __u64 n, __u64 skip)
 	return 0;
 }
 
-/* walk_out_bytes does the same for a write. What comes after the end of a
- * response belongs to nothing. */
+/* walk_out_bytes does the same for a write. Bytes after the end of a response belong to
+ * no message. */
 __noinline int walk_out_bytes(struct conn *c, __u64 n, __u64 skip, __u64 enter, __u32 method)
 {
 	struct walker by = { c, walk_begin(n, skip) };
@@ -234,7 +233,7 @@ __noinline int walk_out_bytes(struct conn *c, __u64 n, __u64 skip, __u64 enter, 
 	return 0;
 }
 
-/* keep_walked appends to a head of this length what a walk kept of it. */
+/* keep_walked appends what a walk kept of a head to that head, which is *len bytes long. */
 static __always_inline void keep_walked(struct conn *c, __u16 *len)
 {
 	struct record *r = &c->rec;
@@ -269,8 +268,7 @@ static __noinline int keep_walked_out(struct conn *c)
 	return 0;
 }
 
-/* These are inline because what the callers of each other may have on the stack
- * together is little. */
+/* walk_in and walk_out are inline because nested calls share little stack. */
 static __always_inline __u64 walk_in(struct conn *c, __u64 n, __u64 skip)
 {
 	bool head = c->rec.in.place <= PLACE_VALUE;
@@ -307,7 +305,7 @@ static long keep_step(__u32 i, struct walker *by)
 	return 0;
 }
 
-/* walk_opening looks at the first of n bytes that begin no HTTP. */
+/* walk_opening looks at the first of n bytes that do not start HTTP. */
 __noinline int walk_opening(__u64 n)
 {
 	struct walker by = { NULL, walk_begin(n, 0) };
@@ -327,7 +325,7 @@ static long vec_step(__u32 i, struct walker *by)
 	return 0;
 }
 
-/* asked_for is how many bytes the vector of the call on this thread has. */
+/* asked_for returns how many bytes the vector of the call on this thread has. */
 __noinline __u64 asked_for(void)
 {
 	struct walker by = { NULL, walk_begin(0, 0) };
@@ -338,7 +336,7 @@ __noinline __u64 asked_for(void)
 	return by.w->sum;
 }
 
-/* asked_more tells whether a call that wrote n bytes was to write more. */
+/* asked_more reports whether a call that wrote n bytes was asked to write more. */
 static __always_inline bool asked_more(const struct vec *v, __u64 n)
 {
 	if (likely(v->want))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* Listening sockets: who has them open, who waits on them, and their backlog.
- * The walk goes over the descriptors of all processes, so it sees those in
- * other network namespaces too. User space runs it about once a second. */
+/* Listening sockets: the processes that have them open, the threads that wait on them,
+ * and their backlog. The walk goes over the descriptors of all processes, so it also sees
+ * sockets in other network namespaces. User space runs it about once a second. */
 #ifndef LAPWING_LISTENERS_H
 #define LAPWING_LISTENERS_H
 
@@ -9,7 +9,7 @@
 #include "conn/hooks.h"
 #include "snapshot/waiters.h"
 
-#define WAITERS_MAX 512 /* entries of one wait queue that are looked at */
+#define WAITERS_MAX 512 /* at most this many entries of one wait queue are looked at */
 
 /* Whether connections are reported with the processes that have them open. */
 __u32 want_holders = 0;
@@ -32,8 +32,8 @@ struct inet_connection_sock___defer {
 
 #pragma clang attribute pop
 
-/* show_waiters shows the threads of one process. The others are shown where
- * their own process has the socket open. */
+/* show_waiters shows the threads of one process. Threads of other processes are shown for
+ * the process that they belong to, which has the socket open too. */
 static __always_inline void show_waiters(struct seq_file *seq, __u64 sk, __u32 pid)
 {
 	struct waiter w = {};
@@ -53,8 +53,8 @@ static __always_inline void listens_at(struct listens *l, struct sock *sk)
 	l->number = BPF_CORE_READ(sk, sk_socket, file, f_inode, i_ino);
 }
 
-/* tcp_listener is the socket in which connections wait for accept: that of a
- * listener itself, and of one that speaks MPTCP the one below it. */
+/* tcp_listener returns the socket in which connections wait for accept: the listener
+ * itself, or for MPTCP the socket below it. */
 static __always_inline struct sock *tcp_listener(struct sock *sk)
 {
 	struct mptcp_sock *msk = (void *)sk;
@@ -98,7 +98,7 @@ static __always_inline void show_listener(struct seq_file *seq, struct sock *sk,
 	l.limit = BPF_CORE_READ(b, sk_max_ack_backlog);
 	l.len = BPF_CORE_READ(b, sk_ack_backlog);
 	if (family == AF_UNIX) {
-		/* What waits for accept is in the receive queue. */
+		/* The connections that wait for accept are in the receive queue. */
 		l.len = BPF_CORE_READ(sk, sk_receive_queue.qlen);
 		struct unix_address *addr = BPF_CORE_READ((struct unix_sock *)sk, addr);
 		if (addr)

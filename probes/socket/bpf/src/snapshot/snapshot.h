@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* The connections in use at one moment, for user space that asks. Nothing here
- * runs for a request. */
+/* The connections in use at one moment, when user space asks for them. Nothing here runs
+ * for a request. */
 #ifndef LAPWING_SNAPSHOT_H
 #define LAPWING_SNAPSHOT_H
 
 #include "snapshot/listeners.h"
 
-/* A response whose end cannot be told is not shown after so long a silence. */
+/* After this much silence a response whose end cannot be found is not shown. */
 #define SILENT_NS 60000000000ULL
 
-/* How many connections may still be shown in this snapshot. */
+/* How many more connections may be shown in this snapshot. */
 __u32 snap_left = 0;
-__u32 snap_cut = 0; /* how many were not */
+__u32 snap_cut = 0; /* how many were left out */
 
 const enum mode *mention_mode __attribute__((unused));
 const enum phase *mention_phase __attribute__((unused));
@@ -40,7 +40,7 @@ static __always_inline __u32 unread_of(const struct conn *c, const void *sk)
 	if (c->rec.family == AF_UNIX)
 		return BPF_CORE_READ((const struct sock *)sk, sk_receive_queue.qlen);
 	__u32 unread = BPF_CORE_READ(tp, rcv_nxt) - BPF_CORE_READ(tp, copied_seq);
-	/* The peer's FIN has a number of its own. */
+	/* The peer's FIN takes one sequence number. */
 	if (unread && BPF_CORE_READ((const struct sock *)sk, __sk_common.skc_state) != TCP_ESTABLISHED)
 		unread--;
 	return unread;
@@ -63,8 +63,8 @@ static __always_inline bool responding(const struct conn *c, __u64 now)
 	return place != PLACE_END && (place != PLACE_LOST || now - c->write_exit < SILENT_NS);
 }
 
-/* in_use tells whether a connection is worth showing, as far as the kernel
- * side knows; whether a response is complete is found out in user space. */
+/* in_use reports whether a connection is worth showing, as far as the kernel side knows.
+ * User space finds out whether a response is complete. */
 static __noinline bool in_use(struct conn *c, const struct snap_conn *s)
 {
 	if (!c || !s)
@@ -76,13 +76,13 @@ static __noinline bool in_use(struct conn *c, const struct snap_conn *s)
 		return c->phase == PHASE_READING ||
 		       (c->phase == PHASE_RESPONDING && !c->shut && (c->write_enter || responding(c, s->now)));
 	case MODE_EVENTS:
-		/* Whether what was written is all of a response is known there. */
+		/* User space knows whether what was written is a complete response. */
 		return c->rec.read_last > c->write_exit || s->now - c->write_exit < SILENT_NS;
 	case MODE_EXISTING:
 		if (c->existing == EXISTING_ANSWERED)
 			return false;
-		/* A request came and nothing went out since; of unix sockets all
-		 * that is known is that nobody waits for one. */
+		/* A request came and nothing was sent since. Of unix sockets it is only
+		 * known that no thread waits for a request. */
 		if (c->rec.family == AF_UNIX)
 			return !s->waiter_how;
 		return s->received && (!s->sent || (__s32)(s->received_at - s->sent_at) > 0);
@@ -96,12 +96,13 @@ static __always_inline int see_conn(struct seq_file *seq, struct conn *c)
 	struct snap_conn s = { SNAP_CONN };
 	struct waiter w = {};
 
-	/* What accept has not returned is in a backlog, which tells its length. */
+	/* A connection that accept has not returned is in a backlog, and counts in its
+	 * length. */
 	if (c->mode == MODE_IGNORED || c->mode == MODE_CLIENT || !BPF_CORE_READ(sk, sk_socket))
 		return 0;
 	s.unread = unread_of(c, sk);
 	s.now = bpf_ktime_get_ns();
-	/* Most connections of a host are idle, and few reads tell that one is. */
+	/* Most connections of a host are idle, and few reads show that one is. */
 	if (c->mode != MODE_EXISTING && !somebody_waits(wait_queue_of((__u64)sk)) && !in_use(c, &s))
 		return 0;
 	if (c->rec.family != AF_UNIX)
@@ -127,7 +128,7 @@ static __always_inline int see_conn(struct seq_file *seq, struct conn *c)
 	barrier_var(heads);
 	if (heads > NAME_MAX + TRACE_MAX + 2 * head_bytes)
 		heads = NAME_MAX + TRACE_MAX + 2 * head_bytes;
-	__u32 size = (sizeof(c->rec) + heads + 7) & ~7U; /* the next message is aligned */
+	__u32 size = (sizeof(c->rec) + heads + 7) & ~7U; /* so that the next message is aligned */
 	s.size = sizeof(s) + size;
 	bpf_seq_write(seq, &s, sizeof(s));
 	bpf_seq_write(seq, &c->rec, size);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* Who waits for a socket: the threads in its wait queue. The queue is walked
- * without its lock, so an entry may go while it is looked at: every pointer is
- * checked against something only the right kind of entry has. */
+/* The threads that wait for a socket: those in its wait queue. The queue is walked
+ * without its lock, so an entry may disappear while it is looked at. Every pointer is
+ * therefore checked against something that only the right kind of entry has. */
 #ifndef LAPWING_WAITERS_H
 #define LAPWING_WAITERS_H
 
@@ -66,12 +66,12 @@ struct eppoll_entry {
 
 #pragma clang attribute pop
 
-/* A place in a wait queue, and who waits there. Behind an entry of an epoll
- * instance are the threads that wait on that. */
+/* A position in a wait queue, and the thread that waits there. An entry of an epoll
+ * instance leads to the threads that wait on that instance. */
 struct waiter {
 	__u64 queue;
 	__u64 node;  /* the next entry to look at */
-	__u64 outer; /* where to go on after an epoll instance; 0 outside of one */
+	__u64 outer; /* where to continue after an epoll instance; 0 outside of one */
 	__u64 outer_queue;
 	__u32 pid;
 	__u32 tid;
@@ -97,7 +97,7 @@ static __always_inline bool walked(const struct waiter *w)
 	return !w->node || w->node == w->queue + bpf_core_field_offset(struct wait_queue_head, head);
 }
 
-/* waiting_task fills w from a task, if that is what task points to. */
+/* waiting_task fills w from a task, if task really points to one. */
 static __always_inline void waiting_task(__u64 task, __u32 how, struct waiter *w)
 {
 	struct task_struct___leader *t = (void *)task;
@@ -136,8 +136,8 @@ static __always_inline void socket_entry(struct waiter *w, __u64 entry, __u64 pr
 	}
 }
 
-/* next_waiter goes one entry on and returns false at the end. tid stays 0 when
- * the entry is not that of a thread. */
+/* next_waiter moves on by one entry and returns false at the end. tid stays 0 if the
+ * entry is not that of a thread. */
 __noinline int next_waiter(struct waiter *w)
 {
 	if (!w)
@@ -162,8 +162,8 @@ __noinline int next_waiter(struct waiter *w)
 	return 1;
 }
 
-/* somebody_waits tells whether among a socket's first waiters is one that is not
- * an epoll instance. */
+/* somebody_waits reports whether one of a socket's first waiters is not an epoll
+ * instance. */
 static __always_inline bool somebody_waits(__u64 queue)
 {
 	__u64 head = queue + bpf_core_field_offset(struct wait_queue_head, head), node = head;
@@ -180,9 +180,9 @@ static __always_inline bool somebody_waits(__u64 queue)
 	return false;
 }
 
-/* blocked_in finds the thread that waits in a read of this socket, or in a
- * poll. Threads in epoll_wait are not blocked by one connection: how is then
- * WAIT_LOOP and there is no thread. */
+/* blocked_in finds the thread that waits in a read or a poll of this socket. Threads in
+ * epoll_wait are not blocked by one connection: for them how is WAIT_LOOP and there is no
+ * thread. */
 __noinline int blocked_in(struct waiter *w, __u64 sk)
 {
 	bool loop = false;

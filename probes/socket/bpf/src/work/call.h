@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* Calls: what a process that serves asks of another server. The connection is
- * kept like a served one, in mode MODE_CLIENT, and its record says for each
- * exchange when it was asked and answered. HTTP/1 is framed, in `in` what the
- * caller writes and in `out` what it reads, and so a call begins and ends where
- * its messages do. Of any other protocol in which the client asks first it is
- * known that a write after a read begins the next exchange: the last read before
- * that was the last of the response. */
+/* Calls: the requests of a server process to another server. The connection is kept like
+ * a served one, in mode MODE_CLIENT. Its record has the times of request and response of
+ * each exchange. HTTP/1 is framed: `in` is what the caller writes, `out` is what it
+ * reads. So a call starts and ends where its messages do. For any other protocol in which
+ * the client speaks first, a write after a read starts the next exchange: the last read
+ * before it was the last of the response. */
 #ifndef LAPWING_CALL_H
 #define LAPWING_CALL_H
 
@@ -14,7 +13,7 @@
 
 #define ANY_NETNS 0
 
-/* plain_address writes an address, the same for IPv4 and IPv4 in IPv6. */
+/* plain_address writes an address in the same form for IPv4 and for IPv4 in IPv6. */
 static __always_inline void plain_address(__u8 *to, const __u8 *from, __u16 family)
 {
 	const __u32 *words = (const __u32 *)from;
@@ -44,7 +43,7 @@ static __always_inline void ends_of(struct ends *e, struct record *r, const stru
 	e->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
 }
 
-/* leads_out tells whether the ends can be in two namespaces. */
+/* leads_out reports whether the ends can be in two namespaces. */
 static __always_inline bool leads_out(const struct ends *e)
 {
 	const __u64 *client = (const __u64 *)e->client, *server = (const __u64 *)e->server;
@@ -52,11 +51,11 @@ static __always_inline bool leads_out(const struct ends *e)
 	return !is_loopback(e->server) && (client[0] != server[0] || client[1] != server[1]);
 }
 
-/* The server's end is established right after the client's: an entry that is
- * older is of other ends with the same addresses. */
+/* The server's end is established right after the client's. An older entry is of another
+ * connection with the same addresses. */
 #define FRESH_NS 1000000000ULL
 
-/* caller_of finds the local call that a new connection is the other end of. */
+/* caller_of finds the local call whose other end is a new connection. */
 static __noinline int caller_of(struct conn *c, const struct sock *sk)
 {
 	struct ends e;
@@ -76,8 +75,8 @@ static __noinline int caller_of(struct conn *c, const struct sock *sk)
 	return 0;
 }
 
-/* late_caller looks once more: a client that opened its connection before it was
- * known to serve has its number since its first write. */
+/* late_caller looks again. A client that opened its connection before it was known to be
+ * a server has a number only since its first write. */
 static __always_inline void late_caller(struct conn *c)
 {
 	if (callers && !c->rec.caller)
@@ -118,7 +117,7 @@ static __noinline int client_gone(struct conn *c, const struct sock *sk)
 	return 0;
 }
 
-/* not_framed: where the call's messages begin and end cannot be told. */
+/* not_framed runs when the start and the end of the call's messages cannot be found. */
 static __always_inline void not_framed(struct record *r)
 {
 	r->in.place = r->out.place = PLACE_LOST;
@@ -142,7 +141,7 @@ static __always_inline void exchange_begin(struct conn *c)
 	note_worker(r);
 }
 
-/* call_opened: the calling thread opens a connection. */
+/* call_opened runs when the calling thread opens a connection. */
 static __always_inline void call_opened(struct conn *c, __u64 sk, __u16 family)
 {
 	connection_begin(c, sk, family);
@@ -151,8 +150,8 @@ static __always_inline void call_opened(struct conn *c, __u64 sk, __u16 family)
 	exchange_begin(c);
 }
 
-/* call_adopted: the calling thread writes on a connection that its process
- * opened before it was known to serve, or before the agent came. */
+/* call_adopted runs when the calling thread writes on a connection that its process
+ * opened before it was known to be a server, or before the agent started. */
 static __always_inline void call_adopted(struct conn *c, __u64 sk, __u16 family)
 {
 	connection_begin(c, sk, family);
@@ -161,7 +160,7 @@ static __always_inline void call_adopted(struct conn *c, __u64 sk, __u16 family)
 	exchange_begin(c);
 }
 
-/* call_out hands out the current exchange, which is over. */
+/* call_out hands out the current exchange, which is finished. */
 static __noinline int call_out(struct conn *c)
 {
 	if (!c)
@@ -175,7 +174,7 @@ static __noinline int call_out(struct conn *c)
 	return 0;
 }
 
-/* call_so_far says how far an exchange is that is being answered. */
+/* call_so_far reports an exchange that is being answered, as it is now. */
 static __noinline int call_so_far(struct conn *c)
 {
 	if (!c)
@@ -185,28 +184,29 @@ static __noinline int call_so_far(struct conn *c)
 
 	if ((!reported && (pending & PENDING_STATE) != PENDING_ALL) || !report_begins(c, pending))
 		return 0;
-	if (*(volatile __u8 *)&c->phase != PHASE_RESPONDING) /* already the next one */
+	if (*(volatile __u8 *)&c->phase != PHASE_RESPONDING) /* this is the next exchange already */
 		report_ends(c, pending);
 	else if (!so_far(c, KIND_CALL, reported ? MARK_SO_FAR | MARK_REPORTED : MARK_SO_FAR, pending, STAT_CALLS))
 		count(STAT_LOST_CALLS);
 	return 0;
 }
 
-/* call_complete: bytes were taken into both messages, which may be whole now. */
+/* call_complete runs when bytes were added to a message. Both messages may be complete
+ * now. */
 static __always_inline void call_complete(struct conn *c)
 {
 	if (c->rec.out.place == PLACE_END && c->rec.in.place == PLACE_END)
 		call_out(c);
 }
 
-/* refused tells whether the server refused a body that it was asked for leave
- * to send: the caller need not send it. */
+/* refused reports whether the server refused a body that the caller asked to send with
+ * `Expect`: the caller need not send it. */
 static __always_inline bool refused(const struct record *r)
 {
 	return r->in.flags & SAID_EXPECT && !(r->marks & MARK_CONTINUED) && r->request_bytes == r->in_head;
 }
 
-/* begins_next tells whether a write begins the next exchange. */
+/* begins_next reports whether a write starts the next exchange. */
 static __always_inline bool begins_next(struct conn *c, const struct vec *v, __u64 n)
 {
 	const struct record *r = &c->rec;
@@ -223,7 +223,7 @@ static __always_inline bool begins_next(struct conn *c, const struct vec *v, __u
 	return (whole || r->in.place == PLACE_LOST || refused(r)) && begins_request(v, n);
 }
 
-/* asks_otherwise: what is written is no HTTP. Its first bytes are kept. */
+/* asks_otherwise runs when what is written is not HTTP. It keeps the first bytes. */
 static __noinline int asks_otherwise(struct conn *c, const struct vec *v, __u64 n)
 {
 	if (!c || !v)
@@ -242,7 +242,7 @@ static __noinline int asks_otherwise(struct conn *c, const struct vec *v, __u64 
 	return 0;
 }
 
-/* asks_no_http: what began like a request of HTTP is none. */
+/* asks_no_http runs when what started like an HTTP request is not one. */
 static __noinline int asks_no_http(struct conn *c)
 {
 	if (!c)
@@ -256,7 +256,7 @@ static __noinline int asks_no_http(struct conn *c)
 	return 0;
 }
 
-/* asks_first: the first bytes of an exchange are written. It returns how many
+/* asks_first takes the first bytes that are written in an exchange. It returns how many
  * are left after the end of the request. */
 static __always_inline __u64 asks_first(struct conn *c, const struct vec *v, const struct out *out)
 {
@@ -266,7 +266,7 @@ static __always_inline __u64 asks_first(struct conn *c, const struct vec *v, con
 	worker_uses(c);
 	r->write_first = out->enter;
 	c->phase = PHASE_READING;
-	barrier(); /* last: a sweep takes it from here */
+	barrier(); /* last: from here on a sweep takes the exchange */
 	*(volatile __u32 *)&c->pending = pending_of(r->seq, PENDING_ALL);
 	if (likely(v->base))
 		excess = request_captured(c, v, out->n);
@@ -283,7 +283,7 @@ static __always_inline __u64 asks_first(struct conn *c, const struct vec *v, con
 	return 0;
 }
 
-/* asks_on does the same with those that follow. */
+/* asks_on does the same for the bytes that follow. */
 static __always_inline __u64 asks_on(struct conn *c, const struct vec *v, __u64 n)
 {
 	struct framing *f = &c->rec.in;
@@ -294,7 +294,7 @@ static __always_inline __u64 asks_on(struct conn *c, const struct vec *v, __u64 
 	}
 	if (f->place == PLACE_LENGTH)
 		return n - body_bytes(f, n);
-	/* With a response that ends with the connection the two make a protocol of
+	/* If the response ends with the connection, the two sides speak a protocol of
 	 * their own. */
 	if (f->place == PLACE_LOST || (f->place == PLACE_END && c->rec.out.place == PLACE_CLOSE))
 		return 0;
@@ -329,7 +329,7 @@ static __noinline int call_written(struct conn *c, const struct out *out)
 		exchange_begin(c);
 	}
 	excess = c->phase == PHASE_IDLE ? asks_first(c, &v, out) : asks_on(c, &v, n);
-	/* Whose the answers are that come from now on is not told. */
+	/* It is not known which exchange the following answers belong to. */
 	if (unlikely(excess)) {
 		c->pipelines = 1;
 		not_framed(r);
@@ -343,8 +343,8 @@ static __noinline int call_written(struct conn *c, const struct out *out)
 	return 0;
 }
 
-/* answer_captured frames a response from what is captured of the n bytes of its
- * first read. */
+/* answer_captured frames a response from what is captured of the n bytes of its first
+ * read. */
 static __always_inline void answer_captured(struct conn *c, const struct vec *v, __u64 n)
 {
 	struct record *r = &c->rec;
@@ -363,7 +363,7 @@ static __always_inline void answer_captured(struct conn *c, const struct vec *v,
 	response_scanned(c, head, took, n, 0);
 }
 
-/* answer_takes takes a read into the response. */
+/* answer_takes adds a read to the response. */
 static __always_inline void answer_takes(struct conn *c, const struct vec *v, __u64 n)
 {
 	struct framing *f = &c->rec.out;
@@ -377,7 +377,7 @@ static __always_inline void answer_takes(struct conn *c, const struct vec *v, __
 		walk_out(c, n, 0, 0);
 }
 
-/* call_read: the calling thread read n bytes of an answer; 0 is its end. */
+/* call_read runs when the calling thread read n bytes of an answer; n is 0 at its end. */
 static __noinline int call_read(struct conn *c, __u64 n)
 {
 	struct vec v;
@@ -387,7 +387,7 @@ static __noinline int call_read(struct conn *c, __u64 n)
 	struct record *r = &c->rec;
 	struct framing *f = &r->out;
 	worker_heard(c);
-	/* What comes unasked, or behind the end, is of no answer. */
+	/* Unrequested bytes, and bytes after the end, belong to no answer. */
 	if (c->phase == PHASE_IDLE || !c->pending || f->place == PLACE_END)
 		return 0;
 	user_vec(&v);
@@ -404,12 +404,12 @@ static __noinline int call_read(struct conn *c, __u64 n)
 	r->response_bytes += n;
 	c->write_exit = bpf_ktime_get_ns();
 	c->reported = 0;
-	if (likely(f->place != PLACE_START)) { /* not an interim response, and no more */
+	if (likely(f->place != PLACE_START)) { /* more than an interim response */
 		r->read_last = c->write_exit;
 		if (!r->read_first)
 			r->read_first = r->read_last;
 	}
-	barrier(); /* a sweep that finds the phase finds the stamps */
+	barrier(); /* a sweep that sees the phase also sees the stamps */
 	c->phase = PHASE_RESPONDING;
 	if (unlikely(f->place == PLACE_START))
 		return 0;
@@ -417,13 +417,13 @@ static __noinline int call_read(struct conn *c, __u64 n)
 	return 0;
 }
 
-/* call_closed: the connection is being closed; final tells that it is. */
+/* call_closed runs when the connection is being closed. final means that it is closed. */
 static __noinline int call_closed(struct conn *c, bool final, __u16 error)
 {
 	if (!c || c->mode != MODE_CLIENT)
 		return 0;
-	/* An error is from the network: the thread does not know of it yet, also
-	 * where this runs on it. */
+	/* An error comes from the network: the thread does not know of it yet, even if
+	 * this code runs on that thread. */
 	if (final && error)
 		worker_will_hear(c);
 	else if (c->rec.tid == (__u32)bpf_get_current_pid_tgid())
@@ -443,9 +443,9 @@ static __noinline int call_closed(struct conn *c, bool final, __u16 error)
 	return 0;
 }
 
-/* call_idle: say how far an exchange is. Its request may be over before it is,
- * and for most protocols nothing tells the end before the next one. It is handed
- * out once more when it is over, or when it was quiet again. */
+/* call_idle reports the state of an exchange. Its request may finish before the exchange
+ * does, and in most protocols only the next exchange shows the end of this one. The
+ * exchange is handed out again when it is finished, or when it was quiet again. */
 static __always_inline void call_idle(struct conn *c, __u64 now)
 {
 	if (c->phase != PHASE_RESPONDING || !c->pending || c->reported || now < c->write_exit + idle_ns)
@@ -454,8 +454,8 @@ static __always_inline void call_idle(struct conn *c, __u64 now)
 	call_so_far(c);
 }
 
-/* waits_for_quiet tells whether the connection has something that a sweep will
- * hand out when it is quiet for longer. */
+/* waits_for_quiet reports whether the connection has something that a sweep will hand out
+ * after more quiet time. */
 static __always_inline bool waits_for_quiet(const struct conn *c)
 {
 	if (!c->pending || c->reported || c->phase != PHASE_RESPONDING)
@@ -463,7 +463,7 @@ static __always_inline bool waits_for_quiet(const struct conn *c)
 	return c->mode == MODE_CLIENT || (c->mode == MODE_HTTP && c->rec.out.place == PLACE_END);
 }
 
-/* on_quiet: a sweep looks at the connection. */
+/* on_quiet runs when a sweep looks at the connection. */
 static __always_inline void on_quiet(struct conn *c, __u64 now)
 {
 	if (c->mode == MODE_CLIENT)

@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* The call into the application. Some servers make it through a function that
- * can be found by its name; user space attaches app_called to it. A mark knows
- * its thread only, so what the thread read before decides whose mark it is:
+/* The call into the application. Some servers make it through a function that can be
+ * found by its name; user space attaches app_called to it. A mark knows only its thread,
+ * so what the thread read before decides which request the mark belongs to:
  *
- * - A thread that reads requests itself called the application for the request
- *   whose bytes it read last. An event loop goes on to other requests before it
- *   answers, so the mark is then set aside under the request's socket.
- * - A thread that is handed requests which others read called it for the
- *   request that it answers.
+ * - A thread that reads requests itself called the application for the request whose
+ *   bytes it read last. An event loop goes on to other requests before it answers, so the
+ *   mark is then set aside under the request's socket.
+ * - A thread that is handed requests which others read called it for the request that it
+ *   answers.
  *
- * Where that leaves more than one request, the mark is nobody's. */
+ * If that leaves more than one request, no request gets the mark. */
 #ifndef LAPWING_MARKER_H
 #define LAPWING_MARKER_H
 
 #include "count.h"
 
-/* app_called is attached somewhere. Set by user space. */
+/* Set by user space if app_called is attached somewhere. */
 bool markers_attached;
 
-/* this_app_thread is cheap for threads that never called an application. */
+/* this_app_thread costs little for threads that never called an application. */
 static __always_inline struct app_thread *this_app_thread(void)
 {
 	if (likely(!markers_attached))
@@ -42,10 +42,10 @@ static __always_inline bool read_by_thread(const struct app_thread *t, const str
 	return t->sk == r->sk && t->seq == r->seq;
 }
 
-/* marker_read: this thread has read bytes of the current request, the first
- * ones or more of them, up to its last one if complete. What was called while
- * the head was not whole yet (unread) is not the application: a server with
- * coroutines calls the same function to wait for the rest. */
+/* marker_read runs when this thread has read bytes of the current request: the first ones
+ * or more of them, up to the last one if complete. A call before the head was complete
+ * (unread) was not a call of the application: a server with coroutines calls the same
+ * function to wait for the rest. */
 static __always_inline void marker_read(struct record *r, bool first, bool unread, bool complete)
 {
 	struct app_thread *t = this_app_thread();
@@ -81,8 +81,8 @@ static __always_inline __u64 take_aside(struct record *r)
 	return at;
 }
 
-/* take_call returns when the application was called for a request that this
- * thread answers, and 0 if that is not known. */
+/* take_call returns when the application was called for a request that this thread
+ * answers, or 0 if that is not known. */
 static __always_inline __u64 take_call(struct app_thread *t, struct record *r)
 {
 	__u64 at = t->at;
@@ -95,8 +95,8 @@ static __always_inline __u64 take_call(struct app_thread *t, struct record *r)
 	return at;
 }
 
-/* marker_answer: this thread has begun to answer the request. A mark from
- * before the request is one of another socket that had the same address. */
+/* marker_answer runs when this thread has started to answer the request. A mark from
+ * before the request is of another socket that had the same address. */
 static __always_inline void marker_answer(struct record *r)
 {
 	struct app_thread *t = this_app_thread();
@@ -108,8 +108,8 @@ static __always_inline void marker_answer(struct record *r)
 		r->marker = at;
 }
 
-/* marker_write is marker_answer for a connection that user space frames. One
- * write may hold several answers, so it counts only what was called once. */
+/* marker_write is marker_answer for a connection that user space frames. One write may
+ * hold several answers, so it returns a mark only if there was one call. */
 static __always_inline __u64 marker_write(struct record *r)
 {
 	struct app_thread *t = this_app_thread();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* What user space is told of processes that serve, so that it knows whose name a
- * process id stands for at any time. */
+/* What user space learns of server processes, so that it knows at any time which program
+ * a process id belongs to. */
 #ifndef LAPWING_PROCESS_H
 #define LAPWING_PROCESS_H
 

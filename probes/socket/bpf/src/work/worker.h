@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* What a thread works on. Of processes that make calls themselves, each thread
- * has the request that it read from last, and the call whose answer it read
- * since: an event loop starts a call where it reads the request that needs it,
- * and answers a request where it reads what the call brought. Both are kept,
- * so that user space can hold one against the other. A process that never
- * makes a call costs one comparison per request. */
+/* What a thread works on. In processes that make calls, each thread has the request that
+ * it read from last, and the call whose answer it has read since. An event loop starts a
+ * call right after it reads the request that needs it, and answers a request right after
+ * it reads the result of the call. Both are kept, so that user space can compare them. A
+ * process that never makes a call costs one comparison per request. */
 #ifndef LAPWING_WORKER_H
 #define LAPWING_WORKER_H
 
@@ -12,15 +11,15 @@
 #include "count.h"
 
 #define CALLER (~0U)            /* in conn.callers: the process makes calls */
-#define SETTLED_NS 1000000000ULL /* a thread is known after so long */
+#define SETTLED_NS 1000000000ULL /* a thread is known after this time */
 #define CLEAN_STARTS 20
 
-/* callers counts the processes that serve and were seen to make a call. A
- * connection whose own number differs has to find out whether its is one. */
+/* callers counts the server processes that were seen to make a call. A connection with a
+ * different number of its own has to find out whether its process is one of them. */
 __u32 callers;
 
-/* serving has a bit for each process that may be in `processes`, by a part of
- * its id: most others are sorted out without a look-up. */
+/* serving has a bit, chosen by a part of the process id, for each process that may be in
+ * `processes`. It sorts out most other processes without a look-up. */
 __u64 serving[1024];
 
 static __always_inline bool may_serve(void)
@@ -46,8 +45,8 @@ static __always_inline struct worker *worker_of(__u64 id)
 	return bpf_map_lookup_elem(&workers, &id);
 }
 
-/* parent_of is the process that the caller was forked from, unless one of them
- * has executed another program since. */
+/* parent_of returns the process that t was forked from, or 0 if one of the two has
+ * executed another program since. */
 static __always_inline __u32 parent_of(struct task_struct *t)
 {
 	struct task_struct *up = BPF_CORE_READ(t, real_parent);
@@ -65,8 +64,8 @@ static __noinline int process_new(struct task_struct *t, __u32 tgid, __u64 born)
 	return 0;
 }
 
-/* process_serves notes that the calling process serves requests. When user
- * space reads of them it can be over already: then its parent speaks for it. */
+/* process_serves notes that the calling process serves requests. It may have ended when
+ * user space reads the note: then its parent is used instead. */
 __noinline int process_serves(void)
 {
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
@@ -82,8 +81,8 @@ __noinline int process_serves(void)
 	return 0;
 }
 
-/* process_opens tells whether the calling process is one that serves, and
- * notes that it makes calls. */
+/* process_opens reports whether the calling process is a server, and notes that it makes
+ * calls. */
 __noinline int process_opens(void)
 {
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
@@ -98,7 +97,7 @@ __noinline int process_opens(void)
 	return 1;
 }
 
-/* is_callers tells whether the process that uses a connection makes calls. */
+/* is_callers reports whether the process that uses a connection makes calls. */
 static __always_inline bool is_callers(struct conn *c)
 {
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
@@ -111,7 +110,7 @@ static __always_inline bool is_callers(struct conn *c)
 	return c->callers == CALLER;
 }
 
-/* uncount takes a request off its reader's open ones. */
+/* uncount removes a request from the open ones of its reader. */
 __noinline int uncount(struct conn *c)
 {
 	if (!c || !c->counted)
@@ -129,7 +128,7 @@ __noinline int uncount(struct conn *c)
 	return 0;
 }
 
-/* count_open takes a request into its reader's open ones. */
+/* count_open adds a request to the open ones of its reader. */
 static __always_inline void count_open(struct conn *c, struct worker *w, __u32 tgid)
 {
 	if (c->counted || c->rec.tid != (__u32)bpf_get_current_pid_tgid())
@@ -145,7 +144,7 @@ static __always_inline void count_open(struct conn *c, struct worker *w, __u32 t
 	__sync_fetch_and_add(&p->reads, 1);
 }
 
-/* worker_reads: the calling thread read from the request on c. */
+/* worker_reads runs when the calling thread read from the request on c. */
 __noinline int worker_reads(struct conn *c)
 {
 	__u64 id = bpf_get_current_pid_tgid();
@@ -159,8 +158,8 @@ __noinline int worker_reads(struct conn *c)
 	w->call_seq = w->starts = 0;
 	w->sleeps = bpf_get_current_task_btf()->nvcsw;
 	w->conn = 0;
-	/* Requests that user space takes apart have no number here: their
-	 * connection counts as one that is never answered. */
+	/* Requests that user space frames have no number here: their connection counts as
+	 * one request that is never answered. */
 	if (c->mode != MODE_HTTP) {
 		w->most = 2;
 		if (!c->counted) {
@@ -181,7 +180,7 @@ __noinline int worker_reads(struct conn *c)
 	return 0;
 }
 
-/* worker_answers: the calling thread begins the response on c. */
+/* worker_answers runs when the calling thread starts the response on c. */
 __noinline int worker_answers(struct conn *c)
 {
 	__u64 id = bpf_get_current_pid_tgid();
@@ -194,7 +193,7 @@ __noinline int worker_answers(struct conn *c)
 	c->rec.cause = w ? w->call : 0;
 	c->rec.cause_seq = w ? w->call_seq : 0;
 	if (w && !w->most)
-		w->call = 0; /* a thread that only answers: what it does next is for another */
+		w->call = 0; /* it only answers: what it does next is for another request */
 	return 0;
 }
 
@@ -218,7 +217,7 @@ static __always_inline void worker_turns(const struct call_cause *e)
 	w->call_seq = e->call_seq;
 }
 
-/* worker_heard: the calling thread has to do with the call on c. */
+/* worker_heard runs when the calling thread handles the call on c. */
 __noinline int worker_heard(struct conn *c)
 {
 	struct call_cause e;
@@ -230,7 +229,7 @@ __noinline int worker_heard(struct conn *c)
 	return 0;
 }
 
-/* worker_will_hear: the call on c broke, which its thread does not know yet. */
+/* worker_will_hear runs when the call on c broke. Its thread does not know that yet. */
 __noinline int worker_will_hear(struct conn *c)
 {
 	struct call_cause e;
@@ -243,7 +242,7 @@ __noinline int worker_will_hear(struct conn *c)
 	return 0;
 }
 
-/* worker_closes: the calling thread closes a TCP socket. */
+/* worker_closes runs when the calling thread closes a TCP socket. */
 __noinline int worker_closes(__u64 sk)
 {
 	struct call_cause *e = bpf_map_lookup_elem(&broken, &sk);
@@ -255,8 +254,8 @@ __noinline int worker_closes(__u64 sk)
 	return 0;
 }
 
-/* direct tells whether a thread with many requests begins a call right where
- * it read the one that needs it. */
+/* direct reports whether a thread with many requests starts a call right after it read
+ * the request that needs it. */
 static __always_inline __u8 direct(struct worker *w)
 {
 	if (w->most < 2 || !w->conn || w->call)
@@ -271,8 +270,8 @@ static __always_inline __u8 direct(struct worker *w)
 	return !w->fouls && w->clean > CLEAN_STARTS ? EVIDENCE_DIRECT : EVIDENCE_CLEAN;
 }
 
-/* how_many tells from how many requests one was to be found. Those that were
- * there before anybody counted are over after a while. */
+/* how_many returns evidence of how many requests a call can belong to. Requests from
+ * before the count started are finished after a while. */
 static __always_inline __u8 how_many(struct worker *w, struct process *p, __u32 *open)
 {
 	__u64 then = bpf_ktime_get_ns() - SETTLED_NS;
@@ -281,7 +280,7 @@ static __always_inline __u8 how_many(struct worker *w, struct process *p, __u32 
 	*open = p ? p->open : 0;
 	if (p && p->since < then)
 		evidence |= EVIDENCE_COUNTED | (p->open == 1 ? EVIDENCE_SOLE : 0);
-	/* A thread that began after that has nothing but what was counted. */
+	/* A thread that started after the count did has only requests that were counted. */
 	if (!w || (w->since >= then && !(p && p->since && p->since < bpf_get_current_task_btf()->start_time)))
 		return evidence;
 	if (w->most == 1)
@@ -291,7 +290,7 @@ static __always_inline __u8 how_many(struct worker *w, struct process *p, __u32 
 	return evidence;
 }
 
-/* worker_calls: the calling thread begins a call on c. */
+/* worker_calls runs when the calling thread starts a call on c. */
 __noinline int worker_calls(struct conn *c)
 {
 	__u64 id = bpf_get_current_pid_tgid();
@@ -306,7 +305,7 @@ __noinline int worker_calls(struct conn *c)
 	struct process *p = bpf_map_lookup_elem(&processes, &tgid);
 
 	r->evidence = how_many(w, p, &r->acceptor_tid);
-	c->events = p ? p->reads : 0; /* of calls nothing else */
+	c->events = p ? p->reads : 0; /* calls use this field for nothing else */
 	if (!w || !w->most)
 		r->evidence |= EVIDENCE_NO_READER;
 	if (!w)
@@ -320,7 +319,7 @@ __noinline int worker_calls(struct conn *c)
 	return 0;
 }
 
-/* worker_uses: the calling thread writes the first bytes of the call on c. The
+/* worker_uses runs when the calling thread writes the first bytes of the call on c. The
  * connection may have been opened for another request, or for none yet. */
 __noinline int worker_uses(struct conn *c)
 {
@@ -337,7 +336,7 @@ __noinline int worker_uses(struct conn *c)
 	r->marker = r->cause;
 	r->client_wait = r->cause_seq;
 	r->writer_tid = r->tid;
-	/* One request all the time: it does not matter which thread writes. */
+	/* There was one request all the time, so it does not matter which thread writes. */
 	if (r->evidence & evidence & EVIDENCE_SOLE && p && c->events == p->reads)
 		evidence = r->evidence;
 	else
