@@ -53,8 +53,8 @@ func (a *Assembler) await(r *request.Request) {
 	a.forgetEmpty(r.PID, q)
 }
 
-// behind reports whether the request has to wait after others of its process. First
-// it passes on those that no longer need to wait.
+// behind keeps a request if others of its process wait, and reports whether it did.
+// First it passes on those that no longer need to wait.
 func (a *Assembler) behind(r *request.Request) bool {
 	q := a.nameless.byPID[r.PID]
 	if q == nil {

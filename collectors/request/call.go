@@ -14,7 +14,7 @@ type Ref struct {
 func (r Ref) Known() bool { return r.Conn != 0 }
 
 // Links are what the kernel saw of how a request relates to others on this host.
-// Only package stitch uses these hints.
+// They are hints for package stitch.
 type Links struct {
 	Caller uint64 // connection of the call at the other end, if a local server made it; else 0
 	Cause  Ref    // the call that the answering thread read from last before it started the response
@@ -57,7 +57,7 @@ type CallLinks struct {
 	For      Ref // the request that the thread worked on when it started the call
 	After    Ref // the call whose answer the thread had read since; zero if it had only read the request
 	Evidence Evidence
-	// Used is the request of the thread that first wrote to the connection, and
+	// Used is the request that a thread worked on when it made the first write, and
 	// UseEvidence the evidence for it at that time. Used can differ from For if the
 	// connection was opened in advance.
 	Used        Ref

@@ -38,7 +38,7 @@ func (r *Request) Bounds() Bounds {
 			b[i] = 0
 			continue
 		}
-		// The stamps come from different CPUs. Their clocks can differ by up to a
+		// The stamps come from different CPUs. Their clocks agree only to within a
 		// microsecond.
 		b[i] = max(b[i], b[i-1])
 	}

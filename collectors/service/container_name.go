@@ -18,7 +18,7 @@ const DockerRoot = "/var/lib/docker"
 func DockerNames(root string) func(id string) string {
 	return func(id string) string {
 		if len(id) != 64 {
-			return "" // not a name that Docker gives
+			return "" // the id is not from Docker
 		}
 		raw, err := os.ReadFile(filepath.Join(root, "containers", id, "config.v2.json"))
 		if err != nil {

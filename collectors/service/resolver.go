@@ -47,7 +47,7 @@ type Options struct {
 }
 
 // Resolver finds the identities of processes. It is safe for concurrent use. It
-// holds its lock only while it uses memory.
+// never holds its lock while it reads /proc.
 type Resolver struct {
 	root          string
 	proc          procfs.FS

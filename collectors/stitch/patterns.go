@@ -5,8 +5,8 @@ import "lapwing/collectors/request"
 // patterns describe how the threads of one service share the work, as learned from
 // its requests. The clues of a thread count only if they match the patterns.
 type patterns struct {
-	same   int // requests that the thread that read them answered
-	handed int // requests that another thread answered
+	same   int // requests answered by the thread that read them
+	handed int // requests answered by another thread
 	agree  int // requests whose response followed a call that names them
 	differ int // requests whose response followed a call that names another request
 

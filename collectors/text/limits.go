@@ -20,8 +20,8 @@ const (
 // Mark is the end of a string that was cut.
 const Mark = "…"
 
-// Cut returns s if it has at most most bytes. Otherwise it returns the start of s,
-// up to the end of a character, followed by Mark. It never changes s itself.
+// Cut returns s if it is not longer than most bytes. Otherwise it returns the start
+// of s, up to the end of a character, followed by Mark. It never changes s itself.
 func Cut[S string | []byte](s S, most int) S {
 	if len(s) <= most {
 		return s
@@ -38,7 +38,7 @@ func Cut[S string | []byte](s S, most int) S {
 }
 
 // Name returns a valid name for a string from outside: without characters that
-// cannot be shown, and at most most bytes long. Most strings are returned
+// cannot be shown, and not longer than most bytes. Most strings are returned
 // unchanged, without an allocation.
 func Name(s string, most int) string {
 	// An escape is longer than its character, so what is beyond the limit can be

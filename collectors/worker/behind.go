@@ -51,7 +51,7 @@ func (b *behind) ended(r *request.Request) {
 		s.asked = s.asked || from < s.to && r.WriteLast+rests > s.from
 	}
 	b.busy = b.busy || r.WriteLast+rests > b.at
-	// Before the first look, the sleeps of the threads were not counted.
+	// The other threads slept for earlier requests before the first look.
 	if from >= b.first {
 		b.requests++
 	}

@@ -293,8 +293,8 @@ func (d *drops) settle(netns uint32, s *namespace, now, after ListenCounts, vani
 	}
 }
 
-// give adds the listeners' own counts. least is what the namespace has certainly
-// counted.
+// give adds the listeners' own counts. least is how much the namespace counted at
+// least.
 func (d *drops) give(all []*account, sum, least uint64, vanished bool) {
 	missing := least - min(least, sum)
 	d.unattributed += missing

@@ -277,7 +277,8 @@ const knownLate = request.Stamp(10 * time.Second)
 // date sets the time since when the worker exists.
 func (c *Collector) date(w *worker) {
 	if w.born < c.booted {
-		// All requests since then were seen, and the worker served none of them.
+		// All requests since observed.at were seen, and the worker served none of
+		// them.
 		if p := w.pool; c.opts.Now()-p.observed.at < knownLate {
 			w.since = min(w.since, p.observed.at)
 		}

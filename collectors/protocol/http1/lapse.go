@@ -25,8 +25,8 @@ func (p *Pairer) Lose() {
 }
 
 // goneBy reports whether an event is still within the lapse. The lapse ends with a
-// request that arrives after a response: its client does not expect earlier answers
-// any more.
+// request that arrives after a response, because its client waits for an answer
+// before it sends again.
 func (p *Pairer) goneBy(ev *protocol.Event) bool {
 	l := &p.lapse
 	switch {
