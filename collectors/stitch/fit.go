@@ -72,7 +72,7 @@ func (h *patterns) tells(kind request.Fit) bool {
 	switch kind {
 	case request.FitBoth:
 		return true
-	case request.FitTarget: // only if the service passes on no header lines; else it may be a check by the server itself that happens to have the same target
+	case request.FitTarget: // only if the service passes on no header lines; else it may be a check of its own with the same target
 		return h.bare >= fewest && h.passed*20 <= h.bare
 	}
 	return false

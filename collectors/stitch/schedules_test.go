@@ -226,7 +226,7 @@ func (f *front) may(j *job) bool {
 
 func (f *front) hasRoom() bool { return len(f.free) > 0 || f.limit == 0 || f.opened < f.limit }
 
-// thread returns the thread that takes the next step of a job.
+// threadOf returns the thread that takes the next step of a job.
 func (f *front) threadOf(j *job) uint32 {
 	own, other := uint32(1+j.number%f.width), uint32(10+j.number%f.width)
 	calls := j.stage == wanting || j.stage == connecting || j.stage == waiting || j.stage == hearing

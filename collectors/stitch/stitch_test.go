@@ -37,13 +37,13 @@ func newBench(limit int) *bench {
 	return b
 }
 
-// front returns a request, from 0 to 10 ms, at a server that makes calls. used sets
-// the patterns of the service of all requests.
+// used sets the patterns of the service of all requests.
 func (b *bench) used(h patterns) *bench {
 	b.patterns[""] = &h
 	return b
 }
 
+// front returns a request, from 0 to 10 ms, at a server that makes calls.
 func (b *bench) front(conn uint64, cause request.Ref) *request.Request {
 	r := &request.Request{Conn: conn, Seq: 1, TID: 1, WriterTID: 1}
 	r.Arrived, r.ReadFirst, r.ReadLast = b.start, b.start+ms, b.start+ms

@@ -293,8 +293,7 @@ func (d *drops) settle(netns uint32, s *namespace, now, after ListenCounts, vani
 	}
 }
 
-// give adds the listeners' own counts. least is how much the namespace counted at
-// least.
+// give adds the listeners' own counts. The namespace counted at least least drops.
 func (d *drops) give(all []*account, sum, least uint64, vanished bool) {
 	missing := least - min(least, sum)
 	d.unattributed += missing
