@@ -6,15 +6,15 @@ import (
 	"lapwing/probes/socket/wire"
 )
 
-// maxListeners bounds the listeners whose abandoned connections are counted each
-// for itself. The others share one name.
+// maxListeners is the number of listeners whose abandoned connections are counted
+// separately. All others share one name.
 const maxListeners = 256
 
 const otherListeners = "other"
 
-// abandoned takes a connection that ended with bytes that nobody had read. Where
-// there are such bytes a client has asked in vain: that is an error of the service.
-// What it asked is not known.
+// abandoned takes a connection that ended before the server read what had arrived.
+// If request bytes had arrived, a client asked in vain, which is an error of the
+// service. What the client asked is not known.
 func (a *Assembler) abandoned(r wire.Record) {
 	a.base(r)
 	a.progress(r)
@@ -25,7 +25,7 @@ func (a *Assembler) abandoned(r wire.Record) {
 	a.req.Seq = r.Seq
 	a.req.Error = request.ErrorAbandoned
 	if wire.Reason(r.Error) == wire.AbandonedReset && a.req.PID == 0 {
-		a.req.PID = a.req.AcceptorTID // a thread's id finds its process as well
+		a.req.PID = a.req.AcceptorTID // the id of a thread leads to its process, too
 	}
 	a.export(&a.req)
 }
@@ -40,8 +40,8 @@ func abandonReason(r wire.Record) string {
 	return "not_read"
 }
 
-// HandleProcess implements socket.ProcessHandler: it keeps the names of processes
-// what they are.
+// HandleProcess implements socket.ProcessHandler. It keeps the names of processes
+// up to date.
 func (a *Assembler) HandleProcess(n wire.ProcessNote) {
 	switch n.Did {
 	case wire.Listens:

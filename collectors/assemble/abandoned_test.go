@@ -18,8 +18,8 @@ func abandonedRecord(reason wire.Reason, bytes uint64) wire.Record {
 	return wire.Compose(f, nil, nil, nil)
 }
 
-// A connection that nobody had read is counted, and an error where a client had
-// asked.
+// A connection that was never read is counted. It is an error if a client had sent
+// a request.
 func TestAbandonedConnection(t *testing.T) {
 	var got sink
 	a := newAssembler(t, got.take)

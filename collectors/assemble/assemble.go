@@ -13,25 +13,27 @@ import (
 	"lapwing/probes/socket/wire"
 )
 
-// Options say what an Assembler works with.
+// Options are the parameters of an Assembler.
 type Options struct {
 	Services *service.Resolver
-	Filter   *service.Filter // nil reports all
-	// Route is the route of a path of a service, or "". Nil knows none.
+	Filter   *service.Filter // nil reports all requests
+	// Route returns the route of a path of a service, or "". If Route is nil, there
+	// are no routes.
 	Route func(service string, path []byte) string
 	// Export takes each finished request. It is called from the goroutine that
-	// drives the Assembler; the request is valid until it returns.
+	// drives the Assembler. The request is valid until Export returns.
 	Export func(*request.Request)
-	// Call takes each call that a server made itself. A call can come again
-	// with more of its response. Nil drops them.
+	// Call takes each call that a server made. The same call can come again when
+	// more of its response was seen. If Call is nil, calls are dropped.
 	Call func(*request.Call)
-	// Hide takes the requests that the filter leaves out, where others can
-	// have come of them. Nil drops them.
+	// Hide takes the requests that the filter leaves out and whose server makes
+	// calls. If Hide is nil, they are dropped.
 	Hide func(*request.Request)
 }
 
-// Assembler is a socket.Handler that makes requests of records. All methods
-// but Counts are for one goroutine.
+// Assembler is a socket.Handler that turns records into requests. Only Counts and
+// Outstanding are safe for concurrent use. All other methods must be called from
+// one goroutine.
 type Assembler struct {
 	opts   Options
 	counts counters
@@ -42,7 +44,7 @@ type Assembler struct {
 	nameless    nameless
 	lastAge     time.Time
 
-	// Reused from record to record.
+	// Reused for each record.
 	req     request.Request
 	framed  protocol.Framed
 	decoder protocol.Decoder
@@ -82,7 +84,7 @@ func (a *Assembler) HandleRecord(kind wire.Kind, r wire.Record) {
 	}
 }
 
-// final takes a request of which nothing more will come.
+// final takes the last record of a request.
 func (a *Assembler) final(r wire.Record) {
 	if a.over(r) || !reported(r) {
 		a.ended(r)
@@ -104,14 +106,14 @@ func (a *Assembler) ended(r wire.Record) {
 	a.export(&a.req)
 }
 
-// told reports whether there was a tentative record of the request before. The
-// kernel side says so, and only where that record found room: so nothing has to
-// be remembered here, for connections whose end may never be seen.
+// reported reports whether there was a tentative record of the request before. The
+// kernel marks the record only if the tentative one found room in the log. So the
+// Assembler does not have to remember connections whose end it may never see.
 func reported(r wire.Record) bool { return r.Reported != 0 && r.Reported == r.Seq }
 
-// tentative takes a request whose response is complete and whose connection has
-// gone quiet. It is handed out now and not when the connection is used again,
-// which may be in minutes.
+// tentative takes a request whose response is complete and whose connection is
+// quiet. The request is passed on now, because the connection may not be used again
+// for minutes.
 func (a *Assembler) tentative(r wire.Record) {
 	switch {
 	case reported(r):
@@ -125,8 +127,8 @@ func (a *Assembler) tentative(r wire.Record) {
 	}
 }
 
-// export passes a finished request on, if the filter wants it. It makes no system
-// call: who serves has to be in memory, or the request waits.
+// export passes a finished request on, if the filter selects it. It makes no system
+// call: if the identity of the server is not in memory, the request waits.
 func (a *Assembler) export(r *request.Request) {
 	if r.Error == "" && r.Status >= 500 {
 		r.Error = statusError(r.Status)
@@ -140,8 +142,8 @@ func (a *Assembler) export(r *request.Request) {
 	}
 }
 
-// decide passes on or leaves out a request of a process with an identity. False
-// says that the filter cannot tell yet.
+// decide passes the request on or leaves it out, once its process has an identity.
+// It returns false if the filter cannot decide yet.
 func (a *Assembler) decide(r *request.Request, id *service.Identity) bool {
 	if f := a.opts.Filter; f != nil {
 		selected, sure := f.Decide(r.PID, r.Local.Addr.Port(), id)
@@ -158,14 +160,14 @@ func (a *Assembler) decide(r *request.Request, id *service.Identity) bool {
 	return true
 }
 
-// hide takes a request that is not passed on.
+// hide takes a request that the filter leaves out.
 func (a *Assembler) hide(r *request.Request) {
 	if r.Links.Calls && a.opts.Hide != nil {
 		a.opts.Hide(r)
 	}
 }
 
-// pass hands out a request.
+// pass passes a request on.
 func (a *Assembler) pass(r *request.Request, id *service.Identity) {
 	r.Service = a.opts.Services.PoolName(id, r.Local.Addr.Port(), r.Local.Unix)
 	a.counts.requests.Add(1)
@@ -187,7 +189,7 @@ func (a *Assembler) pass(r *request.Request, id *service.Identity) {
 	a.opts.Export(r)
 }
 
-// continueTrace makes the request part of the trace that the client began.
+// continueTrace makes the request part of the trace that the client started.
 func continueTrace(r *request.Request, d protocol.Traced) {
 	traceParent, traceState := d.TraceContext()
 	if len(traceParent) == 0 {
@@ -201,8 +203,8 @@ func continueTrace(r *request.Request, d protocol.Traced) {
 	r.TraceState = wholeMembers(traceState)
 }
 
-// wholeMembers keeps of a tracestate what there is room for. A member that is
-// cut would be another one.
+// wholeMembers shortens a tracestate to its limit, at the end of a member. A member
+// that is cut would be a different member.
 func wholeMembers(state []byte) []byte {
 	if len(state) <= text.MaxTraceState {
 		return state
@@ -213,7 +215,7 @@ func wholeMembers(state []byte) []byte {
 // HandleEvent implements socket.Handler.
 func (a *Assembler) HandleEvent(e wire.Event) { a.event(e) }
 
-// Tick implements socket.Handler: it lets go of what will not be decided.
+// Tick implements socket.Handler. It passes on what has waited long enough.
 func (a *Assembler) Tick(now time.Time) {
 	a.giveUpClosed(request.Now() - closingTime)
 	a.nameAll(request.Now())
@@ -224,9 +226,9 @@ func (a *Assembler) Tick(now time.Time) {
 	a.expire(request.Now())
 }
 
-// Flush hands out what waits for nothing but the end of its connection, and
-// counts the requests that are in flight: the agent ends before they do. It is
-// called after the last record.
+// Flush passes on the requests that wait only for the end of their connection, and
+// counts the requests that are in flight when the agent ends. It is called after
+// the last record.
 func (a *Assembler) Flush() {
 	a.end(request.Now())
 	a.nameLast()

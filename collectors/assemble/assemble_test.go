@@ -41,7 +41,7 @@ func record(f wire.RecordFields, req, resp string) wire.Record {
 	return recordOf(f, req, resp, wire.EndSeen)
 }
 
-// recordOf is a record whose response has that end.
+// recordOf returns a record whose response has the given end.
 func recordOf(f wire.RecordFields, req, resp string, end wire.End) wire.Record {
 	wire.SetResponseEnd(&f, end)
 	if len(resp) > 12 {
@@ -104,8 +104,8 @@ func TestTentativeRecordCountsOnce(t *testing.T) {
 	assert.Len(t, got, 2)
 }
 
-// The ends of some connections are never seen. However many there are, the next
-// quiet connection's request is handed out.
+// The ends of some connections are never seen. However many there are, the request
+// of the next quiet connection is passed on.
 func TestEndsThatAreNeverSeen(t *testing.T) {
 	var got sink
 	a := newAssembler(t, func(r *request.Request) { got = append(got[:0], r.Clone()) })
@@ -126,7 +126,7 @@ func TestEndsThatAreNeverSeen(t *testing.T) {
 	assert.EqualValues(t, many+1, got[0].Conn)
 }
 
-// The server closed the connection and nobody saw its end.
+// The server closed the connection, and its end was not seen.
 func TestClosedConnectionWhoseEndIsNotSeen(t *testing.T) {
 	var got sink
 	a := newAssembler(t, got.take)
@@ -175,8 +175,8 @@ func TestClosingsAreBounded(t *testing.T) {
 	assert.Empty(t, a.conns.byID)
 }
 
-// TestRoom fills what is kept with connections that are framed here. They lose no
-// request for others of which less is lost.
+// TestRoom fills the Assembler with connections that it frames. They must not lose
+// a request for other connections that cost less to give up.
 func TestRoom(t *testing.T) {
 	var got sink
 	a := newAssembler(t, got.take)
@@ -209,8 +209,9 @@ func TestRoom(t *testing.T) {
 	assert.Equal(t, 1, a.Outstanding(fields().Conn+2))
 }
 
-// TestOutstandingIsBounded has connections whose clients send requests and wait for no
-// response: what all of them together keep has a bound, but for a few of each.
+// TestOutstandingIsBounded has clients that send requests and do not wait for
+// responses. What all connections together keep is limited, except for a few
+// requests of each.
 func TestOutstandingIsBounded(t *testing.T) {
 	const each, connections = 100, 200
 	a := newAssembler(t, func(*request.Request) {})
@@ -222,7 +223,7 @@ func TestOutstandingIsBounded(t *testing.T) {
 		e := wire.EventFields{Conn: f.Conn, Number: 1, Arrived: 1, ArrivedLast: 1, Exit: 1, Pid: 1, Tid: 1}
 		a.HandleEvent(wire.ComposeEvent(e, wire.Read, []byte(strings.Repeat(getHead, each))))
 	}
-	full := (maxOutstanding + each - 1) / each // so many connections keep all they have
+	full := (maxOutstanding + each - 1) / each // that many connections keep everything
 	assert.Equal(t, full*each+(connections-full)*protocol.AlwaysKept, each*connections-int(a.Counts().Overflowed))
 	for conn := range a.conns.byID {
 		a.HandleEvent(wire.ComposeEvent(wire.EventFields{Conn: conn, Number: 2, Exit: 2}, wire.Close, nil))
@@ -231,13 +232,13 @@ func TestOutstandingIsBounded(t *testing.T) {
 	assert.Empty(t, a.conns.byID)
 }
 
-// What the kernel cannot tell the end of is not over before the connection
-// goes on, and has no error of its own then.
+// If the kernel cannot find the end of a response, the request is not over before
+// the connection is used again. It has no error then.
 func TestEndOfResponses(t *testing.T) {
 	for end, want := range map[wire.End]struct {
 		ended bool
 		err   string // at the close of the connection
-		reset string // the same where the client broke it off
+		reset string // the same, but the client reset the connection
 	}{
 		wire.EndSeen:    {ended: true},
 		wire.EndOpen:    {err: "connection_closed", reset: "connection_reset"},
@@ -333,7 +334,7 @@ func TestUpgradeCountsAsTunnel(t *testing.T) {
 	assert.EqualValues(t, 1, a.Counts().Tunnels)
 }
 
-// A request line that did not come whole makes no request, if nothing else does.
+// An incomplete request line makes no request without other evidence.
 func TestLineThatDidNotComeWhole(t *testing.T) {
 	long := strings.Repeat("m", 256)
 	for _, tt := range []struct {
@@ -349,7 +350,7 @@ func TestLineThatDidNotComeWhole(t *testing.T) {
 		{"hello wor", wire.PlaceLost, 0, false},
 		{"hello", wire.PlaceLine, 400, true},
 		{long, wire.PlaceLine, 0, false},
-		{long, wire.PlaceEnd, 0, true}, // the line was whole, what was captured of it is not
+		{long, wire.PlaceEnd, 0, true}, // the line was complete, but only a part of it was captured
 		{"m /" + long[:200], wire.PlaceEnd, 0, true},
 	} {
 		var got sink
@@ -395,8 +396,8 @@ func TestHotPathDoesNotAllocate(t *testing.T) {
 	assert.Zero(t, testing.AllocsPerRun(100, func() { a.HandleRecord(wire.Final, r) }))
 }
 
-// TestClosingDoesNotAllocate has requests whose connection the server closes, before
-// anybody sees the end of it.
+// TestClosingDoesNotAllocate has requests whose connection the server closes before
+// its end is seen.
 func TestClosingDoesNotAllocate(t *testing.T) {
 	a := newAssembler(t, func(*request.Request) {})
 	f := fields()
@@ -425,7 +426,8 @@ func BenchmarkFinal(b *testing.B) {
 	}
 }
 
-// TestInFlightAtTheEnd counts what had not ended, once, and reports none of it.
+// TestInFlightAtTheEnd checks that requests without an end are counted once and not
+// reported.
 func TestInFlightAtTheEnd(t *testing.T) {
 	var got sink
 	a := newAssembler(t, got.take)

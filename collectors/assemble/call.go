@@ -10,8 +10,8 @@ import (
 	"lapwing/probes/socket/wire"
 )
 
-// call passes on a call. There are few of them beside the requests, and they
-// are kept for a while, so each gets memory of its own.
+// call passes on a call. Calls are rare compared with requests, and they are kept
+// for a while, so each one has its own memory.
 func (a *Assembler) call(r wire.Record) {
 	if a.opts.Call == nil {
 		return
@@ -33,7 +33,7 @@ func (a *Assembler) call(r wire.Record) {
 	}
 	openedFor(c, r)
 	c.Local, c.Peer = endpoints(r, r.Name())
-	if r.IsUnix() { // the name is the server's
+	if r.IsUnix() { // the name belongs to the server
 		c.Local, c.Peer = c.Peer, request.Endpoint{IsUn: true, Unix: bytes.Clone(c.Local.Unix)}
 	}
 	endCall(c, r, a.describeCall(c, r))
@@ -41,12 +41,13 @@ func (a *Assembler) call(r wire.Record) {
 	a.opts.Call(c)
 }
 
-// openedFor tells a call's beginning: the connecting, if the connection was
-// opened for it. It was not where another thread uses it.
+// openedFor sets the start of a call. If the connection was opened for the call,
+// this is the start of connect. It was not opened for the call if another thread
+// uses it.
 func openedFor(c *request.Call, r wire.Record) {
 	l := &c.Links
 	c.Start = c.SentFirst
-	opened := r.Seq == 1 && r.Accepted != 0 // not of one that is older than the agent
+	opened := r.Seq == 1 && r.Accepted != 0 // not if the connection is older than the agent
 	if opened {
 		c.Start, c.Connected = request.Stamp(r.Accepted), request.Stamp(r.Established)
 	}
@@ -62,7 +63,7 @@ func openedFor(c *request.Call, r wire.Record) {
 		c.Start, c.Connected = c.SentFirst, 0
 	case !l.For.Known():
 		l.Used = l.For
-	case r.WriterTid != r.Tid: // it writes for others: what the opener did says little
+	case r.WriterTid != r.Tid: // it writes for other threads, so the opening thread says little
 		l.Used = l.For
 		l.Evidence &= l.UseEvidence & request.EvidenceSole
 	}
@@ -91,8 +92,8 @@ func evidenceOf(bits uint8) request.Evidence {
 	return e
 }
 
-// describeCall says what was asked and answered, where the kernel framed it, and
-// reports whether it did.
+// describeCall sets what was asked and answered, if the kernel framed the call. It
+// reports whether the kernel did.
 func (a *Assembler) describeCall(c *request.Call, r wire.Record) (framed bool) {
 	a.framed = framedOf(r)
 	if !a.decoder.Call(c, &a.framed) {
@@ -103,13 +104,13 @@ func (a *Assembler) describeCall(c *request.Call, r wire.Record) (framed bool) {
 	return c.Protocol != ""
 }
 
-// endCall tells how the end of a call is known. What was handed out before it
-// was over is all that there may be when its request is.
+// endCall sets how the end of a call is known. If a call is reported before it is
+// over, nothing more may be known when its request is passed on.
 func endCall(c *request.Call, r wire.Record, framed bool) {
 	soFar := r.Marks&wire.MarkSoFar != 0 && r.Closed == 0
 	switch end := r.ResponseEnd(); {
 	case r.Marks&wire.MarkPipelined != 0:
-		c.Ending = request.CallEndUnknown // whose the answers are is not told
+		c.Ending = request.CallEndUnknown // it is not known which request each answer belongs to
 	case !soFar, end == wire.EndSeen:
 	case framed:
 		c.Ending = request.CallEndUnknown
@@ -119,7 +120,7 @@ func endCall(c *request.Call, r wire.Record, framed bool) {
 	}
 }
 
-// callError says why a call was not answered, or not to the end.
+// callError returns the reason why a call has no answer, or no complete one.
 func callError(c *request.Call, r wire.Record) string {
 	errno, e := r.Error, unix.Errno(r.Error)
 	if e == unix.ECONNREFUSED {
@@ -131,7 +132,7 @@ func callError(c *request.Call, r wire.Record) string {
 	if c.SentFirst.Seen() || e == 0 {
 		return errorType(errno)
 	}
-	switch e { // connect's own
+	switch e { // errors of connect itself
 	case unix.EAGAIN:
 		return request.ErrorBacklogFull
 	case unix.ENOENT:
@@ -147,7 +148,7 @@ func callError(c *request.Call, r wire.Record) string {
 	return request.ErrorClosed
 }
 
-// brokenOff says why the end of a response did not come.
+// brokenOff returns the reason why the end of a response did not come.
 func brokenOff(c *request.Call, r wire.Record) string {
 	why, end := errorType(r.Error), r.ResponseEnd()
 	if c.Ending == request.CallEndSeen && (end == wire.EndOpen || end == wire.EndClose && why == request.ErrorReset) {

@@ -23,7 +23,7 @@ func callFields() wire.RecordFields {
 	}
 }
 
-// callOf is what becomes of a record of a call.
+// callOf returns the call that an Assembler makes of a record.
 func callOf(t *testing.T, r wire.Record) *request.Call {
 	var got *request.Call
 	a := newAssembler(t, func(*request.Request) { t.Error("a call is no request") })
@@ -69,8 +69,8 @@ func TestCallThatWasRefused(t *testing.T) {
 	assert.Equal(t, request.Stamp(1500), c.End())
 }
 
-// TestCallOnAConnectionOpenedInAdvance: a call belongs to the thread that first
-// wrote, if that reads requests itself.
+// TestCallOnAConnectionOpenedInAdvance checks that a call belongs to the thread
+// that first wrote, if this thread reads requests itself.
 func TestCallOnAConnectionOpenedInAdvance(t *testing.T) {
 	f := callFields()
 	f.WriterTid, f.Marker, f.ClientWait, f.Produce = 12, 8, 1, uint64(wire.EvidenceOnly)
@@ -83,8 +83,8 @@ func TestCallOnAConnectionOpenedInAdvance(t *testing.T) {
 	assert.Equal(t, []request.Ref{{Conn: 7, Seq: 3}, {Conn: 8, Seq: 1}}, []request.Ref{c.Links.For, c.Links.Used}, "the same thread names two")
 }
 
-// TestEndOfACall: what is handed out before a call is over has an end only
-// where the framing, or the close, tells it.
+// TestEndOfACall checks that a call that is reported before it is over has an end
+// only if the framing or the close shows it.
 func TestEndOfACall(t *testing.T) {
 	for name, c := range map[string]struct {
 		end    wire.End

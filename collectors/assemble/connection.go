@@ -10,54 +10,55 @@ import (
 )
 
 const (
-	// maxConnections bounds the connections of which something is kept.
+	// maxConnections limits the connections that are kept.
 	maxConnections = 1 << 12
-	// closingTime is how long a request waits for the end of its connection,
-	// which tells when the client acknowledged the response.
+	// closingTime is how long a request waits for the end of its connection, which
+	// shows when the client acknowledged the response.
 	closingTime = request.Stamp(500 * time.Millisecond)
-	// openTime is how long a response that had not ended when the next request
-	// was read may go on unseen.
+	// openTime is how long the Assembler waits for more of a response that was not
+	// complete when the server read the next request.
 	openTime = request.Stamp(30 * time.Second)
 )
 
-// stage is what a connection is kept for. The later ones cost more to give up.
+// stage says why a connection is kept. Later stages cost more to give up.
 type stage uint8
 
 const (
-	// closing: the server has closed it. Its end is seen by a program that runs in
-	// the network's interrupts, where the kernel can pass it over: then what was
-	// known at the close is all there is.
+	// closing: the server has closed the connection. A program that runs in the
+	// network's interrupts reports the end. The kernel can skip this program. Then
+	// the request is reported as it was known at the close.
 	closing stage = iota
-	// open: its last response had not ended, by its framing, when the server read the
-	// next request. An event-driven server may go on writing it: then events follow.
+	// open: the last response was not complete, by its framing, when the server
+	// read the next request. An event-driven server may continue to write it; then
+	// events follow.
 	open
-	// framed: each of its reads and writes is reported, and framed here.
+	// framed: each read and write of the connection is reported, and framed here.
 	framed
 )
 
-// connection is what is kept of one from one message to the next.
+// connection is what is kept of a connection between two messages of the kernel.
 type connection struct {
 	id    uint64
 	stage stage
-	last  request.Stamp // when something happened on it
+	last  request.Stamp // time of the latest event on the connection
 
-	record   wire.Record // closing
-	buf      []byte      // what the record lies in
+	record   wire.Record // stage closing
+	buf      []byte      // holds the record's bytes
 	response *protocol.Framed
-	*pairing // framed; the others are many, and small
+	*pairing // stage framed; a pointer, because the other stages are many and small
 }
 
-// connections are all of which something is kept.
+// connections holds all connections that are kept.
 type connections struct {
 	byID map[uint64]*connection
-	// closings have the order in which they were closed, from the first on. Some are
-	// over.
+	// closings are the ids of closed connections, in the order in which they were
+	// closed. They start at index first. Some of them are no longer kept.
 	closings []uint64
 	first    int
 	free     []*connection
 }
 
-// at is a connection that is kept in a stage, or nil.
+// at returns the connection if it is kept in stage s, otherwise nil.
 func (c *connections) at(id uint64, s stage) *connection {
 	if one := c.byID[id]; one != nil && one.stage == s {
 		return one
@@ -65,8 +66,8 @@ func (c *connections) at(id uint64, s stage) *connection {
 	return nil
 }
 
-// keep returns a connection that has the stage from now on. The caller has made room
-// for it.
+// keep returns the connection, which now has stage s. The caller must have made
+// room for it.
 func (c *connections) keep(id uint64, s stage, now request.Stamp) *connection {
 	one := c.byID[id]
 	if one == nil {
@@ -89,17 +90,17 @@ func (c *connections) fresh() (one *connection) {
 	return one
 }
 
-// forget keeps no more of a connection.
+// forget removes a connection.
 func (c *connections) forget(one *connection) {
 	delete(c.byID, one.id)
 	*one = connection{buf: one.buf}
-	if one.buf != nil { // most are of the kind that needs it
+	if one.buf != nil { // most connections need a buffer
 		c.free = append(c.free, one)
 	}
 }
 
-// wait puts a connection behind those that were closed before. The room of what is
-// over is used again.
+// wait appends a connection to those that were closed before. It reuses the space
+// of connections that are no longer kept.
 func (c *connections) wait(id uint64) {
 	if c.first > len(c.closings)/2 {
 		c.closings = slices.Delete(c.closings, 0, c.first)
@@ -108,7 +109,8 @@ func (c *connections) wait(id uint64) {
 	c.closings = append(c.closings, id)
 }
 
-// firstClosed is the one that was closed first and waits for its end, or nil.
+// firstClosed returns the connection that was closed first and still waits for its
+// end, or nil.
 func (c *connections) firstClosed() *connection {
 	for ; c.first < len(c.closings); c.first++ {
 		if one := c.at(c.closings[c.first], closing); one != nil {
@@ -119,8 +121,9 @@ func (c *connections) firstClosed() *connection {
 	return nil
 }
 
-// cheapest is the one that costs least to give up, of a stage or an earlier one: of
-// equals the one on which nothing happened for longest. It is nil if there is none.
+// cheapest returns the connection of stage s or an earlier one that costs least to
+// give up. Among equals it is the one that was idle for longest. It is nil if there
+// is none.
 func (c *connections) cheapest(s stage) *connection {
 	if one := c.firstClosed(); one != nil || s == closing {
 		return one
@@ -134,8 +137,8 @@ func (c *connections) cheapest(s stage) *connection {
 	return least
 }
 
-// makeRoom makes room for a connection in a stage, and reports whether there is any.
-// What it hands out for that is made in a.req.
+// makeRoom makes room for a connection in stage s and reports whether there is
+// room. If it has to pass on a request for that, it overwrites a.req.
 func (a *Assembler) makeRoom(id uint64, s stage) bool {
 	if len(a.conns.byID) < maxConnections || a.conns.byID[id] != nil {
 		return true
@@ -148,7 +151,7 @@ func (a *Assembler) makeRoom(id uint64, s stage) bool {
 	return true
 }
 
-// giveUp waits no longer for what may come of a connection.
+// giveUp stops waiting for a connection.
 func (a *Assembler) giveUp(c *connection) {
 	switch c.stage {
 	case closing:
@@ -178,7 +181,8 @@ func (a *Assembler) close(r wire.Record) bool {
 	return true
 }
 
-// over forgets a request that is handed out now. It reports whether it waited.
+// over forgets a closed connection whose request is passed on now. It reports
+// whether the request was waiting.
 func (a *Assembler) over(r wire.Record) bool {
 	c := a.conns.at(r.Conn, closing)
 	if c == nil || c.record.Seq != r.Seq {
@@ -188,8 +192,8 @@ func (a *Assembler) over(r wire.Record) bool {
 	return true
 }
 
-// hold keeps a request, which a.req is of, until its response ends or the connection
-// goes on without it.
+// hold keeps the request in a.req until its response ends or the connection is used
+// again.
 func (a *Assembler) hold(r wire.Record) {
 	response := a.progressOf(r)
 	if !a.makeRoom(r.Conn, open) {
@@ -199,8 +203,8 @@ func (a *Assembler) hold(r wire.Record) {
 	a.conns.keep(r.Conn, open, response.Request.End()).response = response
 }
 
-// release hands out a request as it is: the connection went on, and what became of its
-// response was not seen.
+// release passes a request on as it is: its connection was used again, or it waited
+// too long, and the end of its response was not seen.
 func (a *Assembler) release(c *connection) {
 	q := c.response.Request
 	a.conns.forget(c)
@@ -213,15 +217,16 @@ func (a *Assembler) endUnknown(q *request.Request) {
 	a.export(q)
 }
 
-// giveUpClosed hands out the requests whose connections were closed before.
+// giveUpClosed passes on the requests whose connections were closed before the
+// given time.
 func (a *Assembler) giveUpClosed(before request.Stamp) {
 	for c := a.conns.firstClosed(); c != nil && c.last < before; c = a.conns.firstClosed() {
 		a.giveUp(c)
 	}
 }
 
-// expire ends the wait for what will not be decided: a response that the server gave
-// up, a connection whose end was not seen.
+// expire ends waits that may never be decided: for the rest of a response that the
+// server gave up, or for the end of a connection that was not seen.
 func (a *Assembler) expire(now request.Stamp) {
 	for _, c := range a.conns.byID {
 		switch {
@@ -234,7 +239,7 @@ func (a *Assembler) expire(now request.Stamp) {
 	}
 }
 
-// end gives up all that is kept: the agent ends.
+// end gives up everything that is kept, because the agent ends.
 func (a *Assembler) end(now request.Stamp) {
 	a.giveUpClosed(now)
 	for _, c := range a.conns.byID {

@@ -9,7 +9,7 @@ import (
 	"lapwing/probes/socket/wire"
 )
 
-// counters are written by the Assembler's goroutine and read by any.
+// counters are written by the Assembler's goroutine. Any goroutine may read them.
 type counters struct {
 	requests   atomic.Uint64
 	incomplete atomic.Uint64
@@ -59,25 +59,25 @@ func (c *counters) unknownAdd(reason string) {
 	c.unknown[reason]++
 }
 
-// Counts are what an Assembler did since its start.
+// Counts are the totals of an Assembler since its start.
 type Counts struct {
-	Requests   uint64            // handed out
-	Incomplete uint64            // of those, the ones without a complete response
+	Requests   uint64            // requests passed on
+	Incomplete uint64            // of those, requests without a complete response
 	Tunnels    uint64            // connections that became tunnels
-	LostEvents uint64            // events missing on connections that are framed here
+	LostEvents uint64            // events missing on connections that are framed by the agent
 	Desynced   uint64            // times the framing of a connection was lost
 	Overflowed uint64            // requests dropped because too many were outstanding
-	InFlight   uint64            // without an end when the agent ended
-	Undecided  uint64            // dropped: the filter asks for what the process did not tell
-	HeadsCut   uint64            // handed out with a part of their request line
-	Unpaired   uint64            // messages without a counterpart on connections that are framed here
+	InFlight   uint64            // requests without an end when the agent ended
+	Undecided  uint64            // requests dropped, because the filter needs facts that the process did not reveal
+	HeadsCut   uint64            // requests passed on with only a part of their request line
+	Unpaired   uint64            // messages without a counterpart on connections that are framed by the agent
 	Unknown    map[string]uint64 // connections of no known protocol, per reason
-	// Abandoned counts, per listener and reason, connections that ended without
-	// that anybody read what arrived.
+	// Abandoned counts, by listener and reason, connections that ended before the
+	// server read what had arrived.
 	Abandoned map[string]map[string]uint64
 }
 
-// Counts is safe for concurrent use.
+// Counts returns the totals. It is safe for concurrent use.
 func (a *Assembler) Counts() Counts {
 	c := &a.counts
 	c.mu.Lock()
@@ -98,7 +98,7 @@ func (a *Assembler) Counts() Counts {
 	}
 }
 
-// reasonOf says why the kernel ignores a connection.
+// reasonOf returns the reason why the kernel ignores a connection.
 func reasonOf(r wire.Record) string {
 	switch wire.Reason(r.Error) {
 	case wire.ReasonServerFirst:

@@ -4,6 +4,6 @@ import (
 	"lapwing/probes/socket/wire"
 )
 
-// Ended reports whether the response in a record that the kernel has not
-// handed out yet is complete. Where its framing does not tell, it is not.
+// Ended reports whether the response is complete, in a record that the kernel has
+// not passed on yet. If the framing does not show it, the response is not complete.
 func Ended(r wire.Record) bool { return r.ResponseEnd() == wire.EndSeen }

@@ -5,8 +5,8 @@ import (
 	"lapwing/probes/socket/wire"
 )
 
-// framedOf is what a record says of the framing of its request. It is a view into the
-// record.
+// framedOf returns what a record says about the framing of its request. The result
+// is a view into the record.
 func framedOf(r wire.Record) protocol.Framed {
 	f := protocol.Framed{
 		Head: r.RequestHead(), Read: r.RequestBytes, TraceParent: r.TraceParent(), In: placeOf(r.In),

@@ -8,15 +8,15 @@ import (
 // underWay takes a request that was in progress when the probes were detached.
 func (a *Assembler) underWay(r wire.Record) {
 	if reported(r) {
-		return // handed out: all that was open is the connection
+		return // already passed on: only its connection was open
 	}
 	a.base(r)
 	a.progress(r)
 	a.inFlight(&a.req, 1)
 }
 
-// inFlight counts requests that had not ended when the agent did, if the filter
-// wants them.
+// inFlight counts requests that had not ended when the agent ended, if the filter
+// selects them.
 func (a *Assembler) inFlight(r *request.Request, n int) {
 	if n == 0 {
 		return

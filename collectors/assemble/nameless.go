@@ -8,16 +8,17 @@ import (
 )
 
 const (
-	// nameTime is how long a request waits for the name of its process. It is
-	// known, for better or worse, after the patience of who reads it: this is for
-	// when the agent itself gets no CPU.
+	// nameTime is how long a request waits for the name of its process. Normally
+	// the name, or the failure to find one, is known earlier, because package
+	// patience limits the time for reading it. nameTime matters only when the agent
+	// itself gets no CPU.
 	nameTime = request.Stamp(500 * time.Millisecond)
-	// decideTime is how long a request waits for a better name where the filter
-	// cannot do without.
+	// decideTime is how long a request waits for a better name if the filter needs
+	// one.
 	decideTime = request.Stamp(2 * time.Second)
-	// lastTime is the same at the agent's end, for all together.
+	// lastTime is the wait at the end of the agent, for all requests together.
 	lastTime = 250 * time.Millisecond
-	// maxNameless bounds the requests that wait, and maxOfOne those of one process.
+	// maxNameless limits the requests that wait, and maxOfOne those of one process.
 	maxNameless = 1 << 13
 	maxOfOne    = 1 << 12
 )
@@ -36,7 +37,7 @@ type waiting struct {
 	since request.Stamp
 }
 
-// await keeps a request until it is known who served it.
+// await keeps a request until the process that served it is known.
 func (a *Assembler) await(r *request.Request) {
 	q := a.nameless.byPID[r.PID]
 	if q == nil {
@@ -52,8 +53,8 @@ func (a *Assembler) await(r *request.Request) {
 	a.forgetEmpty(r.PID, q)
 }
 
-// behind keeps a request back whose process has others waiting, after it has let
-// go of those that need not wait any more.
+// behind keeps a request if others of its process wait, and reports whether it did.
+// First it passes on those that no longer need to wait.
 func (a *Assembler) behind(r *request.Request) bool {
 	q := a.nameless.byPID[r.PID]
 	if q == nil {
@@ -68,7 +69,7 @@ func (a *Assembler) behind(r *request.Request) bool {
 	return true
 }
 
-// nameAll lets go of what need not wait any more.
+// nameAll passes on the requests that no longer need to wait.
 func (a *Assembler) nameAll(now request.Stamp) {
 	for pid, q := range a.nameless.byPID {
 		a.name(q, now)
@@ -76,7 +77,7 @@ func (a *Assembler) nameAll(now request.Stamp) {
 	}
 }
 
-// name lets go of the requests of one process, the first of them first.
+// name passes on the requests of one process, oldest first.
 func (a *Assembler) name(q *queue, now request.Stamp) {
 	for len(q.waiting) > 0 {
 		first := q.waiting[0]
@@ -95,7 +96,7 @@ func (a *Assembler) name(q *queue, now request.Stamp) {
 	}
 }
 
-// limit is how long a request waits.
+// limit returns how long a request waits.
 func (a *Assembler) limit(known bool) request.Stamp {
 	if known || a.opts.Filter != nil {
 		return decideTime
@@ -103,8 +104,8 @@ func (a *Assembler) limit(known bool) request.Stamp {
 	return nameTime
 }
 
-// settleFor lets go of the first request of a process with what is known of it.
-// What the filter cannot tell from others is not shown, and counted.
+// settleFor passes on the first request of a process with what is known about it.
+// If the filter cannot decide, the request is hidden and counted.
 func (a *Assembler) settleFor(q *queue) {
 	r := q.waiting[0].Request
 	id, known := a.opts.Services.Find(r.PID, r.Comm, uint64(r.ReadFirst))
@@ -136,8 +137,8 @@ func (a *Assembler) forgetEmpty(pid uint32, q *queue) {
 	}
 }
 
-// nameLast waits for the names of what was served last, at the agent's end: no
-// records come any more.
+// nameLast waits for the names of the last requests when the agent ends: no more
+// records come.
 func (a *Assembler) nameLast() {
 	for until := time.Now().Add(lastTime); len(a.nameless.byPID) > 0 && time.Now().Before(until); {
 		a.nameAll(request.Now())

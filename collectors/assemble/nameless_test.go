@@ -16,13 +16,13 @@ import (
 	"lapwing/probes/socket/wire"
 )
 
-// table is a process table in which each process has a program of its name.
+// table is a process table in which each process has a program with its own name.
 type table struct {
 	t    *testing.T
 	root string
 }
 
-// add adds a process that tells what it is, or does not.
+// add adds a process that lets its command line be read, or does not.
 func (p table) add(pid int, program string, silent bool) {
 	p.t.Helper()
 	dir := filepath.Join(p.root, strconv.Itoa(pid))
@@ -95,7 +95,8 @@ func TestFirstRequestsHaveTheRightName(t *testing.T) {
 	assert.Len(t, got, 11, "now nobody waits")
 }
 
-// A process that does not answer holds up nobody, and itself not for long.
+// A process that does not answer delays no other, and its own requests only for a
+// short time.
 func TestSilentProcessHoldsUpNobody(t *testing.T) {
 	var got sink
 	a, p := naming(t, nil, got.take)
@@ -125,7 +126,8 @@ func TestSilentProcessHoldsUpNobody(t *testing.T) {
 	assert.Zero(t, a.Counts().Undecided)
 }
 
-// A filter lets nothing through that it may not, and loses nothing uncounted.
+// A filter passes nothing that it must not pass, and each request that it drops is
+// counted.
 func TestFilterWaitsForTheName(t *testing.T) {
 	var got sink
 	a, p := naming(t, &service.Filter{Services: []string{"shop"}}, got.take)

@@ -13,7 +13,7 @@ import (
 	"lapwing/probes/socket/wire"
 )
 
-// TestStringsFromOutside has a client that sends as much as a head may hold.
+// TestStringsFromOutside has a client that sends as much as a head may contain.
 func TestStringsFromOutside(t *testing.T) {
 	long := strings.Repeat("日", 2000)
 	head := "GET /a;id=secret/" + long + ";v=1?" + long + " HTTP/1.1\r\nHost: " + long +

@@ -6,17 +6,17 @@ import (
 	"lapwing/collectors/protocol"
 )
 
-// outstanding counts, per connection that is framed here, the requests whose
-// response has not ended. Unlike the rest of an Assembler it is safe for
-// concurrent use: whoever looks at the worker pools asks.
+// outstanding counts the requests whose response has not ended, for each connection
+// that is framed by the agent. Unlike the rest of an Assembler it is safe for
+// concurrent use, because the collector of worker pools reads it.
 type outstanding struct {
 	mu     sync.Mutex
 	byConn map[uint64]int
 	all    int
 }
 
-// maxOutstanding bounds the requests of all connections that are framed here. What
-// comes of one event may be more than that.
+// maxOutstanding limits the requests of all connections that are framed by the
+// agent. One event may exceed it.
 const maxOutstanding = 8192
 
 func (o *outstanding) full() bool {
@@ -25,7 +25,7 @@ func (o *outstanding) full() bool {
 	return o.all >= maxOutstanding
 }
 
-// note keeps how many requests of a connection are outstanding.
+// note records how many requests of a connection are outstanding.
 func (o *outstanding) note(conn uint64, n int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -37,8 +37,9 @@ func (o *outstanding) note(conn uint64, n int) {
 	}
 }
 
-// Outstanding is how many requests of a connection, which is framed here, wait
-// for their response to end, as far as the connection's events have come.
+// Outstanding returns how many requests of a connection wait for their response to
+// end, according to the events seen so far. It counts only connections that are
+// framed by the agent. It is safe for concurrent use.
 func (a *Assembler) Outstanding(conn uint64) int {
 	a.outstanding.mu.Lock()
 	defer a.outstanding.mu.Unlock()

@@ -11,19 +11,19 @@ import (
 	"lapwing/probes/socket/wire"
 )
 
-// silence is how long a response whose place was lost may be silent before it
-// is taken for complete.
+// silence is how long a response may be silent before it is taken to be complete,
+// if its framing was lost.
 const silence = time.Second
 
-// pairing is what there is of a connection that is framed here.
+// pairing is the state of a connection that is framed by the agent.
 type pairing struct {
 	pairer protocol.Pairer
-	base   request.Request // of whom it is
-	number uint32          // of the last event
-	counts protocol.Counts // already added to the Assembler's
+	base   request.Request // the process, service and addresses of the connection
+	number uint32          // number of the last event
+	counts protocol.Counts // counts that were already added to the Assembler's
 }
 
-// open begins to frame a connection. Its record says what was in progress.
+// open starts to frame a connection. Its record says what was in progress.
 func (a *Assembler) open(r wire.Record) {
 	var held *protocol.Framed
 	if c := a.conns.at(r.Conn, open); c != nil {
@@ -62,7 +62,8 @@ func (a *Assembler) open(r wire.Record) {
 	}
 }
 
-// progressOf is the request of a record, which a.req is of, as it is.
+// progressOf returns the request of the record in its present state. a.req must be
+// of this record.
 func (a *Assembler) progressOf(r wire.Record) *protocol.Framed {
 	f := framedOf(r)
 	f.Request = a.req.Clone()
@@ -71,14 +72,15 @@ func (a *Assembler) progressOf(r wire.Record) *protocol.Framed {
 	return &f
 }
 
-// fresh reports whether nothing was handed out of a connection and the kernel
-// does not hold its first bytes for HTTP/1, the only protocol that it measures
-// by itself: then the bytes tell the protocol.
+// fresh reports whether the first bytes of the connection still have to show its
+// protocol. This is so if no request of it was passed on, and the kernel does not
+// take the bytes for HTTP/1, the only protocol that it measures by itself.
 func fresh(r wire.Record) bool {
 	return r.Marks&wire.MarkGuess != 0 || r.RequestBytes == 0 && r.Seq == 0
 }
 
-// readSoFar is what was read before the connection reported each read.
+// readSoFar returns an event for what was read before the connection reported each
+// read.
 func (a *Assembler) readSoFar(r wire.Record) *protocol.Event {
 	q := &a.req
 	return &protocol.Event{
@@ -90,7 +92,7 @@ func (a *Assembler) readSoFar(r wire.Record) *protocol.Event {
 // paired takes a request that a pairer finished.
 func (a *Assembler) paired(r *request.Request) {
 	if r.Method == "" && r.Status == 0 {
-		a.counts.unknownAdd(detect.NoProtocol) // neither head was one
+		a.counts.unknownAdd(detect.NoProtocol) // neither head was one of HTTP
 		return
 	}
 	a.export(r)
@@ -100,7 +102,7 @@ func (a *Assembler) paired(r *request.Request) {
 func (a *Assembler) event(e wire.Event) {
 	c := a.conns.at(e.Conn, framed)
 	if c == nil {
-		a.counts.lostEvents.Add(1) // the record that opened it was lost, or it was dropped
+		a.counts.lostEvents.Add(1) // the record that opened the connection was lost, or the connection was dropped
 		return
 	}
 	if gap := e.Number - c.number - 1; gap > 0 && gap < 1<<31 {
@@ -127,8 +129,8 @@ func (a *Assembler) unframe(c *connection) {
 	a.conns.forget(c)
 }
 
-// pieces takes a read apart whose bytes arrived at different times: several
-// requests may be in it.
+// pieces splits a read whose bytes arrived at different times, because it may
+// contain several requests.
 func pieces(e wire.Event, whole *protocol.Event) iter.Seq[*protocol.Event] {
 	return func(yield func(*protocol.Event) bool) {
 		parts := e.Pieces()
@@ -152,7 +154,7 @@ func pieces(e wire.Event, whole *protocol.Event) iter.Seq[*protocol.Event] {
 	}
 }
 
-// cut is what there is of data from one offset to another.
+// cut returns the available data from one offset to another.
 func cut(data []byte, from, to uint64) []byte {
 	have := uint64(len(data))
 	return data[min(from, have):min(to, have)]
@@ -185,8 +187,8 @@ func (a *Assembler) translate(e wire.Event) *protocol.Event {
 	return out
 }
 
-// account notes what is outstanding on a connection, and adds what its pairer gave up
-// since the last look.
+// account notes what is outstanding on a connection, and adds what its pairer gave
+// up since the last call.
 func (a *Assembler) account(c *connection) {
 	a.outstanding.note(c.id, c.pairer.Outstanding())
 	now := c.pairer.Counts()

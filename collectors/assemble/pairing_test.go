@@ -27,8 +27,8 @@ func (s *script) play(kind wire.Kind, data string) {
 	}, kind, []byte(data)))
 }
 
-// opened starts a connection of which the kernel hands out each read and
-// write; head is what it read before.
+// opened starts a connection of which the kernel reports each read and write. head
+// is what was read before.
 func opened(t *testing.T, got *sink, head string) *script {
 	s := &script{Assembler: newAssembler(t, got.take)}
 	f := fields()
@@ -116,7 +116,7 @@ func TestTruncatedFrameIsCounted(t *testing.T) {
 	assert.Equal(t, map[string]uint64{"uwsgi_truncated": 1}, s.Counts().Unknown)
 }
 
-// A read returned a request and the begin of another, which came later.
+// A read returned a request and the start of another one, which arrived later.
 func TestReadIsTakenApartByArrival(t *testing.T) {
 	data := []byte(getHead + getHead)
 	f := wire.EventFields{Number: 2, Arrived: 100, ArrivedLast: 300, Exit: 400, Wait: 7, PiecesLen: 2}

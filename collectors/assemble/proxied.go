@@ -10,12 +10,12 @@ import (
 	"lapwing/probes/socket/wire"
 )
 
-// proxySignature is how the binary form of a PROXY header begins.
+// proxySignature is the start of a binary PROXY header.
 const proxySignature = "\r\n\r\n\x00\r\nQUIT\n"
 
-// splitName takes a PROXY header off the end of a record's name and returns the
-// client that it names: what connected to the balancer. The address is not valid
-// where the header names none.
+// splitName separates the PROXY header from the end of a record's name. It returns
+// the client that the header names: the one that connected to the balancer. The
+// address is not valid if the header names none.
 func splitName(r wire.Record) (name []byte, client netip.AddrPort) {
 	name = r.Name()
 	if r.Marks&wire.MarkProxied == 0 {
@@ -44,8 +44,8 @@ func textClient(header string) (client netip.AddrPort) {
 	return netip.AddrPortFrom(ip, uint16(port))
 }
 
-// binaryClient reads the form with a signature. A balancer that checks a server
-// speaks for itself, and names no client.
+// binaryClient reads the binary form. If a balancer only checks a server, it speaks
+// for itself and names no client.
 func binaryClient(header []byte) (client netip.AddrPort) {
 	const fixed, proxied, tcp4, tcp6 = 16, 0x21, 0x11, 0x21
 	if len(header) < fixed || header[12] != proxied {

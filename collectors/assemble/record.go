@@ -13,7 +13,8 @@ import (
 	"lapwing/probes/socket/wire"
 )
 
-// fill makes a.req of a record; false when the record is of no known protocol.
+// fill sets a.req from a record. It returns false if the record is of no known
+// protocol.
 func (a *Assembler) fill(r wire.Record) bool {
 	a.base(r)
 	a.progress(r)
@@ -45,7 +46,7 @@ func (a *Assembler) base(r wire.Record) {
 	a.req.Local, a.req.Peer = endpoints(r, name)
 }
 
-// progress sets what a record says of one request.
+// progress sets what a record says about one request.
 func (a *Assembler) progress(r wire.Record) {
 	q := &a.req
 	q.Arrived = request.Stamp(r.Arrived)
@@ -101,7 +102,7 @@ func errorType(errno uint16) string {
 	return request.ErrorClosed
 }
 
-// setError says why a request has no complete response.
+// setError sets the reason why a request has no complete response.
 func (a *Assembler) setError(r wire.Record) {
 	unanswered := !a.req.WriteFirst.Seen() && !a.req.WriteLast.Seen()
 	why := errorType(r.Error)
@@ -111,7 +112,7 @@ func (a *Assembler) setError(r wire.Record) {
 	}
 }
 
-// statusErrors are the error types of responses, which are their status.
+// statusErrors are the error types of responses with a status of 500 to 599.
 var statusErrors = func() (all [100]string) {
 	for i := range all {
 		all[i] = string([]byte{'5', byte('0' + i/10), byte('0' + i%10)})
@@ -140,8 +141,8 @@ func endpoints(r wire.Record, name []byte) (local, peer request.Endpoint) {
 	return local, peer
 }
 
-// unixName cuts a path at its end. An abstract name begins with a zero byte,
-// which is shown as @ by custom.
+// unixName cuts a path at its end. An abstract name starts with a zero byte, which
+// is shown as @ by convention.
 func unixName(name []byte) []byte {
 	if len(name) > 1 && name[0] == 0 {
 		name[0] = '@'
@@ -153,8 +154,8 @@ func unixName(name []byte) []byte {
 	return name
 }
 
-// comms interns the command names of threads: there are few, and each record
-// carries one.
+// comms interns the command names of threads, because there are few names but each
+// record has one.
 type comms map[[16]byte]string
 
 const maxComms = 4096

@@ -19,92 +19,92 @@ const (
 	DefaultPerOwner = 8
 )
 
-// The pauses after which a process is asked again that answered late, and how
-// many such processes are remembered.
+// The pauses before a process is asked again that answered late, and how many such
+// processes are remembered.
 const (
 	firstPause = time.Second
 	longest    = 5 * time.Minute
 	maxSilent  = 1024
 )
 
-// parts is how many parts the patience has. A wait ends after so many wake-ups:
-// where the agent itself gets no CPU, it does not take that for silence.
+// parts is the number of parts of the patience. A wait ends only after that many
+// wake-ups, so that an agent that gets no CPU does not take this for silence.
 const parts = 5
 
-// extension is how many times the patience is waited for a goroutine that does not
-// wait itself, but for the CPU.
+// extension limits the wait for a goroutine that does not wait for the process but
+// for the CPU, in multiples of the patience.
 const extension = 20
 
 // The errors of Ask.
 var (
-	// ErrSilent is that of who did not answer in time, now or before.
+	// ErrSilent says that the process did not answer in time, now or before.
 	ErrSilent = errors.New("the process does not answer")
-	// ErrBusy says that too many who do not answer hold up the pool.
+	// ErrBusy says that too many other processes do not answer.
 	ErrBusy = errors.New("too many other processes do not answer")
 )
 
-// NotAsked reports whether an error of Ask says that there was no answer: whether
-// the process is there is not known.
+// NotAsked reports whether an error of Ask says that there was no answer. It is
+// then not known whether the process exists.
 func NotAsked(err error) bool { return errors.Is(err, ErrSilent) || errors.Is(err, ErrBusy) }
 
 // NoOwner is the owner of questions that no user can hold up, as far as is known.
 const NoOwner = ^uint32(0)
 
-// Options configure a Pool. The zero Options are of use.
+// Options are the parameters of a Pool. The zero Options are valid.
 type Options struct {
-	Patience time.Duration // how long an answer is waited for
-	AtWork   int           // how many are asked at the same time
-	Stuck    int           // how many goroutines may stay behind
+	Patience time.Duration // how long Ask waits for an answer
+	AtWork   int           // how many questions run at the same time
+	Stuck    int           // how many goroutines may remain without an answer
 	PerOwner int           // the same for one owner
-	Log      *slog.Logger  // nil: nothing is logged
+	Log      *slog.Logger  // if nil, nothing is logged
 }
 
-// Question is what is asked.
+// Question describes what is read.
 type Question struct {
 	PID uint32
-	// Start tells processes of one id apart, where it is known.
+	// Start distinguishes processes with the same id, if it is known.
 	Start uint64
 	// Owner is the user who could hold up the answer.
 	Owner uint32
-	// What is asked for, for the log: "command line". It is a constant.
+	// What is what is read, for the log: "command line". It must be a constant.
 	What string
-	// Late, if set, is called when an answer came too late.
+	// Late, if not nil, is called when an answer came too late.
 	Late func()
 }
 
-// key is who is asked for what.
+// key identifies a question: the process and what is read.
 type key struct {
 	pid   uint32
 	start uint64
 	what  string
 }
 
-// silence is what is known of somebody who did not answer in time.
+// silence is the state of a question that was not answered in time.
 type silence struct {
-	stuck bool // the question is still open
+	stuck bool // there is still no answer
 	pause time.Duration
 	until time.Time // when it may be asked again
 }
 
-// Counts are those of a Pool since it was made.
+// Counts are the totals of a Pool since it was made.
 type Counts struct {
 	Late    uint64 // questions that were not answered in time
-	Refused uint64 // questions that were not asked for that reason
-	Busy    uint64 // questions that were not asked because others do not answer
-	Stuck   int    // goroutines that wait for an answer now, beyond the time
+	Refused uint64 // questions that were not asked because they were not answered before
+	Busy    uint64 // questions that were not asked because other processes do not answer
+	Stuck   int    // goroutines that wait for a late answer now
 }
 
-// Plus adds the counts of another pool.
+// Plus returns the sum of the counts of two pools.
 func (c Counts) Plus(o Counts) Counts {
 	return Counts{Late: c.Late + o.Late, Refused: c.Refused + o.Refused, Busy: c.Busy + o.Busy, Stuck: c.Stuck + o.Stuck}
 }
 
-// Pool asks. All its methods are safe for concurrent use. A nil Pool asks
-// directly.
+// Pool runs questions with a time limit. All methods are safe for concurrent use.
+// With a nil Pool, Ask calls the function directly.
 type Pool struct {
 	opts   Options
 	atWork chan struct{}
-	logged atomic.Int64 // when a line was logged last, in nanoseconds
+	logged atomic.Int64 // time of the latest log line, in nanoseconds
 
 	mu      sync.Mutex
 	silent  *simplelru.LRU[key, *silence]
@@ -121,11 +121,11 @@ func New(o Options) *Pool {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	silent, _ := simplelru.NewLRU[key, *silence](maxSilent, nil) // fails for sizes below one only
+	silent, _ := simplelru.NewLRU[key, *silence](maxSilent, nil) // fails only for sizes below one
 	return &Pool{opts: o, atWork: make(chan struct{}, o.AtWork), silent: silent, stuckBy: map[uint32]int{}}
 }
 
-// Counts is how often there was no answer.
+// Counts returns how often there was no answer.
 func (p *Pool) Counts() Counts {
 	if p == nil {
 		return Counts{}
@@ -135,15 +135,15 @@ func (p *Pool) Counts() Counts {
 	return p.counts
 }
 
-// answer is what a question gave.
+// answer is the result of a question.
 type answer[T any] struct {
 	value T
 	err   error
 }
 
-// Ask runs f in a goroutine of the pool and returns what it returns. If that
-// takes too long the error is ErrSilent, and f goes on alone: it must not touch
-// what others use.
+// Ask runs f in a goroutine of the pool and returns its result. If that takes too
+// long, the error is ErrSilent, and f continues to run. So f must not touch data
+// that others use.
 func Ask[T any](p *Pool, q Question, f func() (T, error)) (T, error) {
 	if p == nil {
 		return f()
@@ -185,8 +185,8 @@ func await[T any](j *job, got chan answer[T]) (T, error) {
 	return a.value, a.err
 }
 
-// admit refuses to ask who is known not to answer, and those whose owner holds
-// up too many goroutines already.
+// admit refuses a question that is known not to be answered, and a question whose
+// owner already holds up too many goroutines.
 func (p *Pool) admit(q Question) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -201,7 +201,7 @@ func (p *Pool) admit(q Question) error {
 	return nil
 }
 
-// begin waits until fewer than the limit are at work.
+// begin waits until fewer questions run than the limit.
 func (p *Pool) begin() bool {
 	select {
 	case p.atWork <- struct{}{}:
@@ -229,14 +229,14 @@ func (q Question) key() key { return key{q.PID, q.Start, q.What} }
 type job struct {
 	pool     *Pool
 	question Question
-	thread   atomic.Int32 // that runs it; 0 before that
-	done     bool         // guarded by the pool's lock, as is the next
+	thread   atomic.Int32 // thread id that runs it; 0 before that
+	done     bool         // done and stuck are guarded by the pool's lock
 	stuck    bool
 }
 
-// givenUp notes that nobody waits any more for the answer; false if it is there.
-// The goroutine is no longer among those at work: others are asked meanwhile. isNew
-// says that the process was not known to be silent.
+// givenUp notes that Ask no longer waits for the answer. gone is false if the
+// answer has come. The goroutine no longer counts as running, so others can be
+// asked. isNew says that the process was not known to be silent.
 func (j *job) givenUp() (gone, isNew bool) {
 	p, q := j.pool, j.question
 	p.mu.Lock()
@@ -258,8 +258,8 @@ func (j *job) givenUp() (gone, isNew bool) {
 	return true, !known
 }
 
-// log names a process that does not answer, one a second at most: a user can have
-// any number of them. The pool's lock is not held.
+// log logs a process that does not answer, at most one per second, because a user
+// can have any number of them. The caller must not hold the pool's lock.
 func (j *job) log(isNew bool) {
 	p, q := j.pool, j.question
 	now := time.Now().UnixNano()
@@ -270,8 +270,9 @@ func (j *job) log(isNew bool) {
 	p.opts.Log.Warn("a process does not answer: it is left alone", "pid", q.PID, "asked_for", q.What, "uid", q.Owner)
 }
 
-// returned notes that a question was answered, in time or not. After the first
-// late answer the process may be asked at once: its trouble is over.
+// returned notes that a question was answered, in time or late. After its first
+// late answer a process may be asked again immediately, because what held it up is
+// over.
 func (j *job) returned() {
 	p, q := j.pool, j.question
 	p.mu.Lock()

@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// deaf is a file whose reader waits in the kernel until answer is called, as one
-// of a process does whose memory is locked.
+// deaf is a file whose reader waits in the kernel until answer is called, like a
+// file of a process whose memory is locked.
 type deaf struct {
 	t    *testing.T
 	path string
@@ -31,20 +31,21 @@ func newDeaf(t *testing.T) *deaf {
 	return d
 }
 
-// read never opens the file: the opening waits for somebody who writes.
+// read never opens the file, because the opening waits for a writer.
 func (d *deaf) read() (string, error) {
 	raw, err := os.ReadFile(d.path)
 	return string(raw), err
 }
 
-// answer lets everybody go who reads.
+// answer releases all readers.
 func (d *deaf) answer() {
 	d.once.Do(func() {
 		f, err := os.OpenFile(d.path, os.O_RDWR|syscall.O_NONBLOCK, 0)
 		require.NoError(d.t, err)
 		_, err = f.WriteString("late")
 		require.NoError(d.t, err)
-		// Whoever is in the middle of opening has it open before the end.
+		// Readers that are opening the file have it open before the writer closes
+		// it.
 		time.Sleep(50 * time.Millisecond)
 		require.NoError(d.t, f.Close())
 	})
@@ -126,8 +127,8 @@ func TestPausesGrow(t *testing.T) {
 	assert.Greater(t, time.Until(s.until), firstPause/2)
 }
 
-// One user's processes do not keep those of others from being asked, and all
-// together not what needs no process.
+// The processes of one user do not prevent those of others from being asked. All of
+// them together do not prevent questions that need no process.
 func TestHeldUpIsBounded(t *testing.T) {
 	p := New(Options{Patience: 5 * time.Millisecond, AtWork: 2, Stuck: 6, PerOwner: 4})
 	d := newDeaf(t)
@@ -153,7 +154,7 @@ func TestHeldUpIsBounded(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// A goroutine that gets no CPU is no silent process.
+// A goroutine that gets no CPU does not make a process silent.
 func TestStarvedGoroutineIsWaitedFor(t *testing.T) {
 	p := New(Options{Patience: 10 * time.Millisecond})
 	got, err := ask(p, 1, 0, func() (string, error) {

@@ -6,11 +6,12 @@ import (
 	"github.com/prometheus/procfs"
 )
 
-// maxThreads bounds the threads of one process that are looked at.
+// maxThreads limits the threads of one process that are read.
 const maxThreads = 512
 
-// Sleeps counts, for each thread of a process, how often it has gone to sleep
-// since it began. Of a process with very many threads some are left out.
+// Sleeps returns, for each thread of a process, how often it has gone to sleep
+// since it started. For a process with more than maxThreads threads, some are left
+// out.
 func Sleeps(pid uint32) (map[uint32]uint64, error) {
 	fs, err := procfs.NewDefaultFS()
 	if err != nil {
@@ -22,7 +23,7 @@ func Sleeps(pid uint32) (map[uint32]uint64, error) {
 	}
 	all := make(map[uint32]uint64, len(threads))
 	for _, t := range threads[:min(len(threads), maxThreads)] {
-		if s, err := t.NewStatus(); err == nil { // else it ended meanwhile
+		if s, err := t.NewStatus(); err == nil { // else the thread ended meanwhile
 			all[uint32(t.PID)] = s.VoluntaryCtxtSwitches
 		}
 	}

@@ -1,4 +1,4 @@
-// Package process samples what the processes and threads of servers use: CPU
-// time, memory, descriptors, threads. It looks only at those it is asked for,
+// Package process reads what the processes and threads of servers use: CPU time,
+// memory, descriptors, threads. It reads only the processes that the caller names,
 // every few seconds, and never because of a request.
 package process

@@ -63,8 +63,8 @@ func TestGone(t *testing.T) {
 	require.Error(t, err)
 }
 
-// TestSampleLeavesNothingOpen: each process that is looked at would else hold a file
-// until the next collection.
+// TestSampleLeavesNothingOpen checks that no files stay open until the next garbage
+// collection, one for each process that was read.
 func TestSampleLeavesNothingOpen(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	files := func() int {

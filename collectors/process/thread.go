@@ -9,26 +9,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ticksPerSecond is the unit of CPU and start times in /proc. Linux shows the
-// same one to user space on every architecture, whatever its timer does.
+// ticksPerSecond is the unit of CPU and start times in /proc. Linux uses the same
+// one for user space on every architecture, whatever the frequency of its timer is.
 const ticksPerSecond = 100
 
-// Thread is what /proc tells of a thread.
+// Thread is what /proc says about a thread.
 type Thread struct {
 	PID uint32 // its process
-	// Start is when it started, since boot. With its id it is unique until
-	// the next boot.
+	// Start is when the thread started, since boot. Together with the thread's id
+	// it is unique until the next boot.
 	Start time.Duration
 	CPU   time.Duration // user and system
 	Comm  string
 }
 
-// errEnded is that of a thread of which only the exit status is left.
+// errEnded says that only the exit status of a thread is left.
 var errEnded = errors.New("the process has ended")
 
-// ReadThread reads the facts about a thread. pid is the process it is thought
-// to belong to; where that is wrong the thread's own process is found. It fails
-// when the thread is gone.
+// ReadThread reads the facts about a thread. pid is the process that it is expected
+// to belong to. If that is wrong, ReadThread finds the thread's own process. It
+// fails if the thread is gone.
 func ReadThread(pid, tid uint32) (Thread, error) {
 	fs, err := procfs.NewDefaultFS()
 	if err != nil {
@@ -57,7 +57,7 @@ func threadStat(fs procfs.FS, pid, tid uint32) (procfs.ProcStat, error) {
 	return p.Stat()
 }
 
-// processOf finds the process of a thread by the thread's id alone.
+// processOf returns the process of a thread, given only the thread's id.
 func processOf(fs procfs.FS, tid uint32) (uint32, error) {
 	alone, err := fs.Proc(int(tid))
 	if err != nil {
@@ -69,7 +69,7 @@ func processOf(fs procfs.FS, tid uint32) (uint32, error) {
 
 func ticks(n uint64) time.Duration { return time.Duration(n) * (time.Second / ticksPerSecond) }
 
-// SinceBoot is the clock of Thread.Start.
+// SinceBoot returns the time on the clock of Thread.Start.
 func SinceBoot() time.Duration {
 	var ts unix.Timespec
 	// CLOCK_BOOTTIME cannot fail on Linux.

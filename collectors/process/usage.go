@@ -12,14 +12,14 @@ import (
 type Usage struct {
 	CPUTime     time.Duration // user and system, since the process started
 	RSS         uint64        // resident memory in bytes
-	Descriptors int           // open; 0 where the agent may not look
+	Descriptors int           // open descriptors; 0 if the agent is not permitted to list them
 	Threads     int
 }
 
-// Sample reads the usage of a process. It fails when the process is gone.
+// Sample reads the usage of a process. It fails if the process is gone.
 func Sample(pid uint32) (Usage, error) {
-	// Made by the library, it would hold a file (pidfd) until it is collected as
-	// garbage.
+	// The constructor of the library would open a file (pidfd), which stays open
+	// until the garbage collector frees it.
 	p := &gopsutil.Process{Pid: int32(pid)}
 	times, err := p.Times()
 	if err != nil {
@@ -42,10 +42,10 @@ func Sample(pid uint32) (Usage, error) {
 	}, nil
 }
 
-// openFiles counts the open descriptors of a process. Since Linux 6.2 the folder
-// that lists them tells their number as its size. Before, they have to be listed,
-// which takes long where they are many, and a privilege where the process is
-// another user's.
+// openFiles returns the number of open descriptors of a process. Since Linux 6.2
+// this number is the size of the directory that lists them. Before, they have to be
+// listed. This is slow if there are many, and it needs a privilege if the process
+// belongs to another user.
 func openFiles(p *gopsutil.Process) (int32, error) {
 	folder, err := os.Stat(fmt.Sprintf("/proc/%d/fd", p.Pid))
 	if err == nil && folder.Size() > 0 {

@@ -7,40 +7,42 @@ type chunkState uint8
 
 const (
 	chunkSize      chunkState = iota // in the digits of a chunk's size
-	chunkExtension                   // behind them, up to the line break
+	chunkExtension                   // after the size, up to the line break
 	chunkData                        // in the chunk
-	chunkDataEnd                     // in the line break behind the chunk
-	trailerStart                     // at the begin of a line behind the last chunk
-	trailerLine                      // in such a line
+	chunkDataEnd                     // in the line break after the chunk
+	trailerStart                     // at the start of a line after the last chunk
+	trailerLine                      // in a trailer line
 )
 
-// maxSizeDigits bounds the hexadecimal size of a chunk, so that it fits.
+// maxSizeDigits limits the hexadecimal size of a chunk, so that it fits into left.
 const maxSizeDigits = 15
 
-// Chunks finds the end of a body that is sent in chunks, as HTTP/1 frames them.
+// Chunks finds the end of a chunked body of HTTP/1.
 type Chunks struct {
 	chunk  chunkState
-	digits int    // of the chunk size, so far
-	left   uint64 // bytes that the chunk still has
+	digits int    // of the chunk size read so far
+	left   uint64 // bytes that remain of the chunk
 
-	// Content counts the bytes of the body without its framing.
+	// Content counts the bytes of the body without the chunk framing.
 	Content uint64
 }
 
-// ResumeChunks goes on where somebody else followed the chunks: in the digits of
-// a size (0), after them (1), in a chunk (2), in the line break after it (3), at
-// the start of a trailer line (4) or in one (5), with the chunk's bytes that are
-// left, or its size so far and the number of its digits.
+// ResumeChunks returns Chunks that continue where the kernel stopped framing. place
+// is the part of the body: in the digits of a size (0), after them (1), in a chunk
+// (2), in the line break after it (3), at the start of a trailer line (4) or in one
+// (5). left is the number of bytes that remain of the chunk, or the size read so
+// far, and digits the number of its digits.
 func ResumeChunks(place int, left uint64, digits int) Chunks {
 	return Chunks{chunk: chunkState(place), left: left, digits: digits}
 }
 
-// Take takes the body's bytes off s and reports whether the body is at its end.
-// It is not ok when the place in it cannot be told any more.
+// Take takes the body's bytes off s and reports whether the body has ended. ok is
+// false if the place in the body is lost.
 func (b *Chunks) Take(s *Stretch) (done, ok bool) {
 	for s.N > 0 {
 		if b.chunk == chunkData {
-			// Bytes that are not at hand do no harm inside a chunk.
+			// Inside a chunk, only the number of bytes matters. They need not be at
+			// hand.
 			n := s.Skip(b.left)
 			b.left -= n
 			b.Content += n
@@ -79,7 +81,7 @@ func (b *Chunks) toLineEnd(s *Stretch) {
 	b.endLine()
 }
 
-// endLine goes on behind the line of a chunk's size, or of a trailer.
+// endLine continues after the line of a chunk's size, or after a trailer line.
 func (b *Chunks) endLine() {
 	switch {
 	case b.chunk == trailerLine || b.left == 0:
@@ -90,8 +92,8 @@ func (b *Chunks) endLine() {
 	b.digits = 0
 }
 
-// step takes one byte of chunked framing in. It returns false when the byte
-// cannot be there.
+// step takes one byte of the chunk framing. It returns false if the byte is not
+// allowed there.
 func (b *Chunks) step(c byte) bool {
 	switch b.chunk {
 	case chunkSize:

@@ -6,7 +6,7 @@ import (
 	"lapwing/collectors/request"
 )
 
-// EventKind tells what happened on a connection.
+// EventKind says what happened on a connection.
 type EventKind uint8
 
 // The kinds of events.
@@ -16,34 +16,34 @@ const (
 	Close                  // the connection ended
 )
 
-// Event is one read or write of a connection, or its end. Events of a
+// Event is one read or write of a connection, or its end. The events of a
 // connection come in the order in which the calls returned.
 type Event struct {
 	Kind EventKind
 
 	Enter  request.Stamp // the call was entered; needed for writes only
 	Exit   request.Stamp // the call returned; for Close, the end
-	First  request.Stamp // where several reads are one event: the first returned; else zero
-	Marker request.Stamp // writes only: the thread called the application, once since its last answer
+	First  request.Stamp // if several reads are one event, the return of the first; else zero
+	Marker request.Stamp // writes only: the thread called the application exactly once since its last answer
 
-	Arrived     request.Stamp // first byte of what a read returned was in the queue
-	ArrivedLast request.Stamp // last byte of it was
+	Arrived     request.Stamp // the first byte that the read returned arrived in the queue
+	ArrivedLast request.Stamp // the last byte that the read returned arrived in the queue
 
-	Wait    time.Duration // since the previous read: the receive queue was empty
-	Blocked time.Duration // in a write and the gap before it: the send buffer was full
+	Wait    time.Duration // time since the previous read in which the receive queue was empty
+	Blocked time.Duration // time in a write and the gap before it in which the send buffer was full
 
 	Bytes uint64 // bytes that the call moved
-	Data  []byte // the first of them: all, some or none
+	Data  []byte // the first of these bytes: all, some or none
 
 	PID  uint32
 	TID  uint32
 	Comm string
 
-	Error string // Close: request.ErrorClosed and the like, for a request that has no complete response
+	Error string // Close: request.ErrorClosed and the like, for requests without a complete response
 }
 
-// Between is the time from a to b, zero when either was not seen or b is the
-// earlier: stamps of different CPUs may differ by a little.
+// Between returns the time from a to b. It is zero if either was not seen, or if b
+// is earlier: stamps of different CPUs can differ slightly.
 func Between(a, b request.Stamp) time.Duration {
 	if !a.Seen() || b <= a {
 		return 0

@@ -1,15 +1,15 @@
 package protocol
 
-// MethodOther stands for every method that is not a well-known one, as the
-// OpenTelemetry conventions have it. It keeps the number of methods small, no
-// matter what clients send.
+// MethodOther stands for each method that is not well-known, as the OpenTelemetry
+// conventions define. It keeps the number of methods small, whatever clients send.
 const MethodOther = "_OTHER"
 
-// MaxMethodLen bounds a method. The longest registered one has 17 bytes.
+// MaxMethodLen limits the length of a method in bytes. The longest registered one
+// has 17.
 const MaxMethodLen = 32
 
-// InternMethod is the method as a string that lives forever: a well-known one,
-// or MethodOther. Methods are case sensitive.
+// InternMethod returns the method as a constant string: a well-known method, or
+// MethodOther. Methods are case-sensitive.
 func InternMethod(b []byte) string {
 	switch string(b) { // the compiler does not allocate here
 	case "GET":
@@ -36,7 +36,7 @@ func InternMethod(b []byte) string {
 	return MethodOther
 }
 
-// IsToken reports whether every byte may occur in a method.
+// IsToken reports whether every byte is allowed in a method.
 func IsToken(b []byte) bool {
 	for _, c := range b {
 		if !tokenBytes[c] {
@@ -46,7 +46,7 @@ func IsToken(b []byte) bool {
 	return true
 }
 
-// tokenBytes are the bytes of a token of RFC 9110.
+// tokenBytes are the bytes that RFC 9110 allows in a token.
 var tokenBytes = func() (t [256]bool) {
 	for c := '0'; c <= '9'; c++ {
 		t[c] = true

@@ -6,10 +6,10 @@ import (
 	"lapwing/collectors/text"
 )
 
-// Path makes the path of a request of what was sent: without the parameters that
-// its segments may have, /cart;jsessionid=…/items, which like a query can be
-// secrets and make each path another one, and no longer than the limit. It
-// allocates only where there is something to cut.
+// Path returns the path of a request from the path that was sent. It removes the
+// parameters of path segments, as in /cart;jsessionid=…/items: like a query they
+// can be secrets, and they make each path a different one. It also cuts the path to
+// its limit. It allocates only if there is something to remove.
 func Path(sent []byte) []byte {
 	return text.Cut(withoutParameters(sent), text.MaxPath)
 }

@@ -25,7 +25,7 @@ func TestPath(t *testing.T) {
 		";x":                                "",
 		"/a;":                               "/a",
 		"/a;;;/b":                           "/a/b",
-		"/a%3Bx/b":                          "/a%3Bx/b", // an encoded one is part of the name
+		"/a%3Bx/b":                          "/a%3Bx/b", // an encoded semicolon is part of the name
 		"*":                                 "*",
 		"/cut;jsessionid=1A2B" + "\xe2\x82": "/cut",
 	} {
@@ -53,7 +53,7 @@ func FuzzPath(f *testing.F) {
 	f.Fuzz(func(t *testing.T, sent []byte) {
 		var path string
 		fuzzing.For(len(sent)).Within(t, func() { path = string(withoutParameters(sent)) })
-		// The same, said slowly.
+		// A slow but simple version of the same.
 		var segments []string
 		for segment := range strings.SplitSeq(string(sent), "/") {
 			name, _, _ := strings.Cut(segment, ";")

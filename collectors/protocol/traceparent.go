@@ -2,7 +2,7 @@ package protocol
 
 import "encoding/hex"
 
-// Places of the parts of a traceparent of version 00:
+// Offsets of the parts of a traceparent of version 00:
 // "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".
 const (
 	traceIDAt      = 3
@@ -11,9 +11,9 @@ const (
 	traceParentLen = 55
 )
 
-// ParseTraceParent reads a traceparent by the rules of W3C Trace Context: lower
-// case hex only, no identifier of zeros, version ff is invalid, and a version
-// above 00 may be followed by a dash and more.
+// ParseTraceParent parses a traceparent by the rules of W3C Trace Context: only
+// lower-case hex digits are valid, no identifier is all zeros, version ff is
+// invalid, and in versions above 00 a dash and more may follow.
 func ParseTraceParent(b []byte) (traceID [16]byte, spanID [8]byte, sampled, ok bool) {
 	if len(b) < traceParentLen || !isLowerHex(b[:2]) || string(b[:2]) == "ff" {
 		return [16]byte{}, [8]byte{}, false, false
@@ -29,7 +29,7 @@ func ParseTraceParent(b []byte) (traceID [16]byte, spanID [8]byte, sampled, ok b
 	return traceID, spanID, flags[0]&1 != 0, true
 }
 
-// hexAt decodes the part of b that begins at that place, behind its dash.
+// hexAt decodes the part of b that starts at offset at, after a dash.
 func hexAt(dst, b []byte, at int) bool {
 	digits := b[at : at+2*len(dst)]
 	if b[at-1] != '-' || !isLowerHex(digits) {

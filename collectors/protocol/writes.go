@@ -6,28 +6,28 @@ import (
 	"lapwing/collectors/request"
 )
 
-// StreamPause is how long a response must pause in all, with room in the send
-// buffer, to be flagged as streamed. Shorter pauses are a server that writes
-// head and body by two calls.
+// StreamPause is the total pause of a response, with room in the send buffer, from
+// which it counts as streamed. A shorter pause occurs when a server writes head and
+// body with two calls.
 const StreamPause = time.Millisecond
 
-// WriteCall is one call that writes, or several that are known as one.
+// WriteCall is one call that writes, or several that are known only together.
 type WriteCall struct {
 	Enter, Exit request.Stamp
-	Marker      request.Stamp // the application was called before it; zero once a response took it
+	Marker      request.Stamp // the application was called before it; zero after a response took it
 	Blocked     time.Duration // in the call and the gap before it
-	Produce     time.Duration // between the calls that it stands for
+	Produce     time.Duration // between the calls, if there are several
 	TID         uint32
 }
 
-// CallOf is the call that an event tells of.
+// CallOf returns the WriteCall of a write event.
 func CallOf(ev *Event) WriteCall {
 	return WriteCall{Enter: ev.Enter, Exit: ev.Exit, Marker: ev.Marker, Blocked: ev.Blocked, TID: ev.TID}
 }
 
-// Writes is what the writes of one response say.
+// Writes is what is known from the writes of one response.
 type Writes struct {
-	Number  uint64        // of the last write taken in; 0: none yet
+	Number  uint64        // number of the last write that was added; 0 if there is none
 	First   request.Stamp // entry of the first write
 	Enter   request.Stamp // entry of the last
 	Exit    request.Stamp // return of the last
@@ -35,11 +35,11 @@ type Writes struct {
 	Blocked time.Duration
 	Produce time.Duration
 	Bytes   uint64
-	TID     uint32 // the thread that made the first
+	TID     uint32 // the thread that made the first write
 }
 
-// Add takes in n bytes of the response that went with the write of that
-// number. A write counts once, however many pieces of it are taken in.
+// Add adds n bytes of the response, which the write with this number sent. A write
+// counts once, even if several pieces of it are added.
 func (t *Writes) Add(w *WriteCall, number, n uint64) {
 	t.Bytes += n
 	if t.Number == number {
@@ -49,21 +49,23 @@ func (t *Writes) Add(w *WriteCall, number, n uint64) {
 	if t.Number == 0 {
 		t.First, t.TID, t.Marker = w.Enter, w.TID, w.Marker
 		w.Marker = 0
-		// What was full before the first write is not this response's matter.
+		// If the buffer was full before the first write, this does not concern this
+		// response.
 		t.Blocked, t.Produce = min(w.Blocked, within), w.Produce
 	} else {
 		gap := Between(t.Exit, w.Enter)
 		blocked := min(w.Blocked, gap+within)
 		t.Blocked += blocked
-		// A call that blocks does so inside; only what exceeds the call was
-		// spent between the calls, by a server that waits for room itself.
+		// A call that blocks does so inside the call. Only the blocked time beyond
+		// the call was spent between the calls, by a server that waits for room
+		// itself.
 		t.Produce += gap - max(0, blocked-within)
 	}
 	t.Number, t.Enter = number, w.Enter
 	t.Exit = max(t.Exit, w.Exit)
 }
 
-// Respond makes them the response of a request.
+// Respond sets the response of r to these writes.
 func (t *Writes) Respond(r *request.Request) {
 	r.WriteFirst, r.WriteLast, r.WriterTID = t.First, t.Exit, t.TID
 	r.Blocked, r.Produce = t.Blocked, t.Produce

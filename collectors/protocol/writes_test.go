@@ -8,8 +8,9 @@ import (
 	"lapwing/collectors/request"
 )
 
-// TestMarkerGoesToTheFirstResponseOfItsWrite: a write that holds two responses
-// marks the first; a mark from outside of the request is none of it.
+// TestMarkerGoesToTheFirstResponseOfItsWrite checks that the marker of a write with
+// two responses belongs to the first one. A marker outside of the request is
+// ignored.
 func TestMarkerGoesToTheFirstResponseOfItsWrite(t *testing.T) {
 	for name, tt := range map[string]struct {
 		marker request.Stamp

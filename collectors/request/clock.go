@@ -7,20 +7,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Clock turns monotonic stamps into wall time. The offset between the two
-// clocks moves when NTP or an operator sets the wall clock, so the agent calls
-// Sync every few seconds.
+// Clock converts monotonic stamps to wall time. The offset between the two clocks
+// changes when NTP or an operator sets the wall clock, so the agent calls Sync
+// every few seconds.
 type Clock struct{ offset atomic.Int64 }
 
-// NewClock returns a clock that is in step.
+// NewClock returns a synchronised clock.
 func NewClock() *Clock {
 	c := new(Clock)
 	c.Sync()
 	return c
 }
 
-// Sync measures the offset anew. It takes the closest of a few tries, because
-// a try can be interrupted between its two clock reads.
+// Sync measures the offset again. It makes several attempts and takes the one with
+// the shortest gap, because an attempt can be interrupted between its two clock
+// reads.
 func (c *Clock) Sync() {
 	best := int64(1) << 62
 	for range 5 {
@@ -34,13 +35,13 @@ func (c *Clock) Sync() {
 	}
 }
 
-// UnixNano is the wall time of a stamp in nanoseconds since 1970.
+// UnixNano returns the wall time of a stamp in nanoseconds since 1970.
 func (c *Clock) UnixNano(s Stamp) int64 { return int64(s) + c.offset.Load() }
 
-// Time is the wall time of a stamp.
+// Time returns the wall time of a stamp.
 func (c *Clock) Time(s Stamp) time.Time { return time.Unix(0, c.UnixNano(s)) }
 
-// Now is the kernel's monotonic clock, the clock of all stamps.
+// Now returns the time of the kernel's monotonic clock, the clock of all stamps.
 func Now() Stamp {
 	var ts unix.Timespec
 	// CLOCK_MONOTONIC cannot fail on Linux.

@@ -6,12 +6,12 @@ import (
 	"net/netip"
 )
 
-// Clue is what the head of a request or of a call tells of which belongs to
-// which: a proxy passes on most of what it read. Of the text only hashes are
-// kept, of a bounded number of lines. A Clue does not change once it is made.
+// Clue is the part of a head that helps to join calls to requests: a proxy passes
+// on most of what it read. It holds only hashes, of a limited number of lines. A
+// Clue does not change after it was made.
 type Clue struct {
 	Method    uint32
-	Target    uint64     // with the query; of a long one, its beginning
+	Target    uint64     // includes the query; for a long target, only its start
 	Forwarded netip.Addr // the last address in X-Forwarded-For
 	lines     [clueLines]clueLine
 	n         int
@@ -21,14 +21,14 @@ type clueLine struct{ name, value uint32 }
 
 const (
 	clueLines  = 12
-	clueTarget = 160 // bytes of a target that count: all of it fits into what is captured
+	clueTarget = 160 // bytes of a target that are compared; all of them fit into the captured head
 )
 
-// clueSeed is of this run: nothing outside can aim at a collision.
+// clueSeed differs in each run, so that a client cannot construct collisions.
 var clueSeed = maphash.MakeSeed()
 
-// ownLines are header lines that a proxy writes itself: they say nothing of
-// what it read.
+// ownLines are header lines that a proxy writes itself. They say nothing about the
+// request that it read.
 var ownLines = func() map[string]bool {
 	own := make(map[string]bool)
 	for _, name := range []string{
@@ -42,8 +42,8 @@ var ownLines = func() map[string]bool {
 	return own
 }()
 
-// NewClue takes the clue from the captured beginning of an HTTP/1 head. It is
-// nil where not even the request line is there.
+// NewClue returns the clue of an HTTP/1 head, of which head is the captured start.
+// It returns nil if the request line does not even contain a target.
 func NewClue(head []byte) *Clue {
 	line, head, _ := bytes.Cut(head, crlf)
 	method, rest, ok := bytes.Cut(line, []byte(" "))
@@ -71,7 +71,7 @@ func NewClue(head []byte) *Clue {
 
 var crlf = []byte("\r\n")
 
-// origin cuts scheme and host from a target, as a proxy does.
+// origin removes scheme and host from a target, as a proxy does.
 func origin(target []byte) []byte {
 	if len(target) == 0 || target[0] == '/' {
 		return target
@@ -86,7 +86,7 @@ func origin(target []byte) []byte {
 	return []byte("/")
 }
 
-// take takes a header line into the clue.
+// take adds a header line to the clue.
 func (c *Clue) take(line []byte) {
 	name, value, ok := bytes.Cut(line, []byte(":"))
 	var buf [32]byte
@@ -117,20 +117,20 @@ func lower(to, name []byte) []byte {
 	return to
 }
 
-// Fit is how much a call's head tells of the request that it passes on.
+// Fit says how well a call's head matches the head of a request.
 type Fit uint8
 
-// From nothing in common to the same request.
+// The degrees, from nothing in common to the same request.
 const (
 	FitNone   Fit = iota
 	FitLines      // header lines of the request, but another target
-	FitTarget     // the same target and none of the request's header lines
+	FitTarget     // the same target, but none of the request's header lines
 	FitBoth
 )
 
-// Fits compares the clue of a call with that of a request, which came from
-// peer. Lines that the proxy left out or added say nothing; one with another
-// value says that it is of another request.
+// Fits compares the clue of a call with the clue of a request that came from peer.
+// A line that the proxy removed or added does not matter. A line with another value
+// means that the call belongs to another request.
 func (c *Clue) Fits(r *Clue, peer netip.Addr) Fit {
 	if c == nil || r == nil || c.Method != r.Method {
 		return FitNone
@@ -151,8 +151,8 @@ func (c *Clue) Fits(r *Clue, peer netip.Addr) Fit {
 	return FitNone
 }
 
-// compare counts the lines that both have, and tells whether one of the same
-// name has another value.
+// compare counts the lines that are equal in both. other reports whether a line of
+// the same name has another value.
 func (c *Clue) compare(r *Clue) (same int, other bool) {
 	for _, line := range c.lines[:c.n] {
 		named, equal := false, false
@@ -171,8 +171,8 @@ func (c *Clue) compare(r *Clue) (same int, other bool) {
 	return same, false
 }
 
-// forwardsAnother tells whether the call names a client that is neither the
-// request's own nor the one that the request itself named.
+// forwardsAnother reports whether the call names a client that is neither the
+// request's peer nor the client that the request itself named.
 func (c *Clue) forwardsAnother(r *Clue, peer netip.Addr) bool {
 	return c.Forwarded.IsValid() && peer.IsValid() && c.Forwarded != peer.Unmap() && c.Forwarded != r.Forwarded
 }

@@ -34,8 +34,8 @@ func TestFits(t *testing.T) {
 	assert.Equal(t, FitNone, (*Clue)(nil).Fits(clue(asked...), client))
 }
 
-// TestClueIsBounded: whatever comes, a clue takes a fixed number of lines, whole
-// ones only.
+// TestClueIsBounded checks that a clue takes a fixed number of lines, and only
+// whole ones, whatever the head is.
 func TestClueIsBounded(t *testing.T) {
 	many := clue(append([]string{"GET / HTTP/1.1"}, strings.Split(strings.Repeat("A: b\n", 100), "\n")...)...)
 	assert.Equal(t, clueLines, many.n)

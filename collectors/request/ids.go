@@ -5,12 +5,13 @@ import (
 	"math/rand/v2"
 )
 
-// AssignIDs gives r the trace and span identifiers it does not have yet, so
-// that everything that shows r shows the same ones. An incoming trace context
-// is kept. It is safe for concurrent use on different requests.
+// AssignIDs sets the trace and span identifiers that r does not have yet, so that
+// all outputs show the same ones. An incoming trace context is kept. AssignIDs is
+// safe for concurrent use on different requests.
 //
-// The top-level generator of math/rand/v2 is a ChaCha8 that the runtime seeds
-// from the kernel: unpredictable, without a system call or a lock per request.
+// The top-level generator of math/rand/v2 is a ChaCha8 generator that the runtime
+// seeds from the kernel. It is unpredictable and needs neither a system call nor a
+// lock per request.
 func AssignIDs(r *Request) {
 	for r.TraceID == [16]byte{} {
 		binary.BigEndian.PutUint64(r.TraceID[:8], rand.Uint64())
@@ -21,7 +22,8 @@ func AssignIDs(r *Request) {
 	}
 }
 
-// NewSpanID returns a span identifier; all zeros is not one.
+// NewSpanID returns a random span identifier. It is never all zeros, because that
+// is not a valid identifier.
 func NewSpanID() (id [8]byte) {
 	for id == [8]byte{} {
 		binary.BigEndian.PutUint64(id[:], rand.Uint64())

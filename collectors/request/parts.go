@@ -2,10 +2,10 @@ package request
 
 import "time"
 
-// Part numbers what refines the phases.
+// Part identifies a part of a phase, or drain.
 type Part int
 
-// The parts of the contract that this version measures.
+// The parts, in the contract's order.
 const (
 	PartBacklog Part = iota
 	PartDispatch
@@ -25,23 +25,23 @@ var partPhases = [NumParts]Phase{
 	PartBlocked: WriteBack, PartProduce: WriteBack, PartDrain: NumPhases,
 }
 
-// Phase is the phase that the part refines, NumPhases for a part that lies
-// behind all of them.
+// Phase returns the phase that p is a part of. It returns NumPhases for a part that
+// comes after all phases.
 func (p Part) Phase() Phase { return partPhases[p] }
 
-// PartDuration is one measured part.
+// PartDuration is a part with its measured duration.
 type PartDuration struct {
 	Part     Part
 	Duration time.Duration
 }
 
-// Parts lists the parts that were measured, in the contract's order.
+// Parts returns the measured parts in the contract's order.
 func (r *Request) Parts() []PartDuration {
 	return r.AppendParts(make([]PartDuration, 0, NumParts))
 }
 
-// AppendParts appends the parts that were measured to parts, in the contract's
-// order. It allocates only to make room for them.
+// AppendParts appends the measured parts to parts, in the contract's order. It
+// allocates only if parts has no room for them.
 func (r *Request) AppendParts(parts []PartDuration) []PartDuration {
 	add := func(p Part, d time.Duration, ok bool) {
 		if ok {

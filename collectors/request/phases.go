@@ -2,7 +2,7 @@ package request
 
 import "time"
 
-// Phase numbers the four consecutive windows of a request.
+// Phase identifies one of the four consecutive phases of a request.
 type Phase int
 
 // The four phases, in the order in which they happen.
@@ -18,19 +18,19 @@ var phaseNames = [NumPhases]string{"queue", "parse", "app", "write_back"}
 
 func (p Phase) String() string { return phaseNames[p] }
 
-// Phases are the durations of the four windows. Their sum is the request's
-// duration exactly.
+// Phases are the durations of the four phases. Their sum is exactly the duration of
+// the request.
 type Phases [NumPhases]time.Duration
 
-// Sum is the request's duration.
+// Sum returns the request's duration.
 func (p Phases) Sum() time.Duration { return p[Queue] + p[Parse] + p[App] + p[WriteBack] }
 
-// Bounds are the five moments between which the four phases lie. They never
-// decrease. A moment that was not seen is zero, and so are all later ones.
+// Bounds are the five moments that bound the four phases. They never decrease. A
+// moment that was not seen is zero, and so are all later ones.
 type Bounds [NumPhases + 1]Stamp
 
-// Bounds returns the edges of the phases: Bounds()[p] to Bounds()[p+1] is
-// phase p.
+// Bounds returns the bounds of the phases: phase p lasts from Bounds()[p] to
+// Bounds()[p+1].
 func (r *Request) Bounds() Bounds {
 	b := Bounds{r.Arrived, r.ReadFirst, r.parseEnd(), r.WriteFirst, r.WriteLast}
 	for i := 1; i < len(b); i++ {
@@ -38,16 +38,16 @@ func (r *Request) Bounds() Bounds {
 			b[i] = 0
 			continue
 		}
-		// The stamps come from different CPUs, whose clocks agree to within
-		// less than a microsecond only.
+		// The stamps come from different CPUs. Their clocks agree only to within a
+		// microsecond.
 		b[i] = max(b[i], b[i-1])
 	}
 	return b
 }
 
-// parseEnd is the boundary parse | app: the marker where there is one, also if
-// the application reads the body itself. Else it is the last read, and never
-// later than the response's begin.
+// parseEnd returns the boundary between parse and app. This is the marker, if there
+// is one, even if the application reads the body itself. Otherwise it is the last
+// read, but never later than the start of the response.
 func (r *Request) parseEnd() Stamp {
 	end, early := r.ReadLast, r.Flags&EarlyResponse != 0
 	if r.Boundary == BoundaryMarker && r.Marker.Seen() {
@@ -59,8 +59,8 @@ func (r *Request) parseEnd() Stamp {
 	return end
 }
 
-// Phases returns the durations of the phases and whether all four are known.
-// Phases that are not known are zero.
+// Phases returns the durations of the phases and whether all four are known. An
+// unknown phase is zero.
 func (r *Request) Phases() (Phases, bool) {
 	b := r.Bounds()
 	var p Phases
@@ -72,10 +72,10 @@ func (r *Request) Phases() (Phases, bool) {
 	return p, b[NumPhases].Seen()
 }
 
-// Known reports whether phase p has both of its ends.
+// Known reports whether both bounds of phase p are known.
 func (b Bounds) Known(p Phase) bool { return b[p+1].Seen() }
 
-// Duration is write_last − arrived; ok is false when either was not seen.
+// Duration returns write_last − arrived. ok is false if either was not seen.
 func (r *Request) Duration() (d time.Duration, ok bool) {
 	b := r.Bounds()
 	if !b[NumPhases].Seen() {
@@ -84,7 +84,7 @@ func (r *Request) Duration() (d time.Duration, ok bool) {
 	return time.Duration(b[NumPhases] - b[0]), true
 }
 
-// Backlog is the part of queue before accept returned: the wait in the listen
+// Backlog returns the part of queue before accept returned: the wait in the listen
 // backlog. Only the first request of a connection has one.
 func (r *Request) Backlog() (time.Duration, bool) {
 	if r.Seq != 1 || !r.Accepted.Seen() || !r.Arrived.Seen() || !r.ReadFirst.Seen() {
@@ -94,7 +94,7 @@ func (r *Request) Backlog() (time.Duration, bool) {
 	return time.Duration(end - r.Arrived), true
 }
 
-// Dispatch is the part of queue after accept returned: the wait for a worker
+// Dispatch returns the part of queue after accept returned: the wait for a worker
 // to read the request.
 func (r *Request) Dispatch() (time.Duration, bool) {
 	if !r.Arrived.Seen() || !r.ReadFirst.Seen() {
@@ -108,8 +108,8 @@ func (r *Request) Dispatch() (time.Duration, bool) {
 	return queue - backlog, ok
 }
 
-// Drain is acked − write_last: the response was in kernel buffers, not yet at
-// the client. It is not part of the duration.
+// Drain returns acked − write_last: the time in which the response was in kernel
+// buffers and not yet at the client. It is not part of the duration.
 func (r *Request) Drain() (time.Duration, bool) {
 	if !r.Acked.Seen() || !r.WriteLast.Seen() {
 		return 0, false
@@ -117,7 +117,7 @@ func (r *Request) Drain() (time.Duration, bool) {
 	return time.Duration(max(r.Acked, r.WriteLast) - r.WriteLast), true
 }
 
-// End is the last moment at which something was seen of the request.
+// End returns the last moment of the request that was seen.
 func (r *Request) End() Stamp {
 	if r.WriteLast.Seen() {
 		return max(r.WriteLast, r.Arrived)

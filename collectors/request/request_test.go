@@ -31,7 +31,7 @@ func TestPhasesAddUp(t *testing.T) {
 
 func TestPhasesNeverGoBack(t *testing.T) {
 	r := whole()
-	r.ReadFirst = 90 // a clock of another CPU, a microsecond behind
+	r.ReadFirst = 90 // the clock of another CPU, a microsecond slow
 	p, ok := r.Phases()
 	require.True(t, ok)
 	assert.Equal(t, Phases{0, 300, 500, 100}, p)

@@ -27,7 +27,7 @@ func TestMatch(t *testing.T) {
 		"/orders/17":                "/orders/{id}",
 		"/orders/new":               "/orders/new",
 		"/orders/17/items/b":        "/orders/{id}/items/{item}",
-		"/orders/":                  "", // no segment is not a segment
+		"/orders/":                  "", // a variable does not match an empty segment
 		"/orders/17/items":          "",
 		"/orders":                   "",
 		"/static/css/a.css":         "/static/{path...}",
@@ -35,7 +35,7 @@ func TestMatch(t *testing.T) {
 		"/static":                   "",
 		"/docs/":                    "/docs/",
 		"/docs":                     "",
-		"/users/me/posts":           "/users/{name}/{tab}", // the plain way leads nowhere
+		"/users/me/posts":           "/users/{name}/{tab}", // the plain branch leads nowhere
 		"/users/me/posts/full":      "/users/me/{tab}/full",
 		"/nowhere":                  "",
 		"":                          "",
@@ -75,7 +75,7 @@ func TestMatchDoesNotAllocate(t *testing.T) {
 	assert.Zero(t, testing.AllocsPerRun(100, func() { r.Match("shop", path) }))
 }
 
-// TestHostilePaths has a tree with two ways at every segment.
+// TestHostilePaths has a tree with two branches at every segment.
 func TestHostilePaths(t *testing.T) {
 	var templates []string
 	for i := range 12 {

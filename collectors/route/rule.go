@@ -14,8 +14,8 @@ type Rule struct {
 	Service  string `koanf:"service" doc:"Glob that matches the names of the services that have the route; if empty, all services." example:"shop*"`
 }
 
-// Validate says what is wrong with a rule. The error begins with the name of
-// the wrong key.
+// Validate returns an error if a rule is not valid. The error starts with the name
+// of the wrong key.
 func (r Rule) Validate() error {
 	if _, err := segments(r.Template); err != nil {
 		return fmt.Errorf("template: %w", err)
@@ -31,22 +31,22 @@ func (r Rule) appliesTo(name string) bool {
 	return r.Service == "" || service.MatchName(r.Service, name)
 }
 
-// kind is what a segment of a template stands for.
+// kind says what a segment of a template matches.
 type kind uint8
 
 const (
 	plain    kind = iota // itself
-	variable             // any one segment
-	rest                 // all that follows
+	variable             // any single segment
+	rest                 // all remaining segments
 )
 
-// segment is one part of a template between slashes.
+// segment is the part of a template between two slashes.
 type segment struct {
 	kind kind
-	text string // of a plain one
+	text string // of a plain segment
 }
 
-// segments takes a template apart.
+// segments splits a template into its segments.
 func segments(template string) ([]segment, error) {
 	inner, ok := strings.CutPrefix(template, "/")
 	switch {

@@ -6,16 +6,16 @@ import (
 	"fmt"
 )
 
-// maxServices bounds for how many services the routes are remembered.
+// maxServices limits the services whose routes are remembered.
 const maxServices = 1024
 
-// Table matches paths. It is for one goroutine.
+// Table matches paths. It is not safe for concurrent use.
 type Table struct {
 	rules    []Rule
 	services map[string]*node
 }
 
-// New returns a Table of rules. A rule that is wrong is an error.
+// New returns a Table of rules. It returns an error if a rule is not valid.
 func New(rules []Rule) (*Table, error) {
 	for i, r := range rules {
 		if err := r.Validate(); err != nil {
@@ -25,10 +25,10 @@ func New(rules []Rule) (*Table, error) {
 	return &Table{rules: rules, services: make(map[string]*node)}, nil
 }
 
-// Match returns the template of a service that the path matches, empty if none
-// does. Plain text wins over a name in braces, and that over {name...}; of
-// equal templates the first one. It allocates only for a service like none
-// before.
+// Match returns the template of a service that matches the path, or the empty
+// string. Plain text takes precedence over a name in braces, and a name in braces
+// over {name...}. Of equal templates, the first one is used. Match allocates only
+// for a service that it has not seen before.
 func (t *Table) Match(service string, path []byte) string {
 	if len(t.rules) == 0 || len(path) == 0 || path[0] != '/' {
 		return ""
@@ -54,12 +54,12 @@ func (t *Table) build(service string) *node {
 	return root
 }
 
-// node is a place in the tree of templates, before a segment.
+// node is a position in the tree of templates, before a segment.
 type node struct {
 	plain    map[string]*node
 	variable *node
-	template string // ends here
-	rest     string // takes all that follows
+	template string // the template that ends here
+	rest     string // the template that matches all remaining segments
 }
 
 func (n *node) add(parts []segment, template string) {
@@ -74,7 +74,7 @@ func (n *node) add(parts []segment, template string) {
 	n.child(parts[0]).add(parts[1:], template)
 }
 
-// child is the node behind a segment, made if it is not there.
+// child returns the node after a segment, and adds it if it does not exist.
 func (n *node) child(s segment) *node {
 	if s.kind == variable {
 		if n.variable == nil {
@@ -93,8 +93,8 @@ func (n *node) child(s segment) *node {
 	return c
 }
 
-// match finds the template for what follows in a path; more is false behind
-// its last segment. Each node is looked at once at most, whatever the path.
+// match returns the template for the rest of a path. more is false after the last
+// segment. Each node is visited at most once, whatever the path is.
 func (n *node) match(path []byte, more bool) string {
 	if !more {
 		return n.template

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// multiCall are executables that hold many programs. Which one runs is the
-// name they were started by, or their first argument.
+// multiCall are executables that contain many programs. The name they are started
+// with, or the first argument, selects the program.
 var multiCall = []string{"busybox", "toybox"}
 
 func isMultiCall(name string) bool {
@@ -16,8 +16,8 @@ func isMultiCall(name string) bool {
 	return slices.Contains(multiCall, name)
 }
 
-// applet is the process as if it ran the applet's own executable, and that
-// executable's name. Other processes are returned as they are.
+// applet returns the process as if it ran the executable of its applet, and the
+// name of that executable. Other processes are returned unchanged.
 func (p process) applet() (process, string) {
 	base := path.Base(p.exe)
 	if !isMultiCall(base) {
@@ -27,13 +27,13 @@ func (p process) applet() (process, string) {
 	if len(args) > 1 && isMultiCall(path.Base(args[0])) {
 		args = args[1:]
 	}
-	if len(args) == 0 { // it hides its command line
+	if len(args) == 0 { // the process hides its command line
 		if p.comm != "" {
 			base = p.comm
 		}
 		return p, base
 	}
-	// A login shell has a dash before its name.
+	// The name of a login shell starts with a dash.
 	name := strings.TrimPrefix(path.Base(args[0]), "-")
 	p.args = append([]string{name}, args[1:]...)
 	return p, name

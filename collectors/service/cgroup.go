@@ -11,17 +11,17 @@ import (
 const shortID = 12
 
 var (
-	// containerID finds the 64 hexadecimal digits that Docker, containerd,
-	// CRI-O and Podman name a container's group by, and what stands before
+	// containerID matches the 64 hexadecimal digits with which Docker, containerd,
+	// CRI-O and Podman name the control group of a container, and what comes before
 	// them: docker-<id>.scope, cri-containerd-<id>.scope, libpod-<id>.scope,
 	// /docker/<id>, /kubepods/…/<id>, …:cri-containerd:<id>.
 	containerID = regexp.MustCompile(`(?:^|[-:/])([0-9a-f]{64})(?:\.scope)?$`)
-	// machine finds containers that are named, not numbered: LXC, nspawn.
+	// machine matches containers that have a name instead of an id: LXC, nspawn.
 	machine = regexp.MustCompile(`^(?:lxc\.payload\.(.+)|machine-(.+)\.scope)$`)
 )
 
-// containerOf finds the container in a process's control group paths. The
-// innermost one counts: a container may run containers.
+// containerOf returns the container in a process's control group paths. The
+// innermost one counts, because a container may run containers.
 func containerOf(paths []string) string {
 	for _, path := range paths {
 		parts := components(path)
@@ -35,7 +35,7 @@ func containerOf(paths []string) string {
 }
 
 func containerIn(part string) string {
-	// conmon is Podman's and CRI-O's helper beside the container.
+	// conmon is a helper of Podman and CRI-O that runs beside the container.
 	if strings.Contains(part, "conmon-") {
 		return ""
 	}
@@ -48,9 +48,9 @@ func containerIn(part string) string {
 	return ""
 }
 
-// unitOf finds the systemd service in a process's control group paths. What a
-// person started from a session belongs to no service, and the groups of user
-// managers say nothing about what is served.
+// unitOf returns the systemd service in a process's control group paths. What a
+// person starts from a session belongs to no service, and the groups of user
+// managers say nothing about the service.
 func unitOf(paths []string) string {
 	for _, path := range paths {
 		parts := components(path)
@@ -66,8 +66,8 @@ func unitOf(paths []string) string {
 	return ""
 }
 
-// components splits a control group path. A path seen from inside another
-// control group namespace begins with "/..".
+// components splits a control group path. A path that is seen from another control
+// group namespace starts with "/..".
 func components(path string) []string {
 	var parts []string
 	for part := range strings.SplitSeq(path, "/") {
@@ -97,7 +97,8 @@ func unescapeUnit(unit string) string {
 	return b.String()
 }
 
-// shorten cuts a container id to what tools show; names stay as they are.
+// shorten cuts a container id to the length that tools show. Names stay as they
+// are.
 func shorten(id string) string {
 	if len(id) == 64 {
 		return id[:shortID]

@@ -9,7 +9,7 @@ import (
 // mostNames is how many names of servers a warning lists.
 const mostNames = 12
 
-// complaint compares a filter with what runs.
+// complaint compares a filter with the servers that run.
 type complaint struct {
 	*Filter
 	resolver *Resolver
@@ -42,7 +42,7 @@ func (c complaint) all() []string {
 	return warnings
 }
 
-// pids tells of ids that no process has, and of processes that do not listen.
+// pids warns of ids that no process has, and of processes that do not listen.
 func (c complaint) pids() (warnings []string) {
 	var missing []string
 	for _, pid := range c.PIDs {
@@ -60,12 +60,12 @@ func (c complaint) pids() (warnings []string) {
 	return warnings
 }
 
-// names lists what listens, each once.
+// names lists the services that listen, each once.
 func (c complaint) names() string {
 	return c.list(func(s Server) string { return s.Name })
 }
 
-// namesWithIDs gives the id to ask for: that of the master.
+// namesWithIDs lists the services with the id to filter for: that of the master.
 func (c complaint) namesWithIDs() string {
 	return c.list(func(s Server) string { return fmt.Sprintf("%s %d", s.Name, s.Identity.Master) })
 }

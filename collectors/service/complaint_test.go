@@ -56,7 +56,7 @@ func TestComplaints(t *testing.T) {
 
 	for name, tt := range map[string]struct {
 		filter   Filter
-		warnings []string // the beginning of each
+		warnings []string // the start of each
 		err      string
 	}{
 		"all match":           {Filter{PIDs: []uint32{self}, Services: []string{"check*"}, Exes: []string{"service.test"}, Ports: []uint16{port}}, nil, ""},

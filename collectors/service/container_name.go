@@ -7,17 +7,18 @@ import (
 	"strings"
 )
 
-// DockerRoot is where Docker keeps what it knows about its containers.
+// DockerRoot is the directory in which Docker stores the records of its containers.
 const DockerRoot = "/var/lib/docker"
 
-// DockerNames returns a look-up of container names in Docker's own records
-// below root: the Compose project and service where there are any, since all
-// replicas share them, else the container's name. The look-up returns the
-// empty string for a container that Docker does not know.
+// DockerNames returns a function that finds the name of a container in Docker's own
+// records below root. The name consists of the Compose project and service, if
+// there are any, because all replicas share them. Otherwise it is the container's
+// name. The function returns the empty string for a container that Docker does not
+// know.
 func DockerNames(root string) func(id string) string {
 	return func(id string) string {
 		if len(id) != 64 {
-			return "" // named by something else than Docker
+			return "" // the id is not from Docker
 		}
 		raw, err := os.ReadFile(filepath.Join(root, "containers", id, "config.v2.json"))
 		if err != nil {

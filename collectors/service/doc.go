@@ -1,8 +1,8 @@
-// Package service says who serves: it turns a process id into the identity of
-// a service, once per process, from what /proc tells about it.
+// Package service finds the identity of the service that a process belongs to, once
+// per process, from what /proc says about it.
 //
-// A name survives the restart of a worker, because it is taken from what all
-// workers of a service share. The first of these that applies gives it:
+// A name stays the same when a worker is restarted, because it is taken from what
+// all workers of a service share. The first of these that applies gives the name:
 //
 //  1. a rule of the configuration,
 //  2. the container,
@@ -11,5 +11,5 @@
 //  5. when the process is gone: its parent, if it ran the same program, else the
 //     command name that the kernel recorded.
 //
-// Two servers that have a name in common are told apart by PoolName.
+// PoolName gives two servers with the same name different names.
 package service

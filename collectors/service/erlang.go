@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// The names in an Erlang command line that say nothing about the service:
-// what every system boots, and the modules that only start something else.
+// The names in an Erlang command line that say nothing about the service: boot
+// scripts that every system has, and modules that only start something else.
 var (
 	erlangBoots   = []string{"start", "start_clean", "start_sasl", "start_erl", "no_dot_erlang"}
 	erlangModules = []string{
@@ -17,11 +17,11 @@ var (
 	erlangTools = []string{"mix", "iex", "rebar", "rebar3", "erlang.mk", "elixir"}
 )
 
-// knownModules are those whose server goes by another name.
+// knownModules are modules whose server has another name.
 var knownModules = map[string]string{"rabbit": "rabbitmq"}
 
-// erlangServer names the application that a virtual machine of Erlang runs:
-// its release (-progname, -boot), the module that is started (-s, -run), the
+// erlangServer returns the name of the application that an Erlang virtual machine
+// runs: its release (-progname, -boot), the module that is started (-s, -run), the
 // script (-extra), the node (-sname, -name), or the directory of a build tool.
 func erlangServer(p process, _ string) string {
 	flags, extra := erlangFlags(p.args)
@@ -54,8 +54,8 @@ func erlangServer(p process, _ string) string {
 	return "erlang"
 }
 
-// erlangScript names what stands behind -extra: a script, or a tool that runs
-// what is in its directory. An option there is the script's own.
+// erlangScript returns the name of what comes after -extra: a script, or a tool
+// that runs what is in its directory. Options there belong to the script.
 func erlangScript(extra []string, cwd string) string {
 	for _, arg := range extra {
 		switch {
@@ -74,8 +74,8 @@ func erlangScript(extra []string, cwd string) string {
 	return ""
 }
 
-// erlangFlags reads a command line as init does: each flag with the first
-// value of every time it is given, and the plain arguments behind -extra.
+// erlangFlags parses a command line as init does. It returns each flag with the
+// first value of each occurrence, and the plain arguments after -extra.
 func erlangFlags(args []string) (flags map[string][]string, extra []string) {
 	flags = make(map[string][]string)
 	for i := 1; i < len(args); i++ {

@@ -4,8 +4,9 @@ import (
 	"slices"
 )
 
-// Filter selects requests by who serves them. Within a list any entry will do;
-// every list that is not empty must agree. The zero Filter selects all.
+// Filter selects requests by the server that handles them. Within a list, one
+// matching entry is enough. All lists that are not empty must match. The zero
+// Filter selects all requests.
 type Filter struct {
 	Ports    []uint16 `koanf:"ports" doc:"Local TCP ports." example:"[80, 8080]"`
 	PIDs     []uint32 `koanf:"pids" doc:"Process IDs. The PID of a master process includes its workers." example:"[4711]"`
@@ -18,8 +19,8 @@ func (f *Filter) Empty() bool {
 	return len(f.Ports) == 0 && len(f.PIDs) == 0 && len(f.Exes) == 0 && len(f.Services) == 0
 }
 
-// Match reports whether the filter selects a request that process pid served
-// on the local port; port is 0 on a unix socket. It does not allocate.
+// Match reports whether the filter selects a request that process pid served on the
+// local port. port is 0 for a unix socket. Match does not allocate.
 func (f *Filter) Match(pid uint32, port uint16, id *Identity) bool {
 	switch {
 	case len(f.Ports) > 0 && (port == 0 || !slices.Contains(f.Ports, port)):
@@ -45,8 +46,8 @@ func anyGlob(globs []string, name string, match func(glob, name string) bool) bo
 	return false
 }
 
-// Decide is Match for who may not be known well yet: sure is false where what the
-// filter asks for is not known of the process.
+// Decide is like Match, but for an identity that may be unsure. sure is false if a
+// fact that the filter needs is not known.
 func (f *Filter) Decide(pid uint32, port uint16, id *Identity) (selected, sure bool) {
 	if !id.Unsure {
 		return f.Match(pid, port, id), true

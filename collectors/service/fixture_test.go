@@ -25,8 +25,8 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-// procTree unpacks testdata/proc, an archive per process, into a tree with the shape of
-// the real one: a directory per process. Nobody changes it.
+// procTree unpacks testdata/proc, which has an archive per process, into a tree
+// with the form of the real one: a directory per process. Tests must not change it.
 func procTree(t testing.TB) string {
 	t.Helper()
 	tree.Do(func() {
@@ -42,8 +42,8 @@ func procTree(t testing.TB) string {
 	return tree.root
 }
 
-// unpack makes the directory of one process. In an archive, `links` has a name and a
-// target in each line, and `cmdline` an argument.
+// unpack makes the directory of one process. In an archive, each line of `links`
+// has a name and a target, and each line of `cmdline` an argument.
 func unpack(t testing.TB, pid, root string) {
 	t.Helper()
 	archive, err := txtar.ParseFile(filepath.Join("testdata/proc", pid+".txtar"))
@@ -64,7 +64,7 @@ func unpack(t testing.TB, pid, root string) {
 	}
 }
 
-// place is the path of a process's file, whose directory is there.
+// place returns the path of a process's file, and makes its directory.
 func place(t testing.TB, root, pid, name string) string {
 	path := filepath.Join(root, pid, name)
 	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))

@@ -1,20 +1,21 @@
 package service
 
-// formerLimit is how many processes are remembered by the name that they had
-// before: what they did then reaches the agent later.
+// formerLimit is how many processes are remembered under their former identity:
+// records of what they did then reach the agent later.
 const formerLimit = 1024
 
-// ticks is how many nanoseconds the unit of a start time in /proc has.
+// ticks is the unit of start times in /proc, in nanoseconds.
 const ticks = 1e9 / 100
 
-// formerly is who a process id stood for until some time.
+// formerly is the identity that a process id had until some time.
 type formerly struct {
 	id    *Identity
 	until uint64 // nanoseconds of the monotonic clock
 }
 
-// LookupAt says who process pid was at a time, in nanoseconds of the monotonic
-// clock, as far as it was told of changes since. It waits like Lookup.
+// LookupAt returns the identity that process pid had at a time, in nanoseconds of
+// the monotonic clock, according to the changes that were reported. It waits like
+// Lookup.
 func (r *Resolver) LookupAt(pid uint32, comm string, at uint64) *Identity {
 	if id, ok := r.Find(pid, comm, at); ok {
 		return id
@@ -22,8 +23,9 @@ func (r *Resolver) LookupAt(pid uint32, comm string, at uint64) *Identity {
 	return r.Lookup(pid, comm)
 }
 
-// Executed takes the notice that a process executes another program since a time.
-// Its name is read anew when it is next asked for.
+// Executed records that a process executes another program since a time, in
+// nanoseconds of the monotonic clock. Its identity is read again when it is next
+// asked for.
 func (r *Resolver) Executed(pid uint32, at uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -33,9 +35,9 @@ func (r *Resolver) Executed(pid uint32, at uint64) {
 	}
 }
 
-// Serves takes the notice that a process, which was started `born` nanoseconds
-// after the host, serves requests since a time: another process may have had its
-// id before.
+// Serves records that a process serves requests since a time, in nanoseconds of the
+// monotonic clock. born is when the process started, in nanoseconds since boot:
+// another process may have had the same id before.
 func (r *Resolver) Serves(pid uint32, born, at uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A process that executes another program has the new name from then on, and the
-// old one for what it did before.
+// A process that executes another program has the new name from then on, and keeps
+// the old name for what it did before.
 func TestExecutedProgram(t *testing.T) {
 	root, dir := copyProcess(t, "203")
 	r := fixture(t, func(o *Options) { o.Proc = root })
@@ -22,8 +22,8 @@ func TestExecutedProgram(t *testing.T) {
 	require.Equal(t, "flask", r.LookupAt(203, "", 0).Name, "of what is not known when")
 }
 
-// A process that serves for the first time is another one than the one that had
-// its id before.
+// A process that serves for the first time is not the process that had its id
+// before.
 func TestServingProcessOfAUsedID(t *testing.T) {
 	const born, bornAgain = 20300 * ticks, 999999 * ticks
 	root, dir := copyProcess(t, "203")

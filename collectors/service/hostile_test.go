@@ -13,7 +13,8 @@ import (
 	"lapwing/collectors/text"
 )
 
-// TestHostileNames starts programs that choose what names them.
+// TestHostileNames starts programs that choose the strings from which their name is
+// made.
 func TestHostileNames(t *testing.T) {
 	r, err := New(Options{Host: "here"})
 	require.NoError(t, err)

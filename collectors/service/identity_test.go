@@ -33,7 +33,7 @@ func fixture(t *testing.T, change func(*Options)) *Resolver {
 }
 
 // TestIdentities resolves every process of the fixture and compares the whole
-// table, so that a change of the rules shows what it does to all of them.
+// table, so that a change of the rules shows its effect on all of them.
 func TestIdentities(t *testing.T) {
 	proc := procTree(t)
 	entries, err := os.ReadDir(proc)
@@ -77,8 +77,8 @@ func TestGoneProcessIsNamedByItsCommand(t *testing.T) {
 	require.Equal(t, "unknown", r.Lookup(99998, "").Name)
 }
 
-// A worker that is gone when its requests are read belongs to the service of
-// the process that it was forked from.
+// A worker that is gone when its requests are read belongs to the service of the
+// process that it was forked from.
 func TestGoneWorkerIsNamedByItsParent(t *testing.T) {
 	parents := map[uint32]uint32{99990: 200, 99991: 99992, 99993: 99993}
 	r := fixture(t, func(o *Options) { o.Parent = func(pid uint32) uint32 { return parents[pid] } })
@@ -87,8 +87,8 @@ func TestGoneWorkerIsNamedByItsParent(t *testing.T) {
 	require.Equal(t, FromComm, r.Lookup(99993, "nginx").Source)
 }
 
-// A process that ended and waits for its parent to notice has no command line
-// and no executable any more.
+// A process that ended, and whose parent has not noticed yet, has no command line
+// and no executable.
 func TestEndedProcessIsNamedByItsParent(t *testing.T) {
 	root, dir := copyProcess(t, "203")
 	unpack(t, "200", root)
@@ -97,7 +97,7 @@ func TestEndedProcessIsNamedByItsParent(t *testing.T) {
 	require.Equal(t, "nginx", r.Lookup(203, "python3").Name)
 }
 
-// A process on its way out still runs, for the kernel, but has no executable.
+// A process that is ending still runs for the kernel, but it has no executable.
 func TestEndingProcessIsNamedByItsParent(t *testing.T) {
 	root, dir := copyProcess(t, "203")
 	unpack(t, "200", root)

@@ -7,21 +7,21 @@ import (
 	"strings"
 )
 
-// interpreter is a program that says nothing about the service: what it was
+// interpreter is a program whose name says nothing about the service. What it was
 // told to run does.
 type interpreter struct {
-	name string // of the family, the last resort
+	name string // of the family; used if there is no better name
 	// prefixes of the executable's name: python matches python3.11.
 	prefixes []string
-	// valued options take the next argument along.
+	// valued are options that are followed by a value.
 	valued []string
-	// module options name what runs: python -m, java -jar.
+	// module are options whose value names what runs: python -m, java -jar.
 	module []string
-	// inline options carry the code itself.
+	// inline are options whose value is the code itself.
 	inline []string
-	// dotted: what runs is a class or module path, not a file.
+	// dotted says that a class or module path runs, not a file.
 	dotted bool
-	// find names what runs where the command line follows rules of its own.
+	// find returns the name of what runs, if the command line has rules of its own.
 	find func(p process, target string) string
 }
 
@@ -53,7 +53,7 @@ var interpreters = []*interpreter{
 		valued: []string{"-cp", "-classpath", "--class-path", "-p", "--module-path", "--add-modules", "--add-opens", "--add-exports", "--add-reads"},
 		module: []string{"-jar", "-m", "--module"}, find: javaServer,
 	},
-	{ // the starter of Java daemons
+	{ // starts Java daemons
 		name: "java", prefixes: []string{"jsvc"}, dotted: true,
 		valued: []string{"-cp", "-classpath", "-home", "-java-home", "-cwd", "-user", "-outfile", "-errfile", "-pidfile", "-procname", "-wait", "-jvm", "-umask"},
 		find:   javaServer,
@@ -74,7 +74,7 @@ var interpreters = []*interpreter{
 	{name: "tcl", prefixes: []string{"tclsh"}},
 }
 
-// interpreterOf recognises an interpreter by its executable's name, with or
+// interpreterOf recognises an interpreter by the name of its executable, with or
 // without a version: python3.11, ruby3.1, node.
 func interpreterOf(base string) *interpreter {
 	for _, in := range interpreters {
@@ -88,8 +88,8 @@ func interpreterOf(base string) *interpreter {
 	return nil
 }
 
-// program names what p runs, or is empty when that is inline code, standard
-// input or not to be seen.
+// program returns the name of what p runs. It is empty for inline code, for
+// standard input, and if it cannot be seen.
 func (in *interpreter) program(p process) string {
 	if title := p.title(); title != "" {
 		return cmp.Or(titleApplication(title), titleProgram(title))
@@ -113,7 +113,8 @@ func (in *interpreter) program(p process) string {
 	return scriptName(path.Join(p.cwd, target))
 }
 
-// target finds in an interpreter's command line what it was told to run.
+// target returns what an interpreter was told to run, according to its command
+// line.
 func (in *interpreter) target(args []string) string {
 	for i := 1; i < len(args); i++ {
 		arg := args[i]
@@ -136,8 +137,8 @@ func (in *interpreter) target(args []string) string {
 	return ""
 }
 
-// operand is where the value of a word like "deno run" stands, which options
-// may come before. An option's own value follows it at once.
+// operand returns the index of the value of a word like "deno run". Options may
+// come before it. The value of an option follows it directly.
 func (in *interpreter) operand(args []string, at int) int {
 	if strings.HasPrefix(args[at-1], "-") {
 		return at
@@ -151,8 +152,8 @@ func (in *interpreter) operand(args []string, at int) int {
 	return at
 }
 
-// moduleTarget is what a module option's value names: Java takes module/class,
-// or after -jar a path.
+// moduleTarget returns what the value of a module option names. Java accepts
+// module/class, or a path after -jar.
 func (in *interpreter) moduleTarget(name string) string {
 	if in.dotted && !strings.HasSuffix(name, ".jar") {
 		return name[strings.LastIndexByte(name, '/')+1:]
@@ -160,18 +161,18 @@ func (in *interpreter) moduleTarget(name string) string {
 	return name
 }
 
-// generic names say nothing about a service; the directory above them does.
+// generic names say nothing about a service. The directory above them does.
 var generic = []string{
 	"manage", "app", "main", "server", "index", "wsgi", "asgi", "run", "start", "__main__",
 	"src", "bin", "dist", "build", "lib", "public", "current", "releases", "web", "www", "html",
 	"bootstrap", "application", "launcher", "jarlauncher", "startup", "target", "cli",
 }
 
-// extensions that a service's name does without.
+// extensions are removed from the name of a service.
 var extensions = []string{".py", ".pyc", ".rb", ".ru", ".js", ".mjs", ".cjs", ".ts", ".php", ".pl", ".psgi", ".jar", ".sh", ".dll", ".exe", ".exs", ".escript", ".lua", ".tcl", ".cgi"}
 
-// scriptName names a script: its file name without the extension, or the
-// nearest directory above it that says more (/srv/shop/manage.py → shop).
+// scriptName returns the name of a script: its file name without the extension, or
+// the nearest directory above it with a specific name (/srv/shop/manage.py → shop).
 func scriptName(script string) string {
 	base := path.Base(script)
 	if ext := path.Ext(base); slices.Contains(extensions, ext) {
@@ -180,9 +181,9 @@ func scriptName(script string) string {
 	return specific(append(components(path.Dir(script)), base))
 }
 
-// className names a Java class: its last segment, or the nearest before it
-// that says more (com.example.orders.Main → orders), or else the directory it
-// runs in.
+// className returns the name of a Java class: its last segment, or the nearest
+// segment before it that is specific (com.example.orders.Main → orders), or else
+// the name of the working directory.
 func className(class, cwd string) string {
 	name := specific(strings.Split(class, "."))
 	if isGeneric(name) && path.IsAbs(cwd) && cwd != "/" {
@@ -191,7 +192,7 @@ func className(class, cwd string) string {
 	return name
 }
 
-// specific is the last of names that is not generic, or else the last one.
+// specific returns the last name that is not generic, or else the last one.
 func specific(names []string) string {
 	for _, name := range slices.Backward(names) {
 		if !isGeneric(name) {
@@ -201,8 +202,8 @@ func specific(names []string) string {
 	return names[len(names)-1]
 }
 
-// isGeneric reports whether a name says nothing about a service. The number of
-// a release (/srv/shop/releases/20240131120000) does not.
+// isGeneric reports whether a name says nothing about a service. The number of a
+// release (/srv/shop/releases/20240131120000) is generic, too.
 func isGeneric(name string) bool {
 	return strings.Trim(name, ".0123456789") == "" || slices.Contains(generic, strings.ToLower(name))
 }

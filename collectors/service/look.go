@@ -8,37 +8,38 @@ import (
 	"lapwing/collectors/patience"
 )
 
-// maxLooks bounds the processes that are looked at at the same time.
+// maxLooks limits the looks that run at the same time.
 const maxLooks = 1024
 
-// maxGone bounds how many processes that ended one after the other is gone back,
-// to one that tells what they were.
+// maxGone limits how many ended processes are followed back, from a process to the
+// one that it was forked from, to find an identity.
 const maxGone = 8
 
-// look is one process that is being looked at, by a goroutine that waits for no
-// process longer than the pool does.
+// look is the examination of one process, by a goroutine of its own. It waits for
+// no process longer than the pool does.
 type look struct {
 	resolver *Resolver
 	pid      uint32
 	comm     string
 
-	// Of the goroutine: somebody does not tell a command line, or something else
-	// is not known that would be.
+	// Only the goroutine uses these. silent: a process did not let its command line
+	// be read. unsure: a fact is missing that may be known later.
 	silent, unsure bool
 
 	// Guarded by the resolver's lock.
-	stale    bool   // what it finds may hold no more
-	until    uint64 // when the process executed another program; 0: it did not
-	born     uint64 // start time of the process that serves since servesAt
+	stale    bool   // its result may be outdated
+	until    uint64 // when the process executed another program; 0 if it did not
+	born     uint64 // start time of the process that serves since servesAt, in ticks
 	servesAt uint64
 
-	done chan struct{} // closed when id is there
+	done chan struct{} // closed when id is set
 	id   *Identity
 }
 
-// Find says who process pid was at a time, 0 for now, if that is in memory. It
-// makes no system call, waits for nobody and does not allocate: it is for who
-// reads the kernel's records. Who is not known has to be asked for by Ask.
+// Find returns the identity that process pid had at a time, in nanoseconds of the
+// monotonic clock; 0 means now. It only looks in memory: it makes no system call,
+// does not wait and does not allocate, because the goroutine that reads the
+// kernel's records calls it. If ok is false, use Ask.
 func (r *Resolver) Find(pid uint32, comm string, at uint64) (id *Identity, ok bool) {
 	if pid == 0 {
 		return nobody, true
@@ -55,22 +56,22 @@ func (r *Resolver) Find(pid uint32, comm string, at uint64) (id *Identity, ok bo
 	return e.id, true
 }
 
-// nobody serves where no process is known.
+// nobody is the identity if no process is known.
 var nobody = &Identity{Name: unknown, Instance: unknown, Source: FromComm}
 
-// Ask begins to look at a process, unless that is going on, and returns at once.
-// Find knows it a moment later: after the patience of the pool at the latest,
-// where the process does not answer. False says that too many are being looked at.
+// Ask starts a look at a process, unless one is running, and returns immediately.
+// Find knows the result soon: if the process does not answer, after the patience of
+// the pool at the latest. Ask returns false if too many looks are running.
 func (r *Resolver) Ask(pid uint32, comm string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.begin(pid, comm) != nil
 }
 
-// Lookup says who process pid is. The first call for a process reads /proc and
-// waits for that, but never long; later ones find the answer in memory and do
-// not allocate. comm, the command name that a probe saw, names a process that is
-// gone.
+// Lookup returns the identity of process pid. The first call for a process reads
+// /proc and waits for the result, but only for a limited time. Later calls find it
+// in memory and do not allocate. comm, the command name that a probe saw, names a
+// process that is gone.
 func (r *Resolver) Lookup(pid uint32, comm string) *Identity {
 	if id, ok := r.Find(pid, comm, 0); ok {
 		return id
@@ -85,9 +86,9 @@ func (r *Resolver) Lookup(pid uint32, comm string) *Identity {
 	return l.id
 }
 
-// Await looks at processes, given with their command names where those are known,
-// all at the same time, and returns once that is done, or the time is over: then the
-// looks go on alone.
+// Await looks at processes, all at the same time. pids holds their command names,
+// if known. Await returns when all looks are done, or when the limit is reached;
+// the looks then continue.
 func (r *Resolver) Await(pids map[uint32]string, limit time.Duration) {
 	var going []*look
 	r.mu.Lock()
@@ -111,14 +112,14 @@ func (r *Resolver) Await(pids map[uint32]string, limit time.Duration) {
 	}
 }
 
-// ByComm is the identity of a process of which only the command name is known.
+// ByComm returns the identity of a process of which only the command name is known.
 func (r *Resolver) ByComm(comm string) *Identity {
 	name := nameOf(cmp.Or(titleProgram(strings.Clone(comm)), unknown))
 	return &Identity{Name: name, Instance: r.instance(name), Source: FromComm}
 }
 
-// begin starts a look, or finds the one that goes on; nil when there are too
-// many. The lock is held.
+// begin starts a look, or returns the one that is running. It returns nil if there
+// are too many. The caller must hold the lock.
 func (r *Resolver) begin(pid uint32, comm string) *look {
 	if l := r.looks[pid]; l != nil {
 		return l
@@ -132,15 +133,15 @@ func (r *Resolver) begin(pid uint32, comm string) *look {
 	return l
 }
 
-// run looks at the process, and at what may be gone of its service.
+// run looks at the process, and at the groups of its service that may be gone.
 func (l *look) run() {
 	e := l.resolve(l.pid, l.comm, maxGone)
 	l.resolver.clearFamily(e.id)
 	l.end(e)
 }
 
-// end makes what was found known. What the kernel told of the process meanwhile
-// says since when it holds no more.
+// end stores the result. What the kernel reported about the process meanwhile says
+// until when the result was valid.
 func (l *look) end(e *entry) {
 	r := l.resolver
 	r.mu.Lock()
@@ -161,7 +162,8 @@ func (l *look) end(e *entry) {
 	close(l.done)
 }
 
-// keep makes an entry known. One that says no more than is known changes nothing.
+// keep stores an entry. An unsure entry does not replace one of the same process
+// and program.
 func (r *Resolver) keep(pid uint32, e *entry) {
 	if known, ok := r.known.Peek(pid); ok && e.id.Unsure && known.start == e.start && known.exe == e.exe {
 		return
@@ -169,8 +171,8 @@ func (r *Resolver) keep(pid uint32, e *entry) {
 	r.known.Add(pid, e)
 }
 
-// resolve reads /proc and applies the rules of the package documentation. back
-// is how many processes that are gone it may go back.
+// resolve reads /proc and applies the rules of the package documentation. back is
+// how many ended processes it may follow back.
 func (l *look) resolve(pid uint32, comm string, back int) *entry {
 	r := l.resolver
 	p, err := l.read(int(pid))
@@ -190,7 +192,7 @@ func (l *look) resolve(pid uint32, comm string, back int) *entry {
 	return &entry{id: r.ByComm(comm), nameless: comm == ""}
 }
 
-// former is who the process is, or was, that another one was forked from.
+// former returns the identity of the process from which another one was forked.
 func (l *look) former(pid uint32, back int) *Identity {
 	if id, ok := l.resolver.Find(pid, "", 0); ok {
 		return id
@@ -198,7 +200,8 @@ func (l *look) former(pid uint32, back int) *Identity {
 	return l.resolve(pid, "", back).id
 }
 
-// read reads the facts about a process: those that need nothing of it first.
+// read reads the facts about a process. It starts with those that the process
+// cannot hold up.
 func (l *look) read(pid int) (process, error) {
 	r := l.resolver
 	p, err := ask(r.pool, uint32(pid), "state", func() (process, error) { return readProcess(r.proc, pid) })
@@ -208,16 +211,16 @@ func (l *look) read(pid int) (process, error) {
 	p.args, err = l.args(p)
 	p.mute = err != nil
 	l.silent, l.unsure = l.silent || p.mute, l.unsure || p.mute
-	if len(p.args) == 0 && !p.mute { // it may have ended before it could tell
+	if len(p.args) == 0 && !p.mute { // it may have ended before the command line was read
 		now, err := ask(r.pool, uint32(pid), "state", func() (process, error) { return readProcess(r.proc, pid) })
 		p.ended = p.ended || err == nil && now.ended || err != nil && !patience.NotAsked(err)
 	}
 	return p, nil
 }
 
-// args reads the command line of a process. It lies in the process's memory, so
-// that the process may hold up who reads it. After one that did, a look waits
-// for no other.
+// args reads the command line of a process. The command line is in the process's
+// memory, so the process can hold up a reader. After one process did so, a look
+// waits for no other.
 func (l *look) args(p process) ([]string, error) {
 	r := l.resolver
 	if l.silent {
@@ -231,7 +234,7 @@ func (l *look) args(p process) ([]string, error) {
 	return args, err
 }
 
-// again looks at a process anew, of which a better name may be known now.
+// again starts another look at a process, for which a better name may be known now.
 func (r *Resolver) again(pid uint32, comm string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -249,8 +252,8 @@ func (l *look) parent(p process) (process, bool) {
 	return up, err == nil
 }
 
-// askMore asks for what a name is better with. It is asked for again if there is
-// no answer now.
+// askMore asks for a fact that improves a name. If there is no answer now, another
+// look follows when the answer comes.
 func askMore[T any](l *look, pid int, what string, f func() (T, error)) T {
 	q := patience.Question{PID: uint32(pid), Owner: patience.NoOwner, What: what, Late: func() { l.resolver.again(l.pid, l.comm) }}
 	found, err := patience.Ask(l.resolver.pool, q, f)
@@ -258,7 +261,7 @@ func askMore[T any](l *look, pid int, what string, f func() (T, error)) T {
 	return found
 }
 
-// ask asks for what no process can hold up, as far as is known.
+// ask asks for a fact that, as far as is known, no process can hold up.
 func ask[T any](pool *patience.Pool, pid uint32, what string, f func() (T, error)) (T, error) {
 	return patience.Ask(pool, patience.Question{PID: pid, Owner: patience.NoOwner, What: what}, f)
 }

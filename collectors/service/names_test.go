@@ -9,13 +9,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// erl is a command line of the virtual machine, as erl makes it.
+// erl is a command line of the Erlang virtual machine, as erl makes it.
 func erl(rest string) string {
 	return "/usr/lib/erlang/erts-13.1.5/bin/beam.smp -K true -- -root /usr/lib/erlang -bindir /usr/lib/erlang/erts-13.1.5/bin -progname erl -- -home /root -- " + rest
 }
 
-// TestProgramNames holds the names to what an operator calls these servers.
-// The command lines are those of the servers' own start scripts.
+// TestProgramNames compares the names with what operators call these servers. The
+// command lines are those of the servers' own start scripts.
 func TestProgramNames(t *testing.T) {
 	const beam, java, busybox = "/usr/lib/erlang/erts-13.1.5/bin/beam.smp", "/usr/lib/jvm/java-17/bin/java", "/usr/bin/busybox"
 	tomcat := "/usr/bin/java -Djava.util.logging.config.file=/etc/l.properties --add-opens=java.base/java.lang=ALL-UNNAMED -classpath /usr/share/tomcat10/bin/bootstrap.jar -Dcatalina.base=/var/lib/tomcat10 -Dcatalina.home=/usr/share/tomcat10 "
@@ -60,8 +60,8 @@ func TestProgramNames(t *testing.T) {
 	}
 }
 
-// TestScriptThatTookTheServersPlace is how CGI without a pipe between works:
-// the process that read the request executes the script.
+// TestScriptThatTookTheServersPlace has CGI without a pipe: the process that read
+// the request executes the script.
 func TestScriptThatTookTheServersPlace(t *testing.T) {
 	for _, tt := range []struct{ server, script string }{
 		{"perl", "perl"}, {"perl", "sh"}, {"sh", "perl"},

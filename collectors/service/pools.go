@@ -12,20 +12,20 @@ import (
 	"lapwing/collectors/text"
 )
 
-// PoolSep stands between the name of a service and that of one of its pools.
+// PoolSep separates the name of a service from the name of one of its pools.
 const PoolSep = ":"
 
-// The bounds of what is remembered of pools.
+// The limits of what is remembered about pools.
 const (
 	maxFamilies  = 1024
 	maxGroups    = 64 // of a family
 	maxEndpoints = 16 // of a group
 )
 
-// pools tells services apart that would have the same name: two servers of one
-// program. What has one listening socket, or one master, is one service, and so
-// are the processes that one parent starts by the same command line, as
-// mod_fcgid and Passenger do: each of those has a socket of its own.
+// pools distinguishes services that would have the same name, such as two servers
+// of one program. Processes that share a listening socket or a master are one
+// service. So are processes that one parent starts with the same command line, as
+// mod_fcgid and Passenger do: each of those has its own socket.
 type pools struct {
 	mu       sync.Mutex
 	families map[familyKey]*family
@@ -33,11 +33,11 @@ type pools struct {
 
 type familyKey struct{ name, kind, scope string }
 
-// family are the groups that share a name.
+// family is the set of groups that share a name.
 type family struct{ groups []*group }
 
-// group is one service. Its name changes once at most, when the family's
-// second group is seen.
+// group is one service. Its name changes at most once, when the second group of the
+// family is seen.
 type group struct {
 	masters []master
 	ports   []uint16
@@ -54,10 +54,10 @@ type master struct {
 	start uint64
 }
 
-// PoolName is the service of a process that serves at a TCP port or, with port
-// 0, at the path of a unix socket: its identity's name, unless another server
-// goes by the same name. Then it says which of them is meant. It makes no system
-// call and waits for nobody.
+// PoolName returns the service of a process that serves at a TCP port or, with port
+// 0, at the path of a unix socket. This is the name of its identity, unless another
+// server has the same name. Then the name says which of them is meant. PoolName
+// makes no system call and does not wait.
 func (r *Resolver) PoolName(id *Identity, port uint16, path []byte) string {
 	return r.pools.name(id, port, path)
 }
@@ -87,8 +87,8 @@ func (p *pools) name(id *Identity, port uint16, path []byte) string {
 	return g.name
 }
 
-// shares reports whether others may go by the same name. Of one that is not sure
-// too little is known to tell it apart.
+// shares reports whether other servers may have the same name. An unsure identity
+// does not, because too little is known to distinguish it.
 func (id *Identity) shares() bool {
 	return id.Source != FromRule && id.Source != FromComm && !id.Unsure
 }
@@ -101,8 +101,8 @@ func (id *Identity) family() familyKey {
 	return key
 }
 
-// clearFamily lets go of the groups of a name whose processes have all ended. It
-// reads /proc: who looks at a process calls it, before the process is known.
+// clearFamily removes the groups of a name whose processes have all ended. It reads
+// /proc, so it is called from a look, before the process is known.
 func (r *Resolver) clearFamily(id *Identity) {
 	if !id.shares() {
 		return
@@ -115,7 +115,7 @@ func (r *Resolver) clearFamily(id *Identity) {
 	r.pools.bury(key, ended)
 }
 
-// mastersOf lists the processes at the top of a family's groups.
+// mastersOf returns the masters of a family's groups.
 func (p *pools) mastersOf(key familyKey) (all []master) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -127,7 +127,7 @@ func (p *pools) mastersOf(key familyKey) (all []master) {
 	return all
 }
 
-// bury forgets the groups of which no master is there any more.
+// bury removes the groups whose masters have all ended.
 func (p *pools) bury(key familyKey, ended map[master]bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -138,16 +138,16 @@ func (p *pools) bury(key familyKey, ended map[master]bool) {
 	}
 }
 
-// forget begins anew.
+// forget removes all families.
 func (p *pools) forget() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	clear(p.families)
 }
 
-// of finds the group of a master, of a listening socket, or of an origin: a
-// server that was started anew, or that hands over to its successor, is the
-// same service.
+// of returns the group of a master, of a listening socket, or of an origin. A
+// server that was restarted, or that hands over to its successor, is the same
+// service.
 func (f *family) of(id *Identity, port uint16, path []byte) *group {
 	m := master{id.Master, id.masterStart}
 	for _, g := range f.groups {
@@ -167,10 +167,11 @@ func (f *family) of(id *Identity, port uint16, path []byte) *group {
 	return nil
 }
 
-// add makes a group, and gives labels once there are several of the name.
+// add adds a group. When there are several groups of the name, it gives them
+// labels.
 func (p *pools) add(f *family, id *Identity, port uint16, path []byte) *group {
 	if port == 0 && len(path) == 0 {
-		return nil // nothing says yet where it listens
+		return nil // it is not known yet where it listens
 	}
 	if len(f.groups) >= maxGroups {
 		return nil
@@ -184,8 +185,8 @@ func (p *pools) add(f *family, id *Identity, port uint16, path []byte) *group {
 	return g
 }
 
-// label names the groups that have no label yet: by the application that their
-// command lines tell, if no other has it, else by where they listen.
+// label gives names to the groups that have no label yet: by the application in
+// their command lines, if no other group has it, else by where they listen.
 func (f *family) label(name string) {
 	for _, g := range f.groups {
 		if g.labeled {
@@ -199,10 +200,10 @@ func (f *family) label(name string) {
 	}
 }
 
-// startedLike reports whether one parent started both by one command line. A
-// supervisor may do so in two directories for two servers, which then listen
-// at ports; the processes behind a front end's unix sockets go to the directory
-// of the script that they run.
+// startedLike reports whether one parent started both with one command line. A
+// supervisor may do so in two directories for two servers, but these listen on
+// ports. Processes that serve the unix sockets of a front end change to the
+// directory of the script that they run.
 func (g *group) startedLike(id *Identity, port uint16) bool {
 	return id.origin != "" && g.origin == id.origin && (port == 0 || g.cwd == id.cwd)
 }
@@ -224,7 +225,7 @@ func (g *group) learn(port uint16, path []byte) {
 	}
 }
 
-// endpoint is the first address at which the group was seen.
+// endpoint returns the first address at which the group was seen.
 func (g *group) endpoint() string {
 	if len(g.ports) > 0 {
 		return strconv.Itoa(int(g.ports[0]))
@@ -232,8 +233,8 @@ func (g *group) endpoint() string {
 	return path.Base(g.paths[0])
 }
 
-// originOf is what processes have in common that one parent starts by the same
-// command line.
+// originOf returns what processes have in common that one parent starts with the
+// same command line.
 func originOf(p process) string {
 	if len(p.args) == 0 {
 		return ""
@@ -241,8 +242,8 @@ func originOf(p process) string {
 	return digest(strconv.Itoa(p.ppid) + "\x00" + strings.Join(p.args, "\x00"))
 }
 
-// digest stands for a text of any length that is compared and not shown. What is
-// empty stays so.
+// digest returns a hash of a text that is compared and not shown. It returns the
+// empty string for the empty string.
 func digest(s string) string {
 	if s == "" {
 		return ""
@@ -251,8 +252,8 @@ func digest(s string) string {
 	return string(sum[:])
 }
 
-// fpmPool finds the pool in the title of a worker of php-fpm. One master has
-// all pools, so that nothing else tells them apart.
+// fpmPool matches the pool in the title of a php-fpm worker. All pools have one
+// master, so nothing else distinguishes them.
 var fpmPool = regexp.MustCompile(`^php-fpm[0-9.]*: pool (\S+)`)
 
 func poolOf(p process) string {
@@ -263,18 +264,19 @@ func poolOf(p process) string {
 }
 
 var (
-	// bracketed is what gunicorn and puma show in their titles: gunicorn:
+	// bracketed matches what gunicorn and puma show in their titles: gunicorn:
 	// worker [shop.wsgi:app].
 	bracketed = regexp.MustCompile(`\[([\w.\-]+)(?::[\w.()]+)?\]$`)
-	// application is a module and what in it is to be served: shop.wsgi:app.
+	// application matches a module with the object in it that is served:
+	// shop.wsgi:app.
 	application = regexp.MustCompile(`^([A-Za-z_][\w.]*):[A-Za-z_][\w.()]*$`)
 )
 
-// settings are the endings of files that a server is configured by.
+// settings are the extensions of configuration files of servers.
 var settings = []string{".ini", ".conf", ".cfg", ".yaml", ".yml", ".toml", ".xml", ".json", ".ru"}
 
-// applicationOf is what a server's command line or title says of what it runs,
-// empty when it says nothing.
+// applicationOf returns the application according to a server's command line or
+// title, or the empty string.
 func applicationOf(p process) string {
 	if m := bracketed.FindStringSubmatch(p.title()); m != nil {
 		return specific(strings.Split(m[1], "."))
@@ -302,8 +304,8 @@ func applicationOf(p process) string {
 	return ""
 }
 
-// MatchName reports whether a glob matches the name of a service, or what of
-// it stands before the name of a pool.
+// MatchName reports whether a glob matches the name of a service, or the part of it
+// before the name of a pool.
 func MatchName(glob, name string) bool {
 	if matchGlob(glob, name) {
 		return true
@@ -316,8 +318,8 @@ func MatchName(glob, name string) bool {
 	return false
 }
 
-// matchPool matches also the name that the process has beside others of its
-// kind. It allocates only for a glob that asks for a pool.
+// matchPool also matches the name that the process has if there are others with its
+// name. It allocates only for a glob that names a pool.
 func (id *Identity) matchPool(glob string, port uint16) bool {
 	if MatchName(glob, id.Name) {
 		return true

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// server is the identity of one of a program's masters, with its app.
+// server returns the identity of one of a program's masters, with its application.
 func server(name string, master uint32, app string) *Identity {
 	return &Identity{Name: name, Kind: name, Source: FromProgram, Instance: "here", Master: master, masterStart: 7, app: app}
 }
@@ -51,7 +51,7 @@ func TestServerThatIsStartedAnew(t *testing.T) {
 	require.Equal(t, "gunicorn", p.name(server("gunicorn", 20, "shop"), 8005, nil), "at another port, and the old one is gone")
 }
 
-// TestProcessesOfOneParent is mod_fcgid's way: a socket for each process.
+// TestProcessesOfOneParent has processes with a socket each, as mod_fcgid does.
 func TestProcessesOfOneParent(t *testing.T) {
 	p := newPools()
 	for pid := range uint32(5) {
@@ -83,7 +83,8 @@ func TestReplicasAreOneService(t *testing.T) {
 	require.Equal(t, "shop-cart", p.name(a, 80, nil), "whoever writes a rule has decided")
 }
 
-// TestPoolsOfPHP is one master with two pools: its workers' titles tell.
+// TestPoolsOfPHP has one master with two pools. The titles of its workers show the
+// pool.
 func TestPoolsOfPHP(t *testing.T) {
 	for title, want := range map[string]string{
 		"php-fpm: pool www": "www", "php-fpm8.2: pool api_v2": "api_v2", "php-fpm: master process (/etc/php-fpm.conf)": "",

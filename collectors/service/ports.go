@@ -8,13 +8,13 @@ import (
 	"github.com/prometheus/procfs"
 )
 
-// tcpListen is TCP_LISTEN of the kernel, as /proc/net/tcp shows it.
+// tcpListen is the kernel's TCP_LISTEN, as /proc/net/tcp shows it.
 const tcpListen = 10
 
-// listeningPorts lists the TCP ports on which a process holds a listening
-// socket. It looks at every descriptor of the process and every socket of its
-// network namespace: slow on big hosts, so it runs once per process and only
-// for rules that ask.
+// listeningPorts returns the TCP ports on which a process has a listening socket.
+// It reads all descriptors of the process and all sockets of its network namespace.
+// This is slow on big hosts, so it runs once per process and only for rules with a
+// port.
 func listeningPorts(root string, proc procfs.Proc) []uint16 {
 	held := map[uint64]bool{}
 	targets, _ := proc.FileDescriptorTargets()
@@ -24,7 +24,7 @@ func listeningPorts(root string, proc procfs.Proc) []uint16 {
 			held[inode] = true
 		}
 	}
-	// net/ below a process shows that process's network namespace.
+	// net/ below a process shows the network namespace of that process.
 	ns, err := procfs.NewFS(filepath.Join(root, strconv.Itoa(proc.PID)))
 	if err != nil || len(held) == 0 {
 		return nil

@@ -14,29 +14,30 @@ import (
 	"lapwing/collectors/patience"
 )
 
-// process is what /proc tells about one process.
+// process is what /proc says about one process.
 type process struct {
 	pid   int
 	ppid  int
-	ended bool   // on its way out, or all that is left is its exit status; kernel threads too
+	ended bool   // ending, or ended with only its exit status left; also true for kernel threads
 	uid   uint32 // real user
-	mute  bool   // it does not tell its command line
+	mute  bool   // its command line could not be read
 	start uint64 // clock ticks since boot; with pid, unique until the next boot
-	exe   string // empty for kernel threads and where reading it is not permitted
+	exe   string // empty for kernel threads and if reading it is not permitted
 	args  []string
 	comm  string
 	cwd   string
-	// cgroups are the process's control group paths, the unified hierarchy
-	// and systemd's own first.
+	// cgroups are the process's control group paths: first the unified hierarchy
+	// and that of systemd.
 	cgroups []string
 }
 
-// maxArgs is how much of a command line is read: more than any that tells a name.
+// maxArgs limits how much of a command line is read, in bytes. All that is needed
+// for a name is shorter.
 const maxArgs = 128 << 10
 
-// readProcess reads the facts about pid but its command line: those that the
-// kernel has by itself. Only a process that is gone is an error: facts that
-// permissions hide stay empty.
+// readProcess reads the facts about pid, except its command line: only those that
+// the kernel itself has. It returns an error only if the process is gone. Facts
+// that permissions hide stay empty.
 func readProcess(fs procfs.FS, pid int) (process, error) {
 	proc, err := fs.Proc(pid)
 	if err != nil {
@@ -47,22 +48,22 @@ func readProcess(fs procfs.FS, pid int) (process, error) {
 		return process{}, fmt.Errorf("read the state of process %d: %w", pid, err)
 	}
 	p := process{pid: pid, ppid: stat.PPID, start: stat.Starttime, comm: stat.Comm}
-	p.uid = patience.NoOwner - 1 // of whom it is not known
+	p.uid = patience.NoOwner - 1 // the owner is not known
 	if status, err := proc.NewStatus(); err == nil {
 		p.uid = uint32(status.UIDs[0])
 	}
 	p.cwd, _ = proc.Cwd()
 	p.cgroups = cgroupPaths(proc)
-	// A process on its way out lets go of its executable first, and of all
-	// this later: with the executable still there, what was read is whole.
+	// A process that ends releases its executable first and all other facts later.
+	// If the executable is still there, the facts are complete.
 	exe, err := proc.Executable()
 	p.ended = stat.State == "Z" || stat.State == "X" || exe == "" && err == nil
-	// An upgrade replaces the file under a running server.
+	// An upgrade replaces the file of a running server.
 	p.exe = strings.TrimSuffix(exe, " (deleted)")
 	return p, nil
 }
 
-// readArgs reads a command line. It is the one fact that lies in the process's own
+// readArgs reads a command line. It is the only fact that is in the process's own
 // memory.
 func readArgs(root string, pid int) ([]string, error) {
 	f, err := os.Open(filepath.Join(root, strconv.Itoa(pid), "cmdline"))
@@ -77,7 +78,7 @@ func readArgs(root string, pid int) ([]string, error) {
 	return strings.Split(strings.TrimRight(string(raw), "\x00"), "\x00"), nil
 }
 
-// cgroupPaths lists the paths of the hierarchies, those that say most first.
+// cgroupPaths returns the paths of the hierarchies, the most useful first.
 func cgroupPaths(proc procfs.Proc) []string {
 	groups, _ := proc.Cgroups()
 	var first, rest []string
@@ -93,13 +94,13 @@ func cgroupPaths(proc procfs.Proc) []string {
 	return append(first, rest...)
 }
 
-// commandLine is the command line as one string, the way ps shows it.
+// commandLine returns the command line as one string, as ps shows it.
 func (p process) commandLine() string { return strings.TrimSpace(strings.Join(p.args, " ")) }
 
-// title is the command line of a process that overwrote it with a title of
-// its own ("gunicorn: worker [shop]"), else empty. A title is a single string:
-// no argument follows it, and it does not name an interpreter, as that of an
-// interpreter that reads its program from standard input does.
+// title returns the command line of a process that replaced it with a title
+// ("gunicorn: worker [shop]"), else the empty string. A title is a single string
+// without arguments. It is not the name of an interpreter, because an interpreter
+// that reads its program from standard input has no arguments either.
 func (p process) title() string {
 	if len(p.args) != 1 || interpreterOf(path.Base(p.args[0])) != nil {
 		return ""

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// start runs a program that prints a line when it is ready, and ends it with
-// the test. Perl is on every Debian and Ubuntu.
+// start runs a program that prints a line when it is ready, and ends it with the
+// test. Every Debian and Ubuntu has Perl.
 func start(t *testing.T, name string, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(name, args...)
@@ -30,7 +30,7 @@ func start(t *testing.T, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// script writes a Perl program that does setup, says so and waits.
+// script writes a Perl program that does setup, reports it and waits.
 func script(t *testing.T, name, setup string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), name)
@@ -39,8 +39,8 @@ func script(t *testing.T, name, setup string) string {
 	return file
 }
 
-// TestRealProcesses looks at programs that run now, in whatever control group
-// the test runs in: Kind does not depend on it.
+// TestRealProcesses looks at programs that run now, in whatever control group the
+// test runs: Kind does not depend on it.
 func TestRealProcesses(t *testing.T) {
 	r, err := New(Options{Host: "here"})
 	require.NoError(t, err)
@@ -72,8 +72,8 @@ func TestRealListeningPort(t *testing.T) {
 		"the port belongs to another process of the same namespace")
 }
 
-// startPrinting runs a program whose first line is the id of a process, which
-// ends with the test.
+// startPrinting runs a program whose first line is the id of a process, which ends
+// with the test.
 func startPrinting(t *testing.T, name string, args ...string) uint32 {
 	t.Helper()
 	return printedPID(t, exec.Command(name, args...))
@@ -94,8 +94,8 @@ func printedPID(t *testing.T, cmd *exec.Cmd) uint32 {
 	return uint32(atoi(t, line))
 }
 
-// TestRealWorkersShareTheirMaster forks as prefork servers do. The worker ends
-// with the master's end of the pipe.
+// TestRealWorkersShareTheirMaster forks as prefork servers do. The worker ends when
+// the master closes its end of the pipe.
 func TestRealWorkersShareTheirMaster(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "pool.pl")
 	require.NoError(t, os.WriteFile(file, []byte(`

@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// maxAncestors bounds the walk from a worker to its master.
+// maxAncestors limits the steps from a worker to its master.
 const maxAncestors = 16
 
-// parentFunc reads the parent of a process; ok is false when it has none that
-// can be seen.
+// parentFunc reads the parent of a process. ok is false if no parent can be seen.
 type parentFunc func(process) (process, bool)
 
-// programOf names the program that a process runs: the executable's name, or
-// for an interpreter the script, module or class it was told to run.
+// programOf returns the name of the program that a process runs: the name of the
+// executable, or, for an interpreter, the script, module or class that it was told
+// to run.
 func programOf(p process, parent parentFunc) string {
 	if p.exe == "" {
 		return titleProgram(p.comm)
@@ -27,8 +27,9 @@ func programOf(p process, parent parentFunc) string {
 	if p.mute {
 		return in.name
 	}
-	// A worker started with inline code (Python's multiprocessing does that)
-	// is named by what started it. The walk ends at another program.
+	// A worker that is started with inline code (as Python's multiprocessing does)
+	// gets the name of the process that started it. The search ends at another
+	// program.
 	for range maxAncestors {
 		if name := in.program(p); name != "" {
 			return name
@@ -48,9 +49,10 @@ func programOf(p process, parent parentFunc) string {
 
 var versionSuffix = regexp.MustCompile(`-?[0-9]+(\.[0-9]+)+(-SNAPSHOT)?$`)
 
-// binaryProgram names a program by its executable: without the version that
-// distributions append (php-fpm8.2), and by the link it was started through
-// when that is the plain name of a variant (uwsgi → uwsgi-core).
+// binaryProgram names a program by its executable, without the version that
+// distributions append (php-fpm8.2). If the executable is a variant that was
+// started through a link with the plain name, it returns the plain name (uwsgi →
+// uwsgi-core).
 func binaryProgram(base, comm string) string {
 	if comm != "" && strings.HasPrefix(base, comm+"-") {
 		return comm
@@ -61,7 +63,7 @@ func binaryProgram(base, comm string) string {
 	return base
 }
 
-// titleProgram is the program in a process title: "gunicorn: worker [shop]",
+// titleProgram returns the program in a process title: "gunicorn: worker [shop]",
 // "unicorn worker[0] -c …", "puma 6.0.0 (tcp://…)".
 func titleProgram(title string) string {
 	if end := strings.IndexAny(title, ": "); end > 0 {
@@ -73,11 +75,11 @@ func titleProgram(title string) string {
 	return path.Base(title)
 }
 
-// masterOf walks up to the topmost ancestor that runs the same program from
-// the same executable: the master of a pool of workers.
+// masterOf returns the topmost ancestor that runs the same program from the same
+// executable: the master of a pool of workers.
 func masterOf(p process, program string, parent parentFunc) process {
 	if p.mute && interpreterOf(path.Base(p.exe)) != nil {
-		return p // others by the same executable may be anything
+		return p // other processes with this executable may run anything
 	}
 	for range maxAncestors {
 		up, ok := parent(p)

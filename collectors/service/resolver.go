@@ -25,29 +25,29 @@ const (
 	DefaultLimit = 8192
 )
 
-// unknown names a process that nothing names.
+// unknown is the name of a process without any name.
 const unknown = "unknown"
 
-// Options configure a Resolver. The zero Options are of use.
+// Options are the parameters of a Resolver. The zero Options are valid.
 type Options struct {
-	Proc  string // where procfs is mounted; DefaultProc when empty
-	Rules []Rule // of the configuration, the first that matches wins
-	Limit int    // how many processes are remembered; DefaultLimit when 0
-	Host  string // begins every Instance; the host's name when empty
-	// ContainerName names a container by its id, or returns the empty string.
-	// Docker's records are asked when it is nil.
+	Proc  string // mount point of procfs; default DefaultProc
+	Rules []Rule // of the configuration; the first that matches is used
+	Limit int    // how many processes are remembered; default DefaultLimit
+	Host  string // the start of every Instance; default the host's name
+	// ContainerName returns the name of a container by its id, or the empty string.
+	// If it is nil, Docker's records are used.
 	ContainerName func(id string) string
-	// Parent names the process that another was forked from and whose program
-	// it runs, 0 when it is not known. It is asked about processes that are
-	// gone: a worker can end before the agent reads of what it served.
+	// Parent returns the process from which another one was forked and whose
+	// program it runs, or 0 if it is not known. It is called for processes that are
+	// gone: a worker can end before the agent reads the records of what it served.
 	Parent func(pid uint32) uint32
-	// Pool reads what is below /proc, and waits for no process for long. Nil
-	// makes one of its own.
+	// Pool reads what is below /proc and limits the wait for each process. If it is
+	// nil, the Resolver makes its own.
 	Pool *patience.Pool
 }
 
-// Resolver turns process ids into identities. It is safe for concurrent use.
-// Its lock is held for what is in memory only.
+// Resolver finds the identities of processes. It is safe for concurrent use. It
+// never holds its lock while it reads /proc.
 type Resolver struct {
 	root          string
 	proc          procfs.FS
@@ -64,21 +64,23 @@ type Resolver struct {
 	looks  map[uint32]*look                 // see look.go
 }
 
-// entry is an identity and what tells whether it still holds.
+// entry is an identity with the facts that show whether it is still valid.
 type entry struct {
 	id    *Identity
-	start uint64 // start time of the process; 0 when it was gone already
-	exe   string // another one after an exec
-	comm  string // that it was asked for with
-	// nameless: nothing but a command name will name it, and none was given.
+	start uint64 // start time of the process; 0 if it was already gone
+	exe   string // changes with exec
+	comm  string // command name that was passed to Lookup or Ask
+	// nameless says that only a command name could name the process, and none was
+	// given.
 	nameless bool
-	// missing counts the refreshes that did not find the process. Records
-	// of a process reach the agent after its end, so the first forgives.
+	// missing counts the refreshes that did not find the process. Records of a
+	// process reach the agent after its end, so the first one does not remove the
+	// entry.
 	missing int
 }
 
-// New returns a resolver. It fails on a rule that is not valid and when proc
-// is not there.
+// New returns a resolver. It fails if a rule is not valid or if proc does not
+// exist.
 func New(o Options) (*Resolver, error) {
 	r := &Resolver{
 		root:          cmp.Or(o.Proc, DefaultProc),
@@ -103,7 +105,7 @@ func New(o Options) (*Resolver, error) {
 		return nil, err
 	}
 	if r.host == "" {
-		// Without a name of its own the host stays out of the instance.
+		// If the host has no name, the instance does not contain it.
 		r.host, _ = os.Hostname()
 	}
 	if r.containerName == nil {
@@ -119,7 +121,7 @@ func New(o Options) (*Resolver, error) {
 	return r, nil
 }
 
-// SetRules replaces the rules. Every process is looked at anew.
+// SetRules replaces the rules. All processes are looked at again.
 func (r *Resolver) SetRules(rules []Rule) error {
 	if err := r.setRules(rules); err != nil {
 		return err
@@ -147,7 +149,7 @@ func (r *Resolver) setRules(rules []Rule) error {
 	return nil
 }
 
-// Forget drops what is known about pid, for an exit notice.
+// Forget drops what is known about pid. It is called when the process exits.
 func (r *Resolver) Forget(pid uint32) {
 	r.mu.Lock()
 	r.known.Remove(pid)
@@ -157,14 +159,14 @@ func (r *Resolver) Forget(pid uint32) {
 	r.mu.Unlock()
 }
 
-// Len is how many processes are remembered.
+// Len returns how many processes are remembered.
 func (r *Resolver) Len() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.known.Len()
 }
 
-// Run refreshes at every interval until ctx ends.
+// Run calls Refresh at each interval until ctx ends.
 func (r *Resolver) Run(ctx context.Context, interval time.Duration) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
@@ -178,10 +180,10 @@ func (r *Resolver) Run(ctx context.Context, interval time.Duration) {
 	}
 }
 
-// Refresh drops the identities of processes that ended, whose id belongs to
-// another process by now, or that execute another program. It reads two small
-// files per remembered process and never holds up a Lookup meanwhile. A process
-// whose command line could not be read is looked at again.
+// Refresh drops the identities of processes that ended, whose id belongs to another
+// process now, or that execute another program. It reads two small files per
+// remembered process and never blocks a Lookup. It looks again at processes whose
+// command line could not be read.
 func (r *Resolver) Refresh() {
 	r.mu.Lock()
 	pids := r.known.Keys()
@@ -194,7 +196,7 @@ func (r *Resolver) Refresh() {
 func (r *Resolver) refresh(pid uint32) {
 	start, exe, err := r.current(pid)
 	if patience.NotAsked(err) {
-		return // it may be there
+		return // it may still run
 	}
 	running := err == nil
 	r.mu.Lock()
@@ -213,7 +215,7 @@ func (r *Resolver) refresh(pid uint32) {
 	}
 }
 
-// current reads what changes when a process id is used again.
+// current reads what changes when a process id is reused.
 func (r *Resolver) current(pid uint32) (start uint64, exe string, err error) {
 	p, err := ask(r.pool, pid, "state", func() (p process, err error) {
 		proc, err := r.proc.Proc(int(pid))
@@ -230,23 +232,23 @@ func (r *Resolver) current(pid uint32) (start uint64, exe string, err error) {
 	return p.start, p.exe, err
 }
 
-// ended reports whether a process is gone for certain.
+// ended reports whether a process is certainly gone.
 func (r *Resolver) ended(pid uint32, start uint64) bool {
 	now, _, err := r.current(pid)
 	return err == nil && now != start || err != nil && !patience.NotAsked(err)
 }
 
-// reader is the process as it was when it read a request, under the command
-// name comm. A server may fork for a request and let the child execute a
-// script, which CGI allows: then the process that it was forked from, which
-// still has that name, says who served.
+// reader returns the process as it was when it read a request, with the command
+// name comm. A server may fork for a request and let the child execute a script, as
+// CGI does. Then the process that it was forked from, which still has that name, is
+// the server.
 func (l *look) reader(p process, comm string) process {
 	if comm == "" || comm == p.comm {
 		return p
 	}
 	up, ok := l.parent(p)
 	if !ok || up.comm != comm || up.exe == p.exe && slices.Equal(up.args, p.args) {
-		return p // a thread with a name of its own
+		return p // a thread with its own name
 	}
 	return up
 }
@@ -283,7 +285,7 @@ func (l *look) identify(p process) *Identity {
 	return id
 }
 
-// name applies the sources of a name, strongest first.
+// name applies the sources of a name in their order of precedence.
 func (r *Resolver) name(s subject, program string) (string, Source) {
 	for _, rule := range *r.rules.Load() {
 		if rule.matches(s) {
@@ -299,8 +301,8 @@ func (r *Resolver) name(s subject, program string) (string, Source) {
 	return nameOf(program), FromProgram
 }
 
-// nameOf is a name as it goes everywhere. What it is made of, others chose: a
-// command line has megabytes, and any character but one.
+// nameOf returns a name that is safe to output. Its parts come from other programs:
+// a command line can have megabytes and contain any character but NUL.
 func nameOf(s string) string { return text.Name(s, text.MaxService) }
 
 func (r *Resolver) instance(part string) string {
@@ -310,13 +312,13 @@ func (r *Resolver) instance(part string) string {
 	return r.host + "/" + part
 }
 
-// nameOfContainer asks for the name of a container, in records of its own.
+// nameOfContainer returns the name of a container from the records of its runtime.
 func (l *look) nameOfContainer(pid int, id string) string {
 	return askMore(l, pid, "container", func() (string, error) { return l.resolver.containerName(id), nil })
 }
 
-// portsOf defers the search for a process's listening ports to the first rule
-// that asks, and runs it once.
+// portsOf returns a function that searches for the listening ports of a process. It
+// runs once, when the first rule needs it.
 func (l *look) portsOf(pid int) func() []uint16 {
 	r := l.resolver
 	return sync.OnceValue(func() []uint16 {

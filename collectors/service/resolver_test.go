@@ -21,8 +21,8 @@ func atoi(t *testing.T, s string) int {
 	return n
 }
 
-// copyProcess makes a process table of one process of the fixture that the
-// test may change.
+// copyProcess makes a process table with one process of the fixture. The test may
+// change it.
 func copyProcess(t *testing.T, pid string) (root, dir string) {
 	t.Helper()
 	root = t.TempDir()

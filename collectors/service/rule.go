@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// Rule gives a service its name. Every condition that is set must hold; a rule
-// sets at least one.
+// Rule gives a service its name. All conditions that are set must hold. A rule has
+// at least one.
 type Rule struct {
 	Name      string `koanf:"name" doc:"Name of the service." example:"shop"`
 	Exe       string `koanf:"exe" doc:"Glob that matches the executable: its path if the glob contains a slash, otherwise its file name." example:"gunicorn*"`
@@ -20,14 +20,14 @@ type Rule struct {
 	Port      uint16 `koanf:"port" doc:"TCP port that the process listens on." example:"8080"`
 }
 
-// Validate says what is wrong with a rule. The error begins with the name of
-// the wrong key.
+// Validate returns an error if a rule is not valid. The error starts with the name
+// of the wrong key.
 func (r Rule) Validate() error {
 	_, err := compile(r)
 	return err
 }
 
-// compiled is a rule ready for use.
+// compiled is a rule with its compiled regular expression.
 type compiled struct {
 	Rule
 	cmdline *regexp.Regexp
@@ -56,7 +56,8 @@ func compile(r Rule) (compiled, error) {
 	return c, nil
 }
 
-// ValidateGlob says whether a pattern of a rule or a filter is well formed.
+// ValidateGlob returns an error if a pattern of a rule or a filter is not well
+// formed.
 func ValidateGlob(glob string) error {
 	if _, err := path.Match(glob, ""); err != nil {
 		return fmt.Errorf("%q is not a valid glob: close each [, and do not end it with \\", glob)
@@ -64,14 +65,14 @@ func ValidateGlob(glob string) error {
 	return nil
 }
 
-// subject is what rules look at.
+// subject is what rules are matched against.
 type subject struct {
 	process
 	unit, container, containerName string
-	ports                          func() []uint16 // costly, asked only if a rule has a port
+	ports                          func() []uint16 // slow; called only if a rule has a port
 }
 
-// matches reports whether every condition of the rule holds.
+// matches reports whether all conditions of the rule hold.
 func (c compiled) matches(s subject) bool {
 	switch {
 	case c.Exe != "" && !matchExe(c.Exe, s.exe):
@@ -89,7 +90,7 @@ func (c compiled) matchesContainer(s subject) bool {
 	return matchGlob(c.Container, s.container) || matchGlob(c.Container, s.containerName)
 }
 
-// matchExe matches a path if the glob is about paths, else a file name.
+// matchExe matches the path if the glob contains a slash, else the file name.
 func matchExe(glob, exe string) bool {
 	if strings.Contains(glob, "/") {
 		return matchGlob(glob, exe)
@@ -97,7 +98,7 @@ func matchExe(glob, exe string) bool {
 	return exe != "" && matchGlob(glob, path.Base(exe))
 }
 
-// matchGlob matches names that exist; the pattern is known to be well formed.
+// matchGlob matches a name that is not empty. The pattern must be well formed.
 func matchGlob(glob, name string) bool {
 	if glob == name {
 		return name != ""

@@ -14,8 +14,8 @@ import (
 	"lapwing/collectors/patience"
 )
 
-// silence makes a process of a table keep its command line from whoever reads it,
-// in the kernel, until the function that it returns is called.
+// silence makes a process of a table block every reader of its command line, in the
+// kernel, until the function that it returns is called.
 func silence(t *testing.T, dir string) (answer func()) {
 	t.Helper()
 	file := filepath.Join(dir, "cmdline")
@@ -24,7 +24,7 @@ func silence(t *testing.T, dir string) (answer func()) {
 	require.NoError(t, os.Remove(file))
 	require.NoError(t, syscall.Mkfifo(file, 0o600))
 	answer = sync.OnceFunc(func() {
-		// Later readers find the file, earlier ones wait for who writes.
+		// Later readers open the file. Earlier ones wait for a writer.
 		require.NoError(t, os.Rename(file, file+".deaf"))
 		require.NoError(t, os.WriteFile(file, line, 0o600))
 		f, err := os.OpenFile(file+".deaf", os.O_RDWR|syscall.O_NONBLOCK, 0)
@@ -67,8 +67,8 @@ func TestProcessThatDoesNotAnswer(t *testing.T) {
 	assert.Equal(t, id.Exe, r.Lookup(203, "python3").Exe)
 }
 
-// A program that is no interpreter is known without its command line, and so are
-// its container and its unit.
+// A program that is not an interpreter is known without its command line, and so
+// are its container and its unit.
 func TestNamesThatNeedNoCommandLine(t *testing.T) {
 	for pid, want := range map[string]struct {
 		name   string
@@ -89,7 +89,7 @@ func TestNamesThatNeedNoCommandLine(t *testing.T) {
 	}
 }
 
-// A worker tells, its master does not.
+// The command line of a worker can be read, that of its master cannot.
 func TestSilentMaster(t *testing.T) {
 	root := t.TempDir()
 	for _, pid := range []string{"201", "202"} {
@@ -104,7 +104,7 @@ func TestSilentMaster(t *testing.T) {
 	require.Eventually(t, func() bool { return r.Lookup(202, "gunicorn").Master == 201 }, 20*time.Second, time.Millisecond)
 }
 
-// What the kernel tells of a process while it is being looked at holds.
+// What the kernel reports about a process during a look is taken into account.
 func TestExecutedWhileBeingLookedAt(t *testing.T) {
 	root, dir := copyProcess(t, "203")
 	r := fixture(t, func(o *Options) { o.Proc = root })
@@ -179,7 +179,7 @@ func TestAwait(t *testing.T) {
 	require.Equal(t, "shop", r.Lookup(99998, "shop").Name)
 }
 
-// TestAwaitHasALimit: who waits for names does not wait for one that takes long.
+// TestAwaitHasALimit checks that Await does not wait for a name that takes long.
 func TestAwaitHasALimit(t *testing.T) {
 	root, dir := copyProcess(t, "203")
 	r := fixture(t, func(o *Options) {

@@ -8,8 +8,8 @@ import (
 	"lapwing/collectors/request"
 )
 
-// BenchmarkBusyProxy is one process with 50 requests in progress, 10,000 a
-// second, all of them alike or each with a target of its own.
+// BenchmarkBusyProxy has one process with 50 requests in progress and 10,000 per
+// second. Either all are alike, or each has its own target.
 func BenchmarkBusyProxy(b *testing.B) {
 	for _, alike := range []bool{true, false} {
 		b.Run(fmt.Sprintf("alike=%t", alike), func(b *testing.B) {

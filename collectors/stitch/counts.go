@@ -6,8 +6,8 @@ import (
 	"lapwing/collectors/request"
 )
 
-// tally counts decisions. It is written by the Stitcher's goroutine and read
-// by any.
+// tally counts decisions. The Stitcher's goroutine writes it. Any goroutine may
+// read it.
 type tally struct {
 	joined   atomic.Uint64
 	unjoined [numStates]atomic.Uint64
@@ -36,22 +36,22 @@ type counters struct {
 	hops  tally
 }
 
-// Tally is how many joins were made, and why others were not.
+// Tally is how many joins were made, and how many were not, by reason.
 type Tally struct {
 	Joined   uint64
 	Unjoined map[string]uint64
 }
 
-// Counts are what a Stitcher did since its start.
+// Counts are the totals of a Stitcher since its start.
 type Counts struct {
 	// Calls are joins of a call to the request that it was made for.
 	Calls Tally
-	// Requests are joins of a request to the call of a server on this host
-	// that it came on; requests from elsewhere do not count.
+	// Requests are joins of a request to the call, by a server on this host, that
+	// caused it. Requests from other hosts do not count.
 	Requests Tally
 }
 
-// Counts is safe for concurrent use.
+// Counts returns the totals. It is safe for concurrent use.
 func (s *Stitcher) Counts() Counts {
 	return Counts{Calls: s.counts.calls.read(), Requests: s.counts.hops.read()}
 }

@@ -6,11 +6,10 @@ import (
 	"lapwing/collectors/request"
 )
 
-// maxCalls is how many calls are kept of one request.
+// maxCalls is how many calls are kept for one request.
 const maxCalls = 256
 
-// decide settles which calls were made for a hop. Those that were become part
-// of its request.
+// decide decides which calls were made for a hop, and adds them to its request.
 func (s *Stitcher) decide(h *hop) {
 	said := s.byHop[h.ref]
 	for _, c := range said {
@@ -23,7 +22,7 @@ func (s *Stitcher) decide(h *hop) {
 	s.follow(h)
 	for _, c := range said {
 		switch {
-		case s.mayBeAnother(h, c): // which may be handed in later
+		case s.mayBeAnother(h, c): // it may be reported later
 		case !h.contains(c):
 			s.leave(c, outside)
 		default:
@@ -37,7 +36,7 @@ func (s *Stitcher) decide(h *hop) {
 	}
 }
 
-// contains tells whether a call began while its hop was being worked on.
+// contains reports whether a call started while the server worked on the hop.
 func (h *hop) contains(c *call) bool {
 	r := h.req
 	at := c.Start
@@ -47,7 +46,7 @@ func (h *hop) contains(c *call) bool {
 	return at >= r.ReadFirst && max(at, c.Used()) <= max(r.WriteLast, r.Closed)
 }
 
-// names is the other request that a call names, if it names two.
+// names returns the other request that a call names, if it names two.
 func (c *call) names(h *hop) request.Ref {
 	switch {
 	case c.Links.For == c.Links.Used, !c.Links.Used.Known():
@@ -58,9 +57,10 @@ func (c *call) names(h *hop) request.Ref {
 	return c.Links.For
 }
 
-// certain tells whether a call that says it was made for a hop was. One whose
-// connection was opened for one request and first used where another was read
-// is of the one whose response followed on it, or of the only one there was.
+// certain reports whether a call was certainly made for a hop that it names. If its
+// connection was opened for one request and first used after the thread had read
+// another one, the call belongs to the request whose response followed it, or to
+// the only request in progress.
 func (s *Stitcher) certain(h *hop, c *call) bool {
 	if s.mutual(h, c) {
 		return true
@@ -74,7 +74,7 @@ func (s *Stitcher) certain(h *hop, c *call) bool {
 	}
 	unanswered := h.unansweredAt(at)
 	if (e&request.EvidenceSole != 0 || !two && s.leftOne(h, c)) && unanswered && !among {
-		return true // there was no other
+		return true // there was no other request
 	}
 	thread := c.TID == h.req.TID && c.TID == h.req.WriterTID
 	if thread && !two && h.cause == c.Links.ID && s.onlyOne(h, c, among) {
@@ -87,16 +87,17 @@ func (s *Stitcher) certain(h *hop, c *call) bool {
 	return own && (bound || direct) && (s.ordered(h, c) || !two && s.peaceful(h, c))
 }
 
-// leftOne tells whether one request was open when a call was written beside
-// those that stay open all the time.
+// leftOne reports whether exactly one request was open when a call was written, not
+// counting those that never end.
 func (s *Stitcher) leftOne(h *hop, c *call) bool {
 	always := s.processOf(h.req.PID).unseen.least()
 	return always > 0 && c.Links.Evidence&request.EvidenceCounted != 0 && c.Links.Open == always+1
 }
 
-// onlyOne tells whether a request that a thread read, called for and answered was
-// the only one that it ever had while others were in progress, or the only one
-// of its process while the kernel could not count them yet.
+// onlyOne reports whether a call can only belong to the hop, whose request the
+// thread of the call read and answered. If other requests were in progress, the
+// thread must never have had two at once. Otherwise the kernel must not have
+// counted the requests of the process yet.
 func (s *Stitcher) onlyOne(h *hop, c *call, among bool) bool {
 	if !among {
 		return c.Links.Evidence&request.EvidenceCounted == 0
@@ -104,13 +105,14 @@ func (s *Stitcher) onlyOne(h *hop, c *call, among bool) bool {
 	return c.Links.Evidence&request.EvidenceAlone != 0 && s.patternsOf(h.req).callers() && s.patternsOf(h.req).busyHanded == 0 && s.sound(h, c)
 }
 
-// mutual: the call names the request, and its response names the call.
+// mutual reports whether the call names the request and the response of the request
+// names the call.
 func (s *Stitcher) mutual(h *hop, c *call) bool {
 	return h.cause == c.Links.ID && s.patternsOf(h.req).orderly() && !s.ledOn(h, c) && s.sound(h, c)
 }
 
-// ledOn tells whether a call that was opened for another request than a hop's led to
-// another call for that one, or may have.
+// ledOn reports whether a call whose connection was opened for another request led
+// to another call for that request, or may have.
 func (s *Stitcher) ledOn(h *hop, c *call) bool {
 	if c.Links.For == h.ref {
 		return false
@@ -121,26 +123,26 @@ func (s *Stitcher) ledOn(h *hop, c *call) bool {
 	})
 }
 
-// unansweredAt tells whether a hop's response had not begun.
+// unansweredAt reports whether a hop's response had not started at a moment.
 func (h *hop) unansweredAt(at request.Stamp) bool {
 	return !h.req.WriteFirst.Seen() || at <= h.req.WriteFirst
 }
 
-// sound tells whether what the threads did while other requests were in
-// progress is no accident.
+// sound reports whether the behaviour of the threads is more than chance, given
+// that other requests were in progress.
 func (s *Stitcher) sound(h *hop, c *call) bool { return s.peaceful(h, c) || s.ordered(h, c) }
 
-// among tells whether other requests of the process are known to have been
-// unanswered when a call began.
+// among reports whether other requests of the process were certainly unanswered
+// when a call started.
 func (s *Stitcher) among(h *hop, c *call) bool {
 	n, one := s.processOf(h.req.PID).open(c.Used(), 2)
 	return n > 1 || n == 1 && one.ref != h.ref
 }
 
-// peaceful tells whether nothing speaks against it that a hop's thread made a
-// call for it: of the requests in progress between the call's start and the
-// hop's response, each one's response followed on a call that names it, and none
-// on this one.
+// peaceful reports whether no other request contradicts that a hop's thread made a
+// call for it. It looks at the requests in progress between the call's start and
+// the hop's response. No response may have followed a call that names another
+// request, and none but the hop's may have followed this call.
 func (s *Stitcher) peaceful(h *hop, c *call) bool {
 	calm := true
 	s.processOf(h.req.PID).during(c.Used(), max(h.req.WriteFirst, c.Used()), func(v *visit) bool {
@@ -153,10 +155,10 @@ func (s *Stitcher) peaceful(h *hop, c *call) bool {
 	return calm && !s.contradicted(h.ref, h.cause)
 }
 
-// ordered tells whether each request that was unanswered when a call was written
-// had one call in all, which began right where it was read. Then the
-// order of reads and calls is no accident, even where responses come in batches.
-// A front end that queues its calls has some with two, and some with none.
+// ordered reports whether each request that was unanswered when a call was written
+// had exactly one call, which started right where the request was read. Then the
+// order of reads and calls is not chance, even if responses come in batches. In a
+// front end that queues its calls, some requests have two calls and some have none.
 func (s *Stitcher) ordered(h *hop, c *call) bool {
 	if c.Links.For != h.ref {
 		return false
@@ -169,12 +171,13 @@ func (s *Stitcher) ordered(h *hop, c *call) bool {
 	return each
 }
 
-// direct tells whether one call names a request, and began where it was read.
+// direct reports whether exactly one call names a request and started where the
+// request was read.
 func (s *Stitcher) direct(v *visit) bool {
 	n := 0
 	for _, c := range s.byHop[v.ref] {
 		if c.Links.For != v.ref {
-			continue // it was only first written while the thread had this one
+			continue // the connection was only first used while the thread had this request
 		}
 		if n++; c.Links.After.Known() {
 			return false
@@ -183,8 +186,9 @@ func (s *Stitcher) direct(v *visit) bool {
 	return n == 1 || n == 0 && s.opened(v)
 }
 
-// opened tells whether the first call of a request's process began where the
-// request was read. It names none: until then nobody noted what the threads read.
+// opened reports whether the first call of a request's process started where the
+// request was read. This call names no request, because the probes did not record
+// yet which request each thread reads.
 func (s *Stitcher) opened(v *visit) bool {
 	p := s.processOf(v.pid)
 	if len(p.calls) == 0 {
@@ -202,16 +206,17 @@ func (s *Stitcher) opened(v *visit) bool {
 	return false
 }
 
-// contradicted tells whether a request's response followed on a call that names
+// contradicted reports whether a request's response followed a call that names
 // another request.
 func (s *Stitcher) contradicted(ref, cause request.Ref) bool {
 	c := s.calls[cause]
 	return c != nil && c.Links.For.Known() && c.Links.For != ref && c.Links.Used != ref
 }
 
-// claim joins the call that a hop's response followed on where the call itself
-// says nothing: the thread that answered made it, but reads no requests, or it
-// was the first that was seen of its process, whose requests are noted since.
+// claim joins the call that a hop's response followed, if the call itself names no
+// request. This has two cases. Either the thread that answered made the call, but
+// reads no requests. Or the call was the first one that was seen of its process,
+// whose requests are recorded only since then.
 func (s *Stitcher) claim(h *hop) {
 	c := s.calls[h.cause]
 	if c == nil || c.state != undecided || c.Links.For.Known() || c.TID != h.req.WriterTID {
@@ -229,7 +234,7 @@ func (s *Stitcher) claim(h *hop) {
 	}
 }
 
-// alone tells whether the thread of a call had no other at the same time.
+// alone reports whether the thread of a call had no other call at the same time.
 func (s *Stitcher) alone(c *call) bool {
 	for _, other := range s.byWorker[c.TID] {
 		if other != c && other.Start < c.End() && c.Start < other.End() {
@@ -239,8 +244,8 @@ func (s *Stitcher) alone(c *call) bool {
 	return true
 }
 
-// follow joins the calls whose answers led to a call that is joined: one after
-// the other on behalf of one request.
+// follow joins the calls whose answers led to a call that is joined: calls for one
+// request, one after the other.
 func (s *Stitcher) follow(h *hop) {
 	if !s.patternsOf(h.req).callers() {
 		return
@@ -262,7 +267,7 @@ func (s *Stitcher) join(h *hop, c *call) {
 	}
 	c.state, c.hop = joined, h
 	c.SpanID = request.NewSpanID()
-	if c.Start < h.req.ReadFirst { // opened in advance
+	if c.Start < h.req.ReadFirst { // the connection was opened in advance
 		c.Start, c.Connected = c.Used(), 0
 	}
 	h.calls = append(h.calls, c)

@@ -6,23 +6,23 @@ import (
 	"lapwing/collectors/request"
 )
 
-// lately is how long a request counts after its answer began: a proxy may ask
-// anew for what it has just answered from its store.
+// lately is how long a request is still compared after its answer started: a proxy
+// may request again what it has just answered from its cache.
 const lately = request.Stamp(10 * time.Millisecond)
 
-// maxFits is how many visits before a call's start are compared with it, beside
-// those that were open.
+// maxFits is how many visits before a call's start are compared with it, in
+// addition to those that were open.
 const maxFits = 128
 
-// fit is the request that a call's head says it passes on.
+// fit is the request that a call passes on, according to its head.
 type fit struct {
-	of    *visit // nil: none, or several
+	of    *visit // nil if there is none, or several
 	kind  request.Fit
-	final bool // all requests that it could be are known
+	final bool // all requests that may fit are known
 }
 
-// fitOf compares the head of a call with those of the requests that were open
-// when it began.
+// fitOf compares the head of a call with those of the requests that were open when
+// it started.
 func (s *Stitcher) fitOf(p *process, c *call) fit {
 	if c.fit.final || c.Links.Clue == nil {
 		return c.fit
@@ -54,7 +54,7 @@ func (p *process) fit(c *call) fit {
 		case kind > request.FitLines:
 			several = true
 		default:
-			found.of = nil // several whose target is another
+			found.of = nil // several requests with another target
 		}
 	}
 	if several || found.of != nil && !found.of.openAt(c.Used()) {
@@ -63,21 +63,22 @@ func (p *process) fit(c *call) fit {
 	return found
 }
 
-// tells tells whether a service's calls have heads that say what they are for.
+// tells reports whether the heads of a service's calls show which request they pass
+// on.
 func (h *patterns) tells(kind request.Fit) bool {
 	if h.rewritten*20 > h.passed+h.bare {
-		return false // the target is not what was read
+		return false // the service changes the target
 	}
 	switch kind {
 	case request.FitBoth:
 		return true
-	case request.FitTarget: // not a check of the server's own, whose target happens to be the same
+	case request.FitTarget: // only if the service passes on no header lines; else it may be a check of its own with the same target
 		return h.bare >= fewest && h.passed*20 <= h.bare
 	}
 	return false
 }
 
-// learnFits takes the heads of a request's calls into its service's patterns.
+// learnFits adds the heads of a request's calls to the patterns of its service.
 func (s *Stitcher) learnFits(h *hop, patterns *patterns) {
 	p := s.processOf(h.req.PID)
 	for _, c := range p.callsIn(h.req.ReadFirst, h.req.End()) {
@@ -106,9 +107,9 @@ func (s *Stitcher) learnFits(h *hop, patterns *patterns) {
 	}
 }
 
-// match joins the calls whose head says that they pass a hop's request on, and
-// those that began while it was the only request, where nothing else is known
-// of them.
+// match joins the calls whose head shows that they pass on a hop's request. It also
+// joins calls about which nothing else is known, if they started while the hop was
+// the only request.
 func (s *Stitcher) match(h *hop) {
 	p := s.processOf(h.req.PID)
 	for _, c := range p.callsIn(h.req.ReadFirst, h.req.End()) {
@@ -118,8 +119,8 @@ func (s *Stitcher) match(h *hop) {
 	}
 }
 
-// passesOn tells whether a call's head says that it is a hop's, and no thread
-// says that it is another's.
+// passesOn reports whether a call passes on the hop's request according to its
+// head, and no thread says that it belongs to another request.
 func (s *Stitcher) passesOn(p *process, h *hop, c *call) bool {
 	f := s.fitOf(p, c)
 	if !f.final || f.of == nil || f.of.ref != h.ref || !s.patternsOf(h.req).tells(f.kind) {
@@ -137,9 +138,10 @@ func (s *Stitcher) passesOn(p *process, h *hop, c *call) bool {
 	return true
 }
 
-// takesAnothers tells whether a request beside a hop has no call that looks like
-// it, and a call that looks like the hop's may be that one's, with another head:
-// there are several, or it is not known yet that heads are passed on.
+// takesAnothers reports whether a call that looks like the hop's may belong to
+// another request, with a changed head. This is so if another open request has no
+// call that looks like it, and either several calls look like the hop's or it is
+// not known yet that the service passes heads on.
 func (s *Stitcher) takesAnothers(p *process, h *hop, c *call) (takes bool) {
 	if s.patternsOf(h.req).passed >= fewest && s.fitting(p, h.ref, h.req.ReadFirst, h.req.End()) < 2 {
 		return false
@@ -151,7 +153,7 @@ func (s *Stitcher) takesAnothers(p *process, h *hop, c *call) (takes bool) {
 	return takes
 }
 
-// fitting is how many calls of a span of time look like one request's, at most 2.
+// fitting returns how many calls of a time span look like one request's, at most 2.
 func (s *Stitcher) fitting(p *process, ref request.Ref, from, to request.Stamp) (n int) {
 	for _, c := range p.callsIn(from, to) {
 		if f := s.fitOf(p, c); f.of != nil && f.of.ref == ref && n < 2 {
@@ -161,8 +163,8 @@ func (s *Stitcher) fitting(p *process, ref request.Ref, from, to request.Stamp) 
 	return n
 }
 
-// loneliest tells whether a hop was the only request of its process when a
-// call began of which the thread says nothing.
+// loneliest reports whether a hop was the only request of its process when a call
+// started, if the thread of the call names no request.
 func (s *Stitcher) loneliest(p *process, h *hop, c *call) bool {
 	if c.Links.For.Known() || c.Links.Evidence&c.Links.UseEvidence&request.EvidenceSole == 0 {
 		return false
@@ -171,7 +173,8 @@ func (s *Stitcher) loneliest(p *process, h *hop, c *call) bool {
 	return n == 1 && one.ref == h.ref
 }
 
-// waits tells whether a call of a hop can be known only when more requests are.
+// waits reports whether a call of a hop can be decided only when more requests are
+// known.
 func (s *Stitcher) waits(h *hop) bool {
 	if !h.req.Links.Calls {
 		return false
@@ -198,24 +201,25 @@ func (s *Stitcher) waits(h *hop) bool {
 	return false
 }
 
-// cold tells whether requests may have been in progress when a call began that
-// neither were counted nor have come yet.
+// cold reports whether requests may have been in progress when a call started that
+// were not counted and have not come yet.
 func (s *Stitcher) cold(c *call) bool {
 	return c.Links.Evidence&request.EvidenceCounted == 0 && s.age(c.Used()) < uncounted
 }
 
-// uncounted is how long a call that was made before its process's requests
-// were counted waits for them to come.
+// uncounted is how long a call waits for the requests of its process, if it was
+// made before these were counted.
 const uncounted = time.Second + settle
 
-// fitsAnother tells whether a call's head says that it is of another request.
+// fitsAnother reports whether a call belongs to another request according to its
+// head.
 func (s *Stitcher) fitsAnother(h *hop, c *call) bool {
 	f := s.fitOf(s.processOf(h.req.PID), c)
 	return f.of != nil && f.of.ref != h.ref
 }
 
-// mayBeAnother tells whether a call may be another request's than a hop's, which
-// may be decided on later.
+// mayBeAnother reports whether a call may belong to a request other than the hop's,
+// on which will be decided later.
 func (s *Stitcher) mayBeAnother(h *hop, c *call) bool {
 	if other := s.hops[c.names(h)]; other != nil && !other.done {
 		return true

@@ -10,7 +10,8 @@ import (
 	"lapwing/collectors/request"
 )
 
-// asking gives a request, and passing a call, the head of a proxied request.
+// asking gives a request the head of a proxied request, and passing does the same
+// for a call.
 func asking(r *request.Request, target string) *request.Request {
 	r.Links.Clue = request.NewClue([]byte("GET " + target + " HTTP/1.1\r\nUser-Agent: test\r\n\r\n"))
 	return r
@@ -21,8 +22,8 @@ func passing(c *request.Call, target string) *request.Call {
 	return c
 }
 
-// TestHeadTellsWhichRequest: two requests at once, and calls that name the
-// wrong one, as a front end's that queues them.
+// TestHeadTellsWhichRequest has two requests at once and calls that name the wrong
+// one, as in a front end that queues its calls.
 func TestHeadTellsWhichRequest(t *testing.T) {
 	b := newBench(0)
 	b.Request(asking(b.front(1, id(5)), "/a"))
@@ -37,8 +38,8 @@ func TestHeadTellsWhichRequest(t *testing.T) {
 	b.child(t, 9, 2)
 }
 
-// TestHeadThatFitsTwoTellsNothing, also where one of the two was not handed in
-// yet: the kernel's count says that it is there.
+// TestHeadThatFitsTwoTellsNothing also has a case in which one of the two requests
+// has not come yet: the kernel's count shows that it exists.
 func TestHeadThatFitsTwoTellsNothing(t *testing.T) {
 	for _, known := range []bool{true, false} {
 		b := newBench(0)
@@ -63,8 +64,8 @@ func TestHeadThatFitsTwoTellsNothing(t *testing.T) {
 	}
 }
 
-// TestHeadDoesNotOverruleTheThread: a proxy that rewrites paths can make a call
-// look like another request's.
+// TestHeadDoesNotOverruleTheThread has a proxy that rewrites paths. It can make a
+// call look like another request's.
 func TestHeadDoesNotOverruleTheThread(t *testing.T) {
 	b := newBench(0).used(patterns{same: 100, agree: 100, busySame: 100})
 	b.Request(asking(b.front(1, id(5)), "/a"))
@@ -78,21 +79,21 @@ func TestHeadDoesNotOverruleTheThread(t *testing.T) {
 	assert.Equal(t, id(6), b.out[2].Calls[0].Links.ID)
 }
 
-// TestContradictionElsewhere: another request's response followed on a call
-// that names this one. Then what the threads did says nothing of either.
+// TestContradictionElsewhere has another request whose response followed a call
+// that names this one. Then the behaviour of the threads proves nothing for either.
 func TestContradictionElsewhere(t *testing.T) {
 	b := newBench(0).used(orderly)
 	b.Request(b.front(1, id(6)))
 	b.Request(b.front(2, id(5)))
-	b.Call(b.call(5, 1, 0)) // really of request 2
+	b.Call(b.call(5, 1, 0)) // really for request 2
 	b.Call(b.call(6, 1, 0))
 	b.pass(settle)
 	assert.Empty(t, b.out[1].Calls)
 	assert.Empty(t, b.out[2].Calls)
 }
 
-// TestChainPassesOnlyOverItsOwnCalls: a call between two of a request's own,
-// which another request's response followed on.
+// TestChainPassesOnlyOverItsOwnCalls has a call between two calls of a request. If
+// the response of another request followed it, none of the three is joined.
 func TestChainPassesOnlyOverItsOwnCalls(t *testing.T) {
 	for _, queued := range []bool{false, true} {
 		b := newBench(0).used(orderly)
@@ -114,8 +115,8 @@ func TestChainPassesOnlyOverItsOwnCalls(t *testing.T) {
 	}
 }
 
-// TestLongRequestsHoldNobodyUp: a request that stays open, such as a long poll,
-// is missed for every call. After a while that is known.
+// TestLongRequestsHoldNobodyUp has a request that stays open, such as a long poll.
+// It is missing for every call, which is known after some time.
 func TestLongRequestsHoldNobodyUp(t *testing.T) {
 	var u unseen
 	at := request.Stamp(time.Hour)
@@ -128,8 +129,8 @@ func TestLongRequestsHoldNobodyUp(t *testing.T) {
 	assert.EqualValues(t, 0, u.least(), "it has ended")
 }
 
-// TestPoolOpenedInAdvance: the connection was opened for request 1, and request
-// 2 was the only one there when it was used.
+// TestPoolOpenedInAdvance has a connection that was opened for request 1. When it
+// was used, request 2 was the only one in progress.
 func TestPoolOpenedInAdvance(t *testing.T) {
 	b := newBench(0)
 	c := b.call(5, 1, request.EvidenceSole)
@@ -148,8 +149,8 @@ func TestPoolOpenedInAdvance(t *testing.T) {
 	assert.Equal(t, 3*time.Millisecond, took, "from its first write")
 }
 
-// TestRequestWithoutAnswer: its span has no end, and a call of its process came
-// before it.
+// TestRequestWithoutAnswer has a request whose time span has no end, and an earlier
+// call of its process.
 func TestRequestWithoutAnswer(t *testing.T) {
 	b := newBench(0).used(orderly)
 	b.Call(b.call(5, 2, request.EvidenceAlone))

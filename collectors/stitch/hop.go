@@ -8,36 +8,36 @@ import (
 	"lapwing/collectors/request"
 )
 
-// hop is a request that has to do with others on this host.
+// hop is a request that is related to others on this host.
 type hop struct {
 	req    *request.Request
 	ref    request.Ref
-	called uint64        // connection of the call that it came on; 0 if of no local one
-	cause  request.Ref   // the call that its response followed on
-	since  request.Stamp // when it was handed in
+	called uint64        // connection of the call that caused it; 0 if no local server made it
+	cause  request.Ref   // the call that its response followed
+	since  request.Stamp // time when it was passed in
 	over   request.Stamp // its end, or since if that was not seen
-	hidden bool          // not to be exported
+	hidden bool          // not exported, because the filter leaves it out
 	done   bool          // exported, or hidden
-	learnt bool          // part of its service's patterns
+	learnt bool          // added to the patterns of its service
 	calls  []*call
 }
 
-// call is a call while it is held.
+// call is a call that is held.
 type call struct {
 	*request.Call
 	since request.Stamp
 	state state
-	hop   *hop // whose it is, once it is joined
+	hop   *hop // the hop that it is joined to
 	back  *hop // the request that it made at a back end, if that waits for it
 
 	fit    fit
-	judged bool // its head is part of its service's patterns
+	judged bool // its head was added to the patterns of its service
 
-	outlived bool // the request that it names was seen, and is forgotten
+	outlived bool // the request that it names was seen and is forgotten
 }
 
-// state is what was decided. Those behind joined are the reasons why a join
-// was not made.
+// state is what was decided about a call or a hop. The states after joined are the
+// reasons why it was not joined.
 type state uint8
 
 const (
@@ -45,12 +45,12 @@ const (
 	joined
 	ambiguous // several requests were in progress on the thread, and the clues do not agree
 	noRequest // the thread worked on no request
-	outside   // the call began when its request was over
-	late      // the call ended after its request was handed on
-	notSeen   // the request, or the call, was never handed out
-	filtered  // the request is left out by the filter
+	outside   // the call started when its request was over
+	late      // the call ended after its request was passed on
+	notSeen   // the other end was never reported
+	filtered  // the filter leaves the request out
 	queueFull // too many were held
-	tooMany   // a request made more calls than are kept of one
+	tooMany   // the request made more calls than are kept for one
 	notJoined // the call at the other end was not joined to a request
 	numStates
 )
@@ -59,8 +59,8 @@ var stateNames = [numStates]string{
 	"", "", "ambiguous", "no_request", "outside", "late", "not_seen", "filtered", "queue_full", "too_many_calls", "call_not_joined",
 }
 
-// joinTo makes the hop a child of a call. Its own trace context, if the client
-// sent one, is not touched.
+// joinTo makes the hop a child of a call. If the client sent a trace context, it
+// stays unchanged.
 func (h *hop) joinTo(parent *hop, c *call) {
 	r, p := h.req, parent.req
 	r.Depth = p.Depth + 1
@@ -72,8 +72,8 @@ func (h *hop) joinTo(parent *hop, c *call) {
 	r.ParentLocal = p.ParentSpanID == [8]byte{} || p.ParentLocal
 }
 
-// parentOf finds the call that a hop came on and the hop whose call that is.
-// The state is undecided while either is not known.
+// parentOf returns the call that caused a hop and the hop whose call it is. The
+// state is undecided while either is unknown.
 func (s *Stitcher) parentOf(h *hop) (*hop, *call, state) {
 	if h.called == 0 {
 		return nil, nil, noRequest
@@ -93,8 +93,8 @@ func (s *Stitcher) parentOf(h *hop) (*hop, *call, state) {
 	return nil, c, notJoined
 }
 
-// callOf finds the call that a request at a back end was made by: of those on
-// its connection, the one in whose time it arrived.
+// callOf returns the call that caused a request at a back end: the call on its
+// connection that was in progress when the request arrived.
 func (s *Stitcher) callOf(h *hop) *call {
 	at := h.req.Arrived
 	if !at.Seen() {
@@ -108,7 +108,7 @@ func (s *Stitcher) callOf(h *hop) *call {
 	return calls[later-1]
 }
 
-// begin is the earliest moment at which a call's request can have arrived.
+// begin returns the earliest moment at which a call's request can have arrived.
 func (c *call) begin() request.Stamp {
 	if c.SentFirst.Seen() {
 		return c.SentFirst
@@ -116,8 +116,8 @@ func (c *call) begin() request.Stamp {
 	return c.Start
 }
 
-// learn takes over what the back end's request tells of a call whose protocol
-// is not known at the client's end.
+// learn copies facts from the back end's request to a call whose protocol is not
+// known at the client's end.
 func (c *call) learn(r *request.Request) {
 	if c.Protocol != "" || c.state == joined && c.hop.done {
 		return
@@ -126,7 +126,7 @@ func (c *call) learn(r *request.Request) {
 	c.Path, c.Host = r.Path, r.Host
 }
 
-// whyUndecided is why a hop's place was not found in time.
+// whyUndecided returns the reason why the parent of a hop was not found in time.
 func (s *Stitcher) whyUndecided(c *call) state {
 	if c == nil || c.Links.For.Known() && !c.outlived && s.hops[c.Links.For] == nil {
 		return notSeen
@@ -144,8 +144,8 @@ func (s *Stitcher) leave(c *call, why state) {
 	s.counts.calls.add(why)
 }
 
-// expireCalls gives up the calls that nobody claimed. Those under way will be
-// handed in again.
+// expireCalls gives up the calls that were joined to no request in time. Calls
+// whose response is still in progress will be reported again and are kept.
 func (s *Stitcher) expireCalls(limit time.Duration) {
 	for _, c := range s.heldCalls {
 		underWay := c.Links.UnderWay && !s.flushing
@@ -156,7 +156,7 @@ func (s *Stitcher) expireCalls(limit time.Duration) {
 	}
 }
 
-// expire gives a call up that nobody claimed.
+// expire gives up a call that was joined to no request.
 func (s *Stitcher) expire(c *call) {
 	if p := s.processes[c.PID]; p != nil && c.Links.Evidence&request.EvidenceCounted != 0 {
 		p.unseen.observe(s.now, p.missing(c))
@@ -172,7 +172,7 @@ func (s *Stitcher) expire(c *call) {
 	}
 }
 
-// forget drops what was decided a while ago, and what is too old.
+// forget drops what was decided some time ago, and what is too old.
 func (s *Stitcher) forget() {
 	n := 0
 	for n < len(s.heldHops) && s.heldHops[n].done && s.age(s.heldHops[n].since) >= retain {
@@ -199,16 +199,16 @@ func (s *Stitcher) forget() {
 	}
 }
 
-// outlive notes for calls that are not decided that the request which they name was
-// seen.
+// outlive marks the undecided calls that name a request: the request was seen, and
+// is forgotten now.
 func (s *Stitcher) outlive(h *hop) {
 	for _, c := range s.byHop[h.ref] {
 		c.outlived = c.outlived || c.Links.For == h.ref
 	}
 }
 
-// maxFouled bounds the threads that are remembered. The kernel remembers them
-// too: a later call of one carries no evidence.
+// maxFouled limits the threads that are remembered. The kernel remembers them, too:
+// a later call of such a thread carries no evidence.
 const maxFouled = 1 << 14
 
 func (s *Stitcher) drop(c *call) {
@@ -219,7 +219,7 @@ func (s *Stitcher) drop(c *call) {
 	remove(s.byWorker, c.TID, c)
 	if p := s.processes[c.PID]; p != nil {
 		switch at := slices.Index(p.calls, c); {
-		case at == 0: // the oldest, as a rule
+		case at == 0: // normally the oldest
 			p.calls = p.calls[1:]
 		case at > 0:
 			p.calls = slices.Delete(p.calls, at, at+1)
@@ -227,13 +227,13 @@ func (s *Stitcher) drop(c *call) {
 	}
 }
 
-// remove takes a call out of an index.
+// remove removes a call from an index.
 func remove[K comparable](index map[K][]*call, key K, c *call) {
 	list, ok := index[key]
 	if !ok {
 		return
 	}
-	if len(list) > 0 && list[0] == c { // the oldest, as a rule
+	if len(list) > 0 && list[0] == c { // normally the oldest
 		list = list[1:]
 	} else {
 		list = slices.DeleteFunc(list, func(other *call) bool { return other == c })

@@ -7,7 +7,8 @@ import (
 	"lapwing/probes/socket/wire"
 )
 
-// kernel does what probes/socket/worker.h does for one process, step by step.
+// kernel does what probes/socket/bpf/src/work/worker.h does for one process, step
+// by step.
 type kernel struct {
 	now     request.Stamp
 	threads map[uint32]*thread
@@ -16,7 +17,7 @@ type kernel struct {
 	reads   uint32
 }
 
-// thread is struct worker, and how often the thread slept.
+// thread is struct worker, with how often the thread slept.
 type thread struct {
 	of     request.Ref
 	call   request.Ref
@@ -27,7 +28,7 @@ type thread struct {
 	clean  int
 	fouls  int
 	slept  int
-	sleeps int // up to now
+	sleeps int // until now
 }
 
 const (
@@ -103,7 +104,7 @@ func (k *kernel) answer(r *served, tid uint32) {
 	}
 }
 
-// asked is a connection of calls, with the record of the last one.
+// asked is a connection for calls, with the record of the last one.
 type asked struct {
 	rec    wire.RecordFields
 	events uint32
@@ -217,7 +218,7 @@ func (k *kernel) hear(c *asked, tid uint32) {
 
 func (c *asked) ref() request.Ref { return request.Ref{Conn: c.rec.Conn, Seq: c.rec.Seq} }
 
-// record is what the kernel hands out of a call.
+// record returns the record of a call.
 func (c *asked) record() wire.Record {
 	f := c.rec
 	f.Family = unix.AF_INET

@@ -2,36 +2,37 @@ package stitch
 
 import "lapwing/collectors/request"
 
-// patterns are what the requests of one service tell of how its threads share
-// the work. Clues that a thread gives are worth something only where they fit.
+// patterns describe how the threads of one service share the work, as learned from
+// its requests. The clues of a thread count only if they match the patterns.
 type patterns struct {
-	same   int // requests that were answered by the thread that read them
-	handed int // requests that another thread answered
-	agree  int // requests whose response followed on a call that names them
-	differ int // requests whose response followed on a call that names another
+	same   int // requests answered by the thread that read them
+	handed int // requests answered by another thread
+	agree  int // requests whose response followed a call that names them
+	differ int // requests whose response followed a call that names another request
 
-	// Of those that were not alone in their process:
+	// The same for requests that were not alone in their process:
 	busySame   int
 	busyHanded int
 
-	named int // calls that began while the request that they name was worked on
-	stale int // calls that began when it was over, while another one had none, or on another thread than its
+	named int // calls that started while the request that they name was in progress
+	stale int // calls that started when the request that they name was over while another request had no call, or on another thread than the request's
 
-	mixed int // requests that a thread answered while a call of its own was under way
+	mixed int // requests that a thread answered while a call of its own was in progress
 
 	passed    int // calls with the target and lines of one request
-	bare      int // calls with the target of one, and none of its lines
-	rewritten int // calls with the lines of one, and another target
+	bare      int // calls with the target of one request, and none of its lines
+	rewritten int // calls with the lines of one request, and another target
 }
 
 const (
-	fewest      = 20   // so many requests make a pattern
-	recent      = 1000 // older ones count less and less
+	fewest      = 20   // number of requests that make a pattern
+	recent      = 1000 // limit of a counter pair; it is halved then, so that older requests count less and less
 	maxPatterns = 4096 // services
 )
 
-// bound: a request stays on its thread, also while there are others: what a
-// thread has to itself in a calm hour says nothing of a busy one.
+// bound reports whether a request stays on its thread. With busy it reports whether
+// this holds while other requests are in progress, because behaviour in a quiet
+// hour says nothing about a busy one.
 func (h *patterns) bound(busy bool) bool {
 	if !h.callers() {
 		return false
@@ -42,17 +43,19 @@ func (h *patterns) bound(busy bool) bool {
 	return h.same >= fewest && h.handed*50 <= h.same
 }
 
-// split: some threads read requests, and others answer them.
+// split reports whether some threads read requests and others answer them.
 func (h *patterns) split() bool { return h.handed >= fewest && h.same*50 <= h.handed && h.mixed == 0 }
 
-// steady: nothing speaks against it that a thread does all of a request in
-// one go.
+// steady reports whether nothing contradicts that a thread handles a request
+// without doing others in between.
 func (h *patterns) steady() bool { return h.differ*20 <= h.agree }
 
-// orderly: a thread reads and calls, and reads and answers, in one go.
+// orderly reports whether a thread reads and calls, and reads and answers, without
+// handling other requests in between.
 func (h *patterns) orderly() bool { return h.agree >= fewest && h.steady() && h.callers() }
 
-// callers: the threads that call are those that read.
+// callers reports whether the threads that make calls are those that read the
+// requests.
 func (h *patterns) callers() bool { return h.stale*20 <= h.named }
 
 // patternsOf returns the patterns of a request's service.
@@ -68,7 +71,7 @@ func (s *Stitcher) patternsOf(r *request.Request) *patterns {
 	return h
 }
 
-// learn takes a request into its service's patterns, before anything is decided
+// learn adds a request to the patterns of its service, before anything is decided
 // about it.
 func (s *Stitcher) learn(h *hop) {
 	h.learnt = true
@@ -78,7 +81,7 @@ func (s *Stitcher) learn(h *hop) {
 	s.learnThreads(h, patterns)
 	c := s.calls[h.cause]
 	if c == nil || !c.Links.For.Known() || c.Links.Evidence&(request.EvidenceOnly|request.EvidenceSole) != 0 {
-		return // nothing could have been mistaken for it
+		return // the call could not be confused with another one
 	}
 	if c.Links.For == h.ref {
 		patterns.agree++
@@ -90,8 +93,9 @@ func (s *Stitcher) learn(h *hop) {
 	}
 }
 
-// learnThreads takes in whether the calls of a request are made by the thread that
-// read it: those that began while it was alone, and those that name it.
+// learnThreads learns whether the calls of a request are made by the thread that
+// read it. It looks at the calls that started while the request was alone, and at
+// those that name it.
 func (s *Stitcher) learnThreads(h *hop, patterns *patterns) {
 	for _, c := range s.byWorker[h.req.WriterTID] {
 		if c.Used() < h.req.WriteFirst && h.req.WriteFirst < c.End() {
@@ -111,7 +115,7 @@ func (s *Stitcher) learnThreads(h *hop, patterns *patterns) {
 	}
 }
 
-// learnNamed takes in whether a call can have been made for the request that it
+// learnNamed learns whether a call can have been made for the request that it
 // names.
 func (s *Stitcher) learnNamed(h *hop, c *call, patterns *patterns) {
 	if h.unansweredAt(c.Used()) {
@@ -124,7 +128,7 @@ func (s *Stitcher) learnNamed(h *hop, c *call, patterns *patterns) {
 	}
 }
 
-// unnamed tells whether a request that no call names was open when a call was
+// unnamed reports whether a request that no call names was open when a call was
 // written.
 func (s *Stitcher) unnamed(p *process, c *call) (found bool) {
 	p.during(c.Used(), c.Used(), func(v *visit) bool {
@@ -134,7 +138,7 @@ func (s *Stitcher) unnamed(p *process, c *call) (found bool) {
 	return found
 }
 
-// stayed takes in whether a request stayed on its thread.
+// stayed learns whether a request stayed on its thread.
 func (h *patterns) stayed(r *request.Request, busy bool) {
 	if r.WriterTID == 0 {
 		return
@@ -156,8 +160,8 @@ func (h *patterns) stayed(r *request.Request, busy bool) {
 	}
 }
 
-// busy tells whether another request of its process was in progress at the same
-// time as a hop.
+// busy reports whether another request of the process was in progress at the same
+// time as the hop.
 func (s *Stitcher) busy(h *hop) (busy bool) {
 	s.processOf(h.req.PID).during(h.req.ReadFirst, h.req.End(), func(v *visit) bool {
 		busy = v.ref != h.ref

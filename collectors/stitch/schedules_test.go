@@ -17,8 +17,8 @@ import (
 	"lapwing/probes/socket/wire"
 )
 
-// front is a front end whose steps come in any order that its kind allows. It
-// knows for which request each call is, and the Stitcher does not.
+// front is a front end whose steps come in any order that its kind allows. It knows
+// for which request each call is. The Stitcher does not.
 type front struct {
 	kind
 	rand *rand.Rand
@@ -27,43 +27,43 @@ type front struct {
 	assemble *assemble.Assembler
 
 	next   uint64 // number of a connection
-	todo   []*job // not yet done
-	line   []*job // that want a call, in order
+	todo   []*job // not done yet
+	line   []*job // requests that need a call, in order
 	free   []*asked
 	opened int // connections
 	held   []handout
 	tick   request.Stamp
 
-	truth map[request.Ref]request.Ref // call → request
+	truth map[request.Ref]request.Ref // the request of each call
 	right int
 	wrong int
 	why   string
 }
 
-// kind is how a front end works.
+// kind describes how a front end works.
 type kind struct {
 	threads  string
 	width    int // threads
-	limit    int // connections; 0: as many as it likes
+	limit    int // connections; 0 means any number
 	kept     bool
-	readCall float64 // how often a call begins where the request was read, if it can
-	answers  float64 // how often a request is answered where its call's answer was read
-	release  int     // whose turn it is after an answer: 0 anybody's, 1 the next call's, 2 the answer's and then the next call's
+	readCall float64 // how often a call starts where the request was read, if possible
+	answers  float64 // how often a request is answered where the answer to its call was read
+	release  int     // which step follows an answer: 0 any, 1 the next call, 2 the answer and then the next call
 	retry    float64
-	asks     float64 // a call before the call
+	asks     float64 // another call before the call
 	nothing  float64 // requests that need no call
 	pieces   float64 // requests and answers in two pieces
 	heads    string
 	lost     float64
-	calm     int // requests one at a time, first
+	calm     int // requests that come one at a time, first
 	bursts   int
 	most     int // requests in a burst
 	slow     float64
 	gap      request.Stamp
-	handover request.Stamp // the longest way of a record to the agent
+	handover request.Stamp // the maximum delay until a record reaches the agent
 }
 
-// job is a request on its way.
+// job is a request in progress.
 type job struct {
 	served
 	number int
@@ -72,7 +72,7 @@ type job struct {
 	call   *asked
 	again  bool // another call follows
 	busy   request.Stamp
-	late   bool // the kernel counted when it was read
+	late   bool // the kernel counted requests when it was read
 }
 
 type stage int
@@ -131,7 +131,7 @@ func (f *front) threadsFrom(now request.Stamp) {
 	f.kernel = kernel{now: now, threads: make(map[uint32]*thread)}
 }
 
-// run has a calm hour, and then bursts.
+// run plays a quiet period and then bursts.
 func (f *front) run() {
 	for range f.calm {
 		f.arrive(1)
@@ -166,18 +166,18 @@ func (f *front) headOf(n int) string {
 		n = 0
 	case "few":
 		n = f.rand.IntN(3)
-	case "constant": // all become one that some ask for
+	case "constant": // all paths become one that some clients request themselves
 		n *= f.rand.IntN(3)
 	}
 	return fmt.Sprintf("GET /%d HTTP/1.1\r\nHost: site\r\nUser-Agent: test\r\nX-Pad: pad\r\n\r\n", n)
 }
 
-// passedOn is the head of a call.
+// passedOn returns the head of a call.
 func (f *front) passedOn(j *job, first bool) string {
 	switch {
 	case f.heads == "other protocol":
 		return "\x01\x02\x03 not HTTP"
-	case first: // it asks for leave
+	case first: // it asks for permission
 		return "GET /gate HTTP/1.1\r\nHost: gate\r\n\r\n"
 	case f.heads == "bare":
 		return fmt.Sprintf("GET /%d HTTP/1.1\r\nHost: back\r\n\r\n", j.number)
@@ -208,7 +208,7 @@ func (f *front) work() {
 	}
 }
 
-// wake: most steps of a thread come after it slept.
+// wake lets the threads sleep before about half of the steps.
 func (f *front) wake(j *job) {
 	if f.rand.IntN(2) == 0 {
 		for _, t := range f.kernel.threads {
@@ -226,24 +226,24 @@ func (f *front) may(j *job) bool {
 
 func (f *front) hasRoom() bool { return len(f.free) > 0 || f.limit == 0 || f.opened < f.limit }
 
-// thread is the one that takes a job's next step.
+// threadOf returns the thread that takes the next step of a job.
 func (f *front) threadOf(j *job) uint32 {
 	own, other := uint32(1+j.number%f.width), uint32(10+j.number%f.width)
 	calls := j.stage == wanting || j.stage == connecting || j.stage == waiting || j.stage == hearing
 	switch f.kind.threads {
 	case "own":
 		return own
-	case "split": // readers and workers
+	case "split": // reading threads and answering threads
 		if j.stage <= unreadBody {
 			return 1
 		}
 		return other
-	case "lent": // others make the calls
+	case "lent": // other threads make the calls
 		if calls {
 			return other
 		}
 		return own
-	case "swapped": // other readers make the calls
+	case "swapped": // other reading threads make the calls
 		if calls {
 			return uint32(1 + (j.number+1)%f.width)
 		}
@@ -296,7 +296,7 @@ func (f *front) wasRead(j *job) {
 	}
 }
 
-// call begins a call, for which there is a connection, or room for one.
+// call starts a call for which there is a connection, or room for one.
 func (f *front) call(j *job, tid uint32) {
 	f.line = f.line[1:]
 	if n := len(f.free); n > 0 {
@@ -328,7 +328,7 @@ func (f *front) ask(j *job, tid uint32) {
 	}
 }
 
-// heard: the call of a job is over.
+// heard handles the end of a job's call.
 func (f *front) heard(j *job, tid uint32) {
 	c := j.call
 	if f.kept {
@@ -392,13 +392,13 @@ func (f *front) answered(j *job, tid uint32) {
 	f.handOut(func() { f.stitcher.Request(r) }, 0)
 }
 
-// counts tells whether the kernel knows how many requests are open: before that,
-// none is longer than it takes to.
+// counts reports whether the kernel knows how many requests are open. No request
+// takes longer than the time before that.
 func (f *front) counts() bool { return f.since.Seen() && f.now > f.since+settled }
 
 func (f *front) loses() bool { return f.counts() && f.chance(f.lost) }
 
-// handOutCall hands out a call at the latest then.
+// handOutCall reports a call at the given time at the latest.
 func (f *front) handOutCall(c *asked, latest request.Stamp) {
 	if c.fresh || f.loses() {
 		return
@@ -412,7 +412,7 @@ func (f *front) handOut(do func(), latest request.Stamp) {
 	f.held = append(f.held, handout{at, do})
 }
 
-// pass lets time go by.
+// pass advances the time.
 func (f *front) pass(d request.Stamp) {
 	for end := f.now + d; f.now < end; {
 		step := min(end-f.now, 20*ms)
@@ -454,8 +454,8 @@ func (f *front) judge(r *request.Request) {
 	}
 }
 
-// TestSchedules has front ends of all kinds whose threads do their steps in any
-// order. No call may be joined to another request than the one that it is for.
+// TestSchedules has front ends of all kinds whose threads take their steps in any
+// order. No call may be joined to a request other than the one that it is for.
 func TestSchedules(t *testing.T) {
 	first, n := uint64(0), 2000
 	if text := os.Getenv("LAPWING_STITCH_SCHEDULES"); text != "" {

@@ -6,54 +6,53 @@ import (
 	"lapwing/collectors/request"
 )
 
-// The limits of what a Stitcher holds.
+// The limits of what a Stitcher holds, and for how long.
 const (
-	// settle is how long after its end a request that can have calls is decided
-	// on. Calls on connections that are kept are known up to half a second
-	// after theirs.
+	// settle is how long after its end a request with calls is decided on. Calls on
+	// kept-alive connections are known up to half a second after their end.
 	settle = 750 * time.Millisecond
-	// learning is how long before that it becomes part of what is known of its
-	// service, if it is there by then.
+	// learning is how long before that decision a request is added to the patterns
+	// of its service, if it was passed in by then.
 	learning = 150 * time.Millisecond
-	// patience is how long a back end's request waits for its front end's.
+	// patience is how long a back end's request waits for its front end's request.
 	patience = 5 * time.Second
-	// retain is how long what was decided is remembered for what comes late.
+	// retain is how long a decision is remembered for what comes late.
 	retain = 2 * time.Second
-	// DefaultLimit is how many requests and calls are held at most.
+	// DefaultLimit is the default of Options.Limit.
 	DefaultLimit = 1 << 15
 )
 
-// Options say what a Stitcher works with.
+// Options are the parameters of a Stitcher.
 type Options struct {
-	// Export takes each request once, when its identifiers are final. The
-	// request is valid until it returns.
+	// Export takes each request once, when its identifiers are final. The request
+	// is valid until Export returns.
 	Export func(*request.Request)
-	// Limit bounds the requests and the calls that are held, each. Zero is
-	// DefaultLimit.
+	// Limit is the maximum number of requests that are held, and of calls. Zero
+	// means DefaultLimit.
 	Limit int
 }
 
-// Stitcher joins requests and calls into traces. All methods but Counts are
-// for one goroutine.
+// Stitcher joins requests and calls into traces. Only Counts is safe for concurrent
+// use. All other methods must be called from one goroutine.
 type Stitcher struct {
 	opts   Options
 	counts counters
-	now    request.Stamp // at the last Tick
+	now    request.Stamp // time of the last Tick
 
-	hops     map[request.Ref]*hop  // requests that are held, or were a while ago
-	calls    map[request.Ref]*call // by their own number
+	hops     map[request.Ref]*hop  // requests that are held, or were until recently
+	calls    map[request.Ref]*call // by their id
 	byConn   map[uint64][]*call    // by their connection
 	byHop    map[request.Ref][]*call
-	byWorker map[uint32][]*call   // of threads that read no requests
+	byWorker map[uint32][]*call   // calls of threads that read no requests
 	fouled   map[uint32]bool      // threads whose order of events says nothing
-	proven   map[uint32]bool      // threads whose order of events says something
+	proven   map[uint32]bool      // threads whose order of events is significant
 	patterns map[string]*patterns // by service
 
 	processes map[uint32]*process
 
-	heldHops  []*hop // oldest first, as are the calls
+	heldHops  []*hop // oldest first, like heldCalls
 	heldCalls []*call
-	holding   int // hops that are still to be exported
+	holding   int // hops that are not exported yet
 	flushing  bool
 }
 
@@ -78,8 +77,8 @@ func New(opts Options) *Stitcher {
 	}
 }
 
-// Request takes a finished request. One that has nothing to do with others on
-// this host is exported before Request returns.
+// Request takes a finished request. A request that is not related to others on this
+// host is exported before Request returns.
 func (s *Stitcher) Request(r *request.Request) {
 	if r.Links.Caller == 0 && !r.Links.Calls {
 		s.opts.Export(r)
@@ -95,7 +94,7 @@ func (s *Stitcher) Request(r *request.Request) {
 	s.holding++
 }
 
-// Hide takes a request that is not to be exported, so that nothing waits for it.
+// Hide takes a request that is not exported, so that nothing waits for it.
 func (s *Stitcher) Hide(r *request.Request) {
 	s.visited(r)
 	h := &hop{ref: refOf(r), hidden: true, done: true}
@@ -116,7 +115,7 @@ func (s *Stitcher) hold(h *hop) {
 	s.heldHops = append(s.heldHops, h)
 }
 
-// Call takes a call, or more of one that is known already.
+// Call takes a call, or an update of a call that is already known.
 func (s *Stitcher) Call(c *request.Call) {
 	if known := s.calls[c.Links.ID]; known != nil {
 		if known.state == undecided {
@@ -125,7 +124,7 @@ func (s *Stitcher) Call(c *request.Call) {
 		return
 	}
 	if c.Links.Again {
-		return // what it was decided to be is forgotten already
+		return // the decision about it is already forgotten
 	}
 	if len(s.heldCalls) >= s.opts.Limit {
 		s.leave(s.heldCalls[0], queueFull)
@@ -155,13 +154,13 @@ func (s *Stitcher) take(c *call) {
 		}
 	case links.Evidence&request.EvidenceNoReader != 0:
 		s.byWorker[c.TID] = append(s.byWorker[c.TID], c)
-	case links.Clue != nil: // its head may tell
+	case links.Clue != nil: // its head may decide
 	default:
 		s.leave(c, noRequest)
 	}
 }
 
-// name notes the request that a call names.
+// name adds a call to the calls that name a request.
 func (s *Stitcher) name(c *call, ref request.Ref) {
 	if !ref.Known() {
 		return
@@ -172,7 +171,7 @@ func (s *Stitcher) name(c *call, ref request.Ref) {
 	}
 }
 
-// tooLate takes a call of a request that has gone on without it.
+// tooLate takes a call of a request that was already exported without it.
 func (s *Stitcher) tooLate(h *hop, c *call) {
 	if h.hidden {
 		s.leave(c, filtered)
@@ -186,7 +185,8 @@ func (s *Stitcher) tooLate(h *hop, c *call) {
 	}
 }
 
-// Tick lets go of what is decided, and of what will not be.
+// Tick exports the requests that are decided, and those that have waited long
+// enough.
 func (s *Stitcher) Tick(now request.Stamp) {
 	s.now = now
 	s.learnAll()
@@ -197,8 +197,8 @@ func (s *Stitcher) Tick(now request.Stamp) {
 	s.forget()
 }
 
-// Flush lets go of everything. Each round decides what the one before made
-// possible; the last one decides the rest.
+// Flush exports everything. Each round decides what the previous one made possible.
+// The last round decides the rest.
 func (s *Stitcher) Flush() {
 	s.flushing = true
 	s.learnAll()
@@ -214,7 +214,7 @@ func (s *Stitcher) Flush() {
 	s.expireCalls(0)
 }
 
-// learnAll learns from the requests that are about to be decided on.
+// learnAll learns from the requests on which is decided next.
 func (s *Stitcher) learnAll() {
 	for _, h := range s.heldHops {
 		if !h.learnt && !h.hidden && h.req.Links.Calls && (s.age(h.over) >= settle-learning || s.flushing) {
@@ -223,7 +223,7 @@ func (s *Stitcher) learnAll() {
 	}
 }
 
-// settled tells whether all calls that a hop made must be known by now.
+// settled reports whether all calls that a hop made must be known by now.
 func (s *Stitcher) settled(h *hop) bool {
 	known := s.age(h.over) >= settle && s.age(h.since) >= learning
 	return !h.req.Links.Calls || known || s.flushing
@@ -236,7 +236,8 @@ func (s *Stitcher) age(since request.Stamp) time.Duration {
 	return time.Duration(s.now - since)
 }
 
-// try exports a hop if its place is known, or at last.
+// try exports a hop if its parent is known. With last it exports the hop in any
+// case.
 func (s *Stitcher) try(h *hop, last bool) {
 	if h.done || !s.settled(h) || !last && !s.flushing && s.waits(h) {
 		return
@@ -256,8 +257,8 @@ func (s *Stitcher) try(h *hop, last bool) {
 	s.finish(h)
 }
 
-// finish decides which calls were a hop's and exports it with them, and then
-// what has waited for it.
+// finish decides which calls belong to a hop and exports the hop with them. Then it
+// tries the hops that waited for it.
 func (s *Stitcher) finish(h *hop) {
 	request.AssignIDs(h.req)
 	s.decide(h)

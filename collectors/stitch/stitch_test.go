@@ -10,8 +10,8 @@ import (
 	"lapwing/collectors/request"
 )
 
-// The patterns of servers: an event loop, one thread a request, a reader that
-// hands over.
+// The patterns of servers: an event loop, one thread per request, and a thread that
+// reads requests for others.
 var (
 	orderly = patterns{same: 100, agree: 100}
 	bound   = patterns{same: 100}
@@ -20,7 +20,7 @@ var (
 
 const ms = request.Stamp(time.Millisecond)
 
-// bench is a Stitcher and what came out of it, by the number of a connection.
+// bench is a Stitcher with its output, by the number of a connection.
 type bench struct {
 	*Stitcher
 	out   map[uint64]*request.Request
@@ -37,13 +37,13 @@ func newBench(limit int) *bench {
 	return b
 }
 
-// front is a request, from 0 to 10 ms, at a server that makes calls.
-// used gives the service of all requests patterns.
+// used sets the patterns of the service of all requests.
 func (b *bench) used(h patterns) *bench {
 	b.patterns[""] = &h
 	return b
 }
 
+// front returns a request, from 0 to 10 ms, at a server that makes calls.
 func (b *bench) front(conn uint64, cause request.Ref) *request.Request {
 	r := &request.Request{Conn: conn, Seq: 1, TID: 1, WriterTID: 1}
 	r.Arrived, r.ReadFirst, r.ReadLast = b.start, b.start+ms, b.start+ms
@@ -52,7 +52,7 @@ func (b *bench) front(conn uint64, cause request.Ref) *request.Request {
 	return r
 }
 
-// call is a call for the request on a connection, from 2 to 8 ms.
+// call returns a call for the request on a connection, from 2 to 8 ms.
 func (b *bench) call(conn, owner uint64, evidence request.Evidence) *request.Call {
 	c := &request.Call{TID: 1, Start: b.start + 2*ms, SentFirst: b.start + 2*ms, GotLast: b.start + 8*ms}
 	c.Links = request.CallLinks{ID: request.Ref{Conn: conn, Seq: 1}, Evidence: evidence | request.EvidenceCounted}
@@ -62,7 +62,7 @@ func (b *bench) call(conn, owner uint64, evidence request.Evidence) *request.Cal
 	return c
 }
 
-// back is the request that a call made, from 3 to 7 ms.
+// back returns the request that a call made, from 3 to 7 ms.
 func (b *bench) back(conn, caller uint64) *request.Request {
 	r := &request.Request{Conn: conn, Seq: 1, Protocol: "fastcgi", Method: "GET", Status: 200}
 	r.Arrived, r.ReadFirst, r.ReadLast = b.start+3*ms, b.start+3*ms, b.start+3*ms
@@ -73,11 +73,12 @@ func (b *bench) back(conn, caller uint64) *request.Request {
 
 func id(conn uint64) request.Ref { return request.Ref{Conn: conn, Seq: 1} }
 
-// pass lets time go by.
+// pass advances the time.
 func (b *bench) pass(d time.Duration) { b.Tick(b.now + request.Stamp(d)) }
 
-// TestReasonOfACallWhoseRequestIsForgotten: a call names a request, and may be one's
-// that never comes. What it names was seen, so nothing of it is missing.
+// TestReasonOfACallWhoseRequestIsForgotten has a call that names a request, and may
+// belong to one that never comes. The request that it names was seen, so nothing of
+// it is missing.
 func TestReasonOfACallWhoseRequestIsForgotten(t *testing.T) {
 	for seen, want := range map[bool][2]string{true: {"ambiguous", "call_not_joined"}, false: {"not_seen", "not_seen"}} {
 		b := newBench(0)
@@ -172,8 +173,8 @@ func TestOrderOfRecordsDoesNotMatter(t *testing.T) {
 	b.child(t, 9, 1)
 }
 
-// TestTheWaitIsFromTheEnd hands in requests long after they ended, as those of
-// quiet connections are.
+// TestTheWaitIsFromTheEnd passes requests in long after they ended, as happens with
+// quiet connections.
 func TestTheWaitIsFromTheEnd(t *testing.T) {
 	b := newBench(0).used(orderly)
 	b.pass(600 * time.Millisecond)
@@ -185,7 +186,7 @@ func TestTheWaitIsFromTheEnd(t *testing.T) {
 	b.pass(30 * time.Millisecond)
 	b.child(t, 9, 1)
 
-	late := b.front(2, request.Ref{}) // its service learns from it before it is decided on
+	late := b.front(2, request.Ref{}) // its service learns from it before the decision about it
 	b.Request(late)
 	b.pass(learning - time.Millisecond)
 	assert.NotContains(t, b.out, uint64(2))
@@ -215,8 +216,8 @@ func TestThreeHops(t *testing.T) {
 	assert.Equal(t, 2, b.out[3].Depth)
 }
 
-// TestDisagreement has an event loop that read request 2 last before it began
-// the call for request 1: nothing is joined, and nothing joined wrongly.
+// TestDisagreement has an event loop that read request 2 last before it started the
+// call for request 1. Nothing is joined, so nothing is joined wrongly.
 func TestDisagreement(t *testing.T) {
 	b := newBench(0).used(orderly)
 	b.Call(b.call(5, 2, 0))
@@ -242,8 +243,8 @@ func TestAFoulEndsTheTrustInAnOrder(t *testing.T) {
 	assert.Equal(t, map[string]uint64{"ambiguous": 2}, b.Counts().Calls.Unjoined)
 }
 
-// TestCallsOneAfterTheOther has a retry: the first call's failure led to the
-// second, and only that one's answer led to the response.
+// TestCallsOneAfterTheOther has a retry: the failure of the first call led to the
+// second, and only the answer to the second led to the response.
 func TestCallsOneAfterTheOther(t *testing.T) {
 	b := newBench(0).used(orderly)
 	first, second := b.call(5, 1, 0), b.call(6, 1, 0)
@@ -269,8 +270,8 @@ func TestCallAfterTheResponseIsNotOfTheRequest(t *testing.T) {
 	assert.Equal(t, map[string]uint64{"outside": 1}, b.Counts().Calls.Unjoined)
 }
 
-// TestThreadWithManyCallsAtOnce reads no requests and has two calls under way:
-// which of them an answer belongs to cannot be known.
+// TestThreadWithManyCallsAtOnce has a thread that reads no requests and has two
+// calls in progress. It cannot be known to which of them an answer belongs.
 func TestThreadWithManyCallsAtOnce(t *testing.T) {
 	b := newBench(0)
 	b.Call(b.call(5, 0, request.EvidenceNoReader))
@@ -282,8 +283,8 @@ func TestThreadWithManyCallsAtOnce(t *testing.T) {
 	assert.Equal(t, map[string]uint64{"no_request": 2}, b.Counts().Calls.Unjoined)
 }
 
-// TestHabitsDecideWhatCluesAreWorth has calls whose clues fit, at servers with
-// whose patterns they fit by chance.
+// TestHabitsDecideWhatCluesAreWorth has calls whose clues match, at servers with
+// whose patterns they match by chance.
 func TestHabitsDecideWhatCluesAreWorth(t *testing.T) {
 	for name, how := range map[string]struct {
 		cause    request.Ref
@@ -302,7 +303,7 @@ func TestHabitsDecideWhatCluesAreWorth(t *testing.T) {
 			if how.evidence == request.EvidenceNoReader {
 				owner = 0
 			}
-			b.Call(b.call(5, owner, how.evidence|request.EvidenceCounted)) // among others
+			b.Call(b.call(5, owner, how.evidence|request.EvidenceCounted)) // with other requests in progress
 			b.Request(b.front(1, how.cause))
 			b.pass(settle)
 			require.Contains(t, b.out, uint64(1))
@@ -311,7 +312,7 @@ func TestHabitsDecideWhatCluesAreWorth(t *testing.T) {
 	}
 }
 
-// TestHabitsAreLearnt lets an event loop's requests agree, then disagree.
+// TestHabitsAreLearnt lets the clues of an event loop agree, then differ.
 func TestHabitsAreLearnt(t *testing.T) {
 	b := newBench(0)
 	feed := func(from, to uint64, off uint64) {
@@ -342,8 +343,8 @@ func TestTraceparentWins(t *testing.T) {
 	assert.Equal(t, [8]byte{2}, b.out[9].ParentSpanID)
 }
 
-// TestSamplingIsInherited: a client's word on sampling holds for all hops; a
-// trace that began here leaves the choice to the ratio.
+// TestSamplingIsInherited checks that the client's decision on sampling holds for
+// all hops. If the trace started here, the ratio decides.
 func TestSamplingIsInherited(t *testing.T) {
 	for _, outside := range []bool{true, false} {
 		b := newBench(0).used(orderly)
@@ -405,7 +406,7 @@ func TestNobodyWaitsForEver(t *testing.T) {
 	b := newBench(0)
 	b.Request(b.back(9, 5))                     // its call never comes
 	b.Call(b.call(6, 1, request.EvidenceAlone)) // its request never comes
-	b.Request(b.back(10, 6))                    // and so neither does this one's
+	b.Request(b.back(10, 6))                    // so this one's request is not exported either
 	b.pass(patience - time.Millisecond)
 	assert.Empty(t, b.out)
 	b.pass(time.Millisecond)
@@ -478,9 +479,9 @@ func TestPassingDoesNotAllocate(t *testing.T) {
 	assert.Zero(t, testing.AllocsPerRun(100, func() { s.Request(r) }))
 }
 
-// TestCallUnderWay: a call whose response goes on for longer than anything
-// waits is its request's at the end, and is counted once. What of it is handed in
-// after that is not.
+// TestCallUnderWay has a call whose response lasts longer than anything waits. At
+// the end it belongs to its request and is counted once. Updates after that are
+// ignored.
 func TestCallUnderWay(t *testing.T) {
 	b := newBench(0).used(orderly)
 	c := b.call(5, 1, 0)
@@ -505,7 +506,7 @@ func TestCallUnderWay(t *testing.T) {
 	assert.Equal(t, Tally{Joined: 1, Unjoined: map[string]uint64{}}, b.Counts().Calls)
 }
 
-// TestCallUnderWayIsCountedAtTheEnd of the agent.
+// TestCallUnderWayIsCountedAtTheEnd has such a call at the end of the agent.
 func TestCallUnderWayIsCountedAtTheEnd(t *testing.T) {
 	b := newBench(0)
 	c := b.call(5, 1, 0)

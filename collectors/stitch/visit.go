@@ -9,15 +9,15 @@ import (
 	"lapwing/collectors/request"
 )
 
-// visit is what stays known of a request for a while after it was exported: it
-// may have been in progress when a call began that ends much later.
+// visit is what is remembered of a request after it was exported. The request may
+// have been in progress at the start of a call that ends much later.
 type visit struct {
 	ref      request.Ref
 	cause    request.Ref
 	read     request.Stamp
-	answered request.Stamp // its response began, or it ended without one
+	answered request.Stamp // start of its response, or its end if there was none
 	end      request.Stamp
-	since    request.Stamp // when it was handed in
+	since    request.Stamp // time when it was passed in
 	pid      uint32
 	tid      uint32
 	writer   uint32
@@ -25,7 +25,7 @@ type visit struct {
 	peer     netip.Addr
 }
 
-// process is what is known of one process that reads requests and makes calls.
+// process is the state of one process that reads requests and makes calls.
 type process struct {
 	visits []*visit // in the order in which they were read
 	calls  []*call  // in the order in which they were first written
@@ -34,8 +34,8 @@ type process struct {
 
 const (
 	maxVisits  = 1 << 14 // of one process
-	maxScanned = 1 << 12 // visits or calls that are looked at for one decision
-	// remember is how long a visit is kept: no request waits longer.
+	maxScanned = 1 << 12 // visits or calls that are examined for one decision
+	// remember is how long a visit is kept. No request waits longer.
 	remember = patience + settle
 )
 
@@ -48,7 +48,7 @@ func (s *Stitcher) processOf(pid uint32) *process {
 	return p
 }
 
-// visited notes a request at a process that makes calls.
+// visited records a request of a process that makes calls.
 func (s *Stitcher) visited(r *request.Request) {
 	if !r.Links.Calls || !r.ReadFirst.Seen() {
 		return
@@ -68,22 +68,22 @@ func (s *Stitcher) visited(r *request.Request) {
 	p.visits = slices.Insert(p.visits, p.after(v.read), v)
 }
 
-// began notes a call of a process.
+// began records a call of a process.
 func (p *process) began(c *call) {
 	at := sort.Search(len(p.calls), func(i int) bool { return p.calls[i].Used() > c.Used() })
 	p.calls = slices.Insert(p.calls, at, c)
 }
 
-// after is the place of the first visit that was read after a moment.
+// after returns the index of the first visit that was read after a moment.
 func (p *process) after(at request.Stamp) int {
 	return sort.Search(len(p.visits), func(i int) bool { return p.visits[i].read > at })
 }
 
-// openAt tells whether a visit was read and not answered at a moment.
+// openAt reports whether a visit was read and not answered at a moment.
 func (v *visit) openAt(at request.Stamp) bool { return v.read <= at && at <= v.answered }
 
-// open returns how many of the known visits were open at a moment, and one of
-// them. It stops at most.
+// open returns how many of the known visits were open at a moment, and one of them.
+// It counts up to most.
 func (p *process) open(at request.Stamp, most int) (n int, one *visit) {
 	end := p.after(at)
 	for i := end - 1; i >= max(0, end-maxScanned) && n < most; i-- {
@@ -94,7 +94,8 @@ func (p *process) open(at request.Stamp, most int) (n int, one *visit) {
 	return n, one
 }
 
-// during visits those that overlap with a span of time until do returns false.
+// during calls do for each visit that overlaps with a time span, until do returns
+// false.
 func (p *process) during(from, to request.Stamp, do func(*visit) bool) {
 	end := p.after(to)
 	for i := end - 1; i >= max(0, end-maxOverlap); i-- {
@@ -104,28 +105,29 @@ func (p *process) during(from, to request.Stamp, do func(*visit) bool) {
 	}
 }
 
-// maxOverlap is how many visits back those are looked for that overlap.
+// maxOverlap is how many visits are searched for overlaps.
 const maxOverlap = 512
 
-// callsIn are the calls that began in a span of time: none if it ends before it
-// begins, as that of a request that was not answered.
+// callsIn returns the calls that started in a time span. There are none if the span
+// ends before it starts, as for a request that was not answered.
 func (p *process) callsIn(from, to request.Stamp) []*call {
 	first := sort.Search(len(p.calls), func(i int) bool { return p.calls[i].Used() >= from })
 	last := sort.Search(len(p.calls), func(i int) bool { return p.calls[i].Used() > to })
 	return p.calls[first:max(first, min(last, first+maxScanned))]
 }
 
-// unseen is the number of requests that the kernel counts as open and that
-// never come: open for longer than anything waits, or whose end it missed.
+// unseen is the number of requests that the kernel counts as open but that never
+// come: they stay open for longer than anything waits, or the kernel missed their
+// end.
 type unseen struct {
 	since  request.Stamp
-	now    uint32 // the least in this span of time, ...
-	before uint32 // ... and in the one before
+	now    uint32 // the minimum in the current period
+	before uint32 // the minimum in the previous period
 	known  bool
 }
 
-// observe takes in how many requests were missing for a call, after a wait in
-// which all others came.
+// observe records how many requests were missing for a call, after a wait in which
+// all others came.
 func (u *unseen) observe(at request.Stamp, missing uint32) {
 	if !u.since.Seen() || time.Duration(at-min(at, u.since)) > 2*patience {
 		if u.known = u.since.Seen(); u.known {
@@ -144,8 +146,8 @@ func (u *unseen) least() uint32 {
 	return min(u.now, u.before)
 }
 
-// missing is how many requests were open when a call began that have not come.
-// It is 0 also where nobody counted.
+// missing returns how many requests were open when a call started and have not
+// come. It is 0 if the kernel did not count them.
 func (p *process) missing(c *call) uint32 {
 	if c.Links.Evidence&request.EvidenceCounted == 0 {
 		return 0
@@ -155,10 +157,10 @@ func (p *process) missing(c *call) uint32 {
 	return want - uint32(n)
 }
 
-// complete tells whether all requests that may have made a call are known.
+// complete reports whether all requests that may have made a call are known.
 func (p *process) complete(c *call) bool { return p.missing(c) <= p.unseen.least() }
 
-// forgetVisits drops what is too old, and processes of which nothing is left.
+// forgetVisits drops old visits, and processes without visits and calls.
 func (s *Stitcher) forgetVisits() {
 	for pid, p := range s.processes {
 		p.visits = slices.DeleteFunc(p.visits, func(v *visit) bool { return s.age(v.since) >= remember })

@@ -1,5 +1,6 @@
-// Package text holds strings from outside to what the agent can carry and show:
-// a length, valid UTF-8, and nothing that does something to a terminal or makes a
-// line read other than it is. Lengths are cut where a string enters; what cannot
-// be shown is escaped there too if the string becomes a name, else where it leaves.
+// Package text limits strings from outside to what the agent can store and show:
+// they have a maximum length, are valid UTF-8, and contain nothing that controls a
+// terminal or makes a line look different from what it is. A string is cut where it
+// enters the agent. What cannot be shown is escaped there, too, if the string
+// becomes a name. Otherwise it is escaped where the string leaves the agent.
 package text

@@ -10,7 +10,7 @@ import (
 const digits = "0123456789abcdef"
 
 // plain reports whether a character may be shown as it is. Control characters,
-// direction overrides, line separators and invisible marks may not.
+// direction overrides, line separators and invisible marks must not.
 func plain(r rune) bool {
 	if r < utf8.RuneSelf {
 		return ' ' <= r && r <= '~'
@@ -35,21 +35,22 @@ func isPlain(s string) bool {
 	return true
 }
 
-// Show writes what cannot be shown as an escape, \x1b or \u202e, and bytes that
-// are not UTF-8 as U+FFFD. It allocates only where there is something to change.
+// Show replaces each character that must not be shown by an escape, \x1b or \u202e,
+// and bytes that are not UTF-8 by U+FFFD. It allocates only if there is something
+// to replace.
 func Show(s string) string {
 	if isPlain(s) {
 		return s
 	}
 	out := make([]byte, 0, len(s)+16)
-	for _, r := range s { // what is no UTF-8 comes as U+FFFD
+	for _, r := range s { // range returns U+FFFD for what is not UTF-8
 		if plain(r) {
 			out = utf8.AppendRune(out, r)
 			continue
 		}
 		quoted := strconv.AppendQuoteRuneToASCII(nil, r)
 		switch escape := quoted[1 : len(quoted)-1]; {
-		case r < utf8.RuneSelf: // one form for all, not \n and \x1b
+		case r < utf8.RuneSelf: // one form for all of them, not both \n and \x1b
 			out = append(out, '\\', 'x', digits[r>>4], digits[r&15])
 		default:
 			out = append(out, escape...)
@@ -58,8 +59,8 @@ func Show(s string) string {
 	return string(out)
 }
 
-// AppendJSON writes s as a JSON string that a terminal can show. Bytes that are
-// not UTF-8 become U+FFFD, so that the line always parses.
+// AppendJSON appends s as a JSON string that a terminal can show. Bytes that are
+// not UTF-8 become U+FFFD, so that the line is always valid JSON.
 func AppendJSON[S string | []byte](b []byte, s S) []byte {
 	b = append(b, '"')
 	for i := 0; i < len(s); {
@@ -82,7 +83,7 @@ func AppendJSON[S string | []byte](b []byte, s S) []byte {
 	return append(b, '"')
 }
 
-// appendRune writes a character of a JSON string.
+// appendRune appends a character of a JSON string.
 func appendRune(b []byte, r rune) []byte {
 	if plain(r) {
 		return utf8.AppendRune(b, r)
@@ -90,23 +91,24 @@ func appendRune(b []byte, r rune) []byte {
 	if r < 0x10000 {
 		return appendUnit(b, r)
 	}
-	r -= 0x10000 // a surrogate pair, as JSON has it
+	r -= 0x10000 // a surrogate pair, as JSON requires
 	return appendUnit(appendUnit(b, 0xd800+r>>10), 0xdc00+r&0x3ff)
 }
 
-// appendUnit writes \uXXXX.
+// appendUnit appends \uXXXX.
 func appendUnit(b []byte, r rune) []byte {
 	return append(b, '\\', 'u', digits[r>>12&15], digits[r>>8&15], digits[r>>4&15], digits[r&15])
 }
 
-// JSON returns a writer for what encoding/json wrote: it escapes what that
-// leaves as it is and a terminal would act on. All such characters of a JSON text
-// are in its strings. A character must not be divided between two writes.
+// JSON returns a writer for the output of encoding/json. It escapes characters that
+// encoding/json does not escape and that control a terminal. Such characters occur
+// only in the strings of a JSON text. A character must not be split between two
+// writes.
 func JSON(w io.Writer) io.Writer { return jsonWriter{w} }
 
 type jsonWriter struct{ w io.Writer }
 
-// Write implements io.Writer. Line breaks and tabs between values stay.
+// Write implements io.Writer. Line breaks and tabs between values stay unchanged.
 func (j jsonWriter) Write(p []byte) (int, error) {
 	out := make([]byte, 0, len(p)+16)
 	for i := 0; i < len(p); {

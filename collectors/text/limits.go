@@ -2,25 +2,26 @@ package text
 
 import "unicode/utf8"
 
-// The most bytes of each kind of string, with the mark of what is cut.
+// The maximum length of each kind of string in bytes, including the mark of a cut.
 const (
-	MaxService   = 64 // of a service, with the name of its pool
-	MaxPool      = 32 // of that, the name of the pool
+	MaxService   = 64 // of a service, including the name of its pool
+	MaxPool      = 32 // of the name of the pool in that
 	MaxName      = 64 // of containers, units, commands, applications
 	MaxSocket    = 108
 	MaxPath      = 2 << 10
 	MaxQuery     = 2 << 10
 	MaxHost      = 255
 	MaxUserAgent = 512
-	// MaxTraceState is what the Trace Context standard asks to be carried.
+	// MaxTraceState is the length that the Trace Context standard asks to
+	// propagate.
 	MaxTraceState = 512
 )
 
-// Mark stands at the end of what was cut.
+// Mark is the end of a string that was cut.
 const Mark = "…"
 
-// Cut returns s if it has at most that many bytes, else as much of it as fits
-// beside the mark, up to the end of a character. It never changes s itself.
+// Cut returns s if it is not longer than most bytes. Otherwise it returns the start
+// of s, up to the end of a character, followed by Mark. It never changes s itself.
 func Cut[S string | []byte](s S, most int) S {
 	if len(s) <= most {
 		return s
@@ -36,16 +37,16 @@ func Cut[S string | []byte](s S, most int) S {
 	return S(append(append(cut, s[:kept]...), Mark...))
 }
 
-// Name makes a name of what somebody else chose: valid, without characters that
-// cannot be shown, and no longer than that. Most names stay as they are, which
-// allocates nothing.
+// Name returns a valid name for a string from outside: without characters that
+// cannot be shown, and not longer than most bytes. Most strings are returned
+// unchanged, without an allocation.
 func Name(s string, most int) string {
-	// An escape is longer than what it stands for: what is beyond the limit
-	// can be left alone.
+	// An escape is longer than its character, so what is beyond the limit can be
+	// dropped first.
 	return cutEscaped(Show(Cut(s, max(most, len(Mark))+utf8.UTFMax)), most)
 }
 
-// cutEscaped cuts what Show returned without leaving half an escape.
+// cutEscaped cuts a result of Show without cutting an escape in half.
 func cutEscaped(s string, most int) string {
 	if len(s) <= most {
 		return s
@@ -58,7 +59,7 @@ func cutEscaped(s string, most int) string {
 	return s[:kept] + Mark
 }
 
-// unit is the length of the first character, or of the escape that stands for it.
+// unit returns the length of the first character, or of the escape for it.
 func unit(s string) int {
 	if len(s) >= 2 && s[0] == '\\' {
 		for kind, size := range map[byte]int{'x': 4, 'u': 6, 'U': 10} {
@@ -71,8 +72,8 @@ func unit(s string) int {
 	return size
 }
 
-// Join puts the name of a pool after that of its service. Both stay readable
-// where together they are too long.
+// Join appends the name of a pool to the name of its service. If they are too long
+// together, both are cut but stay readable.
 func Join(service, sep, pool string) string {
 	pool = Name(pool, MaxPool)
 	return Name(service, MaxService-len(sep)-len(pool)) + sep + pool

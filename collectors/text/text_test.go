@@ -13,7 +13,7 @@ import (
 	"lapwing/tools/fuzzing"
 )
 
-// hostile are names that somebody may choose, and what becomes of them.
+// hostile are names from outside, with the expected results.
 var hostile = map[string]string{
 	"nginx":                    "nginx",
 	"größe-Ω-日本":               "größe-Ω-日本",
@@ -35,7 +35,7 @@ func TestShow(t *testing.T) {
 	require.Zero(t, testing.AllocsPerRun(100, func() { Show("größe-Ω-日本") }))
 }
 
-// TestJSON asks a JSON reader what was written.
+// TestJSON checks with a JSON parser what was written.
 func TestJSON(t *testing.T) {
 	for in := range hostile {
 		line := AppendJSON(nil, in)
@@ -56,7 +56,7 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// replaceRuns makes one U+FFFD of several in a row, as ToValidUTF8 does.
+// replaceRuns replaces several U+FFFD in a row by one, as ToValidUTF8 does.
 func replaceRuns(s, in string) string {
 	if utf8.ValidString(in) {
 		return s
@@ -67,7 +67,8 @@ func replaceRuns(s, in string) string {
 	return s
 }
 
-// harmless fails if a terminal would act on some of the text, or not show it.
+// harmless fails if a terminal would act on a part of the text, or would not show
+// it.
 func harmless(t *testing.T, b []byte) {
 	t.Helper()
 	require.True(t, utf8.Valid(b), "%q", b)

@@ -10,11 +10,11 @@ import (
 	"lapwing/probes/socket/snapshot"
 )
 
-// active counts the requests in progress by their method. Methods that were
-// seen stay, at zero: they are few, and a gauge that goes away says less.
+// active counts the requests in progress by their method. Methods that were seen
+// stay, with a count of zero: they are few, and a gauge that disappears says less.
 type active struct {
 	methods map[string]int
-	http    bool // requests of HTTP were seen
+	http    bool // HTTP requests were seen
 }
 
 func (a *active) reset() {
@@ -23,8 +23,8 @@ func (a *active) reset() {
 	}
 }
 
-// began takes a request in progress. Its method can be told where the kernel
-// follows the connection as one of HTTP.
+// began adds a request in progress. Its method is known if the kernel follows the
+// connection as HTTP.
 func (a *active) began(work snapshot.Work, head []byte) {
 	method := protocol.MethodOther
 	switch work {
@@ -36,7 +36,8 @@ func (a *active) began(work snapshot.Work, head []byte) {
 	a.methods[method]++
 }
 
-// ended takes a finished request: others like it are to be expected.
+// ended takes a finished request and adds its method, because more of the same kind
+// are likely.
 func (a *active) ended(r *request.Request) {
 	method := protocol.MethodOther
 	if strings.HasPrefix(r.Protocol, "http/") {
@@ -47,5 +48,5 @@ func (a *active) ended(r *request.Request) {
 	}
 }
 
-// maxMethods is more than there are well-known ones.
+// maxMethods limits the methods. It is more than the number of well-known ones.
 const maxMethods = 16

@@ -13,7 +13,7 @@ import (
 	"lapwing/probes/socket/wire"
 )
 
-// apply makes what a look found the state of the pools.
+// apply updates the state of the pools with the result of a look.
 func (c *Collector) apply() {
 	c.reset()
 	c.cut = uint64(c.snap.Cut)
@@ -32,8 +32,8 @@ func (c *Collector) apply() {
 	}
 }
 
-// reset forgets the last look. A request from before the agent's start that is
-// over now is never handed out: its time is added here.
+// reset clears the result of the last look. A request that was in flight at the
+// agent's start and is over now will never be reported, so its time is added here.
 func (c *Collector) reset() {
 	for _, w := range c.workers {
 		if w.now.earlier && w.now.inFlight > 0 && c.seen > max(w.now.from, w.until) {
@@ -49,7 +49,7 @@ func (c *Collector) reset() {
 	}
 }
 
-// conn takes one connection that is in use into account.
+// conn takes one connection that is in use.
 func (c *Collector) conn(s *snapshot.Conn, found *finder) {
 	c.hz.note(s.Jiffies, s.Now)
 	switch work := s.Work(); {
@@ -99,8 +99,9 @@ func (c *Collector) inProgress(s *snapshot.Conn, work snapshot.Work) {
 	}
 }
 
-// idle takes a connection without a request in progress: bytes that nobody has
-// read yet wait in dispatch, and a thread that is blocked in reading is held.
+// idle takes a connection without a request in progress. If it has unread bytes,
+// these are a request in dispatch. If a thread is blocked while it reads the
+// connection, the thread is held.
 func (c *Collector) idle(s *snapshot.Conn, found *finder) {
 	r := s.Record
 	if s.Unread > 0 {
@@ -117,7 +118,8 @@ func (c *Collector) idle(s *snapshot.Conn, found *finder) {
 	if !blocked {
 		return
 	}
-	// A process that listens where it is held is a server, whatever it speaks.
+	// A process that listens on the address where one of its threads is held is a
+	// server, whatever its protocol is.
 	p := c.poolOf(pid, "", r.LocalPort, found.listens(pid, r.LocalPort, path(r)))
 	if p == nil {
 		return
@@ -128,8 +130,8 @@ func (c *Collector) idle(s *snapshot.Conn, found *finder) {
 	}
 }
 
-// earlier takes a request that was in flight when the agent started. All that
-// is known is the socket: who has it open has to be found.
+// earlier takes a request that was in flight when the agent started. Only its
+// socket is known, so the process that has the socket open must be found.
 func (c *Collector) earlier(s *snapshot.Conn, found *finder) {
 	r := s.Record
 	pid := cmp.Or(r.Pid, found.holder(r.Sk))
@@ -142,7 +144,7 @@ func (c *Collector) earlier(s *snapshot.Conn, found *finder) {
 	}
 	known := c.poolOf(pid, "", r.LocalPort, false)
 	if known == nil && !found.listens(pid, r.LocalPort, path(r)) {
-		return // a connection of something that need not serve at all
+		return // the process need not be a server at all
 	}
 	p := c.poolOf(pid, "", r.LocalPort, true)
 	if p == nil {
@@ -155,20 +157,20 @@ func (c *Collector) earlier(s *snapshot.Conn, found *finder) {
 	now := doing{from: c.started, earlier: true, since: c.hz.ago(s)}
 	now.from = max(now.from, now.since)
 	if w := c.onlyWorker(p, pid); w != nil {
-		if again { // it is this worker's since then
+		if again { // the worker has had the request since then
 			w.since = min(w.since, max(c.started, now.from))
 		}
 		w.now.takes(now)
 		return
 	}
-	if again { // somebody was busy with it all the time since the last look
+	if again { // some worker was busy with it the whole time since the last look
 		p.gone.busy += time.Duration(c.connsAt - c.seen)
 		p.gone.alive += time.Duration(c.connsAt - c.seen)
 	}
 	p.threadless = append(p.threadless, threadlessRequest{pid, now})
 }
 
-// onlyWorker is the worker of a process that can have no other.
+// onlyWorker returns the worker of a process that can have no other.
 func (c *Collector) onlyWorker(p *pool, pid uint32) *worker {
 	var only *worker
 	for _, w := range p.workers {
@@ -207,8 +209,9 @@ func (c *Collector) listeners(found *finder) {
 	c.stuck(found)
 }
 
-// stuck makes a pool of a process whose listener nobody attends to while
-// connections wait there. One look may find a server that is just at work.
+// stuck makes a pool for a process if connections wait at its listener and no
+// thread waits for them. This must be seen in two looks, because one look may find
+// a server that is only busy.
 func (c *Collector) stuck(found *finder) {
 	attended := make(map[uint64]bool, len(c.snap.Waiters))
 	for _, w := range c.snap.Waiters {
@@ -226,7 +229,7 @@ func (c *Collector) stuck(found *finder) {
 	}
 }
 
-// listens makes the pool known of which a listener is.
+// listens makes the pool of a listener known.
 func (c *Collector) listens(l *snapshot.Listener, known *account) *pool {
 	var port uint16
 	var path []byte
@@ -243,8 +246,8 @@ func (c *Collector) listens(l *snapshot.Listener, known *account) *pool {
 	return p
 }
 
-// waiters takes the threads that wait for a connection. They are available,
-// unless they are known to accept for others.
+// waiters takes the threads that wait for a connection. They are available, unless
+// they are known to accept for other threads.
 func (c *Collector) waiters(found *finder) {
 	for _, w := range c.snap.Waiters {
 		l := found.sockets[w.Socket]
@@ -256,17 +259,17 @@ func (c *Collector) waiters(found *finder) {
 			continue
 		}
 		if found.unread[w.PID] && c.unread[w.PID] {
-			c.other(p, w.TID) // it accepts for threads that have no time
+			c.other(p, w.TID) // it accepts for threads that are all busy
 			continue
 		}
 		c.worker(p, w.PID, w.TID, "", 0)
 	}
 }
 
-// poolOf finds the pool of a process that is of interest.
+// poolOf returns the pool of a process, if its service is of interest.
 func (c *Collector) poolOf(pid uint32, comm string, port uint16, create bool) *pool {
 	if pid == 0 {
-		return nil // nobody: no pool is without a process
+		return nil // no process: each pool has one
 	}
 	name, ok := c.opts.Service(pid, comm, port)
 	if !ok {
@@ -278,8 +281,8 @@ func (c *Collector) poolOf(pid uint32, comm string, port uint16, create bool) *p
 	return c.pool(name)
 }
 
-// worker finds a worker that a look showed or makes it known; nil when it has
-// ended since the look, or there are too many.
+// worker returns a worker that a look found, and makes it known if it is new. It
+// returns nil if the worker has ended since the look, or if there are too many.
 func (c *Collector) worker(p *pool, pid, tid uint32, comm string, since request.Stamp) *worker {
 	if w := c.workers[tid]; w != nil && w.pool == p {
 		return w
@@ -290,8 +293,8 @@ func (c *Collector) worker(p *pool, pid, tid uint32, comm string, since request.
 	return c.admit(p, pid, tid, comm, since)
 }
 
-// other notes a thread that is no worker, and lets go of it if it was taken
-// for one.
+// other notes that a thread is not a worker, and removes it if it was taken for
+// one.
 func (c *Collector) other(p *pool, tid uint32) {
 	if !p.isOther(tid) {
 		return
@@ -304,7 +307,8 @@ func (c *Collector) other(p *pool, tid uint32) {
 
 func comm(r wire.Record) string { return unix.ByteSliceToString(r.Command()[:]) }
 
-// path is what a unix socket is bound to, as requests show it.
+// path returns the path to which a unix socket is bound, in the form that requests
+// show.
 func path(r wire.Record) []byte {
 	if !r.IsUnix() {
 		return nil
@@ -312,7 +316,7 @@ func path(r wire.Record) []byte {
 	return unixPath(r.Name())
 }
 
-// unixPath cuts a path at its end; an abstract name begins with a zero byte.
+// unixPath cuts a path at its end. An abstract name starts with a zero byte.
 func unixPath(name []byte) []byte {
 	if len(name) > 1 && name[0] == 0 {
 		return append([]byte{'@'}, name[1:]...)
@@ -323,10 +327,10 @@ func unixPath(name []byte) []byte {
 	return name
 }
 
-// ticker finds out how long a jiffy is, which the kernel does not tell.
+// ticker finds the length of a jiffy, which the kernel does not report.
 type ticker struct {
-	jiffies, at uint64 // the first that were seen
-	hz          uint64 // 0 until it is known
+	jiffies, at uint64 // the first values that were seen
+	hz          uint64 // jiffies per second; 0 while not known
 }
 
 func (t *ticker) note(jiffies, at uint64) {
@@ -340,7 +344,7 @@ func (t *ticker) note(jiffies, at uint64) {
 	}
 }
 
-// nearestHZ is the frequency that kernels are built with which is nearest.
+// nearestHZ returns the nearest frequency with which kernels are built.
 func nearestHZ(measured float64) uint64 {
 	best := uint64(100)
 	for _, hz := range []uint64{100, 250, 300, 1000} {
@@ -351,7 +355,7 @@ func nearestHZ(measured float64) uint64 {
 	return best
 }
 
-// ago is when the last bytes arrived on a connection, 0 when it is not known.
+// ago returns when the last bytes arrived on a connection, or 0 if it is not known.
 func (t *ticker) ago(s *snapshot.Conn) request.Stamp {
 	if t.hz == 0 || s.Record.IsUnix() {
 		return 0

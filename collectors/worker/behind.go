@@ -7,24 +7,25 @@ import (
 	"lapwing/collectors/request"
 )
 
-// behind watches the other threads of a process of which one thread reads and
-// answers all requests, and waits for many connections at once. That is an event
-// loop, or it does so for threads that do the work: they never touch a connection,
-// and how many they are is not known. What tells is whether they are active when
-// there are requests: a thread that works on one sleeps at least once for it.
-// What they do at other times is taken off.
+// behind watches the other threads of a process in which one thread reads and
+// answers all requests and waits for many connections at once. Either this thread
+// is an event loop, or it does so for threads that do the work. Such threads never
+// touch a connection, and their number is not known. They are recognised by being
+// active when there are requests: a thread that works on a request sleeps at least
+// once for it. What they do at other times is subtracted.
 type behind struct {
 	sleeps map[uint32]uint64 // of each thread, at the last look
-	first  request.Stamp     // the first look
-	at     request.Stamp     // the last one
-	busy   bool              // there were requests since
+	first  request.Stamp     // time of the first look
+	at     request.Stamp     // time of the last look
+	busy   bool              // there were requests since the last look
 
-	open          []spell // in which there may have been requests that are not known yet
-	asked, silent spell   // sums: of those with requests, and without
-	requests      uint64  // that began after the first look
+	open          []spell // spells that may have had requests which are not known yet
+	asked, silent spell   // sums of the spells with requests, and of those without
+	requests      uint64  // that started after the first look
 }
 
-// spell is the time between two looks, and how often the other threads slept in it.
+// spell is the time between two looks. sleeps is how often the other threads slept
+// in it.
 type spell struct {
 	from, to request.Stamp
 	length   time.Duration
@@ -34,11 +35,12 @@ type spell struct {
 
 func (s *spell) add(o spell) { s.length, s.sleeps = s.length+o.length, s.sleeps+o.sleeps }
 
-// rests is when a thread that worked on a request is asleep again after its end.
+// rests is the time after the end of a request within which a thread that worked on
+// it is asleep again.
 const rests = request.Stamp(50 * time.Millisecond)
 
-// ended takes a request that the thread answered. Such a one can become known
-// a good while after its end, and after the threads were asked about.
+// ended takes a request that the thread answered. The request can become known some
+// time after its end, and after the sleeps of the threads were read.
 func (b *behind) ended(r *request.Request) {
 	from := r.ReadFirst
 	if !from.Seen() {
@@ -49,13 +51,13 @@ func (b *behind) ended(r *request.Request) {
 		s.asked = s.asked || from < s.to && r.WriteLast+rests > s.from
 	}
 	b.busy = b.busy || r.WriteLast+rests > b.at
-	// For an earlier one the others slept before anybody looked.
+	// The other threads slept for earlier requests before the first look.
 	if from >= b.first {
 		b.requests++
 	}
 }
 
-// look takes how often each thread has slept by now, and whether a request is in
+// look takes how often each thread has slept until now, and whether a request is in
 // flight.
 func (b *behind) look(relay uint32, sleeps map[uint32]uint64, inFlight bool, now request.Stamp) {
 	defer func() { b.sleeps, b.at, b.busy = sleeps, now, false }()
@@ -99,9 +101,9 @@ func (b *behind) works() bool {
 	return 2*(float64(asked.sleeps)-usual) >= float64(b.requests)
 }
 
-// lookBehind asks about the threads of processes with one worker that waits for
-// many connections; newOnly leaves out those that were asked about before. It takes
-// no more than about that time: who is not asked then is asked by the next look.
+// lookBehind reads the sleeps of the threads in processes with one worker that
+// waits for many connections. With newOnly it reads only those that were not read
+// before. It stops after about the time most. The next look reads the rest.
 func (c *Collector) lookBehind(newOnly bool, most time.Duration) {
 	c.mu.Lock()
 	var all []*worker
@@ -119,7 +121,7 @@ func (c *Collector) lookBehind(newOnly bool, most time.Duration) {
 		}
 		sleeps, err := c.opts.Sleeps(w.pid)
 		if err != nil {
-			continue // it has ended, which shows elsewhere
+			continue // the process has ended, which is noticed elsewhere
 		}
 		c.mu.Lock()
 		if w.behind == nil {
@@ -130,8 +132,8 @@ func (c *Collector) lookBehind(newOnly bool, most time.Duration) {
 	}
 }
 
-// relays are the workers that may read and answer for others: each is the only one
-// of its process.
+// relays returns the workers that may read and answer for other threads. Each is
+// the only worker of its process.
 func (p *pool) relays() (all []*worker) {
 	if p.handsOver {
 		return nil
@@ -151,8 +153,9 @@ func (p *pool) relays() (all []*worker) {
 	return all
 }
 
-// hidden reports whether the workers of the pool are not known: others may do the
-// work of those that read and write. So it is until their threads were asked about.
+// hidden reports whether the workers of the pool are unknown, because other threads
+// may do the work of those that read and write. It is also true before the sleeps
+// of the threads were read.
 func (p *pool) hidden() bool {
 	return slices.ContainsFunc(p.relays(), func(w *worker) bool {
 		return w.behind == nil || w.behind.works()

@@ -12,8 +12,8 @@ import (
 )
 
 // TestThreadsBehindALoop looks every second at a process whose thread 1 reads and
-// answers: how often its other thread slept, how many requests ended, and how many
-// of an earlier second became known.
+// answers. Each step says how often the other thread slept, how many requests
+// ended, and how many requests of an earlier second became known.
 func TestThreadsBehindALoop(t *testing.T) {
 	type second struct{ sleeps, requests, known int }
 	rows := []struct {
@@ -75,8 +75,8 @@ func TestThreadsBehindALoop(t *testing.T) {
 	}
 }
 
-// TestThreadsNotAskedYet shows pools whose threads there was no time to ask about:
-// how many workers they have is not known, until it is.
+// TestThreadsNotAskedYet has pools whose threads could not be read yet for lack of
+// time. Until they are, the number of workers is not known.
 func TestThreadsNotAskedYet(t *testing.T) {
 	slow := true
 	w := newWorld(t, func(o *Options) {

@@ -21,7 +21,7 @@ const (
 	DefaultTotal    = 16384
 )
 
-// Source is where snapshots of the kernel's state come from: the probes.
+// Source provides snapshots of the kernel's state: the probes.
 type Source interface {
 	SnapConns(*snapshot.Snapshot) error
 	SnapFiles(s *snapshot.Snapshot, holders bool) error
@@ -29,24 +29,24 @@ type Source interface {
 	Touched() bool
 }
 
-// Options say what a Collector works with. The limits have defaults, and so
-// have Thread, Usage, Sleeps, Counts and Now; they are there for tests.
+// Options are the parameters of a Collector. The limits have defaults. So do
+// Thread, Usage, Sleeps, Counts and Now, which exist for tests.
 type Options struct {
-	// Service names the service of a process that serves on a local port, 0
-	// for a unix socket, and says whether it is of interest. It waits for
-	// nobody: finished requests wait meanwhile.
+	// Service returns the name of the service of a process that serves on a local
+	// port (0 for a unix socket), and whether it is of interest. It must not block,
+	// because finished requests wait for it.
 	Service func(pid uint32, comm string, port uint16) (string, bool)
 	// Ended reports whether the response in a record is complete.
 	Ended func(wire.Record) bool
-	// Chosen says that only some services are of interest: then those that have
-	// nothing to do yet are shown as well.
+	// Chosen says that only some services are of interest. Then a service is shown
+	// even before it has had a request.
 	Chosen bool
-	// Outstanding is how many requests of a connection that user space frames
-	// wait for their response to end.
+	// Outstanding returns how many requests of a connection wait for their response
+	// to end, if the agent frames the connection.
 	Outstanding func(conn uint64) int
 	Log         *slog.Logger
 
-	Services, Workers, Total int // how many are tracked at most
+	Services, Workers, Total int // limits of what is tracked
 
 	Thread func(pid, tid uint32) (process.Thread, error)
 	Usage  func(pid uint32) (process.Usage, error)
@@ -82,44 +82,44 @@ func (o *Options) setDefaults() {
 	}
 }
 
-// Collector keeps the worker pools of all services. It takes every finished
-// request by Export, looks around by itself while Run runs, and shows what it
-// knows by Snapshot. All methods are safe for concurrent use.
+// Collector keeps the worker pools of all services. It takes each finished request
+// by Export, takes looks while Run runs, and returns the pools by Snapshot. All
+// methods are safe for concurrent use.
 type Collector struct {
 	opts Options
 
-	look        sync.Mutex // one look at a time; taken before mu; guards these
-	source      Source     // nil: finished requests are all there is
+	look        sync.Mutex // allows one look at a time; taken before mu; guards these fields
+	source      Source     // if nil, only finished requests are known
 	snap        snapshot.Snapshot
-	alone       map[uint32]bool // processes with one thread, of those with requests from before the start
+	alone       map[uint32]bool // of the processes with a request in flight at the agent's start, those with one thread
 	connsAt     request.Stamp
 	filesAt     request.Stamp
-	conns       socket.Cost // of a look at them
+	conns       socket.Cost // of a look at the connections
 	files       socket.Cost
 	drops       *drops
 	freshFiles  bool // the listeners in snap are new
-	wantHolders bool // somebody has to be found who has a connection open
+	wantHolders bool // a process that has a connection open must be found
 	hz          ticker
 	failed      bool // the last look failed, which was logged
 
-	mu           sync.Mutex // guards what follows
+	mu           sync.Mutex // guards the fields below
 	started      request.Stamp
-	booted       time.Duration // the same moment, since boot
-	host         Host          // the counts at that moment
+	booted       time.Duration // started as the time since boot
+	host         Host          // the counts at started
 	pools        map[string]*pool
 	workers      map[uint32]*worker
-	newcomers    []*worker       // whose start is not known yet
+	newcomers    []*worker       // workers whose start is not known yet
 	unread       map[uint32]bool // processes that left connections unread at the last look
 	before       map[uint32]bool // threads that waited for connections at the start
 	endedWorkers endedWorkers
 	full         uint64        // requests of services beyond the limit
-	seen         request.Stamp // when the last look began
-	ended        bool          // Unwatch was called
-	cut          uint64        // connections that did not fit a snapshot
+	seen         request.Stamp // start of the last look
+	ended        bool          // End was called
+	cut          uint64        // connections that did not fit into a snapshot
 }
 
-// New returns a collector. What it says of times counts from Watch on, or from
-// here where nobody calls that.
+// New returns a collector. Its times count from Watch on, or from New if Watch is
+// not called.
 func New(o Options) *Collector {
 	o.setDefaults()
 	c := &Collector{
@@ -134,7 +134,7 @@ func New(o Options) *Collector {
 	return c
 }
 
-// Export takes a finished request into account.
+// Export takes a finished request.
 func (c *Collector) Export(r *request.Request) {
 	tid := cmp.Or(r.WriterTID, r.TID)
 	if tid == 0 {
@@ -165,11 +165,12 @@ func (c *Collector) Export(r *request.Request) {
 	w.finish(r, tid != r.TID)
 }
 
-// Shutdown ends nothing: the figures stay readable.
+// Shutdown does nothing. The figures can still be read.
 func (c *Collector) Shutdown(context.Context) error { return nil }
 
-// count takes what a request says about its whole pool. A thread that turns out
-// to accept or read for others may have been taken for a worker while it waited.
+// count adds a request to the figures of its pool. A thread that accepts or reads
+// for others, as the request shows, may have been taken for a worker while it
+// waited.
 func (c *Collector) count(p *pool, r *request.Request) {
 	p.served++
 	p.ends.add(r.End())
@@ -192,7 +193,8 @@ func (c *Collector) count(p *pool, r *request.Request) {
 	}
 }
 
-// pool finds or makes the pool of a service; nil when there are too many.
+// pool returns the pool of a service, and adds it if it is new. It returns nil if
+// there are too many.
 func (c *Collector) pool(service string) *pool {
 	p := c.pools[service]
 	if p == nil && len(c.pools) < c.opts.Services {
@@ -202,7 +204,8 @@ func (c *Collector) pool(service string) *pool {
 	return p
 }
 
-// evidence is since when a request shows its worker to be there.
+// evidence returns the earliest moment at which a request shows that its worker
+// exists.
 func evidence(r *request.Request, handed bool) request.Stamp {
 	if handed {
 		return handedAt(r, handed)
@@ -210,8 +213,9 @@ func evidence(r *request.Request, handed bool) request.Stamp {
 	return r.ReadFirst
 }
 
-// admit makes a worker known, which was there at the moment since if that is
-// known; nil when there are too many. One that had the same id before has ended.
+// admit makes a worker known that existed at since, or now if since is not known.
+// It returns nil if there are too many. A worker that had the same id before has
+// ended.
 func (c *Collector) admit(p *pool, pid, tid uint32, comm string, since request.Stamp) *worker {
 	now := c.opts.Now()
 	if old := c.workers[tid]; old != nil {

@@ -26,7 +26,7 @@ type world struct {
 	found   snapshot.Snapshot
 	counts  ListenCounts // of every network namespace
 
-	lookTakes time.Duration // of the processor
+	lookTakes time.Duration // CPU time
 	looks     int
 	untouched bool // no connection was in use since the last look
 }
@@ -63,7 +63,7 @@ func (w *world) SnapConns(s *snapshot.Snapshot) error {
 	return nil
 }
 
-// spin takes a thread's time, whoever else has the processor.
+// spin uses CPU time of a thread, whatever else runs.
 func spin(d time.Duration) {
 	used := func() time.Duration {
 		var t unix.Timespec
@@ -81,18 +81,18 @@ func (w *world) SnapFiles(s *snapshot.Snapshot, _ bool) error {
 	return nil
 }
 
-// runs makes a thread that was there before the collector.
+// runs adds a thread that existed before the collector.
 func (w *world) runs(pid, tid uint32) {
 	w.threads[tid] = process.Thread{PID: pid, Start: time.Duration(tid), Comm: "shop"}
 }
 
-// born makes a thread that started after the collector did.
+// born adds a thread that started after the collector.
 func (w *world) born(pid, tid uint32, after time.Duration) {
 	w.threads[tid] = process.Thread{PID: pid, Start: w.booted + after}
 }
 
-// served is a request that a thread read, worked on for so long, and answered
-// at this moment.
+// served returns a request that a thread read, worked on for the given time, and
+// has just answered.
 func (w *world) served(tid uint32, took time.Duration) *request.Request {
 	return &request.Request{
 		Stamps: request.Stamps{
@@ -114,7 +114,7 @@ func (w *world) the(t testing.TB) Snapshot {
 	return all[0]
 }
 
-// conn is a connection on the pool's port.
+// conn returns a connection on the pool's port.
 func (w *world) conn(work snapshot.Work, tid uint32, response string) snapshot.Conn {
 	s := snapshot.ComposeConn(work, wire.Compose(wire.RecordFields{
 		Pid: tid, Tid: tid, AcceptorTid: tid, Family: unix.AF_INET, LocalPort: port, Sk: uint64(tid),
@@ -190,8 +190,8 @@ func TestStatesOfWorkers(t *testing.T) {
 	assert.Equal(t, time.Duration(100), s.PerWorker[0].Queue)
 }
 
-// TestUtilisationCountsWhatIsInProgress looks at a pool whose only requests
-// take longer than the look.
+// TestUtilisationCountsWhatIsInProgress looks at a pool whose only requests take
+// longer than the look.
 func TestUtilisationCountsWhatIsInProgress(t *testing.T) {
 	w := newWorld(t, nil)
 	w.runs(10, 10)
@@ -208,7 +208,7 @@ func TestUtilisationCountsWhatIsInProgress(t *testing.T) {
 	assert.InDelta(t, .5, before.Utilisation, .01)
 	assert.InDelta(t, 20, before.BusyTime.Seconds(), 1.1)
 
-	// It ends: what was in progress is now finished, and counts once.
+	// The request ends. What was in progress is finished now and counts once.
 	w.found.Conns = nil
 	w.Export(w.served(10, 21*time.Second))
 	assert.InDelta(t, before.BusyTime.Seconds(), w.the(t).BusyTime.Seconds(), 1.1)
@@ -236,8 +236,8 @@ func TestEventLoop(t *testing.T) {
 	assert.Equal(t, 300*time.Millisecond, s.CPUTime)
 }
 
-// TestRequestsThatComeLate hands the requests of one thread out in the order in
-// which their connections went quiet, which is not that in which it served them.
+// TestRequestsThatComeLate reports the requests of one thread in the order in which
+// their connections became quiet, which is not the order in which it served them.
 func TestRequestsThatComeLate(t *testing.T) {
 	const took = 10 * time.Millisecond
 	w := newWorld(t, nil)
@@ -247,7 +247,7 @@ func TestRequestsThatComeLate(t *testing.T) {
 		w.pass(took)
 		all = append(all, w.served(10, took))
 	}
-	for i := range all { // 7, 6, … 0, 15, 14, …; of the last ones, some are long past
+	for i := range all { // 7, 6, … 0, 15, 14, …; some of them ended long before
 		if j := i ^ 7; j < 40 {
 			w.Export(all[j])
 		}
@@ -263,8 +263,8 @@ func TestRequestsThatComeLate(t *testing.T) {
 	assert.Equal(t, 1, w.the(t).MaxBusy)
 }
 
-// TestReaderIsNoWorker serves with a thread that accepts and reads, and others
-// that answer.
+// TestReaderIsNoWorker has a thread that accepts and reads, and other threads that
+// answer.
 func TestReaderIsNoWorker(t *testing.T) {
 	w := newWorld(t, nil)
 	for tid := uint32(10); tid < 13; tid++ {
@@ -321,8 +321,7 @@ func TestListenersAndWaiters(t *testing.T) {
 	assert.Equal(t, uint64(3), s.Overflows)
 }
 
-// TestRequestsFromBeforeTheStart shows a pool of which only stuck requests are
-// known.
+// TestRequestsFromBeforeTheStart has a pool of which only stuck requests are known.
 func TestRequestsFromBeforeTheStart(t *testing.T) {
 	w := newWorld(t, nil)
 	w.runs(10, 10)
@@ -341,7 +340,7 @@ func TestRequestsFromBeforeTheStart(t *testing.T) {
 	assert.Equal(t, uint32(10), s.PerWorker[0].TID, "its process has no other thread")
 }
 
-// TestAnIDIsUsedAgain gives a thread's id to another one.
+// TestAnIDIsUsedAgain gives a thread's id to another thread.
 func TestAnIDIsUsedAgain(t *testing.T) {
 	w := newWorld(t, nil)
 	w.runs(10, 10)
@@ -360,8 +359,8 @@ func TestAnIDIsUsedAgain(t *testing.T) {
 	assert.Equal(t, uint64(1), s.PerWorker[0].Served)
 }
 
-// TestRequestsOfWorkersThatEnded hands out requests, and shows sights, of a
-// worker after its end was noticed.
+// TestRequestsOfWorkersThatEnded reports requests of a worker, and shows it in
+// looks, after its end was noticed.
 func TestRequestsOfWorkersThatEnded(t *testing.T) {
 	w := newWorld(t, nil)
 	w.runs(10, 10)
@@ -377,7 +376,7 @@ func TestRequestsOfWorkersThatEnded(t *testing.T) {
 	w.pass(100 * time.Millisecond)
 	w.Refresh()
 	w.Export(last)
-	w.Export(unknown) // of a worker that came and went between two looks
+	w.Export(unknown) // of a worker that started and ended between two looks
 	w.meet()
 	w.Export(another)
 	w.meet()
@@ -395,7 +394,7 @@ func TestRequestsOfWorkersThatEnded(t *testing.T) {
 	assert.Equal(t, 2, w.the(t).Workers, "a thread with that id waits again, after the end")
 }
 
-// TestRecycledWorkersAreForgotten lets 100,000 workers come and go.
+// TestRecycledWorkersAreForgotten starts and ends 100,000 workers.
 func TestRecycledWorkersAreForgotten(t *testing.T) {
 	const generations, together, requests = 25_000, 4, 10
 	w := newWorld(t, nil)
@@ -409,7 +408,7 @@ func TestRecycledWorkersAreForgotten(t *testing.T) {
 	for g := range generations {
 		clear(w.threads)
 		for i := range uint32(together) {
-			tid := 1000 + uint32(g*together)%30_000 + i // ids come round
+			tid := 1000 + uint32(g*together)%30_000 + i // ids are reused
 			w.born(tid, tid, time.Duration(g)*10*time.Millisecond+time.Second)
 			for range requests {
 				w.pass(100 * time.Microsecond)
@@ -475,8 +474,8 @@ func BenchmarkExport(b *testing.B) {
 	}
 }
 
-// TestWhatIsOnItsWay: while the agent ends, the requests of the last moments
-// may not have come yet, so the figures are still as of before them.
+// TestWhatIsOnItsWay checks that, while the agent ends, the figures are up to a
+// moment for which all requests have come. Later requests may not have come yet.
 func TestWhatIsOnItsWay(t *testing.T) {
 	w := newWorld(t, nil)
 	w.runs(10, 10)
@@ -495,8 +494,8 @@ func TestWhatIsOnItsWay(t *testing.T) {
 	assert.Equal(t, 150*time.Millisecond, w.Snapshot()[0].BusyTime)
 }
 
-// TestDearLooksAreRare: where a look takes long, because of very many connections,
-// the next one waits, the longer where nothing happens on any of them.
+// TestDearLooksAreRare has slow looks, because of very many connections. The next
+// look waits, and it waits longer if no connection was in use.
 func TestDearLooksAreRare(t *testing.T) {
 	w := newWorld(t, nil)
 	looks := func(every, during time.Duration) int {
@@ -513,7 +512,7 @@ func TestDearLooksAreRare(t *testing.T) {
 
 	w.lookTakes = 14 * time.Millisecond
 	w.untouched = false
-	looks(10*time.Second, 20*time.Second) // they are known to be dear from the second on
+	looks(10*time.Second, 20*time.Second) // their cost is known from the second look on
 	assert.InDelta(t, 60/3, looks(time.Second, time.Minute), 3, "200 times as long")
 	w.untouched = true
 	assert.InDelta(t, 60/10, looks(time.Second, time.Minute), 1, "once in ten seconds")

@@ -7,24 +7,24 @@ import (
 	"lapwing/collectors/request"
 )
 
-// maxCovered bounds what a worker remembers of the times that were counted.
+// maxCovered limits how many counted stretches a worker remembers.
 const maxCovered = 8
 
-// stretch is a time from one moment to another.
+// stretch is a time span.
 type stretch struct{ from, to request.Stamp }
 
-// covered are the latest times that were counted for a worker, in order, none
-// touching another. Requests become known when their connections are done or
-// quiet, so one that a worker served earlier may come later.
+// covered are the latest stretches that were counted for a worker. They are in
+// order and do not touch each other. A request becomes known when its connection is
+// closed or quiet, so a request that a worker served earlier may come later.
 type covered struct {
 	times []stretch
-	floor request.Stamp // the end of what is forgotten
+	floor request.Stamp // the end of what was forgotten
 }
 
-// forgot reports whether all that was counted around a moment is forgotten.
+// forgot reports whether everything that was counted around a moment is forgotten.
 func (c *covered) forgot(at request.Stamp) bool { return at <= c.floor }
 
-// free is the first moment from at on that was not counted.
+// free returns the first moment, not before at, that was not counted.
 func (c *covered) free(at request.Stamp) request.Stamp {
 	at = max(at, c.floor)
 	for _, t := range c.times {
@@ -35,7 +35,7 @@ func (c *covered) free(at request.Stamp) request.Stamp {
 	return at
 }
 
-// add counts the time between two moments and returns how much of it is new.
+// add counts a stretch and returns how much of it is new.
 func (c *covered) add(from, to request.Stamp) time.Duration {
 	from = max(from, c.floor)
 	if to <= from {
@@ -56,7 +56,7 @@ func (c *covered) add(from, to request.Stamp) time.Duration {
 	return time.Duration(fresh)
 }
 
-// after is how much of what was counted lies after a moment, as far as that is
+// after returns how much of what was counted is after a moment, as far as it is
 // remembered.
 func (c *covered) after(at request.Stamp) (sum time.Duration) {
 	for _, t := range c.times {

@@ -9,7 +9,7 @@ import (
 	"lapwing/probes/socket/snapshot"
 )
 
-// address tells listening sockets apart: those that share an address and a
+// address identifies a listening socket. Sockets that share an address and a
 // network namespace are one to their clients.
 type address struct {
 	netns  uint32
@@ -24,41 +24,42 @@ func addressOf(l *snapshot.Listener) address {
 	return address{netns: l.NetNS, at: l.Address}
 }
 
-// ListenCounts is what the kernel counts for all TCP listeners of a network
-// namespace together, since it was made.
+// ListenCounts are the kernel's counts for all TCP listeners of a network namespace
+// together, since the namespace was made.
 type ListenCounts struct {
-	Drops    uint64 // ListenDrops: connection attempts, overflows included
+	Drops    uint64 // ListenDrops: connection attempts, including overflows
 	Deferred uint64 // TCPDeferAcceptDrop: ends of handshakes that accept need not see yet
 }
 
 // account is what is known of the listening sockets of one address.
 type account struct {
-	sockets map[uint64]counter // what each one counted
-	before  map[uint64]counter // the same at the last look
+	sockets map[uint64]counter // count of each socket
+	before  map[uint64]counter // count of each socket at the last look
 	defers  bool               // it defers accept until data arrives
 	len     int
 	limit   int
 	open    bool // as of the last look
 
 	grown     uint64 // what the sockets counted since the last look
-	discarded bool   // segments of other kinds were taken off that
-	carry     uint64 // what they may have counted for the time before the counts were read
+	discarded bool   // discarded segments were subtracted from grown
+	carry     uint64 // counts that may belong to the next period of the namespace's counts
 
-	// nobody attended to a socket with connections: which, and at which look
+	// the socket with connections for which no thread waited, and the look that
+	// found it
 	neglects   uint64
 	neglectsAt request.Stamp
 
-	drops   uint64 // connection attempts that it dropped for certain, since the start
-	atLeast bool   // there may have been more
+	drops   uint64 // connection attempts that were certainly dropped, since the start
+	atLeast bool   // there may have been more drops
 	max     int    // the longest backlog seen
 }
 
-// counter is what a listening socket counts, in all and that which is no drop, as
-// far as the kernel tells.
+// counter is the count of a listening socket: all, and the part that is not drops,
+// if the kernel reports it.
 type counter struct{ all, discards uint32 }
 
-// neglected notes that nobody attends to a socket, and reports whether the look
-// before found the same.
+// neglected notes that no thread waits at a socket, and reports whether the
+// previous look found the same.
 func (a *account) neglected(socket uint64, now request.Stamp) bool {
 	again := a.neglects == socket && now > a.neglectsAt && now-a.neglectsAt < neglectedFor
 	if a.neglects != socket || now > a.neglectsAt {
@@ -67,55 +68,55 @@ func (a *account) neglected(socket uint64, now request.Stamp) bool {
 	return again
 }
 
-// neglectedFor is how far apart two looks may be that find the same.
+// neglectedFor is the maximum time between two looks that find the same.
 const neglectedFor = request.Stamp(3 * time.Second)
 
 // namespace is a network namespace with listeners.
 type namespace struct {
 	pid    uint32       // a process in it
-	other  uint32       // one for when that has ended
+	other  uint32       // another process, used when pid has ended
 	counts ListenCounts // from before the last look
-	after  ListenCounts // from after it
+	after  ListenCounts // from after the last look
 	known  bool         // counts were read
-	early  bool         // they are from before it
+	early  bool         // counts are from before the look
 }
 
-// maxAccounts bounds the addresses that are watched.
+// maxAccounts limits the addresses that are watched.
 const maxAccounts = 16384
 
-// drops finds out how many connection attempts each listener dropped since the
-// first look, whatever pool it turns out to belong to.
+// drops finds how many connection attempts each listener dropped since the first
+// look, whatever pool the listener belongs to.
 //
-// The counter of a listening socket cannot tell by itself: it also counts the
-// end of each handshake that a server with deferred accept need not see,
-// repeated SYNs, and some drops twice. All of these are segments that the kernel
-// discards at the socket. Newer kernels tell of them, and then the difference is
-// the drops. The sum over all listeners is held against the namespace's counter,
+// The counter of a listening socket is not enough. It also counts the end of each
+// handshake that a server with deferred accept need not see, repeated SYNs, and
+// some drops twice. All of these are segments that the kernel discards at the
+// socket. Newer kernels report them, and then the difference is the number of
+// drops. The sum over all listeners is compared with the counter of the namespace,
 // which is exact.
 //
-// Where the kernel does not tell, or the sum does not agree, the two counters have
-// to do: what the namespace counted between two looks belongs to the sockets whose
-// own counters grew by as much. Where several did, each is given what the others
-// cannot have had. Whose the rest is, is not known: it is counted by itself, and
-// theirs are the least.
+// If the kernel does not report them, or the sum does not match, the two counters
+// must be enough: what the namespace counted between two looks belongs to the
+// sockets whose own counters grew by as much. If several grew, each gets what the
+// others cannot have had. It is not known to which listener the rest belongs. The
+// rest is counted separately, and the counts of these listeners are minimums.
 type drops struct {
 	read         func(pid, netns uint32) (ListenCounts, error)
 	spaces       map[uint32]*namespace
 	accounts     map[address]*account
 	unattributed uint64
 	begun        bool // the first look was taken
-	discerned    bool // the kernel tells what listeners discard
+	discerned    bool // the kernel reports what listeners discard
 }
 
 func newDrops(read func(pid, netns uint32) (ListenCounts, error)) *drops {
 	return &drops{read: read, spaces: map[uint32]*namespace{}, accounts: map[address]*account{}}
 }
 
-// of is what is known of a listener's address; nil when there are too many.
+// of returns the account of a listener's address, or nil if there are too many.
 func (d *drops) of(l *snapshot.Listener) *account { return d.accounts[addressOf(l)] }
 
-// count reads the counts of all namespaces. It comes before a look: what the
-// kernel counts meanwhile belongs to the next one.
+// count reads the counts of all namespaces. It is called before a look: what the
+// kernel counts during the look belongs to the next one.
 func (d *drops) count() map[uint32]ListenCounts {
 	all := make(map[uint32]ListenCounts, len(d.spaces))
 	for id, s := range d.spaces {
@@ -137,7 +138,7 @@ func (d *drops) look(listeners []snapshot.Listener, counts map[uint32]ListenCoun
 			now, ok = d.baseline(s, id)
 		}
 		if !ok {
-			continue // the next look is about a longer time
+			continue // the next look then covers a longer time
 		}
 		after := now
 		if s.known {
@@ -149,20 +150,20 @@ func (d *drops) look(listeners []snapshot.Listener, counts map[uint32]ListenCoun
 	d.begun = true
 }
 
-// since is what was counted since earlier counts.
+// since returns what was counted since earlier counts.
 func (c ListenCounts) since(earlier ListenCounts) ListenCounts {
 	return ListenCounts{c.Drops - earlier.Drops, c.Deferred - earlier.Deferred}
 }
 
-// afterwards is what a namespace had counted after the look. It is not asked where
-// no listener counted anything.
+// afterwards returns the counts of a namespace after the look. It does not read
+// them if no listener counted anything.
 func (d *drops) afterwards(s *namespace, id uint32, before ListenCounts) ListenCounts {
 	for key, a := range d.accounts {
 		if key.netns == id && a.grown > 0 {
 			if after, err := d.read(s.pid, id); err == nil {
 				return after
 			}
-			before.Drops += math.MaxUint32 // anything may have been
+			before.Drops += math.MaxUint32 // the count is unknown, so assume the maximum
 			return before
 		}
 	}
@@ -174,7 +175,7 @@ func (d *drops) baseline(s *namespace, id uint32) (ListenCounts, bool) {
 	return n, err == nil
 }
 
-// see updates the accounts of the listeners that are there.
+// see updates the accounts of the listeners that exist.
 func (d *drops) see(listeners []snapshot.Listener) {
 	for _, a := range d.accounts {
 		a.before, a.sockets = a.sockets, map[uint64]counter{}
@@ -186,7 +187,7 @@ func (d *drops) see(listeners []snapshot.Listener) {
 		if !l.IsUnix() {
 			d.space(l)
 		}
-		if !seen[l.Socket] { // many processes have it open
+		if !seen[l.Socket] { // several processes can have the socket open
 			seen[l.Socket] = true
 			d.account(l)
 		}
@@ -208,7 +209,7 @@ func (d *drops) space(l *snapshot.Listener) {
 	if s.other != s.pid || s.pid == 0 {
 		s.other = l.PID
 	}
-	if l.PID == s.pid { // as long as it is there
+	if l.PID == s.pid { // as long as the process exists
 		s.other = s.pid
 	}
 }
@@ -226,7 +227,7 @@ func (d *drops) account(l *snapshot.Listener) {
 	now := counter{l.Drops, l.Discards}
 	before, known := a.before[l.Socket]
 	if !known && !d.begun {
-		before = now // from before the start
+		before = now // counted before the start
 	}
 	a.grown += uint64(now.all - before.all)
 	if l.Discerned {
@@ -242,8 +243,8 @@ func (d *drops) account(l *snapshot.Listener) {
 	a.limit += l.Limit
 }
 
-// forget drops the accounts of listeners that are gone, and says in which
-// namespaces sockets are gone: nobody knows what they counted at last.
+// forget removes the accounts of listeners that are gone. It returns the namespaces
+// in which sockets are gone: the last counts of these are not known.
 func (d *drops) forget() map[uint32]bool {
 	vanished, there := map[uint32]bool{}, map[uint32]bool{}
 	for key, a := range d.accounts {
@@ -267,8 +268,8 @@ func (d *drops) forget() map[uint32]bool {
 	return vanished
 }
 
-// settle gives what a namespace counted to the listeners. What it counted during
-// the look may be in their own counters already.
+// settle distributes the counts of a namespace to its listeners. What the namespace
+// counted during the look may already be in the listeners' own counts.
 func (d *drops) settle(netns uint32, s *namespace, now, after ListenCounts, vanished bool) {
 	var all []*account
 	sum := uint64(0)
@@ -282,7 +283,7 @@ func (d *drops) settle(netns uint32, s *namespace, now, after ListenCounts, vani
 	case !d.discerned:
 		d.limit(all, now.since(s.counts), after.since(now), vanished)
 	case s.early && sum > after.Drops-s.counts.Drops:
-		// Something was not taken off: the sums do not agree.
+		// Something was not subtracted: the sums do not match.
 		d.limit(all, ListenCounts{Drops: now.Drops - s.counts.Drops}, after.since(now), vanished)
 	default:
 		d.give(all, sum, now.Drops-min(now.Drops, s.after.Drops), vanished)
@@ -292,14 +293,13 @@ func (d *drops) settle(netns uint32, s *namespace, now, after ListenCounts, vani
 	}
 }
 
-// give takes the listeners' own figures, of which it is known that the namespace
-// counted at least so many.
+// give adds the listeners' own counts. The namespace counted at least least drops.
 func (d *drops) give(all []*account, sum, least uint64, vanished bool) {
 	missing := least - min(least, sum)
 	d.unattributed += missing
 	for _, a := range all {
 		a.drops += a.grown
-		if missing > 0 && !vanished && a.discarded { // too much may have been taken off
+		if missing > 0 && !vanished && a.discarded { // too much may have been subtracted
 			a.atLeast = true
 		}
 	}
@@ -328,9 +328,9 @@ func (d *drops) limit(all []*account, counted, during ListenCounts, vanished boo
 	d.unattributed += left
 }
 
-// atMost is how many connection attempts each of the listeners can have
-// dropped. What those with deferred accept counted for that is known of all of
-// them together.
+// atMost returns how many connection attempts each listener can have dropped at
+// most. For the listeners with deferred accept, the number of deferred ends of
+// handshakes is known only for all of them together.
 func atMost(all []*account, deferred uint64) []uint64 {
 	most := make([]uint64, len(all))
 	left := uint64(0)

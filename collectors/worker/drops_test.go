@@ -19,7 +19,7 @@ type ledger struct {
 }
 
 const (
-	plain    = 0 // places in listeners
+	plain    = 0 // indexes into listeners
 	deferred = 1
 	other    = 2
 )
@@ -170,7 +170,7 @@ func TestDropsOfAListener(t *testing.T) {
 	t.Run("sockets that share an address are one", func(t *testing.T) {
 		l := newLedger()
 		l.listeners[other].Address = l.listeners[plain].Address
-		l.pass() // another address than the first look saw
+		l.pass() // another address than in the first look
 		l.listeners[plain].Len, l.listeners[other].Len = 3, 4
 		l.drop(plain, 5, 1)
 		l.drop(other, 2, 2)
@@ -180,14 +180,14 @@ func TestDropsOfAListener(t *testing.T) {
 	})
 }
 
-// discern makes the kernel tell what the listeners discard.
+// discern makes the kernel report what the listeners discard.
 func (l *ledger) discern() {
 	for i := range l.listeners {
 		l.listeners[i].Discerned = true
 	}
 }
 
-// TestDropsWhereDiscardsAreTold has all listeners drop at once.
+// TestDropsWhereDiscardsAreTold lets all listeners drop at once.
 func TestDropsWhereDiscardsAreTold(t *testing.T) {
 	staged := func(l *ledger) {
 		l.put(106)

@@ -6,8 +6,8 @@ import (
 	"lapwing/collectors/request"
 )
 
-// ends counts the requests that ended lately, by when: they become known a
-// little later, in another order.
+// ends counts the requests that ended recently, by the time of their end. They
+// become known a little later and in another order.
 type ends [32]struct {
 	slot uint64
 	n    uint64
@@ -24,7 +24,7 @@ func (e *ends) add(at request.Stamp) {
 	b.n++
 }
 
-// after is how many ended after a moment, to a tenth of a second.
+// after returns how many requests ended after a moment, to a tenth of a second.
 func (e *ends) after(at request.Stamp) (n uint64) {
 	for i := range e {
 		if e[i].slot > uint64(at)/endSlot {

@@ -12,7 +12,7 @@ type finder struct {
 	c        *Collector
 	holders  map[uint64]uint32
 	sockets  map[uint64]*snapshot.Listener
-	missing  bool // a connection's process was asked for and not found
+	missing  bool // the process of a connection was not found
 	listened map[uint32][]*snapshot.Listener
 	unread   map[uint32]bool // processes that accepted connections and do not read them
 }
@@ -31,15 +31,15 @@ func newFinder(c *Collector) *finder {
 	return f
 }
 
-// holder is a process that has the socket open, 0 when none was found.
+// holder returns a process that has the socket open, or 0 if none was found.
 func (f *finder) holder(sk uint64) uint32 { return f.holders[sk] }
 
-// leavesUnread notes whose an accepted connection is that nobody reads.
+// leavesUnread notes the process that accepted a connection and does not read it.
 func (f *finder) leavesUnread(sk uint64) {
 	if pid := f.holder(sk); pid != 0 {
 		f.unread[pid] = true
 	}
-	f.missing = true // the next look asks again
+	f.missing = true // so that the next look finds the process again
 }
 
 // listens reports whether a process listens on an address.
@@ -52,7 +52,7 @@ func (f *finder) listens(pid uint32, port uint16, path []byte) bool {
 	return false
 }
 
-// port is that of a listening socket, 0 for a unix socket.
+// port returns the port of a listening socket, or 0 for a unix socket.
 func (f *finder) port(sk uint64) uint16 {
 	if l := f.sockets[sk]; l != nil && !l.IsUnix() {
 		return l.Address.Port()
@@ -60,8 +60,8 @@ func (f *finder) port(sk uint64) uint16 {
 	return 0
 }
 
-// at is the pool of a connection: that of the process which last read from it,
-// or else the one that answers at its address.
+// at returns the pool of a connection: that of the process which last read from it,
+// else the one that answers at its address.
 func (f *finder) at(pid uint32, comm string, port uint16, path []byte) *pool {
 	if pid != 0 {
 		return f.c.poolOf(pid, comm, port, false)
@@ -74,8 +74,8 @@ func (f *finder) at(pid uint32, comm string, port uint16, path []byte) *pool {
 	return nil
 }
 
-// owner is the pool that a listening socket belongs to: its service answers at
-// the address, and the process that has the socket open is of that service.
+// owner returns the pool of a listening socket: its service answers at the address,
+// and the process that has the socket open is of this service.
 func (f *finder) owner(l *snapshot.Listener) *pool {
 	port, path := uint16(0), []byte(nil)
 	if l.IsUnix() {
@@ -93,8 +93,8 @@ func (f *finder) owner(l *snapshot.Listener) *pool {
 	return p
 }
 
-// poolBelow is the pool that answers at an address whose socket a master of
-// several pools has open, as that of php-fpm does.
+// poolBelow returns the pool that answers at an address, if a master of several
+// pools has the socket open, as the master of php-fpm does.
 func (f *finder) poolBelow(pid uint32, port uint16, path []byte) *pool {
 	name, ok := f.c.opts.Service(pid, "", port)
 	if !ok {

@@ -7,19 +7,19 @@ import (
 	"github.com/prometheus/procfs"
 )
 
-// Host is what the kernel counts for all TCP listeners of the agent's network
-// namespace together, since the collector was made. It does not tell which
-// listener was meant: Listener.Overflows does.
+// Host holds the kernel's counts for all TCP listeners of the agent's network
+// namespace together, since the collector was made. The kernel does not say which
+// listener they belong to; for that see Listener.Overflows.
 type Host struct {
-	// ListenOverflows counts handshakes that found a listen backlog full.
+	// ListenOverflows counts handshakes that found a full listen backlog.
 	ListenOverflows uint64 `json:"listen_overflows"`
-	// ListenDrops counts all connection attempts that listeners dropped, the
-	// overflows included.
+	// ListenDrops counts all connection attempts that listeners dropped, including
+	// overflows.
 	ListenDrops uint64 `json:"listen_drops"`
 	// SYNDrops counts SYNs that found the queue of unfinished handshakes full.
 	SYNDrops uint64 `json:"syn_drops"`
-	// Unattributed counts the drops of all network namespaces of which it is
-	// not known which listener's they were.
+	// Unattributed counts the drops of all network namespaces whose listener is not
+	// known.
 	Unattributed uint64 `json:"unattributed_drops"`
 }
 
@@ -47,8 +47,9 @@ func counted(n *float64) uint64 {
 	return uint64(*n)
 }
 
-// ReadListenCounts reads the counts of a process's network namespace, if that
-// is the one that is meant: a process may hold sockets of others.
+// ReadListenCounts reads the counts of a process's network namespace. It fails if
+// that is not the namespace netns, because a process may hold sockets of other
+// namespaces.
 func ReadListenCounts(pid, netns uint32) (ListenCounts, error) {
 	if at, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", pid)); err != nil {
 		return ListenCounts{}, fmt.Errorf("find the network namespace of process %d: %w", pid, err)

@@ -14,8 +14,8 @@ import (
 	"lapwing/probes/socket/snapshot"
 )
 
-// How often things are looked at while Run runs, and the least time between
-// two looks at the connections however often Snapshot is called.
+// How often Run takes looks, and the minimum time between two looks at the
+// connections, however often Snapshot is called.
 const (
 	newcomersEvery = 100 * time.Millisecond
 	lookEvery      = time.Second
@@ -25,11 +25,11 @@ const (
 	leastBetween   = request.Stamp(250 * time.Millisecond)
 )
 
-// settleAfter is how long it takes until every request that was in progress
-// at a moment is known: it shows in a snapshot, or was handed out.
+// settleAfter is how long it takes until every request that was in progress at a
+// moment is known: it is in a snapshot, or was reported.
 const settleAfter = request.Stamp(time.Second)
 
-// Watch takes a first look, at what is there before anything is measured.
+// Watch takes a first look, to see what existed before the measurement started.
 func (c *Collector) Watch(source Source) {
 	c.begin()
 	c.setSource(source)
@@ -37,7 +37,7 @@ func (c *Collector) Watch(source Source) {
 	c.noteWaiters()
 }
 
-// begin makes this the moment since which there is something to see.
+// begin sets the moment from which the collector counts to now.
 func (c *Collector) begin() {
 	host, err := readHost()
 	if err != nil {
@@ -51,8 +51,8 @@ func (c *Collector) begin() {
 	}
 }
 
-// Run looks around until ctx ends. Without Watch before it, workers are known
-// by their finished requests only.
+// Run takes looks until ctx ends. If Watch was not called before, workers are known
+// only by their finished requests.
 func (c *Collector) Run(ctx context.Context) {
 	newcomers := time.NewTicker(newcomersEvery)
 	defer newcomers.Stop()
@@ -82,20 +82,21 @@ func (c *Collector) setSource(s Source) {
 	c.source, c.wantHolders = s, true
 }
 
-// Unwatch ends the use of the source, and waits for a look in progress. What
-// was seen last stays readable.
+// Unwatch ends the use of the source and waits for a look in progress. The last
+// results can still be read.
 func (c *Collector) Unwatch() { c.setSource(nil) }
 
-// End says that all requests were delivered: what they say up to the last look
-// is whole.
+// End says that all requests were delivered, so that the figures up to the last
+// look are complete.
 func (c *Collector) End() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ended = true
 }
 
-// noteWaiters remembers which threads wait for connections at the start: what
-// they are will show, and one that ends soon was there before.
+// noteWaiters remembers which threads wait for connections at the start. Later it
+// shows what they are, and if one of them ends soon, it is known that it existed
+// before.
 func (c *Collector) noteWaiters() {
 	c.look.Lock()
 	defer c.look.Unlock()
@@ -120,8 +121,9 @@ func (c *Collector) Refresh() {
 	}
 }
 
-// settled is the moment up to which everything is known: requests become known
-// a little after their end, and those in progress as of the last look.
+// settled returns the moment up to which everything is known. Finished requests
+// become known a little after their end, and requests in progress are known as of
+// the last look.
 func (c *Collector) settled(now request.Stamp) request.Stamp {
 	switch {
 	case c.ended:
@@ -134,8 +136,8 @@ func (c *Collector) settled(now request.Stamp) request.Stamp {
 	return now
 }
 
-// every is how often to look. At the start that is more often, to see when what
-// was in flight then is over.
+// every returns the interval between looks. It is shorter at the start, to see when
+// the requests that were in flight then are over.
 func (c *Collector) every() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -150,8 +152,7 @@ func (c *Collector) every() time.Duration {
 	return lookEvery
 }
 
-// settle brings the highest numbers up to date. After Unwatch nothing more is
-// to come.
+// settle updates the maximums. After End no more requests come.
 func (c *Collector) settle(p *pool, now request.Stamp) {
 	var live []span
 	for _, w := range p.workers {
@@ -167,7 +168,7 @@ func (c *Collector) settle(p *pool, now request.Stamp) {
 	p.waiting.settle(until, nil)
 }
 
-// meet asks /proc about the workers that are new.
+// meet reads /proc for the new workers.
 func (c *Collector) meet() {
 	c.mu.Lock()
 	newcomers := c.newcomers
@@ -176,23 +177,23 @@ func (c *Collector) meet() {
 	c.ask(newcomers, forAll)
 }
 
-// visit asks /proc about all workers.
+// visit reads /proc for all workers.
 func (c *Collector) visit() {
 	c.visitThose(func(*pool) bool { return true }, forAll)
 }
 
-// visitChanging asks about the workers of pools in which workers come and go:
-// where each serves one request, most that are known have ended.
+// visitChanging reads /proc for the workers of pools whose workers change often. If
+// each worker serves only one request, most known workers have already ended.
 func (c *Collector) visitChanging() {
 	now := c.opts.Now()
 	c.visitThose(func(p *pool) bool { return now-p.changed < changingFor }, forSome)
 }
 
-// changingFor is how long after a start or an exit others are to be expected.
+// changingFor is how long after a start or an exit more of them are expected.
 const changingFor = request.Stamp(10 * time.Second)
 
-// How long the questions of one visit may take. Somebody waits for a snapshot:
-// who is not asked then is asked by the next look.
+// How long one visit may take. A caller waits for Snapshot, so the rest is left to
+// the next look.
 const (
 	forAll  = time.Minute
 	forSome = 50 * time.Millisecond
@@ -218,9 +219,10 @@ type answer struct {
 	gone bool
 }
 
-// ask learns of each worker what it used, and that it has ended. The lock is
-// not held while /proc is read. Who has gone comes first: who is new may be
-// there instead. Of who does not answer nothing is known.
+// ask finds for each worker what it used and whether it has ended. It does not hold
+// the lock while it reads /proc. Workers that are gone are handled first, because a
+// new worker may have the same id. Nothing is concluded about a worker that does
+// not answer.
 func (c *Collector) ask(all []*worker, most time.Duration) {
 	answers := make([]answer, 0, len(all))
 	began := time.Now()
@@ -261,21 +263,22 @@ func (c *Collector) learn(w *worker, t process.Thread) {
 
 func (c *Collector) end(w *worker) {
 	now := c.opts.Now()
-	if w.born == 0 && !c.before[w.tid] { // it came and went between two looks
+	if w.born == 0 && !c.before[w.tid] { // it started and ended between two looks
 		w.pool.started(now)
 	}
 	delete(c.before, w.tid)
 	c.bury(w, now)
 }
 
-// knownLate is how long after its pool a worker can become known and still
-// count as one that was there all the time, free.
+// knownLate is how long after its pool a worker can become known and still count as
+// one that existed and was free the whole time.
 const knownLate = request.Stamp(10 * time.Second)
 
-// date sets since when the worker is there.
+// date sets the time since when the worker exists.
 func (c *Collector) date(w *worker) {
 	if w.born < c.booted {
-		// All requests since then were seen, and none of them was its.
+		// All requests since observed.at were seen, and the worker served none of
+		// them.
 		if p := w.pool; c.opts.Now()-p.observed.at < knownLate {
 			w.since = min(w.since, p.observed.at)
 		}
@@ -285,7 +288,7 @@ func (c *Collector) date(w *worker) {
 	w.pool.started(c.opts.Now())
 }
 
-// sample reads what the workers' processes use, each process once.
+// sample reads what the workers' processes use, once for each process.
 func (c *Collector) sample() {
 	c.mu.Lock()
 	processes := map[uint32]*Process{}
@@ -308,7 +311,7 @@ func (c *Collector) sample() {
 	}
 }
 
-// lookAround takes snapshots, unless the last ones are fresh.
+// lookAround takes snapshots, unless the last ones are recent.
 func (c *Collector) lookAround() {
 	c.look.Lock()
 	defer c.look.Unlock()
@@ -336,9 +339,9 @@ func (c *Collector) lookAround() {
 	c.seen = c.connsAt
 }
 
-// countThreads finds out which processes have a single thread, of those with a
-// request that was in flight at the agent's start. The processes are asked before
-// the lock is taken that finished requests wait for.
+// countThreads finds the processes with a single thread, among those with a request
+// that was in flight at the agent's start. It reads /proc before the lock is taken,
+// because finished requests wait for that lock.
 func (c *Collector) countThreads() {
 	c.alone = nil
 	found := newFinder(c)
@@ -356,27 +359,26 @@ func (c *Collector) countThreads() {
 	}
 }
 
-// A look passes all connections and all descriptors of the host, also those that
-// nothing happens on. So the pauses grow with what it takes: this is how many times
-// longer than a look they are.
+// A look reads all connections and all descriptors of the host, even idle ones. So
+// the pauses grow with the cost of a look: they are that many times longer than it.
 const (
 	filesShare = 400
 	connsShare = 200
-	idleShare  = 1000 // where nothing came or went
+	idleShare  = 1000 // if no connection was in use
 )
 
-// longestPause is how long it can take at most until a thread shows that waits for
-// a connection on which nothing happens.
+// longestPause is the maximum delay until a thread is seen that waits for an idle
+// connection.
 const longestPause = 10 * time.Second
 
-// worthIt tells whether the connections are to be looked at again. Where nothing
-// came or went, no request has begun or ended.
+// worthIt reports whether to look at the connections again. If no connection was in
+// use, no request has started or ended.
 func (c *Collector) worthIt(now request.Stamp) bool {
 	pause := time.Duration(now - c.connsAt)
 	return c.conns.Worth(pause, idleShare) || c.conns.Worth(pause, connsShare) && (pause >= longestPause || c.source.Touched())
 }
 
-// lookAtFiles walks the descriptors of all processes.
+// lookAtFiles reads the descriptors of all processes.
 func (c *Collector) lookAtFiles() error {
 	c.freshFiles = false
 	now := c.opts.Now()

@@ -2,14 +2,14 @@ package worker
 
 import "time"
 
-// needSpan is the least time over which arrivals are counted.
+// needSpan is the minimum time over which arrivals are counted.
 const needSpan = time.Second
 
-// need is how many workers would have been busy on average since the earliest
-// moment that is remembered, had no request waited: requests that arrived per
-// second, times the seconds that one takes (Little's law). What waits now
-// arrived too. Clients that were turned away are not known one by one: if there
-// were some, the figure is the least. It is false where nothing tells how long a
+// need returns how many workers would have been busy on average since the earliest
+// moment that is remembered, if no request had waited: the requests that arrived
+// per second, times the seconds that one takes (Little's law). Requests that wait
+// now have arrived, too. Clients that were turned away are not known individually.
+// If there were any, least is true. known is false if it is not known how long a
 // request takes.
 func (p *pool) need(now moment) (need float64, least, known bool) {
 	if len(p.past) == 0 || !p.observed.fixed {
@@ -25,8 +25,8 @@ func (p *pool) need(now moment) (need float64, least, known bool) {
 	return max(0, arrived) * took.Seconds() / span.Seconds(), now.drops > before.drops, true
 }
 
-// takes is how long a worker is busy with a request: with the last ones, or else
-// with all. Of event loops that is CPU time.
+// takes returns how long a worker is busy with a request: with recent ones, else
+// with all so far. For event loops this is CPU time.
 func (p *pool) takes(before, now moment) (time.Duration, bool) {
 	loops := 0
 	for _, w := range p.workers {

@@ -7,32 +7,32 @@ import (
 	"lapwing/collectors/request"
 )
 
-// observed is since when every request of a pool is seen that ends. Those that
-// were in flight or queued when the agent started are not: until they are over,
-// requests per second are not known.
+// observed is the time since when every request of a pool that ends is seen.
+// Requests that were in flight or queued when the agent started are not seen. Until
+// they are over, requests per second are not known.
 type observed struct {
 	at    request.Stamp
 	fixed bool
-	// What had ended by then, or soon after, and the workers' times.
+	// What had ended by that time, or soon after, and the workers' times.
 	served    uint64
 	totals    totals
 	settled   request.Stamp
 	hasTotals bool
 }
 
-// settle takes the first times that are known for the time observed.
+// settle takes the first times that are known for the observed period.
 func (o *observed) settle(m moment) {
 	if !o.hasTotals && m.settled >= o.at {
 		o.served, o.totals, o.settled, o.hasTotals = m.served, m.totals, m.settled, true
 	}
 }
 
-// settledFor is how long nothing may change among the requests from before the
-// start for those that are left to count as stuck.
+// settledFor is how long the requests from before the start must not change until
+// those that remain count as stuck.
 const settledFor = request.Stamp(500 * time.Millisecond)
 
-// sawEarlier notes a connection with a request from before the start, and
-// reports whether the look before found it too.
+// sawEarlier notes a connection with a request from before the start, and reports
+// whether the previous look found it, too.
 func (p *pool) sawEarlier(conn uint64) bool {
 	if p.earlier == nil {
 		p.earlier = map[uint64]bool{}
@@ -41,8 +41,8 @@ func (p *pool) sawEarlier(conn uint64) bool {
 	return p.earlierBefore[conn]
 }
 
-// catchUp finds out whether more of the requests from before the start ended
-// between the last look and this one.
+// catchUp checks whether more of the requests from before the start ended between
+// the last look and this one.
 func (p *pool) catchUp(now request.Stamp) {
 	switch {
 	case p.observed.fixed:

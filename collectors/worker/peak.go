@@ -7,20 +7,20 @@ import (
 	"lapwing/collectors/request"
 )
 
-// maxSpans bounds the spans that a peak keeps between two looks. With more,
-// the peak looks early: what is still in progress then may be missed, so the
-// result can be too low, never too high.
+// maxSpans limits the spans that a peak keeps between two looks. If there are more,
+// the peak is settled early. Spans that are then in progress may be missed, so the
+// result can be too low but never too high.
 const maxSpans = 4096
 
-// span is a time in which something was in use: a worker, a place in a backlog.
+// span is a time in which something was in use: a worker, or a place in a backlog.
 type span struct {
 	start, end request.Stamp
-	who        uint64 // tells spans apart that begin at the same time
+	who        uint64 // distinguishes spans that start at the same time
 }
 
-// peak finds the highest number of spans that overlap. Spans become known when
-// they end, so the past is settled only some time later, with the help of
-// those that are still going on.
+// peak finds the highest number of overlapping spans. A span becomes known when it
+// ends, so the past is settled some time later, together with the spans that are
+// still in progress.
 type peak struct {
 	spans   []span
 	starts  []request.Stamp // scratch
@@ -34,13 +34,13 @@ func (p *peak) add(s span) {
 	if len(p.spans) >= maxSpans {
 		p.settle(s.end, nil)
 	}
-	if len(p.spans) < maxSpans { // as many still going on: the result is too low
+	if len(p.spans) < maxSpans { // if that many are still in progress, the result is too low
 		p.spans = append(p.spans, s)
 	}
 }
 
-// settle takes everything up to a moment for known; live are the spans that
-// have not ended, or of which it is not known here.
+// settle counts everything up to a moment. live are the spans that have not ended,
+// or whose end is not known here.
 func (p *peak) settle(until request.Stamp, live []span) {
 	if until <= p.settled || len(p.spans)+len(live) == 0 {
 		return
@@ -52,7 +52,7 @@ func (p *peak) settle(until request.Stamp, live []span) {
 	p.settled = until
 }
 
-// sweep counts what overlaps at each begin of a span up to a moment.
+// sweep counts the overlaps at the start of each span up to a moment.
 func (p *peak) sweep(until request.Stamp) {
 	p.bounds()
 	ended := 0
@@ -67,13 +67,13 @@ func (p *peak) sweep(until request.Stamp) {
 	}
 }
 
-// bounds sorts the begins and the ends of all spans, each span once.
+// bounds sorts the starts and the ends of all spans. Each span counts once.
 func (p *peak) bounds() {
 	known := slices.Clone(p.spans)
 	slices.SortFunc(known, func(a, b span) int {
 		return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(a.who, b.who), cmp.Compare(a.end, b.end))
 	})
-	// A span that is going on by one account and has ended by another has ended.
+	// If a span is in both lists, in progress and ended, it has ended.
 	known = slices.CompactFunc(known, func(a, b span) bool { return a.start == b.start && a.who == b.who })
 	p.starts, p.ends = p.starts[:0], p.ends[:0]
 	for _, s := range known {

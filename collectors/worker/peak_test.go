@@ -9,7 +9,7 @@ import (
 	"lapwing/collectors/request"
 )
 
-// overlap counts, the slow way, the most spans that overlap at one moment.
+// overlap counts the maximum of spans that overlap at one moment, in the slow way.
 func overlap(spans []span) (most int) {
 	for _, at := range spans {
 		n := 0
@@ -23,8 +23,8 @@ func overlap(spans []span) (most int) {
 	return most
 }
 
-// TestPeakAgreesWithCounting hands spans over when they end, as requests come,
-// and settles now and then with those that are going on.
+// TestPeakAgreesWithCounting passes spans in when they end, as requests come, and
+// sometimes settles with those that are in progress.
 func TestPeakAgreesWithCounting(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 200 {

@@ -24,21 +24,21 @@ type pool struct {
 	busiest   int // the most workers that a look found busy
 	longest   time.Duration
 	gone      totals // of workers that have ended
-	shown     totals // the last that was shown: sums never decrease
+	shown     totals // the last totals that were shown; sums never decrease
 
-	changed                 request.Stamp // the last start or exit
+	changed                 request.Stamp // time of the last start or exit
 	starts, exits, recycled uint64
 	newOnes, goneOnes       recent // starts and exits without a counterpart
 
 	needed    peak
 	waiting   peak   // in the listen backlog
 	lenMax    int    // of listeners that are gone
-	drops     uint64 // the same
+	drops     uint64 // of listeners that are gone
 	listeners map[address]*listener
 	past      []moment
 	observed  observed
 	ends      ends
-	service   time.Duration // of finished requests, and their number
+	service   time.Duration // of finished requests; measured is their number
 	measured  uint64
 
 	// As of the last look.
@@ -48,12 +48,12 @@ type pool struct {
 	ahead      int                 // requests that another thread has read for a worker
 	threadless []threadlessRequest // requests in progress whose thread is not known
 
-	// Connections with a request from before the start: now, and at the look
-	// before.
+	// Connections with a request from before the start: now, and at the previous
+	// look.
 	earlier, earlierBefore map[uint64]bool
 }
 
-// threadlessRequest is a request in progress of a process of which no thread is known.
+// threadlessRequest is a request in progress in a process, on an unknown thread.
 type threadlessRequest struct {
 	pid uint32
 	doing
@@ -66,10 +66,10 @@ func (t totals) atLeast(o totals) totals {
 	return totals{max(t.busy, o.busy), max(t.alive, o.alive), max(t.cpu, o.cpu)}
 }
 
-// moment remembers how a pool was, for its figures since then.
+// moment is the state of a pool at one time, for figures since then.
 type moment struct {
 	at      request.Stamp
-	settled request.Stamp // as of when the totals are
+	settled request.Stamp // the time up to which the totals are complete
 	totals
 	workers  int
 	served   uint64
@@ -79,7 +79,7 @@ type moment struct {
 	measured uint64
 }
 
-// utilisationSpan is the time over which utilisation is told.
+// utilisationSpan is the period of the utilisation.
 const utilisationSpan = request.Stamp(10 * time.Second)
 
 // Limits of what a pool remembers besides its workers.
@@ -100,7 +100,7 @@ func (p *pool) serves(port uint16, path []byte) {
 	case port != 0 && len(p.ports) < maxAddresses:
 		p.ports[port] = true
 	case port == 0 && len(path) > 0 && len(p.paths) < maxAddresses:
-		if !p.paths[string(path)] { // no allocation when it is known
+		if !p.paths[string(path)] { // no allocation if it is known
 			p.paths[string(path)] = true
 		}
 	}
@@ -113,8 +113,8 @@ func (p *pool) answersAt(port uint16, path []byte) bool {
 	return p.paths[string(path)]
 }
 
-// isOther notes a thread that accepts or reads for others and is no worker,
-// unless it serves as well.
+// isOther notes a thread that accepts or reads for others and is not a worker. It
+// returns false if the thread serves as well.
 func (p *pool) isOther(tid uint32) bool {
 	if w := p.workers[tid]; tid == 0 || w != nil && w.served > 0 {
 		return false
@@ -126,8 +126,8 @@ func (p *pool) isOther(tid uint32) bool {
 	return true
 }
 
-// sums adds up the workers that are and those that were, up to a moment of
-// which all that they did is known.
+// sums returns the sums over the present and the former workers, up to a moment
+// until which everything is known.
 func (p *pool) sums(at request.Stamp) totals {
 	t := p.gone
 	for _, w := range p.workers {
@@ -139,7 +139,8 @@ func (p *pool) sums(at request.Stamp) totals {
 	return p.shown
 }
 
-// now is how the pool is: the times as of the moment settled, the rest as of now.
+// now returns the state of the pool. The times are up to the moment settled, the
+// rest is as of now.
 func (p *pool) now(now, settled request.Stamp) moment {
 	m := moment{
 		at: now, settled: settled, totals: p.sums(settled), workers: len(p.workers) + len(p.threadless), served: p.served - min(p.served, p.ends.after(settled)),
@@ -152,7 +153,7 @@ func (p *pool) now(now, settled request.Stamp) moment {
 	return m
 }
 
-// remember keeps how the pool is.
+// remember stores the state of the pool.
 func (p *pool) remember(now, settled request.Stamp) {
 	p.past = append(p.past, p.now(now, settled))
 	p.observed.settle(p.past[len(p.past)-1])
@@ -161,8 +162,8 @@ func (p *pool) remember(now, settled request.Stamp) {
 	}
 }
 
-// utilisation is that of the last seconds, up to the moment m. What a worker
-// did before it was known counts in neither.
+// utilisation returns the utilisation of the last seconds, up to the moment m. It
+// does not include what a worker did before it was known.
 func (p *pool) utilisation(m moment) float64 {
 	if len(p.past) == 0 {
 		return 0
@@ -176,7 +177,7 @@ func (p *pool) utilisation(m moment) float64 {
 	return min(1, float64(m.busy-before.busy)/float64(alive))
 }
 
-// bury folds a worker that has ended into the totals.
+// bury adds a worker that has ended to the totals.
 func (p *pool) bury(w *worker, now request.Stamp) {
 	w.now = doing{}
 	p.gone.busy += w.busyAt(now)
@@ -192,7 +193,7 @@ func (p *pool) bury(w *worker, now request.Stamp) {
 	}
 }
 
-// started counts a worker that began while the agent ran.
+// started counts a worker that started while the agent ran.
 func (p *pool) started(now request.Stamp) {
 	p.starts++
 	p.changed = now
@@ -220,14 +221,14 @@ func (p *pool) sawListener(l *snapshot.Listener, known *account) {
 		one = &listener{name: nameOf(l), known: known}
 		p.listeners[at] = one
 	}
-	if one.known != known { // another socket that came in place of the last
+	if one.known != known { // another socket has replaced the last one
 		p.drops += one.known.drops
 		p.lenMax = max(p.lenMax, one.known.max)
 	}
 	one.known, one.open = known, true
 }
 
-// forgetListeners drops the addresses at which nobody listens any more.
+// forgetListeners removes the addresses that have no listening socket any more.
 func (p *pool) forgetListeners() {
 	for at, l := range p.listeners {
 		if !l.open {

@@ -6,14 +6,14 @@ import (
 	"lapwing/collectors/request"
 )
 
-// replacedWithin is how far apart the end of a worker and the start of another
-// may be for the one to replace the other, whichever comes first.
+// replacedWithin is the maximum time between the end of a worker and the start of
+// another, in either order, for the one to count as replaced by the other.
 const replacedWithin = request.Stamp(10 * time.Second)
 
-// maxRecent bounds how many starts or exits wait for their counterpart.
+// maxRecent limits how many starts or exits wait for their counterpart.
 const maxRecent = 1024
 
-// recent is when something happened that has no counterpart yet.
+// recent are the times of events that have no counterpart yet.
 type recent []request.Stamp
 
 func (r *recent) put(now request.Stamp) {
@@ -22,7 +22,8 @@ func (r *recent) put(now request.Stamp) {
 	}
 }
 
-// take removes the oldest one that is not too old; false when there is none.
+// take removes the oldest event that is not too old. It returns false if there is
+// none.
 func (r *recent) take(now request.Stamp) bool {
 	old := 0
 	for old < len(*r) && now-(*r)[old] > replacedWithin {

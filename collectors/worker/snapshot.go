@@ -11,8 +11,8 @@ import (
 	"lapwing/probes/socket/snapshot"
 )
 
-// Snapshot shows every pool as it is now, the service with most requests
-// first. It looks at the connections unless that was done a moment ago.
+// Snapshot returns every pool as it is now, the service with most requests first.
+// It looks at the connections, unless that was done a moment ago.
 func (c *Collector) Snapshot() []Snapshot {
 	c.lookAround()
 	c.visitChanging()
@@ -39,16 +39,15 @@ func (c *Collector) Snapshot() []Snapshot {
 	return all
 }
 
-// Since is when the collector began to see what happens.
+// Since returns the time from which the collector counts.
 func (c *Collector) Since() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return time.Now().Add(time.Duration(c.started) - time.Duration(c.opts.Now()))
 }
 
-// Losses counts what the collector could not take into account, per cause:
-// requests of services beyond the limit, and connections that did not fit into
-// the last look.
+// Losses counts what the collector could not process, by cause: requests of
+// services beyond the limit, and connections that did not fit into the last look.
 func (c *Collector) Losses() map[string]uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -89,7 +88,7 @@ func (p *pool) snapshot(now, seen, settled request.Stamp, at time.Time) Snapshot
 	return s
 }
 
-// conceal takes back what is not known of the threads that read for others.
+// conceal removes what is not known about threads that read for others.
 func (s *Snapshot) conceal() {
 	s.Loops = 0
 	for i := range s.PerWorker {
@@ -151,8 +150,8 @@ func (p *pool) showStrays(s *Snapshot, seen request.Stamp) {
 	}
 }
 
-// showAhead spreads the requests that were read ahead over the workers. Which
-// of them has which is not known, unless there are enough for all.
+// showAhead distributes the requests that were read in advance over the workers.
+// Which worker has which is not known, unless there are enough for all.
 func (p *pool) showAhead(s *Snapshot) {
 	free := s.Workers - s.Busy
 	if p.ahead == 0 || free == 0 {
@@ -186,7 +185,8 @@ func (p *pool) showListeners(s *Snapshot) {
 		s.Listeners = append(s.Listeners, out)
 		most = max(most, k.limit+len(k.sockets)) // the kernel lets one more in
 	}
-	// Accept has taken a connection a moment before its return tells so.
+	// Accept takes a connection off the backlog a moment before its return is
+	// recorded.
 	s.BacklogMax = max(s.BacklogMax, min(p.waiting.max, most))
 	slices.SortFunc(s.Listeners, func(a, b Listener) int { return cmp.Compare(a.Address, b.Address) })
 }

@@ -14,18 +14,18 @@ type worker struct {
 	tid  uint32
 	comm string
 
-	// born is its start since boot; 0 until /proc was asked.
+	// born is its start since boot; 0 before /proc was read.
 	born  time.Duration
-	since request.Stamp // its start, or the collector's if that came later
+	since request.Stamp // its start, or the collector's if that was later
 
 	served   uint64
 	longest  time.Duration
 	busy     time.Duration // in finished requests
 	until    request.Stamp // the end of the last of them
-	counted  covered       // what busy is made of
-	overlaps int           // requests that it worked on while it did on another
+	counted  covered       // the stretches that make up busy
+	overlaps int           // requests that it worked on while it worked on another
 
-	cpuBase time.Duration // of the thread when it was first looked at
+	cpuBase time.Duration // CPU time of the thread when it was first read
 	cpu     time.Duration
 	usage   *Process
 
@@ -38,12 +38,12 @@ type worker struct {
 // doing is what a worker does at the moment of a look.
 type doing struct {
 	inFlight int
-	since    request.Stamp // the oldest request's first byte was read; 0 if not known
-	from     request.Stamp // the same, as far as the collector was there
+	since    request.Stamp // when the oldest request's first byte was read; 0 if not known
+	from     request.Stamp // the same, but not before the collector's start
 	queue    time.Duration
 	phase    string
 	held     bool
-	earlier  bool // the request was in flight at the agent's start: nobody will hand it out
+	earlier  bool // the request was in flight at the agent's start and will never be reported
 }
 
 // takes adds a request in progress.
@@ -55,13 +55,12 @@ func (d *doing) takes(o doing) {
 	d.inFlight = n
 }
 
-// maxOverlaps is how many overlaps make an event loop of a worker.
+// maxOverlaps is how many overlaps show that a worker is an event loop.
 const maxOverlaps = 2
 
 func (w *worker) loop() bool { return w.overlaps >= maxOverlaps }
 
-// finish takes a finished request into account. handed tells that another
-// thread read it.
+// finish takes a finished request. handed says that another thread read it.
 func (w *worker) finish(r *request.Request, handed bool) {
 	w.served++
 	if w.behind != nil {
@@ -70,7 +69,7 @@ func (w *worker) finish(r *request.Request, handed bool) {
 	start, end := r.ReadFirst, r.End()
 	alone := !handed && r.Flags&request.Pipelined == 0
 	if !alone {
-		// It began when the worker was free, or later.
+		// It started when the worker was free, or later.
 		start = w.counted.free(max(start, handedAt(r, handed)))
 	}
 	if !start.Seen() || end <= start {
@@ -81,7 +80,7 @@ func (w *worker) finish(r *request.Request, handed bool) {
 	w.pool.measured++
 	w.until = max(w.until, end)
 	if alone && w.counted.forgot(end) {
-		w.busy += time.Duration(end - start) // nothing else is known to have been done then
+		w.busy += time.Duration(end - start) // no other work is known for that time
 		return
 	}
 	fresh := w.counted.add(start, end)
@@ -95,7 +94,7 @@ func (w *worker) finish(r *request.Request, handed bool) {
 	}
 }
 
-// handedAt is when the worker may have got a request at the earliest.
+// handedAt returns the earliest moment at which the worker can have got a request.
 func handedAt(r *request.Request, handed bool) request.Stamp {
 	if !handed {
 		return 0
@@ -103,8 +102,8 @@ func handedAt(r *request.Request, handed bool) request.Stamp {
 	return max(r.ReadLast, r.Marker)
 }
 
-// busyAt is how long the worker had been busy by a moment, the request in
-// progress included. What keeps an event loop busy is the CPU time it uses.
+// busyAt returns how long the worker had been busy at a moment, including the
+// request in progress. For an event loop this is the CPU time that it used.
 func (w *worker) busyAt(at request.Stamp) time.Duration {
 	if w.loop() {
 		return w.cpu
@@ -123,7 +122,7 @@ func (w *worker) age(now request.Stamp) time.Duration {
 	return time.Duration(now - w.since)
 }
 
-// isStill reports whether a thread is this worker: an id is used again.
+// isStill reports whether a thread is this worker. Ids are reused.
 func (w *worker) isStill(t process.Thread) bool { return w.born == 0 || w.born == t.Start }
 
 // learn takes what /proc says.

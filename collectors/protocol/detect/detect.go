@@ -15,8 +15,8 @@ import (
 	"lapwing/collectors/protocol/uwsgi"
 )
 
-// protocols are all that are known. Where the bytes match several, the first
-// one has it.
+// protocols are all known protocols. If the bytes match several, the first one is
+// used.
 var protocols = []protocol.Protocol{
 	{Name: http1.Name, Detect: http1.Detect, New: http1.New, Decoder: http1.NewDecoder},
 	{Name: fastcgi.Name, Detect: fastcgi.Detect, New: fastcgi.New},
@@ -29,11 +29,11 @@ var protocols = []protocol.Protocol{
 	{Name: redis.Name, Calls: redis.Calls},
 }
 
-// NoProtocol is the reason under which a connection is counted whose bytes are of no
-// known protocol.
+// NoProtocol is the reason under which a connection of no known protocol is
+// counted.
 var NoProtocol = http1.NotHTTP.String()
 
-// Decoder returns a decoder of the protocol that the kernel frames by itself.
+// Decoder returns a decoder for the protocol that the kernel frames by itself.
 func Decoder() protocol.Decoder {
 	for _, p := range protocols {
 		if p.Decoder != nil {
@@ -43,9 +43,9 @@ func Decoder() protocol.Decoder {
 	panic("no protocol is framed by the kernel")
 }
 
-// Call names the protocol that a call begins with, or returns "". A call of another one
-// is timed all the same. sent is how many bytes the whole call has, of which b are the
-// first.
+// Call returns the name of the protocol of a call, or "". A call of an unknown
+// protocol is timed, too. b holds the first bytes of the call, and sent is the
+// number of bytes of the whole call.
 func Call(b []byte, sent uint64) string {
 	for _, p := range protocols {
 		if p.Calls != nil && p.Calls(b, sent) {
@@ -55,8 +55,8 @@ func Call(b []byte, sent uint64) string {
 	return ""
 }
 
-// Of finds the protocol of a connection by its first bytes. It is No when they
-// are of none, Maybe when more bytes are needed.
+// Of finds the protocol of a connection by its first bytes. It returns No if they
+// match no protocol, and Maybe if more bytes are needed.
 func Of(b []byte) (protocol.Protocol, protocol.Match) {
 	match := protocol.No
 	for _, p := range protocols {
@@ -73,7 +73,7 @@ func Of(b []byte) (protocol.Protocol, protocol.Match) {
 	return protocol.Protocol{}, match
 }
 
-// Reason names what the first bytes of a connection of no known protocol are.
+// Reason says what the first bytes of a connection of no known protocol are.
 func Reason(b []byte) string {
 	var head http1.RequestHead
 	switch verdict := http1.ParseRequest(b, &head); {

@@ -102,7 +102,7 @@ func TestTooLittleToTell(t *testing.T) {
 
 func FuzzPairer(f *testing.F) {
 	in := []string{"\x16\x03\x01\x02\x00", "PRI * HTTP/2.0\r\n\r\n", "REQUEST_METHOD\x00"}
-	for _, p := range protocols[1:] { // the fuzzer looks for requests of gateways
+	for _, p := range protocols[1:] { // the fuzzer looks for requests of gateway protocols
 		in = append(in, openings()[p.Name])
 	}
 	protocoltest.Fuzz(f, start, in, []string{"HTTP/1.1 200 OK\r\n\r\n", "Status: 404 X\r\n\r\n",

@@ -8,12 +8,12 @@ import (
 	"lapwing/collectors/request"
 )
 
-// maxHeld bounds the reads that are kept until the protocol is known.
+// maxHeld limits the reads that are kept until the protocol is known.
 const maxHeld = 32
 
-// Pairer is the pairer of a connection of which the protocol is not known yet.
-// It keeps what was read until the bytes tell, and then leaves the connection
-// to the pairer of that protocol.
+// Pairer is the pairer of a connection whose protocol is not known yet. It keeps
+// what was read until the bytes show the protocol. Then it passes the connection to
+// the pairer of that protocol.
 type Pairer struct {
 	protocol.Pairer // nil until the protocol is known
 
@@ -36,12 +36,12 @@ func (p *Pairer) Handle(ev *protocol.Event) {
 		p.Pairer.Handle(ev)
 	case ev.Kind == protocol.Read:
 		p.look(ev)
-	default: // written to or closed before the bytes told
+	default: // written to or closed before the protocol was known
 		p.giveUp()
 	}
 }
 
-// look takes a read in and sees what protocol it may be.
+// look takes a read and tries to find the protocol.
 func (p *Pairer) look(ev *protocol.Event) {
 	b := ev.Data
 	if len(p.seen) > 0 {
@@ -60,7 +60,7 @@ func (p *Pairer) look(ev *protocol.Event) {
 	}
 }
 
-// settle leaves the connection to its protocol.
+// settle passes the connection to the pairer of its protocol.
 func (p *Pairer) settle(found protocol.Protocol, ev *protocol.Event) {
 	p.Pairer = found.New(p.opts)
 	for i := range p.held {
@@ -87,8 +87,8 @@ func (p *Pairer) giveUp() {
 	p.seen, p.held = nil, nil
 }
 
-// Lose implements protocol.Pairer. Without its first bytes a connection's
-// protocol is not known.
+// Lose implements protocol.Pairer. Without the first bytes of a connection its
+// protocol cannot be found.
 func (p *Pairer) Lose() {
 	switch {
 	case p.Pairer != nil:

@@ -6,22 +6,22 @@ import (
 	"lapwing/collectors/protocol"
 )
 
-// Name is the protocol's, in the list of protocols and in requests.
+// Name is the name of the protocol, in the list of protocols and in requests.
 const Name = "fastcgi"
 
-// New makes the pairer of a connection.
+// New returns the pairer of a connection.
 func New(o protocol.Options) protocol.Pairer {
 	p := &Pairer{opts: o, shared: o.Shared(), seq: o.Base.Seq}
 	p.shared.Protocol = Name
 	return p
 }
 
-// getValues is how a connection begins on which the front end first asks what
-// the server can do.
+// getValues starts a connection on which the front end first asks what the server
+// supports.
 var getValues = []byte{version, typeGetValues, 0, 0}
 
-// Detect looks for the record that begins a request, or for the question that
-// may come before it.
+// Detect looks for the record that starts a request, or for a GET_VALUES record,
+// which may come before it.
 func Detect(b []byte) protocol.Match {
 	switch {
 	case begins(b):

@@ -6,7 +6,7 @@ import (
 	"lapwing/collectors/protocol"
 )
 
-// read takes in what the server read.
+// read takes a read event.
 func (p *Pairer) read(ev *protocol.Event) {
 	s := protocol.NewStretch(ev.Data, ev.Bytes)
 	if p.in.lost {
@@ -22,16 +22,16 @@ func (p *Pairer) read(ev *protocol.Event) {
 			p.endRead()
 		}
 	}
-	// Of no known place, but there is only one request that they can be of.
+	// The place is lost, but the bytes can only belong to one request.
 	if x := p.only(); x != nil && s.N > 0 {
 		x.Enough = true
 		x.AddRead(ev, s.N)
 	}
 }
 
-// resync finds the way back: a read that begins with a BEGIN record begins a
-// request, unless there is one that is not answered yet. Its body may look like
-// that.
+// resync finds the framing again: a read that starts with a BEGIN record starts a
+// request, unless there is one that is not answered yet. The body of that one may
+// look like a BEGIN record.
 func (p *Pairer) resync(ev *protocol.Event) {
 	for _, x := range p.open {
 		if !x.Responding() || !p.out.lost {
@@ -68,7 +68,7 @@ func (p *Pairer) readHeader(ev *protocol.Event, s *protocol.Stretch) {
 	}
 }
 
-// loseRead gives up the place, because bytes are not at hand or are no record.
+// loseRead gives up the place, because bytes are not at hand or are not a record.
 func (p *Pairer) loseRead(s *protocol.Stretch) {
 	p.counts.Desynced++
 	if p.in.headed() || len(s.Data) > 0 || s.N == 0 {
@@ -77,7 +77,7 @@ func (p *Pairer) loseRead(s *protocol.Stretch) {
 	p.in.lose()
 }
 
-// malformed drops the requests of which not even the variables are known.
+// malformed drops the requests whose variables are not known yet.
 func (p *Pairer) malformed() {
 	p.reject("malformed")
 	for i := len(p.open) - 1; i >= 0; i-- {
@@ -109,7 +109,7 @@ func (p *Pairer) readRest(ev *protocol.Event, s *protocol.Stretch) {
 	}
 }
 
-// endRead deals with a record that is complete.
+// endRead handles a record that is complete.
 func (p *Pairer) endRead() {
 	empty := binary.BigEndian.Uint16(p.in.header[4:]) == 0
 	kind, x := p.in.kind, p.find(p.in.id)
@@ -136,7 +136,7 @@ func (p *Pairer) endRead() {
 	}
 }
 
-// endParams settles what the variables tell.
+// endParams takes the facts from the complete variables.
 func (p *Pairer) endParams(x *exchange) {
 	if !x.params.End(&x.Vars) || !x.Describe() {
 		p.remove(x)
@@ -147,8 +147,8 @@ func (p *Pairer) endParams(x *exchange) {
 	x.Read = x.role == roleAuthorizer
 }
 
-// wholeBody reports whether all of the body was read. Servers may leave the
-// empty record that ends it for later.
+// wholeBody reports whether the whole body was read. Servers may read the empty
+// record that ends it later.
 func (p *Pairer) wholeBody(x *exchange) bool {
 	n, known := x.Vars.Length()
 	return known && x.body >= n

@@ -5,10 +5,11 @@ import (
 	"lapwing/collectors/request"
 )
 
-// requestComplete is what an END record says of a request that was not refused.
+// requestComplete is the status in the END record of a request that was not
+// refused.
 const requestComplete = 0
 
-// write takes in what the server wrote.
+// write takes a write event.
 func (p *Pairer) write(ev *protocol.Event) {
 	p.writes++
 	w := protocol.CallOf(ev)
@@ -39,8 +40,8 @@ func (p *Pairer) writeHeader(w *protocol.WriteCall, s *protocol.Stretch) {
 	}
 }
 
-// carry counts bytes around the content as the response's. A record of the
-// error stream does not begin a response.
+// carry adds n bytes other than content to the response. A record of the error
+// stream does not start a response.
 func (p *Pairer) carry(w *protocol.WriteCall, n uint64) {
 	x := p.find(p.out.id)
 	switch {
@@ -52,9 +53,9 @@ func (p *Pairer) carry(w *protocol.WriteCall, n uint64) {
 	}
 }
 
-// loseWrite gives up the place, because bytes are not at hand or are no
-// record. Where several responses are under way it is not known any more whose
-// bytes come.
+// loseWrite gives up the place, because bytes are not at hand or are not a record.
+// If several responses are in progress, it is no longer known to which one the
+// bytes belong.
 func (p *Pairer) loseWrite(s *protocol.Stretch) {
 	p.counts.Desynced++
 	if p.out.headed() || len(s.Data) > 0 || s.N == 0 {
@@ -85,7 +86,7 @@ func (p *Pairer) writeRest(w *protocol.WriteCall, s *protocol.Stretch) {
 	p.carry(w, padding)
 }
 
-// endWrite deals with a record that is complete.
+// endWrite handles a record that is complete.
 func (p *Pairer) endWrite(w *protocol.WriteCall) {
 	p.out.have = 0
 	if p.out.kind != typeEnd {
@@ -95,7 +96,7 @@ func (p *Pairer) endWrite(w *protocol.WriteCall) {
 	switch {
 	case x == nil:
 		p.counts.Unpaired++
-	case !x.Known: // ended before its variables came
+	case !x.Known: // ended before its variables were complete
 		p.remove(x)
 		p.counts.Unpaired++
 	default:
@@ -103,7 +104,8 @@ func (p *Pairer) endWrite(w *protocol.WriteCall) {
 	}
 }
 
-// verdict is why a response that ended is not complete; empty if it is.
+// verdict returns the reason why a response that ended is not complete. It is empty
+// if the response is complete.
 func (p *Pairer) verdict(x *exchange) string {
 	complete, told := x.Complete()
 	switch {

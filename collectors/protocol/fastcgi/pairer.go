@@ -9,10 +9,10 @@ import (
 	"lapwing/collectors/request"
 )
 
-// maxOpen bounds the requests that are under way on a connection.
+// maxOpen limits the requests that are in progress on a connection.
 const maxOpen = 256
 
-// exchange is a request that is under way.
+// exchange is a request in progress.
 type exchange struct {
 	gateway.Exchange
 
@@ -23,8 +23,8 @@ type exchange struct {
 	aborted bool
 }
 
-// Pairer pairs the requests of a connection with their responses, by their
-// numbers. It is not safe for concurrent use.
+// Pairer pairs the requests of a connection with their responses, by their numbers.
+// It is not safe for concurrent use.
 type Pairer struct {
 	opts   protocol.Options
 	shared request.Request
@@ -37,7 +37,7 @@ type Pairer struct {
 	first  protocol.Event // the read that returned the first byte of a record
 	out    record
 	writes uint64
-	told   bool // the connection was counted as not of the protocol
+	told   bool // the connection was counted as violating the protocol
 	closed bool
 }
 
@@ -46,7 +46,7 @@ var _ protocol.Pairer = (*Pairer)(nil)
 // Counts implements protocol.Pairer.
 func (p *Pairer) Counts() protocol.Counts { return p.counts }
 
-// Tunnel implements protocol.Pairer: FastCGI has none.
+// Tunnel implements protocol.Pairer. FastCGI has no tunnels.
 func (p *Pairer) Tunnel() bool { return false }
 
 // Outstanding implements protocol.Pairer.
@@ -67,8 +67,8 @@ func (p *Pairer) Handle(ev *protocol.Event) {
 	}
 }
 
-// Lose implements protocol.Pairer. What is missing may be the end of any of
-// the requests that are under way, so none of them is reported.
+// Lose implements protocol.Pairer. What is missing may be the end of any of the
+// requests in progress, so none of them is reported.
 func (p *Pairer) Lose() {
 	p.counts.Desynced++
 	p.drop()
@@ -76,7 +76,7 @@ func (p *Pairer) Lose() {
 	p.out.lose()
 }
 
-// drop gives up on all requests that are under way.
+// drop gives up all requests in progress.
 func (p *Pairer) drop() {
 	p.counts.Unpaired += uint64(len(p.open))
 	p.open = p.open[:0]
@@ -89,7 +89,7 @@ func (p *Pairer) Expire(now request.Stamp, silence time.Duration) {
 	}
 }
 
-// only is the request that is under way, if there is just one.
+// only returns the request in progress, if there is exactly one.
 func (p *Pairer) only() *exchange {
 	if len(p.open) == 1 {
 		return p.open[0]
@@ -97,7 +97,7 @@ func (p *Pairer) only() *exchange {
 	return nil
 }
 
-// find is the request of that number, nil if there is none.
+// find returns the request with that number, or nil.
 func (p *Pairer) find(id uint16) *exchange {
 	for _, x := range p.open {
 		if x.id == id {
@@ -130,7 +130,7 @@ func (p *Pairer) begin(id uint16, ev *protocol.Event) {
 	p.open = append(p.open, x)
 }
 
-// replace ends a request whose number is used for another one: its end was not
+// replace ends a request whose number is used for another one. Its end was not
 // seen.
 func (p *Pairer) replace(x *exchange) {
 	if x.Known && x.Responding() && p.out.lost {
@@ -147,7 +147,7 @@ func (p *Pairer) remove(x *exchange) {
 	}
 }
 
-// finish hands a request out.
+// finish passes a request on.
 func (p *Pairer) finish(x *exchange, cause string, at request.Stamp) {
 	p.remove(x)
 	r := x.Finish(cause, at)
@@ -158,7 +158,7 @@ func (p *Pairer) finish(x *exchange, cause string, at request.Stamp) {
 	p.free = x
 }
 
-// reject counts the connection as one that does not keep to the protocol.
+// reject counts the connection as one that violates the protocol.
 func (p *Pairer) reject(why string) {
 	if !p.told && p.opts.Unknown != nil {
 		p.opts.Unknown(Name + "_" + why)
@@ -166,7 +166,7 @@ func (p *Pairer) reject(why string) {
 	p.told = true
 }
 
-// close hands out what is under way at the end of the connection.
+// close passes on the requests in progress at the end of the connection.
 func (p *Pairer) close(ev *protocol.Event) {
 	p.closed = true
 	for len(p.open) > 0 {
@@ -180,7 +180,7 @@ func (p *Pairer) close(ev *protocol.Event) {
 	}
 }
 
-// cause is why a response is not complete when the connection ends.
+// cause returns the reason why a response is not complete when the connection ends.
 func (p *Pairer) cause(x *exchange, ev *protocol.Event) string {
 	switch {
 	case p.out.lost && x.Responding() && ev.Error != request.ErrorReset:

@@ -35,8 +35,8 @@ func TestRequestInOneRead(t *testing.T) {
 	assert.Equal(t, protocol.Counts{}, s.Counts())
 }
 
-// php-fpm reads each header by itself and leaves the record that ends the body
-// in the queue.
+// php-fpm reads each header with a separate call and leaves the record that ends
+// the body in the queue.
 func TestReadsOfPHP(t *testing.T) {
 	s := protocoltest.New(t, New)
 	in := protocoltest.Get("/index.php").FastCGI(1, false, "")
@@ -54,7 +54,7 @@ func TestReadsOfPHP(t *testing.T) {
 	protocoltest.Phases(t, s.One(), 1, 4, 14, 1)
 }
 
-// uWSGI sends the header of a record by itself.
+// uWSGI sends the header of a record with a separate call.
 func TestWritesOfUWSGI(t *testing.T) {
 	s := protocoltest.New(t, New)
 	s.Read(1, 2, protocoltest.Get("/").FastCGI(1, false, ""))
@@ -160,8 +160,8 @@ func TestAuthorizerHasNoBody(t *testing.T) {
 	assert.Equal(t, []string{"GET /auth 403"}, s.Lines())
 }
 
-// Where the header of a record is not at hand, the next request or a silence
-// ends the response.
+// If the header of a record is not at hand, the next request or a silence ends the
+// response.
 func TestHiddenEnd(t *testing.T) {
 	s := protocoltest.New(t, New)
 	s.Read(1, 2, protocoltest.Get("/one").FastCGI(1, true, ""))
@@ -180,8 +180,8 @@ func TestHiddenEnd(t *testing.T) {
 	assert.EqualValues(t, 2, s.Counts().Desynced)
 }
 
-// Where the header of a record of the body is not at hand, what is read until
-// the response is the request's, whatever it looks like.
+// If the header of a record of the body is not at hand, everything that is read
+// before the response belongs to the request, whatever it looks like.
 func TestHiddenBody(t *testing.T) {
 	s := protocoltest.New(t, New)
 	in := protocoltest.Post("/upload", 100_000).FastCGI(1, true, strings.Repeat("x", 60_000))

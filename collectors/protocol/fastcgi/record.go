@@ -32,7 +32,7 @@ const (
 	bodyLen   = 8 // of BEGIN and END records
 )
 
-// record is the place in a direction: the record that is under way.
+// record is the current record of a direction.
 type record struct {
 	header [headerLen]byte
 	have   int // bytes of the header so far
@@ -40,23 +40,23 @@ type record struct {
 	kind byte
 	id   uint16
 
-	content uint64 // bytes to come
+	content uint64 // bytes that remain
 	padding uint64
 
 	body [bodyLen]byte // content of BEGIN and END records
 	got  int
 
-	lost bool // the place is not known any more
+	lost bool // the place is lost
 }
 
 // headed reports whether the header is complete.
 func (r *record) headed() bool { return r.have == headerLen }
 
-// ended reports whether all of the record has come.
+// ended reports whether the whole record has come.
 func (r *record) ended() bool { return r.headed() && r.content == 0 && r.padding == 0 }
 
-// takeHeader takes bytes of the header off s. It is not ok when no record
-// begins like this, or when the bytes are not at hand.
+// takeHeader takes bytes of the header off s. ok is false if no record starts like
+// this, or if the bytes are not at hand.
 func (r *record) takeHeader(s *protocol.Stretch) (ok bool) {
 	n := copy(r.header[r.have:], s.Data)
 	r.have += n
@@ -75,20 +75,20 @@ func (r *record) takeHeader(s *protocol.Stretch) (ok bool) {
 	return ok && h[0] == version
 }
 
-// keep keeps content of a BEGIN or END record.
+// keep stores content of a BEGIN or END record.
 func (r *record) keep(part protocol.Stretch) { r.got += copy(r.body[r.got:], part.Data) }
 
-// lose forgets the place.
+// lose gives up the place.
 func (r *record) lose() { *r = record{lost: true} }
 
-// regain takes the next byte for the begin of a record, if the place was lost.
+// regain treats the next byte as the start of a record, if the place was lost.
 func (r *record) regain() {
 	if r.lost {
 		*r = record{}
 	}
 }
 
-// length reads the length of a name or a value, which has one byte or four.
+// length parses the length of a name or a value. It has one byte or four.
 func length(b []byte) (n uint64, used int) {
 	switch {
 	case len(b) > 0 && b[0] < 0x80:
@@ -99,7 +99,7 @@ func length(b []byte) (n uint64, used int) {
 	return uint64(binary.BigEndian.Uint32(b) & 0x7fffffff), 4
 }
 
-// begins reports whether b begins with a BEGIN record, as far as it goes.
+// begins reports whether b starts with a BEGIN record, as far as b goes.
 func begins(b []byte) bool {
 	return len(b) >= headerLen && b[0] == version && b[1] == typeBegin &&
 		binary.BigEndian.Uint16(b[2:]) != 0 && binary.BigEndian.Uint16(b[4:]) == bodyLen &&

@@ -8,10 +8,10 @@ import (
 
 // Decoder decodes one encoding of the variables, in pieces of any length.
 type Decoder interface {
-	// Take takes all of s.
+	// Take decodes all of s.
 	Take(s protocol.Stretch, v *Vars)
-	// End says that nothing more comes. It reports whether the variables ended
-	// where one of them does.
+	// End is called after the last piece. It reports whether the variables ended at
+	// the end of one of them.
 	End(v *Vars) bool
 }
 
@@ -23,21 +23,21 @@ const (
 	valueLength
 	inName
 	inValue
-	noPair // lost
+	noPair // the place is lost
 )
 
-// Pairs decodes names and values with a length in front of each. A length may
-// be told in front of the name and the value, or of both in front of the name.
+// Pairs decodes names and values with length prefixes. Either each name and each
+// value has its length before it, or both lengths come before the name.
 type Pairs struct {
-	// Length reads a length. It returns 0 used bytes when b is too short.
+	// Length parses a length. used is 0 if b is too short.
 	Length func(b []byte) (n uint64, used int)
-	// Ahead says that both lengths stand in front of the name.
+	// Ahead says that both lengths come before the name.
 	Ahead bool
 
 	state       pairState
 	digits      [4]byte // of a length so far
 	have        int
-	name, value uint64 // bytes to come
+	name, value uint64 // bytes that remain
 }
 
 var _ Decoder = (*Pairs)(nil)
@@ -89,7 +89,7 @@ func (p *Pairs) takeLength(s *protocol.Stretch, v *Vars) {
 	p.skipEmpty(v)
 }
 
-// skipEmpty goes on behind a name or a value that is complete.
+// skipEmpty continues after a name or a value that is complete.
 func (p *Pairs) skipEmpty(v *Vars) {
 	if p.state == inName && p.name == 0 {
 		p.state = valueLength
@@ -128,11 +128,11 @@ func (p *Pairs) End(v *Vars) bool {
 	return p.state == noPair || p.state == nameLength && p.have == 0
 }
 
-// Strings decodes names and values that end in a zero byte each.
+// Strings decodes names and values that each end in a zero byte.
 type Strings struct {
 	inValue bool
 	lost    bool
-	begun   bool // a string is under way
+	begun   bool // a string has started and not ended
 }
 
 var _ Decoder = (*Strings)(nil)

@@ -8,25 +8,25 @@ import (
 	"lapwing/collectors/request"
 )
 
-// Exchange is one request and its response while either is under way.
+// Exchange is one request with its response, until both are complete.
 type Exchange struct {
 	R    request.Request
 	Vars Vars
 	Head Head
 
-	// Known says that the variables came whole and are those of a request.
+	// Known says that the variables are complete and are those of a request.
 	Known bool
 	// Read says that the last byte of the request was read.
 	Read bool
-	// Enough says that all of it was read that the application can want.
+	// Enough says that everything was read that the application can need.
 	Enough bool
 
 	message Message
 	writes  protocol.Writes
-	body    uint64 // bytes of the response behind its head
+	body    uint64 // bytes of the response after its head
 
-	// The last read while a response was being written, which may yet turn
-	// out to be an interim one.
+	// The last read while a response was being written. That response may turn out
+	// to be an interim one.
 	during struct{ arrived, exit request.Stamp }
 }
 
@@ -44,8 +44,8 @@ func (x *Exchange) Begin(shared request.Request, seq uint32, ev *protocol.Event)
 	r.PID, r.TID, r.Comm = ev.PID, ev.TID, ev.Comm
 }
 
-// AddRead takes in n bytes of a read. The wait before the read counts with the
-// first bytes that are taken in of it.
+// AddRead adds n bytes of a read. The wait before the read counts once, with the
+// first bytes that are added.
 func (x *Exchange) AddRead(ev *protocol.Event, n uint64) {
 	x.R.RequestBytes += n
 	if x.Read {
@@ -61,19 +61,18 @@ func (x *Exchange) AddRead(ev *protocol.Event, n uint64) {
 	x.R.ArrivedLast, x.R.ReadLast = ev.ArrivedLast, ev.Exit
 }
 
-// Describe settles what the variables tell, at their end. It reports whether
-// they are those of a request.
+// Describe takes the facts from the complete variables. It reports whether they are
+// those of a request.
 func (x *Exchange) Describe() bool {
 	x.Vars.describe(&x.R, &x.message)
 	x.Known = x.R.Method != ""
 	return x.Known
 }
 
-// Responding reports whether the response has begun.
+// Responding reports whether the response has started.
 func (x *Exchange) Responding() bool { return x.writes.Number != 0 }
 
-// AddWrite takes in n bytes of the response that the write of that number
-// carried.
+// AddWrite adds n bytes of the response, which the write with this number sent.
 func (x *Exchange) AddWrite(w *protocol.WriteCall, number, n uint64) {
 	if !x.Responding() && !x.Read && !x.Enough {
 		x.R.Flags |= request.EarlyResponse
@@ -81,8 +80,7 @@ func (x *Exchange) AddWrite(w *protocol.WriteCall, number, n uint64) {
 	x.writes.Add(w, number, n)
 }
 
-// Content takes in content of the response that the write of that number
-// carried.
+// Content adds content of the response, which the write with this number sent.
 func (x *Exchange) Content(w *protocol.WriteCall, number uint64, s protocol.Stretch) {
 	for s.N > 0 {
 		before := s.N
@@ -98,7 +96,7 @@ func (x *Exchange) Content(w *protocol.WriteCall, number uint64, s protocol.Stre
 	}
 }
 
-// dropInterim notes that what was written is not the response.
+// dropInterim notes that an interim response was written.
 func (x *Exchange) dropInterim() {
 	x.R.ResponseBytes += x.writes.Bytes
 	if x.Head.Status == http.StatusContinue {
@@ -112,8 +110,8 @@ func (x *Exchange) dropInterim() {
 	x.Head.Reset()
 }
 
-// Complete reports whether the response is known to be complete by its own
-// head, and whether the head tells at all.
+// Complete reports whether the response is complete according to its head. told
+// reports whether the head has a length at all.
 func (x *Exchange) Complete() (complete, told bool) {
 	if !x.Head.Done {
 		return false, false
@@ -122,13 +120,13 @@ func (x *Exchange) Complete() (complete, told bool) {
 	return known && x.body >= n, known
 }
 
-// Silent is for how long nothing was written of the response.
+// Silent returns how long nothing was written of the response.
 func (x *Exchange) Silent(now request.Stamp) time.Duration {
 	return protocol.Between(x.writes.Exit, now)
 }
 
-// Finish settles the request at its end. cause is why it has no complete
-// response, if it has none.
+// Finish completes the request at its end. cause is the reason why it has no
+// complete response, or empty.
 func (x *Exchange) Finish(cause string, at request.Stamp) *request.Request {
 	r := &x.R
 	x.Head.GiveUp()

@@ -9,8 +9,8 @@ import (
 	"lapwing/collectors/request"
 )
 
-// What was read while an interim response was being written counts: it was not
-// the response that had begun.
+// What was read during the write of an interim response counts, because the
+// response had not started.
 func TestReadDuringAnInterimResponse(t *testing.T) {
 	var x Exchange
 	first := &protocol.Event{Kind: protocol.Read, Bytes: 10, Arrived: 1, ArrivedLast: 2, Exit: 3}

@@ -8,34 +8,34 @@ import (
 	"lapwing/collectors/protocol"
 )
 
-// maxHead bounds the head of a response.
+// maxHead limits the head of a response, in bytes.
 const maxHead = 8 << 10
 
-// unknownLength is the length of a body of which the head does not tell it.
+// unknownLength is the length of a body if the head does not contain it.
 const unknownLength = -1
 
-// Head is the head of a response: fields, of which one may be the status, or a
-// plain head of HTTP/1.
+// Head is the head of a response. It consists of fields, one of which may be the
+// status, or is a plain head of HTTP/1.
 type Head struct {
-	Status int  // 0 until it is known
-	Done   bool // the head was read, or given up
-	Cut    bool // something of it was not at hand
-	Size   int  // bytes, blank line included
+	Status int  // 0 while not known
+	Done   bool // the head was parsed, or given up
+	Cut    bool // a part of it was not at hand
+	Size   int  // bytes, including the blank line
 
-	// Interim says that it is not the head of the final response.
+	// Interim says that this is not the head of the final response.
 	Interim bool
-	// Continue is a status and its text that is interim in this protocol,
-	// besides those of HTTP.
+	// Continue is a status with its text that is an interim response in this
+	// protocol, in addition to those of HTTP.
 	Continue string
 
 	length int64
 	buf    []byte
 }
 
-// Reset forgets the head. It keeps the memory.
+// Reset clears the head. It keeps the memory.
 func (h *Head) Reset() { *h = Head{buf: h.buf[:0], Continue: h.Continue} }
 
-// Take takes the head, or a piece of it, off s. What is left of s is the body.
+// Take takes the head, or a piece of it, off s. What remains in s is the body.
 func (h *Head) Take(s *protocol.Stretch) {
 	had := len(h.buf)
 	data := s.Data[:min(len(s.Data), maxHead-had)]
@@ -60,7 +60,7 @@ func (h *Head) Take(s *protocol.Stretch) {
 	}
 }
 
-// GiveUp settles what is known of a head that does not end.
+// GiveUp parses what is there of a head that does not end.
 func (h *Head) GiveUp() {
 	if !h.Done && len(h.buf) > 0 {
 		h.parse(h.buf)
@@ -68,8 +68,9 @@ func (h *Head) GiveUp() {
 	}
 }
 
-// headEnd finds the end of a head: the blank line, of which the line breaks may
-// lack their carriage returns. It looks from a place on; 0 means none.
+// headEnd returns the end of a head: the offset after the blank line, or 0 if there
+// is none. The line breaks may lack their carriage returns. The search starts at
+// from.
 func headEnd(b []byte, from int) int {
 	for i := from; i < len(b); i++ {
 		nl := bytes.IndexByte(b[i:], '\n')
@@ -87,7 +88,7 @@ func headEnd(b []byte, from int) int {
 	return 0
 }
 
-// parse reads the lines of a head, the last of which may be cut.
+// parse parses the lines of a head. The last line may be cut.
 func (h *Head) parse(b []byte) {
 	h.Done, h.length = true, unknownLength
 	whole := headEnd(b, 0) > 0
@@ -117,7 +118,7 @@ func (h *Head) parse(b []byte) {
 	}
 }
 
-// statusLine takes "HTTP/1.1 200 OK".
+// statusLine takes a line like "HTTP/1.1 200 OK".
 func (h *Head) statusLine(line []byte) bool {
 	if !bytes.HasPrefix(line, []byte("HTTP/1.")) {
 		return false
@@ -127,8 +128,8 @@ func (h *Head) statusLine(line []byte) bool {
 	return true
 }
 
-// field takes one field. It reports whether the field asks for a redirection,
-// which is what a response without a status then is.
+// field takes one field. It reports whether the field makes a response without a
+// status a redirection.
 func (h *Head) field(name, value []byte) (redirect bool) {
 	switch {
 	case bytes.EqualFold(name, []byte("status")):
@@ -158,8 +159,8 @@ func (h *Head) setStatus(b []byte) {
 	}
 }
 
-// bodyLength is what the head says of the body of the response to a request;
-// known is false when only the end of the stream tells.
+// bodyLength returns the length of the body according to the head. known is false
+// if only the end of the stream shows it.
 func (h *Head) bodyLength(method string) (n uint64, known bool) {
 	switch {
 	case method == http.MethodHead || h.Status == http.StatusNoContent || h.Status == http.StatusNotModified:

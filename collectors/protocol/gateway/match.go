@@ -6,12 +6,12 @@ import (
 	"lapwing/collectors/protocol"
 )
 
-// enough is how much of a first name tells that it is one.
+// enough is how many bytes of a first name are enough to recognise it.
 const enough = 4
 
-// MatchName tells whether b, the begin of the first variable's name of n
-// bytes, can be that of a gateway protocol's: capitals, digits and
-// underscores. Other names may come later, but not first.
+// MatchName decides whether b can be the first variable name of a gateway protocol,
+// or its start: capitals, digits and underscores. n is the length of the whole name
+// in bytes. Later variables may have other names, but not the first one.
 func MatchName(b []byte, n int) protocol.Match {
 	for i, c := range b {
 		letter := 'A' <= c && c <= 'Z'
@@ -25,8 +25,8 @@ func MatchName(b []byte, n int) protocol.Match {
 	return protocol.Yes
 }
 
-// MatchString is MatchName for names that end in a zero byte, in variables of
-// size bytes of which b are the first.
+// MatchString is MatchName for names that end in a zero byte. b is the start of
+// variables that have size bytes.
 func MatchString(b []byte, size int) protocol.Match {
 	b = b[:min(len(b), size, maxName)]
 	if end := bytes.IndexByte(b, 0); end >= 0 {

@@ -8,13 +8,13 @@ import (
 	"lapwing/collectors/text"
 )
 
-// Message is what the variables tell of a request beyond what all protocols
-// share. A slice is nil when its fact was not seen.
+// Message is what the variables say about a request beyond what all protocols
+// share. A slice is nil if its fact was not seen.
 type Message struct {
-	RawMethod   []byte // the method as sent, where Request.Method is MethodOther
+	RawMethod   []byte // the method as sent, if Request.Method is protocol.MethodOther
 	Query       []byte // without the question mark
 	UserAgent   []byte
-	TraceParent []byte // as sent: see protocol.ParseTraceParent
+	TraceParent []byte // as sent; see protocol.ParseTraceParent
 	TraceState  []byte
 }
 
@@ -23,13 +23,14 @@ var (
 	_ protocol.Traced = (*Message)(nil)
 )
 
-// QueryString is the target behind the question mark, nil if there is none.
+// QueryString returns the part of the target after the question mark, or nil if
+// there is none.
 func (m *Message) QueryString() []byte { return m.Query }
 
-// UserAgentOriginal is the User-Agent field, nil if there is none.
+// UserAgentOriginal returns the User-Agent field, or nil if there is none.
 func (m *Message) UserAgentOriginal() []byte { return m.UserAgent }
 
-// MethodOriginal is the method as sent, nil if Request.Method is it.
+// MethodOriginal returns the method as sent, or nil if it equals Request.Method.
 func (m *Message) MethodOriginal() []byte { return m.RawMethod }
 
 // TraceContext implements protocol.Traced.
@@ -46,7 +47,8 @@ func (m *Message) Clone() request.Detail {
 	}
 }
 
-// describe fills in what the variables tell of a request. It copies no bytes.
+// describe sets in r and m what the variables say about the request. It copies no
+// bytes.
 func (v *Vars) describe(r *request.Request, m *Message) {
 	r.Method, r.Path = v.Method(), protocol.Path(v.Path())
 	r.Host = text.Cut(v.Host(), text.MaxHost)

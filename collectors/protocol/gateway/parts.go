@@ -2,7 +2,7 @@ package gateway
 
 import "lapwing/collectors/protocol"
 
-// maxPrefix is the longest that may stand in front of the variables.
+// maxPrefix is the maximum length of what comes before the variables, in bytes.
 const maxPrefix = 16
 
 // part is the part of a request that comes next.
@@ -16,7 +16,7 @@ const (
 	atEnd
 )
 
-// take takes what belongs to the part that comes next off s.
+// take takes bytes of the next part off s.
 func (p *Single) take(s *protocol.Stretch) {
 	switch p.part {
 	case inPrefix:
@@ -51,7 +51,7 @@ func (p *Single) takePrefix(s *protocol.Stretch) {
 	}
 }
 
-// endVars goes on behind the variables, once all are there.
+// endVars continues after the variables, once they are complete.
 func (p *Single) endVars() {
 	if p.left > 0 {
 		return
@@ -83,8 +83,8 @@ func (p *Single) beginBody() {
 	}
 }
 
-// takeBody follows the body. Where its length is not known, the request ends
-// where the response begins.
+// takeBody follows the body. If its length is not known, the request ends when the
+// response starts.
 func (p *Single) takeBody(s *protocol.Stretch) {
 	switch {
 	case p.format.Chunked:

@@ -8,27 +8,28 @@ import (
 	"lapwing/collectors/request"
 )
 
-// Format says how a protocol that carries one request at a time on a connection
-// sends it: a prefix that tells how long the variables are, the variables,
-// perhaps a suffix, and the body.
+// Format is the message format of a protocol with one request at a time on a
+// connection: a prefix with the length of the variables, the variables, an optional
+// suffix, and the body.
 type Format struct {
 	Name string
-	// Prefix reads the prefix at the begin of b: its own length and that of
-	// the variables. Maybe asks for more bytes.
+	// Prefix parses the prefix at the start of b. It returns the length of the
+	// prefix and that of the variables. Maybe asks for more bytes.
 	Prefix func(b []byte) (used int, size uint64, match protocol.Match)
-	// NewDecoder makes the decoder of one request's variables.
+	// NewDecoder returns a decoder for the variables of one request.
 	NewDecoder func() Decoder
-	// Suffix is the byte behind the variables; 0 for none.
+	// Suffix is the byte after the variables; 0 if there is none.
 	Suffix byte
 	// Chunked says that a body is sent in chunks.
 	Chunked bool
-	// Continue is the status that asks for the body; empty for none.
+	// Continue is the status with which the server asks for the body; empty if
+	// there is none.
 	Continue string
 	// Reuse says that another request may follow on the connection.
 	Reuse bool
 }
 
-// Single pairs the request of a connection with its response.
+// Single pairs the requests of a connection with their responses, one at a time.
 type Single struct {
 	format *Format
 	opts   protocol.Options
@@ -38,11 +39,11 @@ type Single struct {
 
 	x       Exchange
 	begun   bool
-	over    bool // nothing is made of the connection any more
+	over    bool // the connection is no longer followed
 	tunnel  bool
 	part    part
 	prefix  []byte
-	left    uint64 // bytes of the part
+	left    uint64 // bytes that remain of the part
 	known   bool   // left is the length of the body
 	chunks  protocol.Chunks
 	decoder Decoder
@@ -51,7 +52,7 @@ type Single struct {
 
 var _ protocol.Pairer = (*Single)(nil)
 
-// NewSingle makes the pairer of a connection that uses the format.
+// NewSingle returns the pairer of a connection with this format.
 func NewSingle(format *Format, opts protocol.Options) *Single {
 	p := &Single{format: format, opts: opts, shared: opts.Shared(), seq: opts.Base.Seq}
 	p.shared.Protocol = format.Name
@@ -73,8 +74,8 @@ func (p *Single) Outstanding() int {
 	return 0
 }
 
-// Lose implements protocol.Pairer. Whether what is missing was read or written
-// is not known, so nothing can be said of the request.
+// Lose implements protocol.Pairer. It is not known whether the missing bytes were
+// read or written, so the request is not reported.
 func (p *Single) Lose() {
 	if p.over {
 		return
@@ -84,8 +85,8 @@ func (p *Single) Lose() {
 	p.over = true
 }
 
-// Expire implements protocol.Pairer: of a connection that is kept, it hands
-// out the request that is complete.
+// Expire implements protocol.Pairer. On a kept-alive connection it passes on the
+// request that is complete.
 func (p *Single) Expire(now request.Stamp, silence time.Duration) {
 	if p.format.Reuse && p.answered() && p.x.Silent(now) >= silence {
 		p.finish("", 0)
@@ -113,7 +114,7 @@ func (p *Single) answered() bool {
 	return p.begun && !p.over && p.x.Read && complete
 }
 
-// reject says why the connection cannot be followed.
+// reject reports why the connection cannot be followed.
 func (p *Single) reject(why string) {
 	p.over = true
 	if p.opts.Unknown != nil {
@@ -121,7 +122,7 @@ func (p *Single) reject(why string) {
 	}
 }
 
-// finish hands the request out.
+// finish passes the request on.
 func (p *Single) finish(cause string, at request.Stamp) {
 	if p.x.Vars.Cut || p.x.Head.Cut {
 		p.counts.HeadsCut++
@@ -188,7 +189,7 @@ func (p *Single) close(ev *protocol.Event) {
 	p.finish(p.cause(ev), max(ev.Exit, ev.Enter))
 }
 
-// cause is why the response is not complete; empty if it is.
+// cause returns the reason why the response is not complete, or empty if it is.
 func (p *Single) cause(ev *protocol.Event) string {
 	complete, told := p.x.Complete()
 	switch {

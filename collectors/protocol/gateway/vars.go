@@ -7,7 +7,7 @@ import (
 	"lapwing/collectors/protocol"
 )
 
-// fact numbers the variables of which the value is kept.
+// fact identifies a variable whose value is kept.
 type fact int
 
 const (
@@ -27,7 +27,7 @@ const (
 	noFact = numFacts
 )
 
-// factOf tells which fact a variable is.
+// factOf returns the fact that a variable holds.
 func factOf(name []byte) fact {
 	switch string(name) { // the compiler does not allocate here
 	case "REQUEST_METHOD":
@@ -59,38 +59,38 @@ func factOf(name []byte) fact {
 }
 
 const (
-	maxName  = 64      // bytes of a variable's name that are looked at
+	maxName  = 64      // bytes of a variable's name that are compared
 	maxValue = 2 << 10 // bytes that are kept of one value
 	maxKept  = 8 << 10 // bytes that are kept of all values
 )
 
-// Vars are what is kept of the variables of a request.
+// Vars holds what is kept of the variables of a request.
 type Vars struct {
-	// Cut says that something of the variables was not at hand or too long.
+	// Cut says that a part of the variables was not at hand or too long.
 	Cut bool
 
 	kept []byte // all values, one after the other
 	at   [numFacts]span
-	cur  fact // whose value is coming
+	cur  fact // the fact whose value is coming
 	name [maxName]byte
 	size int // bytes of the name so far
 }
 
-// span is a part of the kept bytes. Values that are set have a begin behind
-// the first byte, which is not used.
+// span is a part of the kept bytes. The first kept byte is not used, so from is 0
+// only if the value is not set.
 type span struct{ from, to int }
 
-// Reset forgets all variables. It keeps the memory.
+// Reset removes all variables. It keeps the memory.
 func (v *Vars) Reset() { *v = Vars{kept: v.kept[:0], cur: noFact} }
 
-// addName takes the next bytes of a name. No name of interest is as long as
-// what is kept of one.
+// addName takes the next bytes of a name. The names of all facts are shorter than
+// the limit.
 func (v *Vars) addName(b []byte) { v.size += copy(v.name[v.size:], b) }
 
-// missName says that bytes of the name are not at hand.
+// missName notes that bytes of the name are not at hand.
 func (v *Vars) missName() { v.size, v.Cut = maxName, true }
 
-// beginValue says that the name is complete.
+// beginValue is called when the name is complete.
 func (v *Vars) beginValue() {
 	v.cur = factOf(v.name[:v.size])
 	v.size = 0
@@ -116,7 +116,7 @@ func (v *Vars) addValue(b []byte) {
 	s.to = len(v.kept)
 }
 
-// missValue says that bytes of the value are not at hand.
+// missValue notes that bytes of the value are not at hand.
 func (v *Vars) missValue() {
 	if v.cur != noFact {
 		v.Cut = true
@@ -124,7 +124,7 @@ func (v *Vars) missValue() {
 	}
 }
 
-// get is the value of a variable, nil if it was not sent.
+// get returns the value of a variable, or nil if it was not sent.
 func (v *Vars) get(f fact) []byte {
 	s := v.at[f]
 	if s.from == 0 {
@@ -133,8 +133,8 @@ func (v *Vars) get(f fact) []byte {
 	return v.kept[s.from:s.to:s.to]
 }
 
-// Method is the request's method: a well-known one, protocol.MethodOther, or
-// empty when it was not seen.
+// Method returns the request's method: a well-known one or protocol.MethodOther. It
+// is empty if the method was not seen.
 func (v *Vars) Method() string {
 	m := v.get(method)
 	if len(m) == 0 || !protocol.IsToken(m) {
@@ -143,8 +143,8 @@ func (v *Vars) Method() string {
 	return protocol.InternMethod(m)
 }
 
-// Length is the length of the request's body; known is false when the
-// variables do not tell.
+// Length returns the length of the request's body in bytes. known is false if the
+// variables do not contain it.
 func (v *Vars) Length() (n uint64, known bool) {
 	value := v.get(contentLength)
 	if len(value) == 0 {
@@ -154,7 +154,7 @@ func (v *Vars) Length() (n uint64, known bool) {
 	return n, err == nil
 }
 
-// Path is the request's path without the query string.
+// Path returns the request's path without the query string.
 func (v *Vars) Path() []byte {
 	if uri := v.get(requestURI); len(uri) > 0 {
 		path, _, _ := bytes.Cut(afterAuthority(uri), []byte{'?'})
@@ -164,10 +164,10 @@ func (v *Vars) Path() []byte {
 	if len(script) == 0 {
 		return info
 	}
-	return append(script, info...) // script is cut to its length: this copies
+	return append(script, info...) // the capacity of script is its length, so this copies
 }
 
-// afterAuthority cuts scheme and authority off a target in absolute form.
+// afterAuthority removes scheme and authority from a target in absolute form.
 func afterAuthority(uri []byte) []byte {
 	if uri[0] == '/' {
 		return uri
@@ -182,7 +182,7 @@ func afterAuthority(uri []byte) []byte {
 	return []byte{'/'}
 }
 
-// Query is the part of the target behind the question mark, nil if there is
+// Query returns the part of the target after the question mark, or nil if there is
 // none.
 func (v *Vars) Query() []byte {
 	if q := v.get(queryString); len(q) > 0 {
@@ -192,7 +192,7 @@ func (v *Vars) Query() []byte {
 	return q
 }
 
-// Host is the Host field, or the server's name.
+// Host returns the Host field, else the server's name.
 func (v *Vars) Host() []byte {
 	if h := v.get(host); len(h) > 0 {
 		return h

@@ -83,7 +83,8 @@ func BenchmarkParseResponse(b *testing.B) {
 	}
 }
 
-// BenchmarkPair measures a read and a write of a connection in careful mode.
+// BenchmarkPair measures a read and a write of a connection that reports each read
+// and write.
 func BenchmarkPair(b *testing.B) {
 	p := newPairer(request.Request{}, func(*request.Request) {})
 	in, out := []byte(wrkHead), []byte(nginxResponse+"hello\n")

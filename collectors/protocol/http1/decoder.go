@@ -7,13 +7,13 @@ import (
 	"lapwing/collectors/request"
 )
 
-// decoder reads requests that the kernel framed.
+// decoder parses requests that the kernel framed.
 type decoder struct {
 	head    RequestHead
 	message Message
 }
 
-// NewDecoder returns the decoder of what the kernel framed.
+// NewDecoder returns a decoder for what the kernel framed.
 func NewDecoder() protocol.Decoder { return &decoder{} }
 
 // Request implements protocol.Decoder.
@@ -36,9 +36,9 @@ func (d *decoder) Request(r *request.Request, f *protocol.Framed) (instead strin
 	return ""
 }
 
-// parse reads the head of a request. The request line is what makes one: if it did not
-// come whole, something else has to speak for one, an answer of HTTP or a method like
-// those that somebody has registered.
+// parse parses the head of a request. Only a whole request line makes a request. If
+// it is not whole, there must be other evidence: an HTTP response, or a method in
+// capitals, as registered methods are.
 func (d *decoder) parse(f *protocol.Framed) Verdict {
 	verdict := ParseRequest(f.Head, &d.head)
 	inLine := f.In.In == protocol.InLine || f.In.In == protocol.InLost

@@ -2,8 +2,8 @@ package http1
 
 import "lapwing/collectors/protocol"
 
-// Name is the protocol's in the list of protocols. Requests are named by their
-// version, see ProtocolHTTP11.
+// Name is the name of the protocol in the list of protocols. Requests are named by
+// their version, see ProtocolHTTP11.
 const Name = "http1"
 
 var (
@@ -11,7 +11,7 @@ var (
 	_ protocol.Resumer = (*Pairer)(nil)
 )
 
-// Detect tells whether an HTTP/1 request begins with b.
+// Detect decides whether b starts with an HTTP/1 request.
 func Detect(b []byte) protocol.Match {
 	var h RequestHead
 	switch verdict := ParseRequest(b[skipBreaks(b):], &h); {
@@ -23,5 +23,5 @@ func Detect(b []byte) protocol.Match {
 	return protocol.Yes
 }
 
-// New is NewPairer for the list of protocols.
+// New is NewPairer with the signature that the list of protocols needs.
 func New(o protocol.Options) protocol.Pairer { return NewPairer(o) }

@@ -7,18 +7,18 @@ import (
 	"lapwing/collectors/request"
 )
 
-// reading is one read, or what a seed says of all reads of its request so far.
+// reading is one read, or the summary of all reads of a seeded request so far.
 type reading struct {
 	protocol.Stretch
 
 	arrived, arrivedLast request.Stamp
 	first, last          request.Stamp // return of the first and of the last read
-	wait                 time.Duration // zero once a request took it
+	wait                 time.Duration // zero after a request took it
 
 	pid, tid uint32
 	comm     string
 
-	seed *request.Request // nil once a request took it, and for events
+	seed *request.Request // nil after a request took it, and for events
 }
 
 func readingOf(ev *protocol.Event) reading {
@@ -43,7 +43,7 @@ func readingOfSeed(r *request.Request, head []byte, n uint64) reading {
 	}
 }
 
-// writing is one write, or what a seed says of all writes of its response.
+// writing is one write, or the summary of all writes of a seeded response so far.
 type writing struct {
 	protocol.Stretch
 	protocol.WriteCall

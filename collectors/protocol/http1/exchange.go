@@ -9,22 +9,22 @@ import (
 	"lapwing/collectors/text"
 )
 
-// exchange is a request and its response while either is under way.
+// exchange is a request with its response, until both are complete.
 type exchange struct {
 	r      request.Request
 	m      Message
-	kept   []byte // holds what r and m view into
-	seeded bool   // the kernel vouches for it, even if its head is not at hand
-	token  bool   // of its request line there is a method that is not in capitals, and no end
+	kept   []byte // holds the bytes that r and m refer to
+	seeded bool   // the kernel reported it as a request, even if its head is not at hand
+	token  bool   // its request line is incomplete, and the method is not in capitals
 }
 
-// known reports whether this is a request for sure: a few bytes without so
-// much as a method are not, nor is a word that can be of anything.
+// known reports whether this is certainly a request. A few bytes without a complete
+// method are not, and neither is a word that could be of any protocol.
 func (x *exchange) known() bool {
 	return x.r.Status != 0 || !x.token && (x.seeded || x.r.Method != "")
 }
 
-// begun is the first moment at which something was seen of the request.
+// begun returns the first moment of the request that was seen.
 func (x *exchange) begun() request.Stamp {
 	if x.r.Arrived.Seen() {
 		return x.r.Arrived
@@ -32,15 +32,15 @@ func (x *exchange) begun() request.Stamp {
 	return x.r.ReadFirst
 }
 
-// markPipelined sets the flag if the request was there before the last write
-// of the previous response was entered.
+// markPipelined sets the flag if the request came before the last write of the
+// previous response was entered.
 func (x *exchange) markPipelined(enter request.Stamp) {
 	if at := x.begun(); at.Seen() && at < enter {
 		x.r.Flags |= request.Pipelined
 	}
 }
 
-// start takes in the read that returned the request's first byte.
+// start takes the read that returned the request's first byte.
 func (x *exchange) start(rd *reading) {
 	r := &x.r
 	r.Arrived, r.ReadFirst = rd.arrived, rd.first
@@ -52,12 +52,12 @@ func (x *exchange) start(rd *reading) {
 	}
 }
 
-// endRead takes in the read that returned the request's last byte.
+// endRead takes the read that returned the request's last byte.
 func (x *exchange) endRead(rd *reading) {
 	x.r.ArrivedLast, x.r.ReadLast = rd.arrivedLast, rd.last
 }
 
-// respond takes in the writes of the response.
+// respond takes the writes of the response.
 func (x *exchange) respond(t *timing) {
 	t.Respond(&x.r)
 	if t.early {
@@ -65,7 +65,7 @@ func (x *exchange) respond(t *timing) {
 	}
 }
 
-// settle makes the parts fit the phases they are parts of.
+// settle adjusts the parts so that they fit into their phases.
 func (x *exchange) settle() {
 	bounds := x.r.Bounds()
 	if bounds.Known(request.Parse) {
@@ -77,13 +77,13 @@ func (x *exchange) settle() {
 	}
 }
 
-// describe copies what the head tells into the exchange. The copies of all
-// exchanges together keep to a budget of which room bytes are left; cut
-// reports that something did not fit.
+// describe copies the facts of the head into the exchange. room is what remains of
+// the byte limit for all exchanges of the connection. cut reports whether something
+// did not fit.
 func (x *exchange) describe(h *RequestHead, room int) (cut bool) {
 	Describe(&x.r, h, nil, &x.m)
 	x.token = h.LineCut && !h.Capitals
-	// By worth: what comes last is the first to go.
+	// Sorted by value: the last ones are dropped first.
 	views := [...]*[]byte{
 		&x.r.Path, &x.m.RawMethod, &x.r.Host, &x.m.TraceParent,
 		&x.m.TraceState, &x.m.Query, &x.m.UserAgent,
@@ -103,7 +103,7 @@ func (x *exchange) describe(h *RequestHead, room int) (cut bool) {
 				*v = nil
 				continue
 			}
-			*v = text.Cut(*v, left) // a path is worth having in part
+			*v = text.Cut(*v, left) // even a part of a path is useful
 		}
 		at := len(x.kept)
 		x.kept = append(x.kept, *v...)
@@ -112,9 +112,9 @@ func (x *exchange) describe(h *RequestHead, room int) (cut bool) {
 	return cut
 }
 
-// timing is what the writes of one response say.
+// timing is what is known from the writes of one response.
 type timing struct {
 	protocol.Writes
 
-	early bool // the request was not wholly read at the first write
+	early bool // the request was not fully read at the first write
 }

@@ -1,20 +1,20 @@
 package http1
 
-// noLength is the content length of a message that gives none.
+// noLength is the content length of a message without one.
 const noLength = -1
 
-// framing is what a head says about where its message ends and whether the
-// connection goes on. RequestHead and ResponseHead both have one.
+// framing is what a head says about the end of its message and about the connection
+// after it. RequestHead and ResponseHead both have one.
 type framing struct {
-	length    int64 // noLength: absent
-	coded     bool  // a Transfer-Encoding was given
-	chunked   bool  // and its last coding is chunked
-	badLength bool  // Content-Length is not a number, or several that differ
+	length    int64 // noLength if absent
+	coded     bool  // there was a Transfer-Encoding
+	chunked   bool  // the last transfer coding is chunked
+	badLength bool  // Content-Length is not a number, or there are several that differ
 	close     bool  // Connection: close
 	keepAlive bool  // Connection: keep-alive
 }
 
-// field takes one field line in, if it is about framing.
+// field takes one field line, if it is about framing.
 func (f *framing) field(line []byte) {
 	switch line[0] | 0x20 {
 	case 'c':
@@ -31,8 +31,8 @@ func (f *framing) field(line []byte) {
 	}
 }
 
-// contentLength takes a value in. It may be a list, or come again, as long as
-// all of it is one and the same number.
+// contentLength takes a value. It may be a list, or occur again, if all numbers are
+// the same.
 func (f *framing) contentLength(list []byte) {
 	for more := true; more; more = list != nil {
 		var element []byte
@@ -46,9 +46,9 @@ func (f *framing) contentLength(list []byte) {
 	}
 }
 
-// parseLength reads a decimal number without a sign that fits an int64.
+// parseLength parses a decimal number without a sign that fits an int64.
 func parseLength(b []byte) (int64, bool) {
-	const digits = 18 // what cannot overflow; nobody sends an exabyte
+	const digits = 18 // cannot overflow; no client sends an exabyte
 	for len(b) > 1 && b[0] == '0' {
 		b = b[1:]
 	}
@@ -78,7 +78,7 @@ func (f *framing) connection(list []byte) {
 	}
 }
 
-// transferEncoding takes a value in. Only the last coding of all counts.
+// transferEncoding takes a value. Only the very last coding counts.
 func (f *framing) transferEncoding(list []byte) {
 	f.coded = true
 	for list != nil {
@@ -90,8 +90,8 @@ func (f *framing) transferEncoding(list []byte) {
 	}
 }
 
-// persistent reports whether the connection is to be kept after a message of
-// the given minor version.
+// persistent reports whether the connection stays open after a message of the given
+// minor version.
 func (f *framing) persistent(minor int) bool {
 	return !f.close && (minor > 0 || f.keepAlive)
 }

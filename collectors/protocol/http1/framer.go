@@ -2,30 +2,30 @@ package http1
 
 import "lapwing/collectors/protocol"
 
-// bodyKind is the way in which the end of a body is told.
+// bodyKind says how the end of a body is found.
 type bodyKind uint8
 
 const (
 	bodyNone    bodyKind = iota
-	bodyLength           // by a number of bytes
-	bodyChunked          // by an empty chunk
-	bodyToClose          // by the end of the connection
-	bodyLost             // not any more: the place in the body is not known
+	bodyLength           // after a number of bytes
+	bodyChunked          // after an empty chunk
+	bodyToClose          // at the end of the connection
+	bodyLost             // not at all: the place in the body is lost
 )
 
 // body finds the end of one message body in the bytes of a direction.
 type body struct {
 	kind   bodyKind
-	left   uint64 // bytes that the body still has
+	left   uint64 // bytes that remain of the body
 	chunks protocol.Chunks
 }
 
-// requestBody is the body that a request head announces.
+// requestBody returns the body that a request head announces.
 func requestBody(h *RequestHead) body {
 	switch {
 	case h.HeadLen == 0:
 		return body{kind: bodyLost}
-	case h.Chunked: // it wins over any length
+	case h.Chunked: // takes precedence over a length
 		return body{kind: bodyChunked}
 	case h.BadLength:
 		return body{kind: bodyLost}
@@ -35,7 +35,7 @@ func requestBody(h *RequestHead) body {
 	return body{}
 }
 
-// responseBody is the body that a response head announces.
+// responseBody returns the body that a response head announces.
 func responseBody(method string, h *ResponseHead) body {
 	switch {
 	case h.HeadLen == 0:
@@ -56,8 +56,8 @@ func responseBody(method string, h *ResponseHead) body {
 	return body{kind: bodyToClose}
 }
 
-// take takes the body's bytes off s and reports whether the body is at its
-// end. It turns the kind into bodyLost when the end cannot be told any more.
+// take takes the body's bytes off s and reports whether the body has ended. It sets
+// the kind to bodyLost if the end can no longer be found.
 func (b *body) take(s *protocol.Stretch) (done bool) {
 	switch b.kind {
 	case bodyNone:
@@ -72,7 +72,7 @@ func (b *body) take(s *protocol.Stretch) (done bool) {
 	return false
 }
 
-// takeChunks follows the chunks as long as they can be followed.
+// takeChunks follows the chunks as far as possible.
 func (b *body) takeChunks(s *protocol.Stretch) (done bool) {
 	done, ok := b.chunks.Take(s)
 	if !ok {
@@ -81,7 +81,7 @@ func (b *body) takeChunks(s *protocol.Stretch) (done bool) {
 	return done
 }
 
-// lose gives the body's end up, and the rest of s with it.
+// lose gives up the end of the body, and the rest of s.
 func (b *body) lose(s *protocol.Stretch) (done bool) {
 	*b = body{kind: bodyLost}
 	s.Skip(s.N)

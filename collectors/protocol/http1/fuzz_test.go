@@ -24,8 +24,8 @@ func inside(t *testing.T, b, view []byte) {
 	}
 }
 
-// same fails the test if a prefix of the bytes gave a fact that all of them
-// deny. A fact that the prefix does not give is nil.
+// same fails the test if a fact from a prefix of the bytes differs from the fact
+// from all bytes. A fact that the prefix does not give is nil.
 func same(t *testing.T, all, prefix []byte) {
 	t.Helper()
 	if prefix != nil {
@@ -76,8 +76,8 @@ func FuzzParseRequest(f *testing.F) {
 	})
 }
 
-// checkWithNetHTTP fails the test if the standard library's server accepts the
-// request and understands it differently.
+// checkWithNetHTTP fails the test if the server of the standard library accepts the
+// request and parses it differently.
 func checkWithNetHTTP(t *testing.T, b []byte, h *RequestHead) {
 	t.Helper()
 	r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(b)))
@@ -126,7 +126,7 @@ func FuzzParseResponse(f *testing.F) {
 	})
 }
 
-// fragments are what a fuzzed connection is made of, besides raw bytes.
+// fragments are the pieces of a fuzzed connection, besides raw bytes.
 var fragments = []string{
 	get("/a"), get("/b?c=d"), post("/p", "0123456789"), chunkedPost, chunkedPost + "5\r\nhello\r\n0\r\n\r\n",
 	"5\r\nhello\r\n", "0\r\n\r\n", "0\r\nT: x\r\n\r\n", uploadHead, webSocketHead, chromeHead,
@@ -156,7 +156,7 @@ func (f *player) tick() request.Stamp {
 	return f.now
 }
 
-// data is a part of a fragment, a few raw bytes, or two fragments.
+// data returns a part of a fragment, a few raw bytes, or two fragments.
 func (f *player) data() []byte {
 	n := f.next()
 	if n >= 200 {
@@ -217,7 +217,7 @@ func FuzzPairer(f *testing.F) {
 	f.Add([]byte("\x00\x00\x64\x01\x00\x03\x73\x10\x00\x00"))
 	f.Add([]byte("\x02\x0a\x80\x00\x01\x02\x03\x04\x05\x06\x0f\x00\x80\x01"))
 	f.Fuzz(func(t *testing.T, input []byte) {
-		const most = 9000 // bytes that one of the input may stand for
+		const most = 9000 // bytes for which one byte of the input may stand
 		fuzzing.For(most*len(input)).Within(t, func() { playConnection(t, input) })
 	})
 }
@@ -238,7 +238,7 @@ func playConnection(t *testing.T, input []byte) {
 	require.Zero(t, p.Outstanding())
 }
 
-// checkSane checks what must hold for every request, whatever the bytes.
+// checkSane checks what must hold for every request, whatever the bytes are.
 func checkSane(t *testing.T, r *request.Request) {
 	t.Helper()
 	bounds := r.Bounds()

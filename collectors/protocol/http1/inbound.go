@@ -18,18 +18,18 @@ const (
 // inbound frames the requests in what the server reads.
 type inbound struct {
 	place place
-	head  []byte    // begin of a head whose end has not come yet
-	body  body      // of the request under way; lost between messages, too
-	begun bool      // a request is under way
-	waits bool      // its client waits for leave to send the body, of which nothing came
-	cur   *exchange // that request; nil when it is not kept or already answered
+	head  []byte    // start of a head whose end has not come yet
+	body  body      // of the current request; between messages the place can be lost, too
+	begun bool      // there is a current request: it has started and is not fully read
+	waits bool      // its client sent Expect: 100-continue, and nothing of the body has come
+	cur   *exchange // the current request; nil if it is not kept or already answered
 
-	arrived, returned request.Stamp // of the latest read of that request
+	arrived, returned request.Stamp // of the latest read of the current request
 }
 
 func (in *inbound) lost() bool { return in.place == inBody && in.body.kind == bodyLost }
 
-// reset goes to the begin of the next message. It keeps the buffer.
+// reset goes to the start of the next message. It keeps the buffer.
 func (in *inbound) reset() { *in = inbound{head: in.head[:0]} }
 
 // read frames one read.
@@ -53,15 +53,15 @@ func (p *Pairer) read(rd *reading) {
 	}
 }
 
-// talksOn reports whether the response under way ends with the connection: what
-// the client says meanwhile is no request.
+// talksOn reports whether the current response ends with the connection. What the
+// client sends until then is not a request.
 func (p *Pairer) talksOn() bool {
 	return p.in.place == atStart && p.out.begun && p.out.place == inBody && p.out.body.kind == bodyToClose
 }
 
-// resyncRead finds the way back: where the place in the bytes is lost, a read
-// that begins with a request line begins a request. So does one where a body is
-// due whose client got the response instead of leave to send it.
+// resyncRead finds the framing again. If the place in the bytes is lost, a read
+// that starts with a request line starts a request. The same holds if a body is due
+// whose client got the response instead of 100 Continue.
 func (p *Pairer) resyncRead(rd *reading) {
 	if p.in.place != inBody || !p.beginsRequest(rd.Data) {
 		return
@@ -74,8 +74,8 @@ func (p *Pairer) resyncRead(rd *reading) {
 	}
 }
 
-// cutShort gives up on the rest of the request under way: what was read of it
-// so far is taken to be all.
+// cutShort gives up the rest of the current request. What was read so far is taken
+// to be all of it.
 func (p *Pairer) cutShort() {
 	p.counts.Desynced++
 	if x := p.in.cur; x != nil {
@@ -84,8 +84,7 @@ func (p *Pairer) cutShort() {
 	p.in.reset()
 }
 
-// beginsRequest reports whether data begins with what is, beyond doubt, a
-// request line.
+// beginsRequest reports whether data certainly starts with a request line.
 func (p *Pairer) beginsRequest(data []byte) bool {
 	if !ParseRequest(data, &p.req).IsHead() || p.req.Method == "" {
 		return false
@@ -119,8 +118,8 @@ func (p *Pairer) readHead(rd *reading) {
 	}
 }
 
-// takeIn takes the next n bytes off the read as bytes of the request under
-// way, which begins with them if none is.
+// takeIn takes the next n bytes off the read as bytes of the current request. If
+// there is none, a request starts with them.
 func (p *Pairer) takeIn(rd *reading, n uint64) {
 	rd.Skip(n)
 	if !p.in.begun {
@@ -129,8 +128,7 @@ func (p *Pairer) takeIn(rd *reading, n uint64) {
 	p.attribute(rd, n)
 }
 
-// attribute counts n bytes, and the wait before the read, as the request's
-// that is under way.
+// attribute adds n bytes, and the wait before the read, to the current request.
 func (p *Pairer) attribute(rd *reading, n uint64) {
 	x := p.in.cur
 	if x == nil {
@@ -140,15 +138,15 @@ func (p *Pairer) attribute(rd *reading, n uint64) {
 	x.r.RequestBytes += n
 	wait := rd.wait
 	if x == p.out.cur && p.out.begun {
-		// Parsing ended when the response began, and the wait for the client
-		// that is part of it did, too.
+		// Parsing ended when the response started, and so did the client_wait,
+		// which is part of it.
 		wait -= min(wait, protocol.Between(p.out.First, rd.arrived))
 	}
 	x.r.ClientWait += wait
 	rd.wait = 0
 }
 
-// beginBody goes on behind the head.
+// beginBody continues after the head.
 func (p *Pairer) beginBody(rd *reading, b body) {
 	p.in.head = p.in.head[:0]
 	p.in.place, p.in.body = inBody, b
@@ -162,7 +160,7 @@ func (p *Pairer) beginBody(rd *reading, b body) {
 	}
 }
 
-// cutHead gives up on the rest of a head that is not at hand, or too long.
+// cutHead gives up the rest of a head that is not at hand or too long.
 func (p *Pairer) cutHead(rd *reading) {
 	missing := rd.Missing()
 	p.takeIn(rd, rd.N)
@@ -175,8 +173,8 @@ func (p *Pairer) cutHead(rd *reading) {
 	}
 }
 
-// rejectHead deals with bytes where a request should begin that are none, or
-// not at hand. A request that was taken to begin with them is taken back.
+// rejectHead handles bytes at the start of a request that are not a request, or not
+// at hand. A request that seemed to start with them is withdrawn.
 func (p *Pairer) rejectHead(rd *reading) {
 	missing := rd.Missing()
 	switch x := p.in.cur; {
@@ -190,8 +188,8 @@ func (p *Pairer) rejectHead(rd *reading) {
 	p.hidden = missing
 }
 
-// withdraw takes back the newest request, which turned out to be none. Its
-// stamps stay at hand: should the server answer it as HTTP, it is one.
+// withdraw removes the newest request, which turned out not to be one. Its stamps
+// are kept: if the server answers it with HTTP, it was a request.
 func (p *Pairer) withdraw(x *exchange) {
 	rd := reading{
 		arrived: x.r.Arrived, first: x.r.ReadFirst,
@@ -206,7 +204,7 @@ func (p *Pairer) withdraw(x *exchange) {
 	p.noteUnseen(&rd)
 }
 
-// readBody takes body bytes, or bytes of no known place, off the read.
+// readBody takes bytes of a body, or bytes at an unknown place, off the read.
 func (p *Pairer) readBody(rd *reading) {
 	before, lost := rd.N, p.in.lost()
 	p.in.waits = false
@@ -223,7 +221,7 @@ func (p *Pairer) readBody(rd *reading) {
 	}
 }
 
-// endRequest marks the request under way as wholly read.
+// endRequest marks the current request as fully read.
 func (p *Pairer) endRequest(rd *reading) {
 	if p.in.cur != nil {
 		p.in.cur.endRead(rd)
@@ -231,8 +229,8 @@ func (p *Pairer) endRequest(rd *reading) {
 	p.in.reset()
 }
 
-// touchLost takes a read in whose place is not known. It may be the last one
-// of the request under way, unless that is already being answered.
+// touchLost takes a read at an unknown place. It may be the last read of the
+// current request, unless that is already being answered.
 func (p *Pairer) touchLost(rd *reading) {
 	switch x := p.in.cur; {
 	case x == nil:
@@ -242,8 +240,8 @@ func (p *Pairer) touchLost(rd *reading) {
 	}
 }
 
-// noteUnseen remembers a read that no request is known to be in. It matters if
-// the server is not busy with another and then answers.
+// noteUnseen remembers a read that belongs to no known request. It matters if the
+// server has no other request to answer and then answers.
 func (p *Pairer) noteUnseen(rd *reading) {
 	if p.awaited() > 0 {
 		return
@@ -255,8 +253,8 @@ func (p *Pairer) noteUnseen(rd *reading) {
 	p.unseen.arrivedLast, p.unseen.last = rd.arrivedLast, rd.last
 }
 
-// promote makes a request of the unseen reads, because a response to them
-// begins. Where bytes are missing there may be room for yet another one.
+// promote makes a request of the unseen reads, because a response to them starts.
+// If enough bytes are missing, the reads may contain another request.
 func (p *Pairer) promote() *exchange {
 	unseen, hidden := p.unseen, p.hidden
 	rd := unseen

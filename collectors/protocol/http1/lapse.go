@@ -5,15 +5,15 @@ import (
 	"lapwing/collectors/request"
 )
 
-// lapse is the time after events of the connection were lost: it is not known
-// how many requests wait for a response.
+// lapse is the time after events of the connection were lost. In this time it is
+// not known how many requests wait for a response.
 type lapse struct {
 	on      bool
-	written request.Stamp // entry of the latest write since
+	written request.Stamp // entry of the latest write since the loss
 }
 
-// Lose implements protocol.Pairer. Which of the requests that are outstanding
-// were answered meanwhile is not known, so none of them is reported.
+// Lose implements protocol.Pairer. It is not known which of the outstanding
+// requests were answered meanwhile, so none of them is reported.
 func (p *Pairer) Lose() {
 	if p.closed || p.tunnel {
 		return
@@ -24,8 +24,9 @@ func (p *Pairer) Lose() {
 	p.counts.Unpaired += uint64(lost)
 }
 
-// goneBy reports whether an event is still within the lapse, which ends with a
-// request that came after a response: its client awaits its answers.
+// goneBy reports whether an event is still within the lapse. The lapse ends with a
+// request that arrives after a response, because its client waits for an answer
+// before it sends again.
 func (p *Pairer) goneBy(ev *protocol.Event) bool {
 	l := &p.lapse
 	switch {

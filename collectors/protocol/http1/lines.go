@@ -2,24 +2,24 @@ package http1
 
 import "bytes"
 
-// lineState says what a header section holds at the reader's place.
+// lineState says what a header section has at the current position.
 type lineState uint8
 
 const (
 	lineField lineState = iota // a whole field line
 	lineBlank                  // the blank line that ends the head
-	lineCut                    // the bytes end before the line is known to
+	lineCut                    // the bytes end before the end of the line is known
 )
 
-// lines walks the field lines of a header section. Lines end in CRLF or in a
-// bare LF; a line folded over several (obs-fold) comes as one, with the line
-// breaks still in it.
+// lines iterates over the field lines of a header section. Lines end in CRLF or in
+// a bare LF. A line that is folded (obs-fold) is returned as one line that contains
+// its line breaks.
 type lines struct {
 	b   []byte
-	pos int // of the next line
+	pos int // offset of the next line
 }
 
-// next returns the line at the reader's place, without its line break.
+// next returns the line at the current position, without its line break.
 func (l *lines) next() ([]byte, lineState) {
 	rest := l.b[l.pos:]
 	nl := bytes.IndexByte(rest, '\n')
@@ -31,8 +31,8 @@ func (l *lines) next() ([]byte, lineState) {
 		l.pos += nl + 1
 		return nil, lineBlank
 	}
-	// Whether a line is folded shows only in the byte after it. Until that byte
-	// is here the line is not used, so that more bytes never change a fact.
+	// Only the byte after a line shows whether the line is folded. The line is not
+	// used before this byte has come, so that more bytes never change a fact.
 	if nl+1 == len(rest) {
 		return nil, lineCut
 	}
@@ -43,7 +43,7 @@ func (l *lines) next() ([]byte, lineState) {
 	return line, lineField
 }
 
-// folded returns the line that goes on after the line break at nl.
+// folded returns the line that continues after the line break at nl.
 func (l *lines) folded(nl int) ([]byte, lineState) {
 	rest := l.b[l.pos:]
 	for {
@@ -69,16 +69,16 @@ func trimCR(line []byte) []byte {
 	return line
 }
 
-// isField reports whether line is the field of that name. The name is given in
-// lower case with its colon. White space before the colon is not allowed: such
-// a field is another one to some receivers, and none to most.
+// isField reports whether line is the field with that name. The name is given in
+// lower case with its colon. White space before the colon is not allowed: some
+// receivers take such a field for another one, and most ignore it.
 func isField(line []byte, name string) bool {
 	last := len(name) - 1
 	return len(line) > last && line[last] == ':' && equalFold(line[:last], name[:last])
 }
 
-// equalFold reports whether b is s, which is in lower case, but for the case
-// of ASCII letters.
+// equalFold reports whether b equals s, ignoring the case of ASCII letters. s must
+// be in lower case.
 func equalFold(b []byte, s string) bool {
 	if len(b) != len(s) {
 		return false
@@ -91,11 +91,11 @@ func equalFold(b []byte, s string) bool {
 	return true
 }
 
-// value is the value of a field whose name, colon included, has n bytes.
+// value returns the value of a field whose name, including the colon, has n bytes.
 func value(line []byte, n int) []byte { return trimSpace(line[n:]) }
 
-// singleLine is value for what is shown as it came: it ends where the value is
-// folded, because a line break must not travel on.
+// singleLine is like value, but for values that are shown as they came. It ends at
+// the first fold, because output must not contain a line break.
 func singleLine(line []byte, n int) []byte {
 	v := value(line, n)
 	if i := bytes.IndexByte(v, '\n'); i >= 0 {
@@ -104,7 +104,8 @@ func singleLine(line []byte, n int) []byte {
 	return v
 }
 
-// trimSpace cuts white space, line breaks of folded values included.
+// trimSpace removes white space at both ends, including the line breaks of folded
+// values.
 func trimSpace(v []byte) []byte {
 	for len(v) > 0 && isSpace(v[0]) {
 		v = v[1:]

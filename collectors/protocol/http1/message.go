@@ -14,16 +14,16 @@ const (
 	ProtocolHTTP11 = "http/1.1"
 )
 
-// Message is what HTTP/1 knows of a request beyond what all protocols share. A
-// slice is nil, and a number 0, when its fact was not seen.
+// Message is what HTTP/1 knows about a request beyond what all protocols share. A
+// slice is nil, and a number 0, if the fact was not seen.
 type Message struct {
-	RawMethod   []byte // the method as sent, where Request.Method is protocol.MethodOther
+	RawMethod   []byte // the method as sent, if Request.Method is protocol.MethodOther
 	Query       []byte // without the question mark
 	UserAgent   []byte
-	TraceParent []byte // as sent: see ParseTraceParent
+	TraceParent []byte // as sent; see protocol.ParseTraceParent
 	TraceState  []byte
 
-	RequestHeadLen  int // bytes, blank line included
+	RequestHeadLen  int // bytes, including the blank line
 	ResponseHeadLen int
 }
 
@@ -32,13 +32,14 @@ var (
 	_ protocol.Traced = (*Message)(nil)
 )
 
-// QueryString is the target behind the question mark, nil if there is none.
+// QueryString returns the part of the target after the question mark, or nil if
+// there is none.
 func (m *Message) QueryString() []byte { return m.Query }
 
-// UserAgentOriginal is the User-Agent field, nil if there is none.
+// UserAgentOriginal returns the User-Agent field, or nil if there is none.
 func (m *Message) UserAgentOriginal() []byte { return m.UserAgent }
 
-// MethodOriginal is the method as sent, nil if Request.Method is it.
+// MethodOriginal returns the method as sent, or nil if it equals Request.Method.
 func (m *Message) MethodOriginal() []byte { return m.RawMethod }
 
 // TraceContext implements protocol.Traced.
@@ -55,10 +56,10 @@ func (m *Message) Clone() request.Detail {
 	return &c
 }
 
-// Describe fills Protocol, Method, Path, Status, Host and Detail of r from the
-// heads and makes m its detail. Either head may be nil when it was not seen;
-// what the other gave before is then kept. It copies no bytes: r and m view
-// into what the heads view into.
+// Describe sets Protocol, Method, Path, Status, Host and Detail of r from the heads
+// and makes m its detail. Either head may be nil if it was not seen. Then earlier
+// facts of this head are kept. Describe copies no bytes: r and m refer to the same
+// bytes as the heads.
 func Describe(r *request.Request, req *RequestHead, resp *ResponseHead, m *Message) {
 	r.Detail = m
 	if req != nil {
@@ -79,8 +80,8 @@ func Describe(r *request.Request, req *RequestHead, resp *ResponseHead, m *Messa
 	r.Protocol = protocolOf(r.Protocol, req, resp)
 }
 
-// protocolOf names the version: the request's, else the response's, else what
-// was known before.
+// protocolOf returns the version of the request, else that of the response, else
+// what was known before.
 func protocolOf(known string, req *RequestHead, resp *ResponseHead) string {
 	switch {
 	case req != nil && !req.LineCut:

@@ -46,7 +46,7 @@ func TestDescribeKeepsUnknownMethod(t *testing.T) {
 
 func TestDescribeProtocol(t *testing.T) {
 	for name, tc := range map[string]struct {
-		req, resp string // heads; empty: not seen
+		req, resp string // heads; empty if not seen
 		want      string
 	}{
 		"request's":            {"GET / HTTP/1.0\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n", "http/1.0"},

@@ -11,10 +11,10 @@ type outbound struct {
 	timing
 
 	place     place
-	head      []byte // begin of a head whose end has not come yet
+	head      []byte // start of a head whose end has not come yet
 	body      body
-	begun     bool      // a response is under way
-	cur       *exchange // what it answers; nil when that is not kept
+	begun     bool      // there is a current response
+	cur       *exchange // the request that it answers; nil if that is not kept
 	untracked bool      // it answers a request that was not kept
 }
 
@@ -22,7 +22,7 @@ func (out *outbound) lost() bool { return out.place == inBody && out.body.kind =
 
 func (out *outbound) reset() { *out = outbound{head: out.head[:0]} }
 
-// method is that of the request that is answered.
+// method returns the method of the request that is answered.
 func (out *outbound) method() string {
 	if out.cur == nil {
 		return ""
@@ -46,8 +46,8 @@ func (p *Pairer) write(w *writing) {
 	}
 }
 
-// resyncWrite finds the way back: a write that begins with a status line
-// begins a response if none is under way, or if another one is due.
+// resyncWrite finds the framing again. A write that starts with a status line
+// starts a response, if there is no current one or if another response is due.
 func (p *Pairer) resyncWrite(data []byte) {
 	out := &p.out
 	if out.place != inBody || !ParseResponse(data, &p.resp).IsHead() || p.resp.Status == 0 {
@@ -89,8 +89,8 @@ func (p *Pairer) writeHead(w *writing) {
 	}
 }
 
-// putOut takes the next n bytes off the write as bytes of the response under
-// way, which begins with them if none is.
+// putOut takes the next n bytes off the write as bytes of the current response. If
+// there is none, a response starts with them.
 func (p *Pairer) putOut(w *writing, n uint64) {
 	w.Skip(n)
 	if !p.out.begun {
@@ -116,7 +116,7 @@ func (p *Pairer) beginResponse() {
 	out.early = out.cur != nil && out.cur == p.in.cur && !p.in.lost()
 }
 
-// endHead goes on behind a whole head.
+// endHead continues after a complete head.
 func (p *Pairer) endHead() {
 	out := &p.out
 	if interim(p.resp.Status) {
@@ -134,7 +134,7 @@ func (p *Pairer) endHead() {
 	}
 }
 
-// dropInterim notes that what was written is not the response.
+// dropInterim notes that an interim response was written.
 func (p *Pairer) dropInterim() {
 	x := p.out.cur
 	if p.resp.Status == http.StatusContinue {
@@ -149,15 +149,15 @@ func (p *Pairer) dropInterim() {
 	}
 }
 
-// describeResponse takes in what the response's head says, if it got as far as
-// the status.
+// describeResponse takes the facts of the response's head, if the head contains at
+// least the status.
 func (p *Pairer) describeResponse() {
 	if x := p.out.cur; x != nil && p.resp.Status != 0 {
 		Describe(&x.r, nil, &p.resp, &x.m)
 	}
 }
 
-// cutResponse gives up on the rest of a head that is not at hand, or too long.
+// cutResponse gives up the rest of a head that is not at hand or too long.
 func (p *Pairer) cutResponse(w *writing) {
 	p.counts.Desynced++
 	p.putOut(w, w.N)
@@ -177,8 +177,8 @@ func (p *Pairer) cutResponse(w *writing) {
 	p.out.place, p.out.body = inBody, body{kind: bodyLost}
 }
 
-// loseResponse deals with bytes where a response should begin that are none.
-// They count as a response only if its begin was seen before.
+// loseResponse handles bytes at the start of a response that are not a response.
+// They count as part of a response only if its start was seen before.
 func (p *Pairer) loseResponse(w *writing) {
 	p.counts.Desynced++
 	if p.answersHalf() {
@@ -194,14 +194,15 @@ func (p *Pairer) loseResponse(w *writing) {
 	p.out.place, p.out.body = inBody, body{kind: bodyLost}
 }
 
-// answersHalf reports whether what is being answered is a head that is not whole.
+// answersHalf reports whether the request that is being answered has an incomplete
+// head.
 func (p *Pairer) answersHalf() bool {
 	x := p.in.cur
 	return x != nil && p.in.place == inHead && x == p.queue[0] && x.r.Status == 0
 }
 
-// giveUp stops to look at the connection: half a head was answered with bytes that
-// are none of HTTP. It is no request, the two speak something else.
+// giveUp stops following the connection. Half a head was answered with bytes that
+// are not HTTP. So it was not a request, and the connection is of another protocol.
 func (p *Pairer) giveUp() {
 	p.withdraw(p.in.cur)
 	if p.unknown != nil {
@@ -210,7 +211,7 @@ func (p *Pairer) giveUp() {
 	*p = Pairer{conn: p.conn, seq: p.seq, begins: p.begins, counts: p.counts, closed: true}
 }
 
-// writeBody takes body bytes, or bytes of no known place, off the write.
+// writeBody takes bytes of a body, or bytes at an unknown place, off the write.
 func (p *Pairer) writeBody(w *writing) {
 	before, lost := w.N, p.out.lost()
 	done := p.out.body.take(&w.Stretch)
@@ -225,7 +226,7 @@ func (p *Pairer) writeBody(w *writing) {
 	}
 }
 
-// finish ends the response under way and hands its request out.
+// finish ends the current response and passes its request on.
 func (p *Pairer) finish() {
 	x, t, untracked := p.out.cur, p.out.timing, p.out.untracked
 	p.out.reset()

@@ -8,40 +8,40 @@ import (
 	"lapwing/collectors/request"
 )
 
-// Bounds of what one connection may hold.
+// Limits of what one connection may keep.
 const (
 	maxHead = 16 << 10 // bytes of one head, per direction
 	maxKept = 8 << 10  // bytes of facts of all outstanding requests
 	maxFree = 16       // exchanges kept for reuse
 )
 
-// minRequest is the length of the shortest request.
+// minRequest is the length of the shortest request in bytes.
 const minRequest = uint64(len("GET / HTTP/1.1\r\n\r\n"))
 
-// Pairer frames the requests and responses of one connection from its reads
-// and writes and pairs them. It is not safe for concurrent use.
+// Pairer frames the requests and responses of one connection from its reads and
+// writes, and pairs them. It is not safe for concurrent use.
 type Pairer struct {
 	conn request.Request // what all requests of the connection share
 	done func(*request.Request)
 
-	unknown func(reason string) // nil when nobody wants to know
+	unknown func(reason string) // may be nil
 	noRoom  func(kept int) bool
 
 	queue     []*exchange // requests without a complete response, oldest first
 	free      []*exchange
-	untracked int    // requests behind those of the queue, not kept
-	seq       uint32 // of the newest request
-	kept      int    // bytes of facts kept
-	begins    uint64 // requests begun
+	untracked int    // number of requests after those of the queue that are not kept
+	seq       uint32 // number of the newest request
+	kept      int    // bytes of facts that are kept
+	begins    uint64 // number of requests that have started
 
 	in        inbound
 	out       outbound
-	unseen    reading       // reads in which requests may be that were not seen
+	unseen    reading       // reads that may contain requests that were not seen
 	hidden    uint64        // bytes of those reads that are not at hand
 	writes    uint64        // number of the latest write
 	lastEnter request.Stamp // entry of the last write of the latest response
 
-	req    RequestHead // the latest heads that were parsed
+	req    RequestHead // the heads that were parsed last
 	resp   ResponseHead
 	counts protocol.Counts
 	lapse  lapse
@@ -49,17 +49,17 @@ type Pairer struct {
 	closed bool
 }
 
-// NewPairer returns the pairer of a connection that is between two requests.
-// Finished requests are handed out in order.
+// NewPairer returns the pairer of a connection that is between two requests. It
+// passes on finished requests in order.
 func NewPairer(o protocol.Options) *Pairer {
 	return &Pairer{conn: o.Shared(), done: o.Done, unknown: o.Unknown, noRoom: o.NoRoom, seq: o.Base.Seq}
 }
 
-// Seed takes in a request that was under way when the connection began to
-// report each read and write: its stamps, flags and parts so far, the first of
-// the readBytes bytes read of it, and the first of the respBytes bytes of its
-// response. Seeds come before the first event, the oldest request first. What
-// was read may turn out to be several requests.
+// Seed takes a request that was in progress when the connection started to report
+// each read and write. r has its stamps, flags and parts so far. head is the start
+// of the readBytes bytes that were read, and respHead the start of the respBytes
+// bytes of its response. Seed is called before the first event, with the oldest
+// request first. What was read may turn out to be several requests.
 func (p *Pairer) Seed(r request.Request, head []byte, readBytes uint64, respHead []byte, respBytes uint64) {
 	if p.closed || p.tunnel {
 		return
@@ -72,7 +72,7 @@ func (p *Pairer) Seed(r request.Request, head []byte, readBytes uint64, respHead
 		case p.beginsRequest(rd.Data):
 			p.cutShort()
 		default:
-			rd.seed = nil // the rest of the request before it
+			rd.seed = nil // this is the rest of the previous request
 		}
 	}
 	p.read(&rd)
@@ -80,7 +80,7 @@ func (p *Pairer) Seed(r request.Request, head []byte, readBytes uint64, respHead
 	p.write(&w)
 }
 
-// Handle takes in the next event of the connection.
+// Handle takes the next event of the connection.
 func (p *Pairer) Handle(ev *protocol.Event) {
 	if p.closed || p.tunnel || p.goneBy(ev) {
 		return
@@ -97,25 +97,25 @@ func (p *Pairer) Handle(ev *protocol.Event) {
 	}
 }
 
-// Expire implements protocol.Pairer. Silence ends nothing here: a request whose
-// response can no longer be seen to end is handed out when the next response
-// begins or the connection ends.
+// Expire implements protocol.Pairer. It does nothing, because silence does not end
+// an HTTP/1 response. If the end of a response can no longer be seen, the request
+// is passed on when the next response starts or the connection ends.
 func (p *Pairer) Expire(request.Stamp, time.Duration) {}
 
-// Tunnel reports whether the connection stopped to speak HTTP/1 after an
-// upgrade. No more requests come of it.
+// Tunnel reports whether the connection left HTTP/1 by an upgrade. It has no more
+// requests then.
 func (p *Pairer) Tunnel() bool { return p.tunnel }
 
-// Desynced is Counts().Desynced.
+// Desynced returns Counts().Desynced.
 func (p *Pairer) Desynced() uint64 { return p.counts.Desynced }
 
-// Counts tells what was given up so far.
+// Counts returns what was given up so far.
 func (p *Pairer) Counts() protocol.Counts { return p.counts }
 
-// Outstanding is the number of requests that wait for their response to end.
+// Outstanding returns the number of requests that wait for their response to end.
 func (p *Pairer) Outstanding() int { return len(p.queue) + p.untracked }
 
-// awaited is the number of requests whose response has not begun.
+// awaited returns the number of requests whose response has not started.
 func (p *Pairer) awaited() int {
 	n := p.Outstanding()
 	if p.out.cur != nil || p.out.untracked {
@@ -124,9 +124,9 @@ func (p *Pairer) awaited() int {
 	return n
 }
 
-// begin adds a request that begins with a read. It returns nil when there are
-// too many; those behind one that is not kept are not kept either, so that the
-// order stays true.
+// begin adds a request that starts with a read. It returns nil if there are too
+// many requests. After one that is not kept, further ones are not kept either, so
+// that the order remains correct.
 func (p *Pairer) begin(rd *reading) *exchange {
 	p.unseen, p.hidden = reading{}, 0
 	p.seq++
@@ -157,7 +157,7 @@ func (p *Pairer) newExchange() *exchange {
 	return new(exchange)
 }
 
-// release takes back an exchange that is in no use any more.
+// release takes back an exchange that is no longer used.
 func (p *Pairer) release(x *exchange) {
 	p.kept -= len(x.kept)
 	if len(p.free) < maxFree {
@@ -166,7 +166,7 @@ func (p *Pairer) release(x *exchange) {
 	}
 }
 
-// describe keeps what a request's head tells.
+// describe keeps the facts of a request's head.
 func (p *Pairer) describe(x *exchange, h *RequestHead) {
 	if x == nil {
 		return
@@ -185,7 +185,7 @@ func (p *Pairer) markCut(x *exchange) {
 	}
 }
 
-// emit hands the oldest request out, if it is one.
+// emit passes the oldest request on, if it certainly is one.
 func (p *Pairer) emit(x *exchange) {
 	if p.in.cur == x {
 		p.describePartial()
@@ -204,7 +204,7 @@ func (p *Pairer) emit(x *exchange) {
 	p.release(x)
 }
 
-// describePartial keeps what there is of the head that is being read.
+// describePartial keeps the facts of the incomplete head that is being read.
 func (p *Pairer) describePartial() {
 	if p.in.cur != nil && p.in.place == inHead {
 		ParseRequest(p.in.head, &p.req)
@@ -212,14 +212,14 @@ func (p *Pairer) describePartial() {
 	}
 }
 
-// becomeTunnel stops the framing. What was read as requests behind the upgrade
-// are the tunnel's bytes.
+// becomeTunnel stops the framing. What seemed to be requests after the upgrade are
+// bytes of the tunnel.
 func (p *Pairer) becomeTunnel() {
 	p.counts.Unpaired += uint64(p.Outstanding())
 	*p = Pairer{conn: p.conn, seq: p.seq, begins: p.begins, counts: p.counts, tunnel: true}
 }
 
-// close hands out what is outstanding at the end of the connection.
+// close passes on the outstanding requests at the end of the connection.
 func (p *Pairer) close(ev *protocol.Event) {
 	p.describePartial()
 	if x := p.out.cur; x != nil && p.endResponse(ev) {
@@ -228,7 +228,7 @@ func (p *Pairer) close(ev *protocol.Event) {
 	for i := 0; len(p.queue) > 0; i++ {
 		x := p.queue[0]
 		if i > 0 {
-			x.r.Flags |= request.Pipelined // the one before it was never answered
+			x.r.Flags |= request.Pipelined // the previous request was never answered
 		}
 		x.r.Error, x.r.Closed = ev.Error, max(ev.Exit, ev.Enter)
 		if x.r.Error == "" {
@@ -239,8 +239,8 @@ func (p *Pairer) close(ev *protocol.Event) {
 	*p = Pairer{conn: p.conn, seq: p.seq, begins: p.begins, counts: p.counts, closed: true}
 }
 
-// endResponse takes in what was written of the response under way and reports
-// whether nothing is known to be missing.
+// endResponse takes what was written of the current response and reports whether it
+// may be complete.
 func (p *Pairer) endResponse(ev *protocol.Event) bool {
 	out := &p.out
 	if out.place == inHead {

@@ -43,7 +43,7 @@ func TestPairClose(t *testing.T) {
 				s.write(20+float64(i)/10, 20.1+float64(i)/10, piece)
 			}
 			s.close(50, tc.cause)
-			s.read(60, 61, get("/after")) // nothing comes of a closed connection
+			s.read(60, 61, get("/after")) // a closed connection gives no more requests
 			assert.Equal(t, tc.want, s.lines())
 			for _, r := range s.got {
 				assert.Equal(t, r.Error != "", r.Closed == ms(50), "closed is set for unfinished requests")
@@ -226,7 +226,7 @@ func TestPairOrphans(t *testing.T) {
 	})
 }
 
-// A head that is not whole is no request, if what answers it is none of HTTP.
+// An incomplete head is not a request if the answer to it is not HTTP.
 func TestHalfHeadAnsweredOtherwise(t *testing.T) {
 	for _, half := range []string{"G", "GET /ha", "m1 /a HT", "GET /a HTTP/1.1\r\nHost: a\r\n"} {
 		for name, first := range map[string]func(*script){
@@ -237,7 +237,7 @@ func TestHalfHeadAnsweredOtherwise(t *testing.T) {
 				s := newScript(t)
 				var unknown []string
 				s.p.unknown = func(reason string) { unknown = append(unknown, reason) }
-				if name == "read" { // what comes first on the connection
+				if name == "read" { // the first bytes of the connection
 					s.read(10, 11, get("/before"))
 					s.write(20, 21, response(200, ""))
 				}
@@ -254,7 +254,7 @@ func TestHalfHeadAnsweredOtherwise(t *testing.T) {
 	}
 }
 
-// So is a line that nothing answers, if its method is not in capitals.
+// Neither is a line without an answer, if its method is not in capitals.
 func TestHalfHeadWithoutAnswer(t *testing.T) {
 	for half, want := range map[string]int{"GET /ha": 1, "hello wor": 0, "m1 /a HTTP/1.1\r\nHost:": 1} {
 		s := newScript(t)

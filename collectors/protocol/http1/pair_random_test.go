@@ -12,8 +12,8 @@ import (
 	"lapwing/collectors/request"
 )
 
-// wire is one direction of a random conversation. For every byte it knows
-// whether a framer can do without it, and when the event that carried it was.
+// wire is one direction of a random conversation. For every byte it records whether
+// a framer can do without it, and the time of the event that carried it.
 type wire struct {
 	bytes   []byte
 	needed  []bool
@@ -30,7 +30,7 @@ func (w *wire) add(needed bool, format string, args ...any) {
 	}
 }
 
-// addBody adds a body and returns nothing: the head before it announced it.
+// addBody adds a body, which the head before it has announced.
 func (w *wire) addBody(rng *rand.Rand, chunked bool, n int) {
 	if !chunked {
 		w.add(false, "%s", strings.Repeat("G", n))
@@ -46,7 +46,7 @@ func (w *wire) addBody(rng *rand.Rand, chunked bool, n int) {
 	w.add(true, "0\r\nTrailer: x\r\n\r\n")
 }
 
-// piece takes a random number of bytes, up to limit, off the wire.
+// piece takes a random number of bytes, at most limit, off the wire.
 func (w *wire) piece(rng *rand.Rand, limit int, at request.Stamp) (data []byte, n int) {
 	n = 1 + rng.IntN(min(limit-w.carried, 1+rng.IntN(400)))
 	piece := w.bytes[w.carried : w.carried+n]
@@ -61,10 +61,10 @@ func (w *wire) piece(rng *rand.Rand, limit int, at request.Stamp) (data []byte, 
 	return piece[:known+rng.IntN(n-known+1)], n
 }
 
-// talk is a random conversation and what should come of it.
+// talk is a random conversation with the expected result.
 type talk struct {
 	in, out wire
-	finals  []int // where the final responses begin
+	finals  []int // start of each final response
 	want    []string
 }
 
@@ -114,11 +114,11 @@ func (c *talk) addResponse(rng *rand.Rand, method string, i int) {
 	c.want = append(c.want, fmt.Sprintf("%s /%d %d", method, i, status))
 }
 
-// play carries both directions in random pieces. A response may be written as
-// soon as its request was wholly read.
+// play plays both directions in random pieces. A response may be written as soon as
+// its request was fully read.
 func (c *talk) play(rng *rand.Rand, p *Pairer) {
 	for now := ms(1); ; now += ms(10) {
-		answered := 0 // up to where responses may be written
+		answered := 0 // end of what may be written
 		for i, end := range c.in.ends {
 			if end <= c.in.carried {
 				answered = c.out.ends[i]
@@ -159,8 +159,8 @@ func (c *talk) check(t *testing.T, got []*request.Request) {
 	}
 }
 
-// TestPairRandomConversations holds the pairer against an account of every
-// byte, for conversations cut at random places.
+// TestPairRandomConversations compares the pairer with a record of every byte, for
+// conversations that are cut at random places.
 func TestPairRandomConversations(t *testing.T) {
 	var seed uint64
 	t.Cleanup(func() {

@@ -13,8 +13,8 @@ import (
 	"lapwing/collectors/text"
 )
 
-// seed is a request that arrived at a moment, was read a millisecond later and
-// whose response is under way since wrote, which may be 0.
+// seed returns a request that arrived at a moment and was read a millisecond later.
+// Its response started at wrote, which may be 0.
 func seed(arrived, wrote float64) request.Request {
 	r := request.Request{PID: 100, TID: 101, WriterTID: 101, Comm: "worker"}
 	r.Arrived, r.ArrivedLast = ms(arrived), ms(arrived)

@@ -6,15 +6,14 @@ import (
 	"lapwing/collectors/protocol"
 )
 
-// RequestHead is what the head of a request tells. Its byte slices are views
-// into the bytes that were parsed; the struct is meant to be reused.
+// RequestHead is the content of a request head. Its byte slices are views into the
+// parsed bytes. The struct is meant to be reused.
 //
-// When the head is cut, the fields of lines that are not wholly there are
-// empty, with one exception: a cut request line gives as much of Path and
-// Query as there is.
+// If the head is cut, the fields of incomplete lines are empty, with one exception:
+// of a cut request line, Path and Query hold what is there.
 type RequestHead struct {
-	Method    string // a well-known method or protocol.MethodOther; empty when not seen
-	RawMethod []byte // the method as it was sent; of one that is longer than protocol.MaxMethodLen a byte more than that
+	Method    string // a well-known method or protocol.MethodOther; empty if not seen
+	RawMethod []byte // the method as sent; at most protocol.MaxMethodLen+1 bytes
 
 	Path        []byte // without query; "*" in asterisk form, empty for CONNECT
 	Query       []byte // without the question mark
@@ -24,22 +23,22 @@ type RequestHead struct {
 	UserAgent   []byte
 
 	Minor         int   // minor version, 0 or 1
-	ContentLength int64 // bytes; -1: absent or not usable
+	ContentLength int64 // bytes; -1 if absent or not usable
 	Chunked       bool
 	BadLength     bool // the fields about the body's length contradict each other
-	KeepAlive     bool // by version, until a Connection field is seen
-	Upgrade       bool // an Upgrade field was sent
+	KeepAlive     bool // by the version and the Connection fields seen so far
+	Upgrade       bool // there was an Upgrade field
 	Expect100     bool // the client waits for an interim response
 	LineCut       bool // the request line is cut: Minor is not known and set to 1
-	Capitals      bool // and what there is of the method is in capitals, as those of HTTP are
+	Capitals      bool // the line is cut, and its method so far is in capitals, as those of HTTP are
 
-	HeadLen int // bytes, blank line included; 0 when the end was not seen
+	HeadLen int // bytes, including the blank line; 0 if the end was not seen
 
-	absolute bool // Host comes from the target and outranks the Host field
+	absolute bool // Host comes from the target and takes precedence over the Host field
 }
 
-// ParseRequest reads the request head at the begin of b into h, whatever h
-// held before. Line breaks in front of the request line are skipped.
+// ParseRequest parses the request head at the start of b into h. It overwrites h.
+// It skips line breaks before the request line.
 func ParseRequest(b []byte, h *RequestHead) Verdict {
 	*h = RequestHead{ContentLength: noLength, Minor: 1, LineCut: true}
 	skipped := skipBreaks(b)
@@ -58,7 +57,7 @@ func ParseRequest(b []byte, h *RequestHead) Verdict {
 		h.field(line, &f)
 	}
 	h.ContentLength, h.Chunked = f.length, f.chunked
-	// A request whose last coding is not chunked has no end that can be known.
+	// If the last coding is not chunked, the end of the request cannot be known.
 	h.BadLength = f.badLength || f.coded && !f.chunked
 	h.KeepAlive = f.persistent(h.Minor)
 	h.Expect100 = h.Expect100 && h.Minor > 0
@@ -69,8 +68,8 @@ func ParseRequest(b []byte, h *RequestHead) Verdict {
 	return OK
 }
 
-// requestLine parses the first line. It returns how many bytes the line has,
-// or 0 and a verdict when the line is cut or none of HTTP/1.
+// requestLine parses the first line. It returns the length of the line in bytes. If
+// the line is cut or not HTTP/1, it returns a verdict and 0.
 func (h *RequestHead) requestLine(b []byte) (Verdict, int) {
 	method, whole := word(b)
 	if !protocol.IsToken(method) || whole && len(method) == 0 {
@@ -79,7 +78,7 @@ func (h *RequestHead) requestLine(b []byte) (Verdict, int) {
 	if !whole {
 		h.Capitals = inCapitals(method)
 		if len(method) > protocol.MaxMethodLen {
-			h.method(method) // whatever follows, it is no well-known one
+			h.method(method) // it is too long to be a well-known method
 		}
 		return Partial, 0
 	}
@@ -107,13 +106,13 @@ func (h *RequestHead) requestLine(b []byte) (Verdict, int) {
 	return OK, len(method) + nl + 1
 }
 
-// method takes the method in.
+// method sets the method.
 func (h *RequestHead) method(m []byte) {
 	h.Method, h.RawMethod = protocol.InternMethod(m), m[:min(len(m), protocol.MaxMethodLen+1)]
 }
 
-// inCapitals reports whether the bytes are those of a method that somebody has
-// registered, or the begin of one.
+// inCapitals reports whether the bytes are those of a registered method, or the
+// start of one.
 func inCapitals(method []byte) bool {
 	for _, c := range method {
 		if c != '-' && (c < 'A' || c > 'Z') {
@@ -123,7 +122,7 @@ func inCapitals(method []byte) bool {
 	return true
 }
 
-// cutLine takes in what there is of a request line whose end is missing.
+// cutLine takes what there is of a request line whose end is missing.
 func (h *RequestHead) cutLine(method, target []byte) Verdict {
 	if len(target) > 0 && isControl(target[0]) {
 		return NotHTTP
@@ -135,8 +134,8 @@ func (h *RequestHead) cutLine(method, target []byte) Verdict {
 	return Partial
 }
 
-// lastVersion reads the version at the end of a request line. What stands
-// between the target and the version is the server's to complain about.
+// lastVersion parses the version at the end of a request line. Anything between the
+// target and the version is left for the server to reject.
 func lastVersion(line []byte) (minor int, ok bool) {
 	line = bytes.TrimRight(line, " ")
 	if i := bytes.LastIndexByte(line, ' '); i >= 0 {
@@ -147,7 +146,7 @@ func lastVersion(line []byte) (minor int, ok bool) {
 
 func isControl(c byte) bool { return c <= ' ' || c == 0x7f }
 
-// field takes one field line in.
+// field takes one field line.
 func (h *RequestHead) field(line []byte, f *framing) {
 	switch line[0] | 0x20 {
 	case 'h':
@@ -179,8 +178,8 @@ func (h *RequestHead) field(line []byte, f *framing) {
 	}
 }
 
-// traceParent takes the field in. Trace Context has a receiver that gets more
-// than one ignore them all.
+// traceParent takes a traceparent field. By Trace Context, a receiver ignores all
+// of them if there is more than one.
 func (h *RequestHead) traceParent(v []byte) {
 	if h.TraceParent != nil {
 		v = v[:0]

@@ -28,8 +28,8 @@ const (
 	uploadHead     = "PUT /file HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n"
 )
 
-// wantRequest is what a request head should give; what is not set is expected
-// to be empty.
+// wantRequest is what a request head should contain. Fields that are not set are
+// expected to be empty.
 type wantRequest struct {
 	verdict                  Verdict
 	method, raw, path, query string

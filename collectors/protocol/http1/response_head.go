@@ -2,25 +2,24 @@ package http1
 
 import "bytes"
 
-// ResponseHead is what the head of a response tells. When the head is cut, it
-// holds what the lines that are wholly there say.
+// ResponseHead is the content of a response head. If the head is cut, it holds the
+// facts of the complete lines.
 type ResponseHead struct {
-	Status        int   // 0 when the status line is cut before it
+	Status        int   // 0 if the status line is cut before it
 	Minor         int   // minor version, 0 or 1
-	ContentLength int64 // bytes; -1: absent or not usable
+	ContentLength int64 // bytes; -1 if absent or not usable
 	Chunked       bool
-	OtherCoding   bool // a transfer coding other than chunked: ends with the connection
-	BadLength     bool // several lengths that differ, or no number
-	KeepAlive     bool // by version, until a Connection field is seen
+	OtherCoding   bool // a transfer coding other than chunked: the body ends with the connection
+	BadLength     bool // there are several lengths that differ, or one is not a number
+	KeepAlive     bool // by the version and the Connection fields seen so far
 
-	HeadLen int // bytes, blank line included; 0 when the end was not seen
+	HeadLen int // bytes, including the blank line; 0 if the end was not seen
 }
 
-// statusEnd is the length of a status line up to its status: "HTTP/1.1 200".
+// statusEnd is the length of a status line including its status: "HTTP/1.1 200".
 const statusEnd = versionLen + len(" 200")
 
-// ParseResponse reads the response head at the begin of b into h, whatever h
-// held before.
+// ParseResponse parses the response head at the start of b into h. It overwrites h.
 func ParseResponse(b []byte, h *ResponseHead) Verdict {
 	*h = ResponseHead{ContentLength: noLength}
 	verdict, n := h.statusLine(b)
@@ -47,8 +46,8 @@ func ParseResponse(b []byte, h *ResponseHead) Verdict {
 	return OK
 }
 
-// statusLine parses the first line. It returns how many bytes the line has, or
-// 0 and a verdict when the line is cut or none of HTTP/1.
+// statusLine parses the first line. It returns the length of the line in bytes. If
+// the line is cut or not HTTP/1, it returns a verdict and 0.
 func (h *ResponseHead) statusLine(b []byte) (Verdict, int) {
 	const prefix = versionPrefix
 	if n := min(len(b), len(prefix)); string(b[:n]) != prefix[:n] {
@@ -77,7 +76,7 @@ func (h *ResponseHead) statusLine(b []byte) (Verdict, int) {
 	return OK, statusEnd + nl + 1
 }
 
-// parseStatus reads the up to three digits that are there.
+// parseStatus parses the digits that are there, at most three.
 func parseStatus(digits []byte) (status int, ok bool) {
 	for i, c := range digits {
 		if c < '0' || c > '9' || i == 0 && c == '0' {

@@ -17,8 +17,9 @@ func bodyAt(p protocol.Place) body {
 	return body{kind: bodyLost}
 }
 
-// Resume implements protocol.Resumer. It is like Seed for a request whose place in both
-// directions is known, and does not need the bytes before that.
+// Resume implements protocol.Resumer. It is like Seed, but for a request whose
+// place in both directions is known, and it does not need the bytes before that
+// place.
 func (p *Pairer) Resume(s *protocol.Framed) {
 	if p.closed || p.tunnel {
 		return

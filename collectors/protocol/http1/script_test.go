@@ -35,12 +35,12 @@ func newPairer(base request.Request, done func(*request.Request)) *Pairer {
 
 func ms(n float64) request.Stamp { return request.Stamp(n * float64(time.Millisecond)) }
 
-// read is a read of bytes that all arrived at once.
+// read plays a read whose bytes all arrived at the same time.
 func (s *script) read(arrived, exit float64, data string) {
 	s.readWait(arrived, exit, 0, data)
 }
 
-// readWait is a read before which the queue was empty for some milliseconds.
+// readWait plays a read before which the queue was empty for some milliseconds.
 func (s *script) readWait(arrived, exit, wait float64, data string) {
 	s.event(protocol.Event{Kind: protocol.Read, Arrived: ms(arrived), ArrivedLast: ms(arrived), Exit: ms(exit),
 		Wait: time.Duration(ms(wait)), Bytes: uint64(len(data)), Data: []byte(data)})
@@ -55,7 +55,7 @@ func (s *script) writeBlocked(enter, exit, blocked float64, data string) {
 		Bytes: uint64(len(data)), Data: []byte(data)})
 }
 
-// event plays ev, by process 100, thread 101 unless it names others.
+// event plays ev. If ev has no process, it is by process 100, thread 101.
 func (s *script) event(ev protocol.Event) {
 	if ev.PID == 0 {
 		ev.PID, ev.TID, ev.Comm = 100, 101, "worker"
@@ -67,14 +67,14 @@ func (s *script) close(at float64, cause string) {
 	s.event(protocol.Event{Kind: protocol.Close, Exit: ms(at), Error: cause})
 }
 
-// one returns the only request there is.
+// one returns the request. It fails the test if there is not exactly one.
 func (s *script) one() *request.Request {
 	s.t.Helper()
 	require.Len(s.t, s.got, 1)
 	return s.got[0]
 }
 
-// lines renders the requests: method, path, status, flags, error.
+// lines returns a line for each request: method, path, status, flags, error.
 func (s *script) lines() []string {
 	var all []string
 	for _, r := range s.got {
@@ -90,7 +90,7 @@ func (s *script) lines() []string {
 	return all
 }
 
-// checkPhases compares the four phases, in milliseconds.
+// checkPhases checks the four phases, in milliseconds.
 func checkPhases(t *testing.T, r *request.Request, queue, parse, app, writeBack float64) {
 	t.Helper()
 	got, all := r.Phases()
@@ -101,7 +101,7 @@ func checkPhases(t *testing.T, r *request.Request, queue, parse, app, writeBack 
 	assert.Equal(t, duration, got.Sum())
 }
 
-// checkParts compares client_wait, blocked and produce, in milliseconds.
+// checkParts checks client_wait, blocked and produce, in milliseconds.
 func checkParts(t *testing.T, r *request.Request, clientWait, blocked, produce float64) {
 	t.Helper()
 	assert.Equal(t, time.Duration(ms(clientWait)), r.ClientWait, "client_wait")

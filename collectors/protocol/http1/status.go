@@ -2,13 +2,12 @@ package http1
 
 import "net/http"
 
-// interim reports whether the status is not the final one of a request.
+// interim reports whether a response with this status is an interim one.
 func interim(status int) bool {
 	return status < http.StatusOK && status != http.StatusSwitchingProtocols
 }
 
-// tunnels reports whether the connection stops to speak HTTP/1 after the
-// response.
+// tunnels reports whether the connection leaves HTTP/1 after the response.
 func tunnels(method string, status int) bool {
 	return status == http.StatusSwitchingProtocols || method == http.MethodConnect && status/100 == 2
 }

@@ -4,8 +4,8 @@ import "bytes"
 
 var rootPath = []byte("/")
 
-// target splits the request target into Path, Query and, where it names one,
-// Host. A target of a cut request line may itself be cut at any byte.
+// target splits the request target into Path, Query and, if it has an authority,
+// Host. The target of a cut request line may be cut at any byte.
 func (h *RequestHead) target(t []byte) {
 	switch {
 	case len(t) == 0:
@@ -20,12 +20,13 @@ func (h *RequestHead) target(t []byte) {
 	}
 }
 
-// otherTarget takes in the absolute form, the asterisk form and whatever else
-// a client sends.
+// otherTarget takes the absolute form, the asterisk form and whatever else a client
+// sends.
 func (h *RequestHead) otherTarget(t []byte) {
 	authority, ok := afterScheme(t)
 	if !ok {
-		// "htt" may be the begin of a scheme: no path until that is settled.
+		// "htt" may be the start of a scheme, so there is no path until that is
+		// decided.
 		if !h.LineCut || t[0] == '*' {
 			h.splitQuery(t)
 		}
@@ -45,7 +46,7 @@ func (h *RequestHead) otherTarget(t []byte) {
 	}
 }
 
-// afterScheme returns what follows "scheme://" of an absolute target.
+// afterScheme returns what follows "scheme://" in an absolute target.
 func afterScheme(t []byte) ([]byte, bool) {
 	i := bytes.IndexByte(t, ':')
 	if i <= 0 || len(t) < i+3 || t[i+1] != '/' || t[i+2] != '/' {
@@ -57,7 +58,7 @@ func afterScheme(t []byte) ([]byte, bool) {
 	return t[i+3:], true
 }
 
-// withoutUser cuts the user information, which may be a secret, off an
+// withoutUser removes the user information, which may be a secret, from an
 // authority.
 func withoutUser(authority []byte) []byte {
 	if i := bytes.LastIndexByte(authority, '@'); i >= 0 {

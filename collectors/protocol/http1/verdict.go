@@ -2,15 +2,15 @@ package http1
 
 import "bytes"
 
-// Verdict says what bytes at the begin of a message turned out to be.
+// Verdict says what the bytes at the start of a message are.
 type Verdict uint8
 
-// The verdicts. Those after Partial say why no message is reported; their
-// names are the reasons under which connections are counted.
+// The verdicts. Those after Partial say why no message is reported. Their names are
+// the reasons under which connections are counted.
 const (
-	OK      Verdict = iota // a whole head
-	Partial                // a head that is cut: what was seen of it is valid
-	NotHTTP                // no HTTP/1 message begins here
+	OK      Verdict = iota // a complete head
+	Partial                // a head that is cut; the facts seen so far are valid
+	NotHTTP                // no HTTP/1 message starts here
 	TLS                    // a TLS handshake record
 	HTTP2                  // the preface of an HTTP/2 connection
 )
@@ -19,7 +19,7 @@ var verdictNames = [...]string{"ok", "partial", "not_http", "tls", "http2"}
 
 func (v Verdict) String() string { return verdictNames[v] }
 
-// IsHead reports whether a head, whole or cut, begins here.
+// IsHead reports whether a head starts here, complete or cut.
 func (v Verdict) IsHead() bool { return v <= Partial }
 
 const (
@@ -28,8 +28,8 @@ const (
 	http2Preface  = "PRI * HTTP/2.0"
 )
 
-// parseVersion reads the eight bytes of an HTTP/1 version. A minor version
-// above 1 is read as 1, the highest that exists.
+// parseVersion parses the eight bytes of an HTTP/1 version. A minor version above 1
+// is returned as 1, the highest that exists.
 func parseVersion(b []byte) (minor int, ok bool) {
 	if len(b) != versionLen || string(b[:len(versionPrefix)]) != versionPrefix {
 		return 0, false
@@ -43,11 +43,11 @@ func parseVersion(b []byte) (minor int, ok bool) {
 	return 0, false
 }
 
-// isTLS reports whether b begins with a TLS handshake record.
+// isTLS reports whether b starts with a TLS handshake record.
 func isTLS(b []byte) bool { return len(b) > 1 && b[0] == 0x16 && b[1] == 0x03 }
 
-// other is the verdict on bytes that are no head. One byte of a TLS record may
-// become one.
+// other returns the verdict on bytes that are not a head. A single byte of a TLS
+// record gives Partial, because the next byte decides.
 func other(b []byte) Verdict {
 	switch {
 	case isTLS(b):
@@ -58,13 +58,14 @@ func other(b []byte) Verdict {
 	return NotHTTP
 }
 
-// isPreface reports whether b begins with an HTTP/2 preface.
+// isPreface reports whether b starts with an HTTP/2 preface.
 func isPreface(b []byte) bool {
 	return len(b) >= len(http2Preface) && string(b[:len(http2Preface)]) == http2Preface
 }
 
-// skipBreaks counts the line breaks at the begin of b. Some clients send one
-// after a request body; servers skip them in front of a request.
+// skipBreaks returns the number of line breaks (CR and LF bytes) at the start of b.
+// Some clients send a line break after a request body. Servers skip it before a
+// request.
 func skipBreaks(b []byte) int {
 	for i, c := range b {
 		if c != '\r' && c != '\n' {

@@ -7,7 +7,7 @@ import (
 	"lapwing/collectors/protocol/gateway"
 )
 
-// Name is the protocol's, in the list of protocols and in requests.
+// Name is the name of the protocol, in the list of protocols and in requests.
 const Name = "mod_wsgi"
 
 const (
@@ -25,10 +25,10 @@ var format = gateway.Format{
 	Continue:   "200 Continue",
 }
 
-// New makes the pairer of a connection.
+// New returns the pairer of a connection.
 func New(o protocol.Options) protocol.Pairer { return gateway.NewSingle(&format, o) }
 
-// prefix reads both numbers. The length counts the other number, too.
+// prefix parses both numbers. The length includes the second number.
 func prefix(b []byte) (used int, size uint64, match protocol.Match) {
 	if len(b) < countLen {
 		return 0, 0, protocol.Maybe
@@ -48,7 +48,7 @@ func prefix(b []byte) (used int, size uint64, match protocol.Match) {
 	return prefixLen, size, protocol.Yes
 }
 
-// Detect looks for two plausible numbers and a name in capitals behind them.
+// Detect looks for two plausible numbers, followed by a name in capitals.
 func Detect(b []byte) protocol.Match {
 	used, size, match := prefix(b)
 	if match != protocol.Yes {

@@ -28,7 +28,7 @@ func TestRequest(t *testing.T) {
 	s.Read(10, 12, head[8:])
 	s.Write(12, 12.5, goAhead)
 	s.Write(40, 41, answer)
-	s.Read(13, 42, ending) // the daemon looks for a body after its response
+	s.Read(13, 42, ending) // the daemon reads the body after its response
 	s.Close(43, request.ErrorClosed)
 	assert.Equal(t, []string{"GET /shop 503"}, s.Lines())
 	r := s.One()

@@ -1,11 +1,12 @@
-// Package mysql tells calls to MySQL and MariaDB by their first bytes.
+// Package mysql recognises calls to MySQL and MariaDB by their first bytes.
 package mysql
 
-// Name is the protocol's in the list of protocols.
+// Name is the name of the protocol in the list of protocols.
 const Name = "mysql"
 
-// Calls tells whether a call begins with b: three bytes of length, the number 0, a
-// command.
+// Calls reports whether a call that starts with b is of the protocol: three bytes
+// of length, the number 0, a command. sent is the length of the whole call in
+// bytes.
 func Calls(b []byte, sent uint64) bool {
 	if len(b) < 5 || b[3] != 0 || b[4] == 0 || b[4] > 0x1c {
 		return false

@@ -1,8 +1,7 @@
-// Package passenger understands the hop between the core of Passenger and the
-// processes of an application, which is private to Passenger: seen in its
-// release 6.0.
+// Package passenger frames the private protocol between the core of Passenger and
+// the processes of an application, as seen in release 6.0.
 //
 // A request is the length of its variables in four bytes (big-endian), the
 // variables and the body. The response is plain HTTP. The process may keep the
-// connection for another request.
+// connection open for another request.
 package passenger

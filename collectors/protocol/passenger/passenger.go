@@ -7,7 +7,7 @@ import (
 	"lapwing/collectors/protocol/gateway"
 )
 
-// Name is the protocol's, in the list of protocols and in requests.
+// Name is the name of the protocol, in the list of protocols and in requests.
 const Name = "passenger"
 
 const (
@@ -23,7 +23,7 @@ var format = gateway.Format{
 	Reuse:      true,
 }
 
-// New makes the pairer of a connection.
+// New returns the pairer of a connection.
 func New(o protocol.Options) protocol.Pairer { return gateway.NewSingle(&format, o) }
 
 func prefix(b []byte) (used int, size uint64, match protocol.Match) {
@@ -37,7 +37,7 @@ func prefix(b []byte) (used int, size uint64, match protocol.Match) {
 	return prefixLen, size, protocol.Yes
 }
 
-// Detect looks for a plausible length and a name in capitals behind it.
+// Detect looks for a plausible length, followed by a name in capitals.
 func Detect(b []byte) protocol.Match {
 	used, size, match := prefix(b)
 	if match != protocol.Yes {

@@ -13,7 +13,7 @@ import (
 
 const answer = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n"
 
-// The application process sends each line of the head by itself.
+// The application process sends each line of the head with a separate call.
 func TestRequest(t *testing.T) {
 	s := protocoltest.New(t, New)
 	head := protocoltest.Get("/shop?x=1").Passenger()

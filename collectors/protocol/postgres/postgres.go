@@ -1,4 +1,4 @@
-// Package postgres tells calls to PostgreSQL by their first bytes.
+// Package postgres recognises calls to PostgreSQL by their first bytes.
 package postgres
 
 import (
@@ -6,11 +6,13 @@ import (
 	"encoding/binary"
 )
 
-// Name is the protocol's in the list of protocols.
+// Name is the name of the protocol in the list of protocols.
 const Name = "postgres"
 
-// Calls tells whether a call begins with b: a message has a type and its length; the
-// first of a connection has only a length, then the version or the wish for encryption.
+// Calls reports whether a call that starts with b is of the protocol. A message has
+// a type and a length. The first message of a connection has only a length,
+// followed by the version or a request for encryption. sent is the length of the
+// whole call in bytes.
 func Calls(b []byte, sent uint64) bool {
 	if len(b) < 8 {
 		return len(b) >= 5 && b[0] == 'S' && binary.BigEndian.Uint32(b[1:]) == 4

@@ -1,4 +1,4 @@
-// Package protocoltest helps to test pairers: Script plays the events of a
-// connection, Player makes events of fuzzed bytes, and Vars encodes requests
-// for the gateway protocols.
+// Package protocoltest helps to test pairers. Script plays the events of a
+// connection, Fuzz makes events from fuzzed bytes, and Vars encodes requests for
+// the gateway protocols.
 package protocoltest

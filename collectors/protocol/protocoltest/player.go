@@ -12,9 +12,9 @@ import (
 	"lapwing/tools/fuzzing"
 )
 
-// Fuzz plays fuzzed bytes, and parts of the given fragments that the bytes pick,
-// as the events of a connection. It checks what must hold for any: no request
-// is invented, each is sane, they are numbered in order.
+// Fuzz plays the events of a connection to a pairer. The fuzzed bytes supply data,
+// and pick parts of the given fragments. Fuzz checks what must hold for all events:
+// no request is invented, each is sane, and they are numbered in order.
 func Fuzz(f *testing.F, newPairer func(protocol.Options) protocol.Pairer, in, out []string) {
 	f.Add([]byte("\x00\x00\x00\x00\x00\x03\x00\x00\x00"))
 	f.Add([]byte("\x00\x64\x00\x01\x03\x64\x00\x00\x06\x01"))
@@ -34,7 +34,7 @@ func playConnection(t *testing.T, newPairer func(protocol.Options) protocol.Pair
 			require.NotEqual(t, last, r.Seq, "a request is handed out once")
 			last = r.Seq
 			if strings.HasPrefix(r.Protocol, "http/") {
-				return // has a test of its own
+				return // these have their own test
 			}
 			p.done++
 			Sane(t, r)
@@ -47,8 +47,8 @@ func playConnection(t *testing.T, newPairer func(protocol.Options) protocol.Pair
 	require.Zero(t, pairer.Outstanding())
 }
 
-// pieces is how many bytes of a connection one byte of the input may stand for: it
-// can pick a fragment.
+// pieces is how many bytes of a connection one byte of the input may stand for,
+// because it can pick a fragment.
 const pieces = 512
 
 // player turns fuzzed bytes into events.
@@ -56,7 +56,7 @@ type player struct {
 	input   []byte
 	in, out []string
 	now     request.Stamp
-	read    strings.Builder // all that was at hand of what was read
+	read    strings.Builder // everything that was read and at hand
 	done    int
 }
 
@@ -74,7 +74,7 @@ func (f *player) tick() request.Stamp {
 	return f.now
 }
 
-// data is a few raw bytes, a part of a fragment, or a fragment and a part of
+// data returns a few raw bytes, a part of a fragment, or a fragment and a part of
 // another one.
 func (f *player) data(fragments []string) []byte {
 	n := f.next()

@@ -18,16 +18,16 @@ import (
 type Script struct {
 	protocol.Pairer
 
-	// Got are the requests so far, Unknown the reasons why the connection is
-	// of no known protocol.
+	// Got holds the requests so far. Unknown holds the reasons why the connection
+	// is of no known protocol.
 	Got     []*request.Request
 	Unknown []string
 
 	t testing.TB
 }
 
-// New starts a script with a pairer that newPairer makes. The last request of
-// the connection had the number 4.
+// New starts a script with a pairer that newPairer makes. The last request of the
+// connection had the number 4.
 func New(t testing.TB, newPairer func(protocol.Options) protocol.Pairer) *Script {
 	s := &Script{t: t}
 	base := request.Request{Conn: 7, Seq: 4, AcceptorTID: 9, Service: "shop"}
@@ -40,10 +40,10 @@ func New(t testing.TB, newPairer func(protocol.Options) protocol.Pairer) *Script
 	return s
 }
 
-// MS is a stamp so many milliseconds after the clock's begin.
+// MS returns a stamp n milliseconds after the start of the clock.
 func MS(n float64) request.Stamp { return request.Stamp(n * float64(time.Millisecond)) }
 
-// Read plays a read of bytes that all arrived at once.
+// Read plays a read whose bytes all arrived at the same time.
 func (s *Script) Read(arrived, exit float64, data string) {
 	s.Event(protocol.Event{Kind: protocol.Read, Arrived: MS(arrived), ArrivedLast: MS(arrived), Exit: MS(exit),
 		Bytes: uint64(len(data)), Data: []byte(data)})
@@ -69,7 +69,7 @@ func (s *Script) Close(at float64, cause string) {
 	s.Event(protocol.Event{Kind: protocol.Close, Exit: MS(at), Error: cause})
 }
 
-// Event plays ev, by process 100, thread 101 unless it names others.
+// Event plays ev. If ev has no process, it is by process 100, thread 101.
 func (s *Script) Event(ev protocol.Event) {
 	if ev.PID == 0 {
 		ev.PID, ev.TID, ev.Comm = 100, 101, "worker"
@@ -77,14 +77,14 @@ func (s *Script) Event(ev protocol.Event) {
 	s.Handle(&ev)
 }
 
-// One is the only request there is.
+// One returns the request. It fails the test if there is not exactly one.
 func (s *Script) One() *request.Request {
 	s.t.Helper()
 	require.Len(s.t, s.Got, 1)
 	return s.Got[0]
 }
 
-// Lines renders the requests: method, path, status, flags, error.
+// Lines returns a line for each request: method, path, status, flags, error.
 func (s *Script) Lines() []string {
 	var all []string
 	for _, r := range s.Got {
@@ -100,7 +100,7 @@ func (s *Script) Lines() []string {
 	return all
 }
 
-// Phases compares the four phases of a request, in milliseconds.
+// Phases checks the four phases of a request, in milliseconds.
 func Phases(t testing.TB, r *request.Request, queue, parse, app, writeBack float64) {
 	t.Helper()
 	got, all := r.Phases()
@@ -111,7 +111,7 @@ func Phases(t testing.TB, r *request.Request, queue, parse, app, writeBack float
 	assert.Equal(t, duration, got.Sum())
 }
 
-// Sane checks what must hold for every request, whatever the bytes.
+// Sane checks what must hold for every request, whatever the bytes are.
 func Sane(t testing.TB, r *request.Request) {
 	t.Helper()
 	require.NotEmpty(t, r.Method, "what has no method is no request")

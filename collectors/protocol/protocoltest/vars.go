@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// Vars are the variables of a request: names and values by turns.
+// Vars are the variables of a request: names and values alternate.
 type Vars []string
 
-// Get are the variables that a front end sends of a GET request.
+// Get returns the variables that a front end sends for a GET request.
 func Get(uri string) Vars {
 	path, query, _ := strings.Cut(uri, "?")
 	return Vars{"QUERY_STRING", query, "REQUEST_METHOD", "GET", "CONTENT_TYPE", "", "CONTENT_LENGTH", "",
@@ -17,20 +17,20 @@ func Get(uri string) Vars {
 		"HTTP_HOST", "shop.test:8080", "HTTP_USER_AGENT", "curl/7.88.1"}
 }
 
-// Post are those of a POST request with a body of n bytes.
+// Post returns the variables of a POST request with a body of n bytes.
 func Post(uri string, n int) Vars {
 	v := Get(uri)
 	v[3], v[7] = "POST", strconv.Itoa(n)
 	return v
 }
 
-// With adds a variable.
+// With returns the variables with another one added.
 func (v Vars) With(name, value string) Vars { return append(v[:len(v):len(v)], name, value) }
 
-// Strings ends each name and value with a zero byte.
+// Strings returns the variables with a zero byte after each name and value.
 func (v Vars) Strings() string { return strings.Join(v, "\x00") + "\x00" }
 
-// UWSGI is the packet of the uwsgi protocol.
+// UWSGI returns the packet of the uwsgi protocol.
 func (v Vars) UWSGI() string {
 	var b []byte
 	for _, s := range v {
@@ -39,7 +39,7 @@ func (v Vars) UWSGI() string {
 	return string(append(binary.LittleEndian.AppendUint16([]byte{0}, uint16(len(b))), 0)) + string(b)
 }
 
-// SCGI is the netstring of SCGI.
+// SCGI returns the netstring of SCGI.
 func (v Vars) SCGI() string {
 	length := "0"
 	rest := make(Vars, 0, len(v))
@@ -54,20 +54,22 @@ func (v Vars) SCGI() string {
 	return strconv.Itoa(len(body)) + ":" + body + ","
 }
 
-// ModWSGI are the numbers of mod_wsgi and the variables behind them.
+// ModWSGI returns the numbers of mod_wsgi and the variables after them.
 func (v Vars) ModWSGI() string {
 	body := v.Strings()
 	b := binary.NativeEndian.AppendUint64(nil, uint64(len(body)+8))
 	return string(binary.NativeEndian.AppendUint64(b, uint64(len(v)))) + body
 }
 
-// Passenger is the length of Passenger and the variables behind it.
+// Passenger returns the length of the variables, as Passenger sends it, and the
+// variables.
 func (v Vars) Passenger() string {
 	body := v.Strings()
 	return string(binary.BigEndian.AppendUint32(nil, uint32(len(body)))) + body
 }
 
-// FastCGI is a whole request of that number: BEGIN, PARAMS and STDIN records.
+// FastCGI returns a whole request with that number: BEGIN, PARAMS and STDIN
+// records.
 func (v Vars) FastCGI(id uint16, keep bool, body string) string {
 	flags := "\x00"
 	if keep {
@@ -80,7 +82,7 @@ func (v Vars) FastCGI(id uint16, keep bool, body string) string {
 	return s + Record(5, id, "")
 }
 
-// Params are the names and values as FastCGI encodes them.
+// Params returns the names and values as FastCGI encodes them.
 func (v Vars) Params() string {
 	var b []byte
 	for i := 0; i < len(v); i += 2 {
@@ -96,7 +98,7 @@ func fcgiLength(b []byte, n int) []byte {
 	return binary.BigEndian.AppendUint32(b, uint32(n)|1<<31)
 }
 
-// Record is one FastCGI record, padded to a multiple of eight bytes.
+// Record returns one FastCGI record, padded to a multiple of eight bytes.
 func Record(kind byte, id uint16, content string) string {
 	padding := -len(content) & 7
 	b := binary.BigEndian.AppendUint16([]byte{1, kind}, id)
@@ -104,7 +106,7 @@ func Record(kind byte, id uint16, content string) string {
 	return string(b) + content + strings.Repeat("\x00", padding)
 }
 
-// End is the record that ends a request of FastCGI with that answer.
+// End returns the FastCGI record that ends a request with that status.
 func End(id uint16, status byte) string {
 	return Record(3, id, "\x00\x00\x00\x00"+string([]byte{status, 0, 0, 0}))
 }

@@ -1,13 +1,14 @@
-// Package redis tells calls to Redis, and what speaks its protocol, by their first
-// bytes.
+// Package redis recognises calls to Redis, and to servers with the same protocol,
+// by their first bytes.
 package redis
 
 import "bytes"
 
-// Name is the protocol's in the list of protocols.
+// Name is the name of the protocol in the list of protocols.
 const Name = "redis"
 
-// Calls tells whether a call begins with b: an array of bulk strings.
+// Calls reports whether a call that starts with b is of the protocol: an array of
+// bulk strings.
 func Calls(b []byte, _ uint64) bool {
 	line, rest, ok := bytes.Cut(b, []byte("\r\n"))
 	return ok && len(line) > 1 && line[0] == '*' && digits(line[1:]) && len(rest) > 0 && rest[0] == '$'

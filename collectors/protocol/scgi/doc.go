@@ -1,7 +1,7 @@
-// Package scgi understands SCGI.
+// Package scgi frames SCGI.
 //
-// A request is a netstring of variables (their length in digits, a colon, the
-// variables, a comma), the first of which is CONTENT_LENGTH. The body follows,
-// as long as that says. The response is that of a CGI program, with the status
-// among its fields, and ends with the connection.
+// A request is a netstring of variables: their length in digits, a colon, the
+// variables, a comma. The first variable is CONTENT_LENGTH, the length of the body
+// that follows. The response is that of a CGI program, with the status among its
+// fields, and ends with the connection.
 package scgi

@@ -7,7 +7,7 @@ import (
 	"lapwing/collectors/protocol/gateway"
 )
 
-// Name is the protocol's, in the list of protocols and in requests.
+// Name is the name of the protocol, in the list of protocols and in requests.
 const Name = "scgi"
 
 const (
@@ -22,10 +22,10 @@ var format = gateway.Format{
 	Suffix:     ',',
 }
 
-// New makes the pairer of a connection.
+// New returns the pairer of a connection.
 func New(o protocol.Options) protocol.Pairer { return gateway.NewSingle(&format, o) }
 
-// prefix reads the digits and the colon behind them.
+// prefix parses the digits and the colon after them.
 func prefix(b []byte) (used int, size uint64, match protocol.Match) {
 	for i, c := range b {
 		switch {
@@ -39,7 +39,7 @@ func prefix(b []byte) (used int, size uint64, match protocol.Match) {
 	return 0, 0, protocol.Maybe
 }
 
-// Detect looks for a netstring that begins with CONTENT_LENGTH.
+// Detect looks for a netstring that starts with CONTENT_LENGTH.
 func Detect(b []byte) protocol.Match {
 	used, size, match := prefix(b)
 	if match != protocol.Yes {

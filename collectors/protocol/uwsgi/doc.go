@@ -1,7 +1,7 @@
-// Package uwsgi understands the uwsgi protocol, which front ends speak to uWSGI.
+// Package uwsgi frames the uwsgi protocol, which front ends speak to uWSGI.
 //
-// A request is a packet of variables, with four bytes in front of it: a
-// modifier that says what kind of application is asked for, the length of the
-// variables (little-endian) and another modifier. The body follows, as long as
-// CONTENT_LENGTH says. The response is plain HTTP and ends with the connection.
+// A request is a packet of variables after a header of four bytes: a modifier that
+// says what kind of application is called, the length of the variables
+// (little-endian) and another modifier. The body follows, with a length of
+// CONTENT_LENGTH. The response is plain HTTP and ends with the connection.
 package uwsgi

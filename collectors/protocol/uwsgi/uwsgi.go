@@ -7,13 +7,13 @@ import (
 	"lapwing/collectors/protocol/gateway"
 )
 
-// Name is the protocol's, in the list of protocols and in requests.
+// Name is the name of the protocol, in the list of protocols and in requests.
 const Name = "uwsgi"
 
 const (
 	prefixLen = 4
 	minVars   = 8  // no request has fewer bytes of variables
-	maxFirst  = 64 // no request begins with a longer name
+	maxFirst  = 64 // no request starts with a longer name
 )
 
 var format = gateway.Format{
@@ -22,7 +22,7 @@ var format = gateway.Format{
 	NewDecoder: func() gateway.Decoder { return &gateway.Pairs{Length: length} },
 }
 
-// New makes the pairer of a connection.
+// New returns the pairer of a connection.
 func New(o protocol.Options) protocol.Pairer { return gateway.NewSingle(&format, o) }
 
 func prefix(b []byte) (used int, size uint64, match protocol.Match) {
@@ -39,7 +39,7 @@ func length(b []byte) (n uint64, used int) {
 	return uint64(binary.LittleEndian.Uint16(b)), 2
 }
 
-// Detect looks for a packet of which the first variable has a name in capitals.
+// Detect looks for a packet whose first variable has a name in capitals.
 func Detect(b []byte) protocol.Match {
 	if len(b) < prefixLen {
 		return protocol.Maybe
