@@ -44,8 +44,8 @@ type Config struct {
 	Timeout time.Duration `koanf:"timeout"`
 
 	// QueueSize is the highest number of requests that wait for upload.
-	// Requests beyond it are dropped and counted. The queue is filled ten times
-	// a second.
+	// Requests beyond it are dropped and counted. Requests come in bursts, ten
+	// times a second.
 	QueueSize int `koanf:"queue_size"`
 	// BatchSize is the highest number of requests in one upload, of up to five
 	// spans each.
