@@ -112,8 +112,8 @@ func TestPreforkRestart(t *testing.T) {
 	s := start(t, "prefork", "--workers", "2")
 	victim := s.workers().Workers[0].PID
 	require.NoError(t, syscall.Kill(victim, syscall.SIGKILL))
-	// Until its last thread has ended, it may accept a connection, which would
-	// be lost.
+	// Until its last thread has ended, it may accept a connection and take it
+	// with it.
 	eventually(t, "the master has reaped the worker", func() bool {
 		_, err := os.Stat("/proc/" + strconv.Itoa(victim))
 		return err != nil
