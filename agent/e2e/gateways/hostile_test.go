@@ -20,7 +20,8 @@ func hostile() map[string][]string {
 	vars := protocoltest.Get("/invented")
 	fastcgi, uwsgi, scgi := vars.FastCGI(1, false, ""), vars.UWSGI(), vars.SCGI()
 	return map[string][]string{
-		// Truncated requests are counted because the answer is not a record.
+		// The response is not a FastCGI record, which decides for truncated
+		// requests.
 		"fastcgi_malformed":   {fastcgi[:60], fastcgi[:8], fastcgi[:16] + "\x02" + fastcgi[17:], fastcgi[:16] + "\x01\x04\x00\x01\x00\x04\x00\x00\x7f\x00xx\x01\x04\x00\x01\x00\x00\x00\x00"},
 		"uwsgi_truncated":     {uwsgi[:60], "\x00\xff\xff\x00" + uwsgi[4:]},
 		"uwsgi_malformed":     {"\x00\x14\x00\x00\x0c\x00QUERY_STRING\x77\x00xxxx", protocoltest.Vars{"HTTP_HOST", "h"}.UWSGI()},
