@@ -10,8 +10,8 @@ import (
 	"runtime"
 )
 
-// The main goroutine stays on the first thread of the process. So a server with
-// one thread per process serves on the thread whose id is the process id.
+// init keeps the main goroutine on the first thread of the process. So a server
+// with one thread per process serves on the thread whose id is the process id.
 func init() { runtime.LockOSThread() }
 
 func main() {

@@ -2,8 +2,8 @@ package harness
 
 import "os"
 
-// In all tests, a system call that the agent's filter does not allow ends the
-// agent, which fails the test. So the tests check the list in
+// init makes a system call that the agent's filter does not allow end the agent
+// in all tests, which fails the test. So the tests check the list in
 // agent/privilege/sandbox against everything that the agent does. A test that
 // sets a new environment for an agent must include KillEnv.
 func init() {

@@ -17,16 +17,17 @@ const (
 	countsFD = 3
 )
 
-// The helper is this program under another name. The name is checked here,
-// before main, so that tests and tools that run an agent have a helper too.
+// init runs the helper, which is this program under another name. It checks the
+// name here, before main, so that tests and tools that run an agent have a
+// helper too.
 func init() {
 	if len(os.Args) == 1 && os.Args[0] == helperName {
 		os.Exit(serve())
 	}
 }
 
-// The resource limits of a helper; readers lower them further. When memory is
-// short, the kernel does not end the helper before the agent.
+// limits are the resource limits of a helper; readers lower them further. When
+// memory is short, the kernel does not end the helper before the agent.
 var limits = map[int]uint64{
 	unix.RLIMIT_CORE:   0,
 	unix.RLIMIT_FSIZE:  0,

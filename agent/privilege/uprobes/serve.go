@@ -24,8 +24,9 @@ const (
 	typeFile     = "/sys/bus/event_source/devices/uprobe/type"
 )
 
-// The child is this program under another name. The name is checked here,
-// before main, so that tests and tools that run an agent have one too.
+// init runs the child, which is this program under another name. It checks the
+// name here, before main, so that tests and tools that run an agent have one
+// too.
 func init() {
 	if len(os.Args) == 1 && os.Args[0] == processName {
 		os.Exit(serve())
