@@ -23,9 +23,9 @@ type requests struct {
 	last   socket.Stats
 }
 
-// attach keeps the heap small meanwhile. While the kernel verifies the
-// programs, it needs the memory of the maps a second time. Reading the kernel's
-// types leaves garbage.
+// attach keeps the heap small meanwhile. While the kernel verifies the programs,
+// it takes as much memory again as for the maps. Reading the kernel's types
+// leaves garbage.
 func (r *requests) attach() error {
 	const garbage = 20 // percent
 	usual := debug.SetGCPercent(garbage)

@@ -26,7 +26,7 @@ func TestFewFiles(t *testing.T) {
 	}
 }
 
-// keepFiles closes the files that this process has inherited in the processes
+// keepFiles keeps the files that this process has inherited out of the processes
 // that a test starts: the lock of a test runner, the pipes of make.
 func keepFiles(t *testing.T) {
 	t.Helper()

@@ -61,7 +61,7 @@ type alerting struct {
 	address string
 	clients int
 	took    time.Duration
-	every   time.Duration // interval of connections that send nothing and end; 0: none
+	every   time.Duration // interval of quick requests on new connections; 0: none
 	held    int           // number of connections that are kept and send nothing more
 	want    []string
 }
