@@ -28,7 +28,6 @@ const (
 // request. A reason that asks for less than an even share gets everything it
 // asks for. The rest is divided evenly among the others. So a flood of failures
 // leaves room for slow requests and for the constant ratio, and vice versa.
-// requests and for the steady ratio, and the other way round.
 //
 // The budget changes probabilities, which are recorded in the span, instead of
 // dropping what comes last. Only a flood that is faster than budgetStep is cut

@@ -15,7 +15,6 @@ import (
 // server, only the other half of the network stack follows, on the same CPU. So
 // the arrival of a request is known without the client's own path into the
 // kernel, and without an eBPF program.
-// way into the kernel, and without any eBPF program.
 
 // stampWrites enables the stamps, without the bytes, numbered by the bytes of
 // the connection.
