@@ -18,7 +18,7 @@ import (
 // The limits of the queue between Export and the output, in bytes and time.
 const (
 	queueBytes = 4 << 20                // waiting for the writer; the same amount again is being written
-	batchBytes = 64 << 10               // written at once; at this size the writer stops waiting for more lines
+	batchBytes = 64 << 10               // written in one piece; at this size the writer stops waiting for more lines
 	flushAfter = 100 * time.Millisecond // the longest time that a line waits for others
 )
 
