@@ -23,19 +23,19 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// drainTime is how long the exporters may take to deliver what is queued when
-// the agent ends.
+// drainTime is the longest time in which the exporters deliver what is queued
+// when the agent ends.
 const drainTime = 4 * time.Second
 
-// Agent is one run of the agent: made by New, given exporters by Add, started
-// by Run.
+// Agent is one run of the agent. New creates it, Add adds exporters, and Run
+// starts it.
 type Agent struct {
 	cfg   config.Config
 	log   *slog.Logger
 	clock *request.Clock
 
-	patience  *patience.Pool // asks processes who they are
-	asks      *patience.Pool // asks them what they use: somebody waits for that, and not for names
+	patience  *patience.Pool // asks processes for their identity
+	asks      *patience.Pool // asks them for their usage, whose readers wait; names have no such readers
 	services  *service.Resolver
 	routes    atomic.Pointer[route.Table]
 	logEvery  atomic.Int64  // nanoseconds
@@ -45,7 +45,7 @@ type Agent struct {
 	exporters []named[exporters.Exporter]
 	tracers   []named[exporters.Tracer]
 	closers   []func(context.Context) error
-	metrics   *metrics.Aggregator // nil when nobody gets metrics
+	metrics   *metrics.Aggregator // nil if no exporter needs metrics
 	pusher    atomic.Pointer[otlp.Metrics]
 	turns     atomic.Uint64
 
@@ -54,31 +54,31 @@ type Agent struct {
 	markers  *markers
 	pools    *pools
 
-	identity *privilege.Identity            // whom root becomes, nil: nobody else
-	helper   atomic.Pointer[sandbox.Helper] // nil: there is none
+	identity *privilege.Identity            // the user that root becomes; nil: no change of user
+	helper   atomic.Pointer[sandbox.Helper] // nil: there is no helper
 
-	// OTLP exports to the configured OTLP endpoint, if there is one.
+	// OTLP exports to the configured OTLP endpoint, if one is set.
 	OTLP bool
-	// Prometheus serves metrics at the configured address, if there is one.
+	// Prometheus serves metrics at the configured address, if one is set.
 	Prometheus bool
-	// Version is the agent's own, told to receivers.
+	// Version is the agent's own version, which is sent to receivers.
 	Version string
-	// OnAttached, when set, is called once the probes are attached: from then
-	// on no request is missed.
+	// OnAttached, if set, is called once the probes are attached. From then on
+	// no request is missed.
 	OnAttached func(survey.PlanSurvey)
 }
 
-// named is a destination with the name by which its losses are counted.
+// named is a destination with the name under which its losses are counted.
 type named[D ending] struct {
 	name string
 	to   D
 }
 
-// ending is what all destinations have in common.
+// ending is the interface that all destinations have in common.
 type ending interface{ Shutdown(context.Context) error }
 
-// New prepares an agent. The probes are loaded by Run. The clock turns stamps
-// into wall time; the agent keeps it in step.
+// New prepares an agent. Run loads the probes. The clock turns stamps into wall
+// time; the agent keeps it in step.
 func New(cfg config.Config, clock *request.Clock, log *slog.Logger) (*Agent, error) {
 	routes, err := route.New(cfg.Routes)
 	if err != nil {
@@ -109,18 +109,18 @@ func New(cfg config.Config, clock *request.Clock, log *slog.Logger) (*Agent, err
 	return a, nil
 }
 
-// Add adds a destination. It is to be called before Run.
+// Add adds a destination. It must be called before Run.
 func (a *Agent) Add(name string, e exporters.Exporter) {
 	a.exporters = append(a.exporters, named[exporters.Exporter]{name, e})
 }
 
-// AddTracer adds a destination that waits for a request's place in its trace. It is to
-// be called before Run.
+// AddTracer adds a destination that gets a request once its place in a trace is
+// known. It must be called before Run.
 func (a *Agent) AddTracer(name string, t exporters.Tracer) {
 	a.tracers = append(a.tracers, named[exporters.Tracer]{name, t})
 }
 
-// destinations are all of them.
+// destinations returns all destinations.
 func (a *Agent) destinations() []named[ending] {
 	all := make([]named[ending], 0, len(a.exporters)+len(a.tracers))
 	for _, e := range a.exporters {
@@ -132,10 +132,11 @@ func (a *Agent) destinations() []named[ending] {
 	return all
 }
 
-// export is the one place where a request fans out. Figures do not wait for
-// its place in a trace. It runs where the kernel's records are read, and so do all
-// exporters: none of them makes a system call there but to read a clock, waits
-// for anybody, or holds a lock that somebody holds who does.
+// export is the one place from which a request goes to all exporters. Metrics
+// do not wait for its place in a trace. It runs on the goroutine that reads the
+// kernel's records, and so do all exporters. There, no exporter makes a system
+// call except to read a clock, waits, or holds a lock that is held elsewhere
+// while waiting.
 func (a *Agent) export(r *request.Request) {
 	a.markers.served(r.PID)
 	for _, e := range a.exporters {
@@ -144,8 +145,8 @@ func (a *Agent) export(r *request.Request) {
 	a.stitcher.Request(r)
 }
 
-// trace takes a request that has its place. One that became a trace is an example of
-// its figures.
+// trace handles a request whose place in a trace is known. If it became a
+// trace, it serves as an exemplar.
 func (a *Agent) trace(r *request.Request) {
 	if len(a.tracers) == 0 {
 		return
@@ -160,15 +161,15 @@ func (a *Agent) trace(r *request.Request) {
 	}
 }
 
-// stages are those that the probes' reader drives.
+// stages are the stages that the reader of the probes' records drives.
 type stages struct {
 	*assemble.Assembler
 	stitcher *stitch.Stitcher
 	turns    *atomic.Uint64
 }
 
-// Turns grows, ten times a second or so, as long as the reader of the probes'
-// records gets on with its work.
+// Turns returns a number that grows about ten times a second while the reader
+// of the probes' records makes progress.
 func (a *Agent) Turns() uint64 { return a.turns.Load() }
 
 // Tick implements socket.Handler.
@@ -178,7 +179,7 @@ func (s stages) Tick(now time.Time) {
 	s.stitcher.Tick(request.Now())
 }
 
-// Run measures until ctx ends, then delivers what is there and returns. An
+// Run measures until ctx ends, then delivers what is queued and returns. An
 // error means that nothing could be measured.
 func (a *Agent) Run(ctx context.Context) error {
 	if err := a.openExporters(); err != nil {
@@ -206,8 +207,8 @@ func (a *Agent) Run(ctx context.Context) error {
 	return errors.Join(err, closeAll(a.probes))
 }
 
-// attach checks what the agent may do, attaches the probes, and gives up the
-// privileges that only attaching takes.
+// attach checks the agent's privileges, attaches the probes, and drops the
+// privileges that only attaching needs.
 func (a *Agent) attach() error {
 	if err := privilege.Prepare(); err != nil {
 		return err
@@ -226,7 +227,8 @@ func (a *Agent) attach() error {
 }
 
 // shutdown delivers what the exporters hold. What could not be delivered is
-// logged, and counted by the exporter: it does not undo what was measured.
+// logged, and counted by the exporter. It is not an error of Run, because the
+// measurements were made.
 func (a *Agent) shutdown() {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()

@@ -72,7 +72,7 @@ func (t *tracing) Trace(r *request.Request) bool {
 	return false
 }
 
-// TestTracersSeeTheSameIdentifiers has two destinations of traces.
+// TestTracersSeeTheSameIdentifiers has two tracers.
 func TestTracersSeeTheSameIdentifiers(t *testing.T) {
 	a := newAgent(t, config.Default())
 	one, two := &tracing{}, &tracing{}

@@ -1,2 +1,2 @@
-// Package agent wires the stages: probes → collectors → exporters.
+// Package agent connects the stages: probes → collectors → exporters.
 package agent

@@ -32,7 +32,7 @@ func (a *Agent) openTraces() error {
 	return nil
 }
 
-// openMetrics counts requests if there is somewhere to send the counts.
+// openMetrics counts requests if an exporter of metrics is configured.
 func (a *Agent) openMetrics() error {
 	push := a.OTLP && a.cfg.Export.OTLP.MetricsEnabled()
 	serve := a.Prometheus && a.cfg.Export.Prometheus.Enabled()

@@ -10,11 +10,11 @@ import (
 	"lapwing/exporters/health"
 )
 
-// keepUpEvery is how often the wall clock is read again and the identities of
-// processes are looked over.
+// keepUpEvery is the interval at which the wall clock is read again and the
+// identities of processes are checked.
 const keepUpEvery = 5 * time.Second
 
-// keepUp does what is to be done now and then while the agent runs.
+// keepUp does the periodic work while the agent runs.
 func (a *Agent) keepUp(ctx context.Context) {
 	tick := time.NewTicker(keepUpEvery)
 	defer tick.Stop()
@@ -36,7 +36,7 @@ func (a *Agent) keepUp(ctx context.Context) {
 	}
 }
 
-// Health is the agent's account of itself. It is safe for concurrent use.
+// Health returns the agent's account of itself. It is safe for concurrent use.
 func (a *Agent) Health() health.Health {
 	s := health.Sources{
 		Assembled: a.assembler.Counts(),
@@ -59,7 +59,7 @@ func (a *Agent) Health() health.Health {
 	return health.Read(&s)
 }
 
-// logHealth logs the account: plain numbers first, then those by cause.
+// logHealth logs the account: single numbers first, then those by cause.
 func (a *Agent) logHealth(message string) {
 	h := a.Health()
 	var numbers, groups []any
@@ -79,8 +79,8 @@ func (a *Agent) logHealth(message string) {
 	a.log.Info(message, append(numbers, groups...)...)
 }
 
-// countGroup is a group of counts, or a plain zero: an empty group would not
-// be shown at all.
+// countGroup returns a group of counts, or a plain zero: an empty group would
+// not be shown at all.
 func countGroup(name string, counts map[string]uint64) any {
 	if len(counts) == 0 {
 		return slog.Uint64(name, 0)

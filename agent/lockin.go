@@ -11,7 +11,7 @@ import (
 	"lapwing/agent/privilege/sandbox"
 )
 
-// settleIdentity finds out whether root can become the user that it is to become.
+// settleIdentity checks whether root can become the configured user.
 func (a *Agent) settleIdentity() {
 	if !a.cfg.DropPrivileges {
 		return
@@ -22,7 +22,7 @@ func (a *Agent) settleIdentity() {
 	}
 }
 
-// drop gives up what only loading takes, and root.
+// drop gives up root, and the privileges that only loading needs.
 func (a *Agent) drop() error {
 	if !a.cfg.DropPrivileges {
 		return nil
@@ -33,9 +33,9 @@ func (a *Agent) drop() error {
 	return nil
 }
 
-// lockIn allows from now on only the system calls that measuring takes. It
-// follows drop: a filter takes no_new_privs, and the helper is started with no
-// more than readers of files need.
+// lockIn allows only the system calls that measuring needs from now on. It
+// comes after drop: a filter needs no_new_privs, and the helper must start with
+// no more privileges than readers of files need.
 func (a *Agent) lockIn() error {
 	if !a.cfg.DropPrivileges || a.cfg.Sandbox == sandbox.Off {
 		return nil
@@ -61,8 +61,8 @@ func (a *Agent) lockIn() error {
 	return nil
 }
 
-// refusals tells of refused system calls, each name once, and of the end of the
-// helper. It is for one goroutine.
+// refusals logs refused system calls, each name once, and the end of the
+// helper. It is not safe for concurrent use.
 type refusals struct {
 	told  map[string]bool
 	ended <-chan struct{}

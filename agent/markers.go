@@ -15,14 +15,15 @@ import (
 	"lapwing/probes/uprobe"
 )
 
-// markers is the probe at the functions through which servers call their applications.
+// markers is the probe on the functions through which servers call their
+// applications.
 type markers struct {
 	*Agent
-	watcher atomic.Pointer[uprobe.Watcher] // nil: none are used
-	opener  *uprobes.Opener                // nil: none is needed
+	watcher atomic.Pointer[uprobe.Watcher] // nil: no markers are used
+	opener  *uprobes.Opener                // nil: not needed
 }
 
-// attach looks at no process yet.
+// attach prepares the probe. It looks at no process yet.
 func (m *markers) attach() error {
 	probe := m.requests.socket
 	if m.cfg.Probes.Markers == marker.Off || probe.MarkBy() == uprobe.ByNothing {
@@ -35,18 +36,18 @@ func (m *markers) attach() error {
 	return nil
 }
 
-// served tells of a process that served a request. It never waits.
+// served reports that a process served a request. It never waits.
 func (m *markers) served(pid uint32) { m.watcher.Load().Served(pid) }
 
-// readBy has the files of other users read in processes that the helper starts.
+// readBy makes processes that the helper starts read the files of other users.
 func (m *markers) readBy(helper *sandbox.Helper) {
 	if w := m.watcher.Load(); w != nil {
 		w.ReadBy(helper.StartReader)
 	}
 }
 
-// delegate has a process of its own open the events of markers, where the kernel wants a
-// privilege for them that the agent gives up.
+// delegate starts a separate process that opens the events of markers. It is
+// needed if the kernel requires a privilege for them that the agent gives up.
 func (m *markers) delegate(probe *socket.Probe) {
 	opener, err := uprobes.Start(m.identity)
 	if err != nil {
@@ -59,8 +60,8 @@ func (m *markers) delegate(probe *socket.Probe) {
 
 func (m *markers) keeps() []cap.Value { return privilege.Standing() }
 
-// run marks servers that run and that appear later. When it returns, the markers are
-// removed, or will be with the process.
+// run marks running servers and those that start later. When it returns, the
+// markers are removed, or will be when the process ends.
 func (m *markers) run(ctx context.Context) error {
 	if w := m.watcher.Load(); w != nil {
 		if err := w.Run(ctx); err != nil {

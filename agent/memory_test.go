@@ -17,10 +17,11 @@ import (
 	"lapwing/probes/socket/wire"
 )
 
-// TestMemoryOfRecycledWorkers has 100,000 processes serve a request each and
-// end, through every stage behind the probes.
+// TestMemoryOfRecycledWorkers has 100,000 processes that each serve one request
+// and end, and passes their records through every stage after the probes.
 func TestMemoryOfRecycledWorkers(t *testing.T) {
-	// By then everything that is remembered of processes is as full as it gets.
+	// After full workers, everything that is remembered about processes has
+	// reached its limit.
 	const workers, full = 100_000, 20_000
 	a := newAgent(t, config.Default())
 	pools := a.WatchPools()
@@ -55,7 +56,8 @@ func heapInUse() uint64 {
 	return m.HeapAlloc
 }
 
-// servedBy is the one request of the n-th worker, whose process never existed.
+// servedBy returns the one request of the n-th worker, whose process never
+// existed.
 func servedBy(n uint32) wire.Record {
 	const get, ok = "GET / HTTP/1.1\r\nHost: shop\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 	now, pid := uint64(request.Now()), 1<<24+n

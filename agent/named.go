@@ -11,8 +11,9 @@ import (
 	"lapwing/probes/socket/snapshot"
 )
 
-// namedSource takes snapshots of whose processes the names are known: who looks
-// at them holds a lock that finished requests wait for.
+// namedSource takes snapshots and waits until the names of their processes are
+// known. The reader of a snapshot holds a lock that finished requests wait for,
+// so it must not look names up itself.
 type namedSource struct {
 	*socket.Probe
 	services *service.Resolver
@@ -20,13 +21,13 @@ type namedSource struct {
 
 var _ worker.Source = namedSource{}
 
-// namesWait is how long a snapshot waits for names. There can be hundreds of
-// processes that nobody has looked at yet: of those who are not known by then, the
-// next one tells.
+// namesWait is the longest time that a snapshot waits for names. There can be
+// hundreds of processes that have not been looked up yet. The next snapshot has
+// the names that are missing in this one.
 const namesWait = 50 * time.Millisecond
 
-// SnapConns implements worker.Source. The listeners are those of the last look at
-// the files, which comes before.
+// SnapConns implements worker.Source. The listeners are those of the last scan
+// of the files, which comes before.
 func (n namedSource) SnapConns(s *snapshot.Snapshot) error {
 	err := n.Probe.SnapConns(s)
 	if err == nil {
@@ -35,8 +36,8 @@ func (n namedSource) SnapConns(s *snapshot.Snapshot) error {
 	return err
 }
 
-// peopleOf lists the processes in a snapshot, with the command names where those
-// are known.
+// peopleOf lists the processes in a snapshot, with the command names that are
+// known.
 func peopleOf(s *snapshot.Snapshot) map[uint32]string {
 	all := make(map[uint32]string)
 	note := func(pid uint32, comm string) {
@@ -44,7 +45,7 @@ func peopleOf(s *snapshot.Snapshot) map[uint32]string {
 			all[pid] = comm
 		}
 	}
-	opened := make(map[uint64]bool, len(s.Conns)) // whose process the kernel does not know
+	opened := make(map[uint64]bool, len(s.Conns)) // connections whose process the kernel does not know
 	for i := range s.Conns {
 		c := &s.Conns[i]
 		r := c.Record

@@ -13,14 +13,14 @@ import (
 	"lapwing/exporters/health"
 )
 
-// pools is the probe that looks at the worker pools.
+// pools is the probe that takes snapshots of the worker pools.
 type pools struct {
 	*Agent
-	collector *worker.Collector // nil: nobody asks for them
+	collector *worker.Collector // nil: no reader needs them
 }
 
-// WatchPools makes the agent keep the worker pools of what it sees. It is to
-// be called before Run; the pools are filled once the probes are attached.
+// WatchPools makes the agent keep track of the worker pools that it sees. It
+// must be called before Run. The pools are filled once the probes are attached.
 func (a *Agent) WatchPools() *worker.Collector {
 	if !a.pools.wanted() {
 		a.pools.collector = worker.New(worker.Options{Service: a.serves, Ended: assemble.Ended, Outstanding: a.assembler.Outstanding,
@@ -33,7 +33,7 @@ func (a *Agent) WatchPools() *worker.Collector {
 
 func (p *pools) wanted() bool { return p.collector != nil }
 
-// attach takes the pools as they are when the probes were just attached.
+// attach takes the pools as they are right after the probes were attached.
 func (p *pools) attach() error {
 	probe := p.requests.socket
 	switch {
@@ -48,8 +48,8 @@ func (p *pools) attach() error {
 
 func (p *pools) keeps() []cap.Value { return privilege.Standing() }
 
-// run keeps the pools up to date, if there are any, until ctx ends. It does not wait for
-// a look that is being taken: what could be seen from then on is not whole.
+// run keeps the pools up to date, if they are wanted, until ctx ends. It does
+// not wait for a snapshot in progress, which would be incomplete from then on.
 func (p *pools) run(ctx context.Context) error {
 	if p.wanted() {
 		go p.collector.Run(ctx)
@@ -59,8 +59,8 @@ func (p *pools) run(ctx context.Context) error {
 	return nil
 }
 
-// end says that nothing more comes. Before that, what the pools show is as of a moment
-// ago: the requests of that time may still be on their way.
+// end reports that no more records come. Until then, the pools are shown as of
+// a moment ago, because the requests of that time may still be in the log.
 func (p *pools) end() {
 	if p.wanted() {
 		p.collector.End()
@@ -73,7 +73,7 @@ func (p *pools) health(s *health.Sources) {
 	}
 }
 
-// close lets go of the probes, before they are closed.
+// close detaches the pools from the probes, before these are closed.
 func (p *pools) close() error {
 	if p.wanted() {
 		p.collector.Unwatch()
@@ -81,8 +81,9 @@ func (p *pools) close() error {
 	return nil
 }
 
-// serves names the service of a process and says whether it is of interest. It
-// waits for nobody: a process that is not known yet is of none until it is.
+// serves returns the service of a process and reports whether it is of
+// interest. It does not wait: a process that is not known yet is not of
+// interest until it is known.
 func (a *Agent) serves(pid uint32, comm string, port uint16) (string, bool) {
 	id, known := a.services.Find(pid, comm, 0)
 	if !known {
@@ -97,7 +98,7 @@ func (a *Agent) serves(pid uint32, comm string, port uint16) (string, bool) {
 	return a.services.PoolName(id, port, nil), true
 }
 
-// The questions of the worker pools, asked of processes that may not answer.
+// The queries of the worker pools, to processes that may not answer.
 
 func (a *Agent) thread(pid, tid uint32) (process.Thread, error) {
 	return patience.Ask(a.asks, question(pid, "thread"), func() (process.Thread, error) { return process.ReadThread(pid, tid) })

@@ -10,30 +10,31 @@ import (
 	"lapwing/exporters/health"
 )
 
-// probe is one way in which the agent looks at the host. The agent attaches those of its
-// list in order, gives up the privileges that none of them keeps, runs all of them until
-// it is told to end, and closes them, the last one first.
+// probe is one way in which the agent looks at the host. The agent attaches the
+// probes of its list in order and gives up the privileges that none of them
+// keeps. It runs all of them until it is told to end, and closes them, the last
+// one first.
 type probe interface {
-	// attach attaches the probe. It has all privileges with which the agent was started,
-	// and waits for no process.
+	// attach attaches the probe. It runs with all privileges with which the
+	// agent was started. It waits for no process.
 	attach() error
-	// keeps lists the capabilities that the probe needs after that.
+	// keeps lists the capabilities that the probe needs after attach.
 	keeps() []cap.Value
 	// run looks at the host until ctx ends.
 	run(ctx context.Context) error
-	// health adds what the probe counts. It is safe for concurrent use, before attach
-	// and after close too.
+	// health adds what the probe counts. It is safe for concurrent use, also
+	// before attach and after close.
 	health(*health.Sources)
 	// close releases what attach took. It is called after run, or instead of it.
 	close() error
 }
 
-// list is the list of probes. A new one is an entry here.
+// list returns the list of probes. A new probe is a new entry here.
 func (a *Agent) list() []probe {
 	return []probe{a.requests, a.markers, a.pools}
 }
 
-// attachAll attaches the probes. If one cannot be attached, those before it are closed.
+// attachAll attaches the probes. If one fails, the probes before it are closed.
 func (a *Agent) attachAll() error {
 	for i, p := range a.probes {
 		if err := p.attach(); err != nil {
@@ -52,7 +53,8 @@ func (a *Agent) keeps() (all []cap.Value) {
 	return slices.Compact(all)
 }
 
-// runAll runs the probes until ctx ends, or one of them fails, and all have returned.
+// runAll runs the probes until ctx ends or one of them fails. It returns once
+// all have returned.
 func (a *Agent) runAll(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()

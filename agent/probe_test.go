@@ -13,7 +13,7 @@ import (
 	"lapwing/exporters/health"
 )
 
-// fake is a probe that writes down what is done with it.
+// fake is a probe that records the calls of its methods.
 type fake struct {
 	name          string
 	attached, ran error

@@ -11,13 +11,13 @@ import (
 )
 
 // reloadable are the keys, or the groups of keys, that Reload applies. All
-// others are bound to what is attached, opened or given up at the start.
+// other keys affect what is attached, opened or dropped at the start.
 var reloadable = []string{"services", "routes", "health.log_interval", "log.level", "export.otlp.sampling"}
 
-// Reload takes over what of a new configuration can change while the agent
-// runs. It returns the changed keys that it applied, and those that take
-// effect when the agent is started again. It is safe for concurrent use with
-// Run, not with itself; log.level is left to whoever made the logger.
+// Reload applies the changes of a new configuration that are possible while the
+// agent runs. It returns the changed keys that it applied, and those that take
+// effect at the next start. It may run concurrently with Run, but not with
+// itself. The owner of the logger applies log.level.
 func (a *Agent) Reload(next config.Config) (applied, later []string, err error) {
 	routes, err := route.New(next.Routes)
 	if err != nil {
@@ -46,8 +46,8 @@ func (a *Agent) Reload(next config.Config) (applied, later []string, err error) 
 	return applied, later, nil
 }
 
-// keepReloaded notes what is in force, so that a key which waits for the next
-// start is told again at the next reload.
+// keepReloaded notes the values in force, so that a key which waits for the
+// next start is reported again at the next reload.
 func (a *Agent) keepReloaded(next config.Config) {
 	a.reloaded.Services, a.reloaded.Routes, a.reloaded.Health = next.Services, next.Routes, next.Health
 	a.reloaded.Log.Level, a.reloaded.Export.OTLP.Sampling = next.Log.Level, next.Export.OTLP.Sampling

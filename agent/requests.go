@@ -13,18 +13,18 @@ import (
 	"lapwing/probes/socket"
 )
 
-// requests is the probe that everything else builds on: the programs at the sockets, which
-// hand out a record for each request.
+// requests is the probe that everything else builds on: the programs on the
+// sockets, which write a record for each request.
 type requests struct {
 	*Agent
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	socket *socket.Probe
 	last   socket.Stats
 }
 
-// attach keeps the heap small meanwhile: while the kernel verifies the programs it takes
-// as much memory again as it takes for the maps, and what is read of the kernel's types
+// attach keeps the heap small meanwhile. While the kernel verifies the programs,
+// it takes as much memory again as for the maps. Reading the kernel's types
 // leaves garbage.
 func (r *requests) attach() error {
 	const garbage = 20 // percent
@@ -58,8 +58,8 @@ func (r *requests) run(ctx context.Context) error {
 
 func (r *requests) health(s *health.Sources) { s.Kernel = r.stats() }
 
-// stats are the kernel side's counts: all zero before the probe is attached, the last
-// ones after it is closed.
+// stats returns the counts of the probes. They are all zero before the probe is
+// attached, and stay at the last values after it is closed.
 func (r *requests) stats() socket.Stats {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -75,7 +75,7 @@ func (r *requests) stats() socket.Stats {
 	return s
 }
 
-// parent asks the probe which process a process that ended was forked from.
+// parent asks the probe from which process an ended process was forked.
 func (r *requests) parent(pid uint32) uint32 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -86,7 +86,7 @@ func (r *requests) parent(pid uint32) uint32 {
 }
 
 func (r *requests) close() error {
-	r.stats() // they are wanted afterwards, too
+	r.stats() // keeps the last values for later calls
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	err := r.socket.Close()
@@ -94,8 +94,8 @@ func (r *requests) close() error {
 	return err
 }
 
-// ports are those that the probe is limited to. What the filter leaves out need not be
-// measured at all.
+// ports returns the ports that the probe is limited to. What the filter leaves
+// out does not need to be measured.
 func (a *Agent) ports() []uint16 {
 	if ports := a.cfg.Probes.Ports; len(ports) > 0 {
 		return ports

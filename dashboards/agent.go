@@ -7,7 +7,7 @@ import (
 	"lapwing/exporters/metrics"
 )
 
-// agentHealth shows what the agent costs and what it does not see.
+// agentHealth shows the cost of the agent and what it does not see.
 func agentHealth() *Dashboard {
 	return newDashboard(uidAgent, "Lapwing / 5 Agent health",
 		"The agent itself: what it costs, what it lost, and how much of the traffic it measures.",
@@ -71,12 +71,12 @@ func agents() *Panel {
 		follow(to(uidWhere, "Services of ${__data.fields.instance}", "var-host=${__data.fields.instance}"))
 }
 
-// toAgentOf is a link from a line of one host to that host's agent alone.
+// toAgentOf returns a link from a line of one host to the agent of that host.
 func toAgentOf() Link {
 	return to(uidAgent, "Agent of ${__field.labels.instance}", "var-host=${__field.labels.instance}")
 }
 
-// causesOf tells what the causes of a counter mean.
+// causesOf explains the causes of a counter.
 func causesOf(c *health.Counter) string {
 	var all []string
 	for _, cause := range c.Causes {

@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// The identifiers of the dashboards, which links refer to.
+// The identifiers of the dashboards, which links use.
 const (
 	uidWhere   = "lapwing-where"
 	uidService = "lapwing-service"
@@ -17,10 +17,10 @@ const (
 
 const tag = "lapwing"
 
-// schemaVersion is the one of Grafana 11.0: newer ones migrate it.
+// schemaVersion is that of Grafana 11.0. Newer versions migrate it.
 const schemaVersion = 39
 
-// All returns the dashboards in the order in which they are meant to be read.
+// All returns the dashboards in reading order.
 func All() []*Dashboard {
 	return []*Dashboard{whereTheTimeGoes(), service(), workerPools(), oneRequest(), agentHealth()}
 }
@@ -40,7 +40,7 @@ func newDashboard(uid, title, description string, variables []Variable, blocks .
 	return d
 }
 
-// JSON is the dashboard as Grafana imports it.
+// JSON returns the dashboard as JSON for import into Grafana.
 func (d *Dashboard) JSON() ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

@@ -1,18 +1,18 @@
 package dashboards
 
-// columns is the width of a dashboard.
+// gridWidth is the width of a dashboard, in columns.
 const gridWidth = 24
 
-// block is panels that stand side by side under a heading, all as wide and as
-// high as each other; they wrap where the width is used up.
+// block is a group of panels side by side under a heading. All have the same
+// width and height. They wrap at the width of the dashboard.
 type block struct {
-	heading string // none: the panels continue those above
-	across  int    // how many side by side
+	heading string // if empty, the panels continue those above
+	across  int    // number of panels side by side
 	height  int
 	panels  []*Panel
 }
 
-// place numbers the panels and gives each its position.
+// place numbers the panels and sets their positions.
 func place(blocks []block) []*Panel {
 	var out []*Panel
 	y := 0

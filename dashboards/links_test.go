@@ -12,7 +12,7 @@ import (
 	"lapwing/dashboards/interpolate"
 )
 
-// linksOf are all links of a panel.
+// linksOf returns all links of a panel.
 func linksOf(p *Panel) []Link {
 	links := slices.Clone(p.Links)
 	if p.FieldConfig == nil {
@@ -33,9 +33,9 @@ func (d *Dashboard) hasVariable(name string) bool {
 	return slices.ContainsFunc(d.Templating.List, func(v Variable) bool { return v.Name == name })
 }
 
-// deadLink says what is wrong with a link of a dashboard, empty if nothing is:
-// its target exists and has the variables that it sets, and the dashboard that
-// it is on has those that it uses.
+// deadLink returns what is wrong with a link of a dashboard, empty if nothing
+// is. The target must exist and have the variables that the link sets. The
+// dashboard of the link must have the variables that the link uses.
 func deadLink(all []*Dashboard, from *Dashboard, l Link) string {
 	path, query, _ := strings.Cut(l.URL, "?")
 	i := slices.IndexFunc(all, func(d *Dashboard) bool { return "/d/"+d.UID == path })
@@ -79,7 +79,7 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// TestThreeClicks follows the way from "the site is slow" to one trace.
+// TestThreeClicks follows the links from "the site is slow" to one trace.
 func TestThreeClicks(t *testing.T) {
 	at := map[string]*Dashboard{}
 	for _, d := range All() {

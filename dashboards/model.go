@@ -22,20 +22,20 @@ type Dashboard struct {
 	Panels []*Panel        `json:"panels"`
 }
 
-// Source names a data source: its kind and the variable that stands for it.
+// Source names a data source: its type and the variable that selects it.
 type Source struct {
 	Type string `json:"type"`
 	UID  string `json:"uid"`
 }
 
-// The data sources, each chosen by a variable of the dashboard.
+// The data sources, each selected by a variable of the dashboard.
 var (
 	Prometheus = Source{"prometheus", "${DS_PROMETHEUS}"}
 	Tempo      = Source{"tempo", "${DS_TEMPO}"}
 	Pyroscope  = Source{"grafana-pyroscope-datasource", "${DS_PYROSCOPE}"}
 )
 
-// Panel is one question, or the heading of a row of them.
+// Panel is one question, or the heading of a row of panels.
 type Panel struct {
 	ID              int              `json:"id"`
 	Type            string           `json:"type"`
@@ -44,7 +44,7 @@ type Panel struct {
 	Source          *Source          `json:"datasource,omitempty"`
 	Grid            Grid             `json:"gridPos"`
 	Collapsed       *bool            `json:"collapsed,omitempty"` // of rows
-	Panels          []*Panel         `json:"panels,omitzero"`     // of rows: none
+	Panels          []*Panel         `json:"panels,omitzero"`     // of rows; always empty
 	Targets         []Target         `json:"targets,omitempty"`
 	FieldConfig     *FieldConfig     `json:"fieldConfig,omitempty"`
 	Options         object           `json:"options,omitzero"`
@@ -52,7 +52,7 @@ type Panel struct {
 	Transformations []Transformation `json:"transformations,omitempty"`
 }
 
-// Grid is a place on the 24 columns of a dashboard.
+// Grid is a position on the 24 columns of a dashboard.
 type Grid struct {
 	H int `json:"h"`
 	W int `json:"w"`
@@ -60,7 +60,7 @@ type Grid struct {
 	Y int `json:"y"`
 }
 
-// Target is one query. Which fields are set depends on its source.
+// Target is one query. The fields that are set depend on its source.
 type Target struct {
 	RefID  string `json:"refId"`
 	Source Source `json:"datasource"`
@@ -73,7 +73,7 @@ type Target struct {
 	Exemplar     bool   `json:"exemplar,omitempty"`
 
 	QueryType string   `json:"queryType,omitempty"` // Tempo and Pyroscope
-	Query     string   `json:"query,omitempty"`     // TraceQL, or a trace's identifier
+	Query     string   `json:"query,omitempty"`     // TraceQL, or a trace identifier
 	TableType string   `json:"tableType,omitempty"`
 	Limit     int      `json:"limit,omitempty"`
 	Filters   []object `json:"filters,omitzero"`
@@ -83,13 +83,13 @@ type Target struct {
 	GroupBy       []string `json:"groupBy,omitzero"`
 }
 
-// FieldConfig says how values look.
+// FieldConfig defines how values are shown.
 type FieldConfig struct {
 	Defaults  Defaults   `json:"defaults"`
 	Overrides []Override `json:"overrides"`
 }
 
-// Defaults are of all fields of a panel.
+// Defaults apply to all fields of a panel.
 type Defaults struct {
 	Unit       string   `json:"unit"`
 	Min        *float64 `json:"min,omitempty"`
@@ -101,26 +101,26 @@ type Defaults struct {
 	Links      []Link   `json:"links,omitempty"`
 }
 
-// Override is how some fields differ.
+// Override changes how some fields are shown.
 type Override struct {
 	Matcher    object     `json:"matcher"`
 	Properties []Property `json:"properties"`
 }
 
-// Property is one difference.
+// Property is one change.
 type Property struct {
 	ID    string `json:"id"`
 	Value any    `json:"value"`
 }
 
-// Link leads from a panel or a value to somewhere else.
+// Link leads from a panel or a value to another page.
 type Link struct {
 	Title       string `json:"title"`
 	URL         string `json:"url"`
 	TargetBlank bool   `json:"targetBlank,omitempty"`
 }
 
-// DashboardLink is in the head of a dashboard.
+// DashboardLink is a link in the header of a dashboard.
 type DashboardLink struct {
 	Type        string   `json:"type"`
 	Title       string   `json:"title"`
@@ -134,13 +134,13 @@ type DashboardLink struct {
 	TargetBlank bool     `json:"targetBlank"`
 }
 
-// Transformation changes a panel's results before they are shown.
+// Transformation changes the results of a panel before they are shown.
 type Transformation struct {
 	ID      string `json:"id"`
 	Options object `json:"options"`
 }
 
-// Variable is a choice at the head of a dashboard.
+// Variable is a choice in the header of a dashboard.
 type Variable struct {
 	Name        string  `json:"name"`
 	Label       string  `json:"label"`

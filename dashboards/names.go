@@ -6,7 +6,7 @@ import (
 	"lapwing/exporters/prometheus"
 )
 
-// The series that the panels ask for, by their names in Prometheus.
+// The series that the panels query, by their names in Prometheus.
 var (
 	requestCount   = prometheus.Name(metrics.RequestDuration) + "_count"
 	requestBuckets = prometheus.Name(metrics.RequestDuration) + "_bucket"

@@ -1,6 +1,6 @@
 package dashboards
 
-// newPanel is a question with what all panels have.
+// newPanel returns a question with the properties of all panels.
 func newPanel(kind, question, reading, unit string, targets []Target) *Panel {
 	for i := range targets {
 		targets[i].RefID = string(rune('A' + i))
@@ -31,7 +31,7 @@ func stacked(question, reading, unit string, targets ...Target) *Panel {
 	return p
 }
 
-// number shows one value, and its course behind it.
+// number shows one value, with its history in the background.
 func number(question, reading, unit string, targets ...Target) *Panel {
 	p := newPanel("stat", question, reading, unit, targets)
 	p.Options = object{
@@ -76,19 +76,19 @@ func table(question, reading, unit string, targets ...Target) *Panel {
 	return p
 }
 
-// from sets the lower end of the axis.
+// from sets the lower limit of the axis.
 func (p *Panel) from(minimum float64) *Panel {
 	p.FieldConfig.Defaults.Min = &minimum
 	return p
 }
 
-// to sets the upper end of the axis.
+// to sets the upper limit of the axis.
 func (p *Panel) to(maximum float64) *Panel {
 	p.FieldConfig.Defaults.Max = &maximum
 	return p
 }
 
-// steps colours values: green, and from each bound on the next colour.
+// steps colours values: green, and at each bound the next colour.
 func (p *Panel) steps(bounds []float64) *Panel {
 	colors := []string{"green", "orange", "red"}
 	all := []object{{"color": colors[0], "value": nil}}
@@ -100,7 +100,7 @@ func (p *Panel) steps(bounds []float64) *Panel {
 	return p
 }
 
-// onward adds a link to the head of the panel.
+// onward adds a link to the header of the panel.
 func (p *Panel) onward(links ...Link) *Panel {
 	p.Links = append(p.Links, links...)
 	return p
@@ -112,7 +112,7 @@ func (p *Panel) follow(links ...Link) *Panel {
 	return p
 }
 
-// field changes one field, by its name.
+// field changes one field, selected by its name.
 func (p *Panel) field(name string, properties ...Property) *Panel {
 	p.FieldConfig.Overrides = append(p.FieldConfig.Overrides,
 		Override{Matcher: object{"id": "byName", "options": name}, Properties: properties})
@@ -129,7 +129,7 @@ func (p *Panel) rightAxis(refID, unit string) *Panel {
 	return p
 }
 
-// columns joins the queries of a table to one row per set of labels, and names
+// columns joins the queries of a table into one row per set of labels. It names
 // the columns in the order of the queries.
 func (p *Panel) columns(labels, values []string) *Panel {
 	rename, order := object{}, object{}

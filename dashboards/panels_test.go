@@ -9,11 +9,11 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// units are those of Grafana that the dashboards use: its list is not in the
-// published schema.
+// units are the units of Grafana that the dashboards use. The published schema
+// does not list them.
 var units = []string{"none", "s", "ns", "reqps", "cps", "percentunit", "bytes"}
 
-// faults are what is wrong with a panel by itself.
+// faults returns what is wrong with a single panel.
 func faults(p *Panel) (out []string) {
 	if p.Type == "row" {
 		return nil
@@ -34,7 +34,7 @@ func faults(p *Panel) (out []string) {
 	return out
 }
 
-// overlap lists panels that share a place, or stand outside of the grid.
+// overlap lists panels that overlap or are outside the grid.
 func overlap(panels []*Panel) (out []string) {
 	taken := map[[2]int]string{}
 	for _, p := range panels {

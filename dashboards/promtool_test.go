@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestPromtool lets Prometheus's own tool check the alert rules and run their
-// tests, which say when each fires and when it does not.
+// TestPromtool checks the alert rules with Prometheus's promtool and runs their
+// tests, which define when each alert fires and when it does not.
 func TestPromtool(t *testing.T) {
 	promtool, err := exec.LookPath("promtool")
 	require.NoError(t, err, "promtool comes with the package prometheus: scripts/deps installs it")

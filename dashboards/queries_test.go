@@ -19,7 +19,7 @@ import (
 	"lapwing/exporters/prometheus"
 )
 
-// exported are the names of all series that the agent has.
+// exported returns the names of all series of the agent.
 func exported() map[string]bool {
 	names := map[string]bool{}
 	for _, f := range metrics.Families() {
@@ -35,14 +35,14 @@ func exported() map[string]bool {
 	return names
 }
 
-// knownLabels are those that the agent's series and a scrape can have.
+// knownLabels are the labels of the agent's series and of a scrape.
 var knownLabels = []string{
 	"instance", "job", "le", "service_name", "http_request_method", "http_response_status_code", "http_route", "error_type",
 	"url_scheme", "network_protocol_name", "network_protocol_version", "otel_metric_overflow",
 	"phase", "part", "state", "address", "cause", "reason", "exporter", "process_pid", "thread_id",
 }
 
-// wrong says what a PromQL query asks for that is not there.
+// wrong returns what a PromQL query uses that does not exist.
 func wrong(query string) (out []string) {
 	expr, err := parser.NewParser(parser.Options{}).ParseExpr(query)
 	if err != nil {
@@ -73,7 +73,7 @@ func wrong(query string) (out []string) {
 	return out
 }
 
-// chosenIn is a choice for every variable of a dashboard.
+// chosenIn returns a choice for every variable of a dashboard.
 func chosenIn(d *Dashboard) interpolate.Choice {
 	c := interpolate.Choice{Range: time.Hour, Scrape: 15 * time.Second, Width: 1000, Variables: map[string]interpolate.Variable{}}
 	for _, v := range d.Templating.List {
@@ -98,8 +98,8 @@ func TestPromQL(t *testing.T) {
 	}
 }
 
-// TestVariables checks that what panels use exists, that data sources have
-// their variables, and that none is of no use.
+// TestVariables checks that variables in panels exist, that data sources have
+// their variables, and that no variable is unused.
 func TestVariables(t *testing.T) {
 	for _, d := range All() {
 		used := map[string]bool{}
@@ -127,7 +127,7 @@ func TestVariables(t *testing.T) {
 	}
 }
 
-// rules is the part of a Prometheus rule file that is checked here.
+// rules is the part of a Prometheus rule file that the tests check.
 type rules struct {
 	Groups []struct {
 		Rules []struct {

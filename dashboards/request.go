@@ -1,6 +1,6 @@
 package dashboards
 
-// oneRequest shows a single trace, and what surrounded it.
+// oneRequest shows a single trace and its context.
 func oneRequest() *Dashboard {
 	trace := textVariable("trace", "Trace", "The trace ID as Tempo lists it, without leading zeros", "")
 	condition := textVariable("condition", "Condition", `Condition for the listed traces, in TraceQL, for example span.http.route = "/orders/{id}"`, "true")
@@ -21,7 +21,7 @@ func traceView() *Panel {
 	return p.onward(toService)
 }
 
-// ofTrace is a TraceQL condition: spans of the trace that was chosen.
+// ofTrace is a TraceQL condition: the spans of the chosen trace.
 const ofTrace = `trace:id = "$trace"`
 
 func traceRequests() *Panel {

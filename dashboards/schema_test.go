@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// compiled is Grafana's schema, see schema/dashboard.ts.
+// compiled returns Grafana's schema, see schema/dashboard.ts.
 func compiled(t *testing.T) *jsonschema.Schema {
 	t.Helper()
 	s, err := jsonschema.NewCompiler().Compile("schema/grafana.schema.json")
@@ -38,7 +38,7 @@ func TestGrafanaSchema(t *testing.T) {
 		raw, err := os.ReadFile("grafana/" + d.UID + ".json")
 		require.NoError(t, err)
 		if err := validate(t, s, raw); err != nil {
-			t.Errorf("%s: %.2000s", d.UID, err) // all variants of a panel are in it
+			t.Errorf("%s: %.2000s", d.UID, err) // it lists all variants of a panel
 		}
 	}
 }
@@ -50,7 +50,7 @@ func validate(t *testing.T, s *jsonschema.Schema, raw []byte) error {
 	return s.Validate(parsed)
 }
 
-// TestSchemaRefuses shows that the schema looks at the parts that matter.
+// TestSchemaRefuses checks that the schema covers the parts that matter.
 func TestSchemaRefuses(t *testing.T) {
 	s := compiled(t)
 	for name, spoil := range map[string]func(d *Dashboard){

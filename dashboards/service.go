@@ -1,9 +1,9 @@
 package dashboards
 
-// cpuProfile is the type of profile that Pyroscope has of the CPU.
+// cpuProfile is the type of Pyroscope's CPU profile.
 const cpuProfile = "process_cpu:cpu:nanoseconds:cpu:nanoseconds"
 
-// service looks into one service.
+// service shows one service in detail.
 func service() *Dashboard {
 	longer := textVariable("longer", "Longer than", "Show only example traces that took longer than this, for example 250ms", "0ms")
 	return newDashboard(uidService, "Lapwing / 2 Service",
@@ -70,10 +70,10 @@ func slowRoutes() *Panel {
 			`var-condition=span.http.route = "${__data.fields.http_route}"`))
 }
 
-// orZeroPer is the share of some in all, 0 where there are none.
+// orZeroPer returns the share of some in all, 0 if there are none.
 func orZeroPer(some, all string) string { return "(" + some + " or 0 * " + all + ") / " + all }
 
-// ofService is a TraceQL condition: requests of the service that was chosen.
+// ofService is a TraceQL condition: the requests of the chosen service.
 const ofService = `resource.service.name = "$service"`
 
 func examples() []*Panel {
@@ -88,7 +88,7 @@ func examples() []*Panel {
 	}
 }
 
-// examplesOf is a table of traces, each of which leads to its dashboard.
+// examplesOf returns a table of traces, each with a link to its dashboard.
 func examplesOf(question, reading, query string) *Panel {
 	return table(question, reading+" Click a trace to see its phases. Traces are sampled, so a request can have no trace.", "none", traces(query)).
 		field("traceID", Property{"links", []Link{toThisTrace}}).onward(toRequest)

@@ -13,7 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// stackFiles are the texts of the stack's files, by path.
+// stackFiles returns the contents of the stack's files, by path.
 func stackFiles(t *testing.T) map[string]string {
 	t.Helper()
 	files := map[string]string{}
@@ -28,7 +28,7 @@ func stackFiles(t *testing.T) map[string]string {
 	return files
 }
 
-// endpoint matches a host and a port, and the keys that hold a host alone.
+// endpoint matches a host and a port, and the keys whose value is only a host.
 var endpoint = regexp.MustCompile(`(?:[\w.\[\]-]+:\d{4,5}\b)|(?:(?:_address|HTTP_ADDR|bind_addr): *\S+)`)
 
 func TestStackIsOnLoopback(t *testing.T) {
@@ -47,7 +47,7 @@ func TestStackIsOnLoopback(t *testing.T) {
 	assert.Greater(t, found, 12)
 }
 
-// TestStackFitsTogether checks that what one part of the stack names is there
+// TestStackFitsTogether checks that what one part of the stack refers to exists
 // in another.
 func TestStackFitsTogether(t *testing.T) {
 	files := stackFiles(t)
@@ -83,8 +83,8 @@ func TestStackFitsTogether(t *testing.T) {
 	}
 }
 
-// TestDataSourcesKnowEachOther checks that a link from one data source to
-// another leads to one that is there.
+// TestDataSourcesKnowEachOther checks that the links between data sources lead
+// to existing ones.
 func TestDataSourcesKnowEachOther(t *testing.T) {
 	text := stackFiles(t)["stack/grafana/provisioning/datasources/lapwing.yaml"]
 	linked := regexp.MustCompile(`datasourceUid: ([\w-]+)`).FindAllStringSubmatch(text, -1)

@@ -10,11 +10,11 @@ import (
 	"lapwing/dashboards/traceql"
 )
 
-// typed are values for the variables that are typed in, as a reader might.
+// typed are values for the text variables, as a user might type them.
 var typed = map[string]string{"longer": "250ms", "condition": `span.http.route = "/orders/{id}"`, "trace": "4bf92f3577b34da6"}
 
-// texts fills a TraceQL query: as it is written, as Grafana's editor sees it,
-// with what its variables are at first, and with what is typed.
+// texts returns variants of a TraceQL query: as written, as in Grafana's
+// editor, with the initial values of its variables, and with typed values.
 func texts(t *testing.T, d *Dashboard, query string) (filled []string) {
 	t.Helper()
 	first, later := chosenIn(d), chosenIn(d)
@@ -33,13 +33,13 @@ func texts(t *testing.T, d *Dashboard, query string) (filled []string) {
 	return append(filled, query)
 }
 
-// TestTraceQL lets Grafana's own grammar read every query for Tempo.
+// TestTraceQL parses every query for Tempo with Grafana's own grammar.
 func TestTraceQL(t *testing.T) {
 	read := 0
 	for _, d := range All() {
 		for _, p := range d.Panels {
 			for _, target := range p.Targets {
-				if target.Source != Tempo || target.Query == "${trace}" { // a trace's identifier
+				if target.Source != Tempo || target.Query == "${trace}" { // a trace identifier
 					continue
 				}
 				for _, query := range texts(t, d, target.Query) {

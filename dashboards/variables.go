@@ -1,6 +1,6 @@
 package dashboards
 
-// Refresh and sort of variables, in Grafana's numbers.
+// Refresh and sort order of variables, as Grafana's numbers.
 const (
 	onTimeRange  = 2
 	alphabetical = 1
@@ -16,7 +16,7 @@ var (
 	pyroscopeVariable  = sourceVariable("DS_PYROSCOPE", "Profiles", Pyroscope.Type)
 )
 
-// labelVariable offers the values that a label has.
+// labelVariable offers the values of a label.
 func labelVariable(name, label, key, of string) Variable {
 	query := "label_values(" + of + ", " + key + ")"
 	return Variable{
@@ -25,7 +25,7 @@ func labelVariable(name, label, key, of string) Variable {
 	}
 }
 
-// any lets several values be chosen, or all.
+// any allows several values to be chosen, or all.
 func (v Variable) any() Variable {
 	v.Multi, v.IncludeAll, v.AllValue = true, true, ".*"
 	v.Current = object{"text": []string{"All"}, "value": []string{"$__all"}}
@@ -38,7 +38,7 @@ var (
 	servicesVariable = serviceVariable.any()
 )
 
-// textVariable is typed in.
+// textVariable is a text to type in.
 func textVariable(name, label, description, value string) Variable {
 	return Variable{Name: name, Label: label, Description: description, Type: "textbox", Query: value, Current: object{"text": value, "value": value}}
 }

@@ -1,6 +1,7 @@
 package dashboards
 
-// whereTheTimeGoes is the first look: is it slow, which phase, which service.
+// whereTheTimeGoes is the first dashboard to look at: is it slow, in which
+// phase, in which service.
 func whereTheTimeGoes() *Dashboard {
 	return newDashboard(uidWhere, "Lapwing / 1 Where the time goes",
 		"Overview of all services: how slow they are, and in which phase requests spend their time. Click a service to open its dashboard.",

@@ -1,3 +1,3 @@
-// Package exporters says what a destination of requests is. Each destination
-// is a package below this one and knows nothing of the others.
+// Package exporters defines what a destination of requests is. Each destination
+// is a package below this one and knows nothing about the others.
 package exporters

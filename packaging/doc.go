@@ -1,6 +1,6 @@
-// Package packaging has no code: it is what an installation takes besides the
-// binary, and the tests of that. The unit for systemd is lapwing.service;
-// kubernetes has a DaemonSet, collector the configurations of the OpenTelemetry
-// Collectors between agents and backends. docs/operations.md and
-// docs/scaling.md say how they are used.
+// Package packaging has no code. It has the files that an installation needs
+// besides the binary, and their tests. The systemd unit is lapwing.service.
+// kubernetes has a DaemonSet, and collector has the configurations of the
+// OpenTelemetry Collectors between agents and backends. docs/operations.md and
+// docs/scaling.md describe how to use them.
 package packaging

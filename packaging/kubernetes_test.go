@@ -18,7 +18,7 @@ import (
 	"lapwing/agent/config"
 )
 
-// manifest is the part of the objects that is checked.
+// manifest is the part of the objects that the tests check.
 type manifest struct {
 	Kind string
 	Data map[string]string
@@ -78,8 +78,9 @@ func objects(t *testing.T) map[string]manifest {
 	}
 }
 
-// TestDaemonSet wants what the unit of systemd has: the same capabilities, and
-// no more of the host than the probes and the names of workers take.
+// TestDaemonSet checks that the DaemonSet matches the systemd unit: it has the
+// same capabilities, and no more access to the host than the probes and the
+// names of workers need.
 func TestDaemonSet(t *testing.T) {
 	set := objects(t)["DaemonSet"].Spec
 	assert.Equal(t, set.Selector.MatchLabels, set.Template.Metadata.Labels)
@@ -92,7 +93,8 @@ func TestDaemonSet(t *testing.T) {
 	assert.False(t, *c.SecurityContext.Privileged || *c.SecurityContext.Escalation)
 	assert.True(t, *c.SecurityContext.ReadOnly)
 	assert.Equal(t, []string{"ALL"}, c.SecurityContext.Capabilities.Drop)
-	// Where there is no NoNewPrivileges=, emptying the bounding set takes one more.
+	// Without NoNewPrivileges=, emptying the bounding set needs one more
+	// capability.
 	assert.ElementsMatch(t, append(unitCapabilities(t), "SETPCAP"), c.SecurityContext.Capabilities.Add)
 
 	for _, m := range c.VolumeMounts {
@@ -120,8 +122,8 @@ func unitCapabilities(t *testing.T) (names []string) {
 	return names
 }
 
-// TestConfigurationOfDaemonSet reads the agent's configuration out of the
-// manifest as the agent would.
+// TestConfigurationOfDaemonSet loads the configuration in the manifest as the
+// agent does.
 func TestConfigurationOfDaemonSet(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "lapwing.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(objects(t)["ConfigMap"].Data["lapwing.yaml"]), 0o600))

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestExposureOfUnit asks systemd how much a flaw in the agent would give away,
-// from 0 to 10.
+// TestExposureOfUnit checks systemd's exposure score of the unit, from 0 to 10:
+// how much an attacker could reach through a flaw in the agent.
 func TestExposureOfUnit(t *testing.T) {
 	for _, tt := range []struct {
 		dropIn string
@@ -24,7 +24,7 @@ func TestExposureOfUnit(t *testing.T) {
 	} {
 		unit, err := os.ReadFile("lapwing.service")
 		require.NoError(t, err)
-		if tt.dropIn != "" { // what comes later wins, as with a drop-in
+		if tt.dropIn != "" { // later settings win, as with a drop-in
 			more, err := os.ReadFile(tt.dropIn)
 			require.NoError(t, err)
 			unit = append(unit, more...)
@@ -41,7 +41,7 @@ func TestExposureOfUnit(t *testing.T) {
 	}
 }
 
-// TestUnitRestarts holds what the agent relies on.
+// TestUnitRestarts checks the settings that the agent relies on.
 func TestUnitRestarts(t *testing.T) {
 	unit, err := os.ReadFile("lapwing.service")
 	require.NoError(t, err)
@@ -50,13 +50,13 @@ func TestUnitRestarts(t *testing.T) {
 	}
 }
 
-// TestUnitsAreWellFormed lets systemd read them.
+// TestUnitsAreWellFormed checks the units with systemd.
 func TestUnitsAreWellFormed(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"lapwing.service", "lapwing.socket"} {
 		raw, err := os.ReadFile(name)
 		require.NoError(t, err)
-		// Its own binary would have to be installed.
+		// The unit's own binary would have to be installed.
 		raw = regexp.MustCompile(`/usr/bin/lapwing|/bin/kill`).ReplaceAll(raw, []byte("/bin/true"))
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), raw, 0o644))
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/docker/go-units"
 )
 
-// Bytes is a size in bytes. Its text form takes binary units: 8MiB, 64KiB.
+// Bytes is a size in bytes. Its text form uses binary units: 8MiB, 64KiB.
 type Bytes int64
 
 var _ encoding.TextUnmarshaler = (*Bytes)(nil)

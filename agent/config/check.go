@@ -14,8 +14,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// checker compares a YAML tree with the schema. It collects what is wrong and
-// remembers on which line each key stands, for what turns out wrong later.
+// checker compares a YAML tree with the schema. It collects the problems and
+// remembers the line of each key, for problems that are found later.
 type checker struct {
 	file     string
 	problems Problems
@@ -30,7 +30,7 @@ func (c *checker) report(n *yaml.Node, path, format string, args ...any) {
 	})
 }
 
-// value checks n against s. An empty value stands for the default.
+// value checks n against s. An empty value means the default.
 func (c *checker) value(n *yaml.Node, s *schema, path string) {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
@@ -65,7 +65,7 @@ func (c *checker) entries(n *yaml.Node, s *schema, path string) {
 	}
 }
 
-// fields checks the keys of a group. YAML's merge key holds more of them.
+// fields checks the keys of a group, including those of YAML's merge key.
 func (c *checker) fields(n *yaml.Node, s *schema, path string) {
 	if n.Kind != yaml.MappingNode {
 		c.report(n, path, "expected a mapping with the keys %s", strings.Join(names(s.fields), ", "))
@@ -95,8 +95,8 @@ func names(fields []*schema) []string {
 	return all
 }
 
-// suggest guesses which key was meant: one of the same group that is spelt
-// alike, or one of the same name elsewhere.
+// suggest returns the key that was probably meant: one of the same group with a
+// similar name, or one of the same name elsewhere.
 func suggest(group *schema, name string) string {
 	best, distance := "", 1+max(2, len(name)/3)
 	for _, known := range names(group.fields) {
@@ -122,8 +122,8 @@ func suggest(group *schema, name string) string {
 	return ""
 }
 
-// checkScalar says why a single value does not suit a key: the value, what is
-// wanted and an example.
+// checkScalar returns why a single value does not fit a key: the value, what is
+// expected, and an example.
 func checkScalar(n *yaml.Node, s *schema) error {
 	var err error
 	want := "a " + s.Type
@@ -162,7 +162,8 @@ func checkRange(n *yaml.Node, low, high int64) error {
 	return err
 }
 
-// example is a value of the key; a list's entries have that of the list.
+// example returns a value of the key. For an entry of a list it is that of the
+// list.
 func (s *schema) example() string {
 	if s.Example == "" {
 		return s.Default
@@ -177,7 +178,8 @@ func like(example string) string {
 	return ", for example " + example
 }
 
-// variables maps each environment variable to the key that it sets.
+// variables returns a map from each environment variable to the key that it
+// sets.
 func variables() map[string]*schema {
 	all := map[string]*schema{}
 	root.walk(func(s *schema) {
@@ -201,8 +203,8 @@ func IgnoredVariables(environ []string) []string {
 	return slices.Sorted(maps.Keys(ignored))
 }
 
-// NearVariable guesses which variable was meant by one that sets nothing; it
-// is empty where none is spelt alike.
+// NearVariable returns the variable that was probably meant by one that sets
+// nothing. It is empty if no name is similar.
 func NearVariable(name string) string {
 	best, distance := "", 5
 	for _, known := range slices.Sorted(maps.Keys(variables())) {

@@ -15,7 +15,7 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// Config is everything that can be set.
+// Config is the complete configuration.
 type Config struct {
 	Probes         Probes         `koanf:"probes" doc:"The eBPF probes."`
 	Filter         service.Filter `koanf:"filter" doc:"Which requests are reported. A request matches a list if it matches any entry, and is reported if it matches every list that is not empty."`
@@ -64,7 +64,7 @@ const (
 	MaxRingBytes = 1 << 30
 )
 
-// Default is the configuration of an empty file.
+// Default returns the configuration of an empty file.
 func Default() Config {
 	return Config{
 		Probes:         Probes{Plan: survey.PlanAuto, Markers: marker.Auto, HeadBytes: 256, RingBytes: 8 << 20},

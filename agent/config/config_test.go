@@ -15,7 +15,7 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// write makes a configuration file and returns its path.
+// write writes a configuration file and returns its path.
 func write(t *testing.T, yaml string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "lapwing.yaml")
@@ -109,8 +109,8 @@ func TestLayers(t *testing.T) {
 	require.False(t, cfg.Export.OTLP.Sampling.KeepFailed)
 }
 
-// TestWrongFiles holds the whole message: where, which key, what, and what
-// would be right.
+// TestWrongFiles checks the whole message: the place, the key, the error, and
+// what is expected.
 func TestWrongFiles(t *testing.T) {
 	for _, tt := range []struct{ yaml, want string }{
 		{"probes:\n  head_byte: 1\n", `FILE:2: probes.head_byte: unknown key: did you mean head_bytes?`},

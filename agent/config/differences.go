@@ -3,7 +3,7 @@ package config
 import "reflect"
 
 // Differences lists the keys whose values differ, in the order of the example
-// file. A list is one key, whatever its entries hold.
+// file. A list counts as one key.
 func Differences(a, b Config) []string {
 	return differences(root, reflect.ValueOf(a), reflect.ValueOf(b))
 }

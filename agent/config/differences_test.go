@@ -36,13 +36,13 @@ func TestEveryKeyIsCompared(t *testing.T) {
 		}
 		cfg, err := Load(Source{Environ: []string{key.Env + "=" + trimList(key.Example)}})
 		if err != nil {
-			continue // it needs another key beside it
+			continue // it requires another key
 		}
 		require.Equal(t, []string{key.Path}, Differences(Default(), cfg), key.Path)
 	}
 }
 
-// trimList turns [80, 8080] into what a variable takes.
+// trimList turns [80, 8080] into the form of a variable.
 func trimList(example string) string {
 	if len(example) > 1 && example[0] == '[' {
 		return example[1 : len(example)-1]

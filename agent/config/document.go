@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Example is a complete configuration file: every key with its default and
-// what it means. Loading it is the same as loading an empty file.
+// Example returns a complete configuration file: every key with its default and
+// a description. Loading it is the same as loading an empty file.
 func Example() string {
 	var b strings.Builder
 	b.WriteString("# Lapwing's configuration. Every key is optional; the values here are the\n# defaults.\n")
@@ -55,7 +55,7 @@ func quote(text string) string {
 	return text
 }
 
-// commentWidth is where comments are wrapped, in characters.
+// commentWidth is the width at which comments are wrapped, in characters.
 const commentWidth = 78
 
 func writeComment(b *strings.Builder, indent, text string) {
@@ -72,7 +72,8 @@ func writeComment(b *strings.Builder, indent, text string) {
 	}
 }
 
-// Reference is the table of all keys as Markdown, a section per group.
+// Reference returns the table of all keys as Markdown, with a section per
+// group.
 func Reference() string {
 	var b strings.Builder
 	var plain []*schema

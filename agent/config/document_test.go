@@ -16,7 +16,7 @@ var update = flag.Bool("update", false, "write the generated part of docs/config
 func TestExampleIsTheDefaults(t *testing.T) {
 	cfg, err := load(t, Example())
 	require.NoError(t, err)
-	// An empty group in the file makes an empty map of a missing one.
+	// An empty group in the file turns a missing map into an empty one.
 	require.Empty(t, cfg.Export.OTLP.Headers)
 	cfg.Export.OTLP.Headers = nil
 	want := Default()
@@ -29,8 +29,8 @@ func TestExampleIsTheDefaults(t *testing.T) {
 	require.Equal(t, want, cfg)
 }
 
-// TestCommentedExampleLoads takes the comment marks off the examples of list
-// entries: what people will do.
+// TestCommentedExampleLoads removes the comment marks from the examples of list
+// entries, as users will do.
 func TestCommentedExampleLoads(t *testing.T) {
 	var lines []string
 	for line := range strings.SplitSeq(Example(), "\n") {
@@ -91,8 +91,8 @@ func TestEveryExampleIsValid(t *testing.T) {
 	}
 }
 
-// TestReferenceIsCurrent compares the tables in docs/configuration.md with
-// the structures; `go test ./agent/config -update` writes them.
+// TestReferenceIsCurrent compares the tables in docs/configuration.md with the
+// structures. `go test ./agent/config -update` writes them.
 func TestReferenceIsCurrent(t *testing.T) {
 	const begin, end = "<!-- keys: made by go test ./agent/config -update -->\n", "<!-- end of keys -->\n"
 	file := filepath.Join("..", "..", "docs", "configuration.md")

@@ -24,21 +24,21 @@ type Flag struct {
 	Value any
 }
 
-// Source is where a configuration comes from.
+// Source names the sources of a configuration.
 type Source struct {
 	File    string   // YAML file; empty reads none
 	Environ []string // as os.Environ returns it
-	Flags   []Flag   // only those that were given
+	Flags   []Flag   // only the flags that were given
 }
 
-// loader gathers the layers of a configuration.
+// loader collects the layers of a configuration.
 type loader struct {
 	checker
 	k *koanf.Koanf
 }
 
-// Load reads a configuration and checks it. What is wrong with the values is
-// an error of type Problems.
+// Load reads a configuration and checks it. If values are wrong, the error is
+// of type Problems.
 func Load(src Source) (Config, error) {
 	l := loader{
 		checker: checker{file: src.File, where: map[string]string{}},
@@ -64,7 +64,7 @@ func Load(src Source) (Config, error) {
 func (l *loader) loadFile(file string) error {
 	raw, err := os.ReadFile(file)
 	if err != nil {
-		// The error of os names the file.
+		// The error from package os names the file.
 		return fmt.Errorf("read the configuration: %w ('lapwing config example' prints an example)", err)
 	}
 	if err := l.checkDocument(raw); err != nil || len(l.problems) > 0 {
@@ -76,17 +76,17 @@ func (l *loader) loadFile(file string) error {
 	return nil
 }
 
-// checkDocument checks the one document that a file may hold.
+// checkDocument checks the single document that a file may contain.
 func (l *loader) checkDocument(raw []byte) error {
-	// Decoding into plain values comes first: it refuses what the tree would
-	// let pass, such as aliases that contain themselves.
+	// First decode into plain values. That refuses what the tree would accept,
+	// such as aliases that contain themselves.
 	if err := yaml.Unmarshal(raw, new(any)); err != nil {
 		return l.syntax(err)
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(raw))
 	var document yaml.Node
 	if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
-		return nil // nothing but comments
+		return nil // only comments
 	} else if err != nil {
 		return l.syntax(err)
 	}
@@ -98,8 +98,9 @@ func (l *loader) checkDocument(raw []byte) error {
 	return nil
 }
 
-// syntax turns an error of the YAML library into one line that names the
-// file, and the line where the library does: it leaves out the first.
+// syntax turns an error of the YAML library into one line that names the file.
+// It also names the line if the library does: the library omits the number of
+// line 1.
 func (l *loader) syntax(err error) error {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	text = strings.Join(strings.Fields(strings.TrimPrefix(text, "unmarshal errors:")), " ")
@@ -109,7 +110,7 @@ func (l *loader) syntax(err error) error {
 	return Problems{{Where: l.file, Text: "not valid YAML: " + text}}
 }
 
-// loadVariables takes the LAPWING_* variables that name a key. An empty one
+// loadVariables reads the LAPWING_* variables that name a key. An empty one
 // counts as not set.
 func (l *loader) loadVariables(environ []string) error {
 	known := variables()
@@ -130,7 +131,8 @@ func (l *loader) loadVariables(environ []string) error {
 	return nil
 }
 
-// variable checks the value of a variable; that of a list has commas.
+// variable checks the value of a variable. The values of a list are separated
+// by commas.
 func (l *loader) variable(name, value string, s *schema) any {
 	l.where[s.Path] = name
 	texts, each := []string{value}, s
@@ -162,7 +164,7 @@ func (l *loader) loadFlags(flags []Flag) error {
 	return nil
 }
 
-// finish puts the layers over the defaults and checks the outcome.
+// finish applies the layers to the defaults and checks the result.
 func (l *loader) finish() (Config, error) {
 	cfg := Default()
 	err := l.k.UnmarshalWithConf("", &cfg, koanf.UnmarshalConf{
@@ -178,7 +180,7 @@ func (l *loader) finish() (Config, error) {
 		},
 	})
 	if err != nil {
-		// The checks before this leave nothing that can fail here.
+		// The earlier checks leave nothing that can fail here.
 		return Config{}, fmt.Errorf("read the configuration: %s", strings.Join(strings.Fields(err.Error()), " "))
 	}
 	problems := Validate(cfg)
@@ -188,7 +190,8 @@ func (l *loader) finish() (Config, error) {
 	return cfg, problems.err()
 }
 
-// whereIs finds where a key was set, or the nearest group or list around it.
+// whereIs returns where a key was set, or the nearest group or list that
+// contains it.
 func (l *loader) whereIs(key string) string {
 	for key != "" {
 		if where, ok := l.where[key]; ok {

@@ -3,9 +3,9 @@ package config
 // note describes a key whose structure belongs to another package.
 type note struct{ doc, example string }
 
-// notes holds what the tags of the OTLP exporter's configuration do not: its
-// package does not know of this one. A test demands a note for each key and a
-// key for each note.
+// notes describes the keys of the OTLP exporter's configuration, which have no
+// tags, because that package does not know this one. A test requires a note for
+// each key and a key for each note.
 var notes = map[string]note{
 	"export.otlp.endpoint":                      {"Base URL of the receiver. If empty, OTEL_EXPORTER_OTLP_ENDPOINT is used; if both are empty, nothing is exported.", "http://127.0.0.1:4318"},
 	"export.otlp.protocol":                      {"grpc, http/protobuf or http/json. Empty means grpc on port 4317 and http/protobuf elsewhere, unless OTEL_EXPORTER_OTLP_PROTOCOL says otherwise.", "grpc"},

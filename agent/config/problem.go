@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// Problem is one thing that is wrong with a configuration.
+// Problem is one error in a configuration.
 type Problem struct {
-	Where string // file:line, environment variable or flag; empty when unknown
-	Key   string // probes.head_bytes; empty when the file as a whole is wrong
-	Text  string // the value, why it is wrong, and what would be right
+	Where string // file:line, environment variable or flag; empty if unknown
+	Key   string // probes.head_bytes; empty if the file as a whole is wrong
+	Text  string // the value, why it is wrong, and what is expected
 }
 
 func (p Problem) Error() string {
@@ -22,8 +22,8 @@ func (p Problem) Error() string {
 	return strings.Join(parts, ": ")
 }
 
-// Problems are all that is wrong with a configuration, in the order of the
-// file. As an error they are one line, about the first.
+// Problems are all errors of a configuration, in the order of the file. As an
+// error they are one line, about the first.
 type Problems []Problem
 
 func (p Problems) Error() string {
@@ -33,7 +33,8 @@ func (p Problems) Error() string {
 	return fmt.Sprintf("%s (and %d more: 'lapwing config check' lists them)", p[0].Error(), len(p)-1)
 }
 
-// err is nil when nothing is wrong. A typed nil in an error would not be.
+// err returns nil if there are no problems. A typed nil in an error would not
+// be nil.
 func (p Problems) err() error {
 	if len(p) == 0 {
 		return nil

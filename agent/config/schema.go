@@ -9,7 +9,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// EnvPrefix begins the environment variables that set keys.
+// EnvPrefix is the prefix of the environment variables that set keys.
 const EnvPrefix = "LAPWING_"
 
 // Key describes one key of the configuration.
@@ -19,10 +19,10 @@ type Key struct {
 	Default string // as YAML; empty within the entries of a list
 	Example string // as YAML; may be empty
 	Doc     string
-	Env     string // the variable that sets it; empty where none can
+	Env     string // the variable that sets it; empty if none can
 }
 
-// schema is a Key and what lies below it.
+// schema is a Key and the keys below it.
 type schema struct {
 	Key
 	name   string
@@ -38,7 +38,7 @@ func (s *schema) dict() bool  { return s.typ.Kind() == reflect.Map }
 // root is the schema of Config.
 var root = newSchema("", "", reflect.ValueOf(Default()))
 
-// Keys lists the keys in the order of the example file, groups left out.
+// Keys lists the keys in the order of the example file, without groups.
 func Keys() []Key {
 	var keys []Key
 	root.walk(func(s *schema) {
@@ -49,7 +49,7 @@ func Keys() []Key {
 	return keys
 }
 
-// walk visits everything below s, an element before what it holds.
+// walk visits everything below s, an element before its contents.
 func (s *schema) walk(visit func(*schema)) {
 	for _, f := range s.fields {
 		visit(f)
@@ -103,7 +103,7 @@ var (
 	bytesType    = reflect.TypeFor[Bytes]()
 )
 
-// typeName says in words what a key takes.
+// typeName describes in words what a key accepts.
 func typeName(t reflect.Type) string {
 	switch {
 	case t == durationType:
@@ -132,7 +132,7 @@ func typeName(t reflect.Type) string {
 	panic(fmt.Sprintf("config: no key can be of type %v", t))
 }
 
-// yamlText is a default as the example file shows it, on one line.
+// yamlText returns a default as the example file shows it, on one line.
 func yamlText(v reflect.Value) string {
 	switch {
 	case v.Kind() == reflect.Slice && v.Len() == 0:

@@ -5,13 +5,13 @@ import (
 	"os"
 )
 
-// Warnings tells of files with secrets that users may read for whom they are not
-// meant, or that these could change. file is the configuration's own.
+// Warnings returns warnings about files with secrets that other users can read
+// or change. file is the file of the configuration itself.
 func (c Config) Warnings(file string) (warnings []string) {
 	for _, f := range c.secretFiles(file) {
 		info, err := os.Stat(f.name)
 		if err != nil {
-			continue // whoever opens it tells
+			continue // opening the file reports the error
 		}
 		switch mode := info.Mode().Perm(); {
 		case mode&0o002 != 0:
@@ -25,8 +25,8 @@ func (c Config) Warnings(file string) (warnings []string) {
 
 type secretFile struct{ name, what string }
 
-// secretFiles lists the files to look at and what is secret in them. A
-// configuration without secrets may be read by all, and changed by nobody.
+// secretFiles lists the files to check and the secrets in them. A configuration
+// without secrets may be readable by all users, but writable by none of them.
 func (c Config) secretFiles(file string) (all []secretFile) {
 	own := secretFile{name: file}
 	if len(c.Export.OTLP.Headers) > 0 {

@@ -11,7 +11,7 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// Validate reports every value that cannot work, without saying where it was
+// Validate reports every value that cannot work, without the place where it was
 // set.
 func Validate(c Config) Problems {
 	var all Problems
@@ -51,8 +51,8 @@ func Validate(c Config) Problems {
 	return all
 }
 
-// relative turns an error that begins with a key below group, up to sep, into
-// a problem of the full key.
+// relative turns an error that starts with a key below group, up to sep, into a
+// problem of the full key.
 func relative(group, sep string, err error) Problems {
 	if err == nil {
 		return nil
@@ -68,7 +68,7 @@ func between(v, low, high int) error {
 	return nil
 }
 
-// checkRing holds the size to what the kernel's ring buffer can be.
+// checkRing checks that the size is possible for the kernel's ring buffer.
 func checkRing(size Bytes) error {
 	if size < MinRingBytes || size > MaxRingBytes || size&(size-1) != 0 {
 		return fmt.Errorf("%v is not a power of two from %v to %v: use a size such as 8MiB", size, Bytes(MinRingBytes), Bytes(MaxRingBytes))
@@ -83,7 +83,7 @@ func checkLevel(level string) error {
 	return nil
 }
 
-// ParseLevel turns log.level into slog's.
+// ParseLevel converts log.level to a level of slog.
 func ParseLevel(level string) (slog.Level, error) {
 	var l slog.Level
 	if oneOf(strings.ToLower(level), "debug", "info", "warn", "error") != nil || l.UnmarshalText([]byte(level)) != nil {

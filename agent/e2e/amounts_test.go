@@ -11,7 +11,7 @@ import (
 )
 
 // span is how long something took by the scripts' stamps: between least and
-// most, which differ where a stamp in user space cannot tell.
+// most. They differ if stamps in user space cannot tell exactly.
 type span struct{ least, most time.Duration }
 
 func exactly(d time.Duration) span { return span{d, d} }
@@ -22,7 +22,7 @@ type amount func(peer.Stamps) span
 // nothing is the amount of what must not have happened.
 func nothing(peer.Stamps) span { return span{} }
 
-// from is the time between two stamps, never negative.
+// from returns the time between two stamps, never negative.
 func from(a, b int64) time.Duration { return time.Duration(max(b-a, 0)) }
 
 // times checks the four phases and their parts.
@@ -102,7 +102,7 @@ func (o *observed) parts(t *testing.T, w want, r harness.Record) {
 	o.within(t, w.path, r)
 }
 
-// within checks that no part is longer than the phase it refines.
+// within checks that no part is longer than its phase.
 func (o observed) within(t *testing.T, path string, r harness.Record) {
 	t.Helper()
 	for _, p := range []struct {
@@ -120,8 +120,8 @@ func (o observed) within(t *testing.T, path string, r harness.Record) {
 	}
 }
 
-// near checks a duration against the scripts: within 1 ms and 2 %, and what
-// the scripts' own stamps may be late by.
+// near checks a duration against the scripts: within 1 ms and 2 %, plus the
+// possible delay of the scripts' own stamps.
 func (o *observed) near(t *testing.T, what string, got *int64, want span) {
 	t.Helper()
 	if got == nil {
@@ -135,7 +135,7 @@ func (o *observed) near(t *testing.T, what string, got *int64, want span) {
 	}
 }
 
-// handedOut checks how long the agent kept a finished request to itself.
+// handedOut checks how long the agent held back a finished request.
 func (o *observed) handedOut(t *testing.T, path string, r harness.Record, finished int64) {
 	t.Helper()
 	kept := r.Printed.Sub(request.NewClock().Time(request.Stamp(finished)))
@@ -158,13 +158,13 @@ func (s span) String() string {
 	return s.least.String() + " to " + s.most.String()
 }
 
-// gaps is the time between the calls of a label.
+// gaps returns the time between the calls of a label.
 func gaps(label string) amount {
 	return func(s peer.Stamps) span { return exactly(s.Gaps(label)) }
 }
 
-// waits is the time a server waited for a client that sent its request in as
-// many pieces as the server made reads.
+// waits returns the time that a server waited for a client that sent its
+// request in as many pieces as the server made reads.
 func waits(send, read string) amount {
 	return func(s peer.Stamps) span {
 		sends, reads := s.Labelled(send), s.Labelled(read)
@@ -177,8 +177,8 @@ func waits(send, read string) amount {
 	}
 }
 
-// between is the time from the return of one labelled call to the begin, or at
-// most to the return, of another.
+// between returns the time from the return of one labelled call to the start of
+// another, or at most to its return.
 func between(a, b string) amount {
 	return func(s peer.Stamps) span {
 		first, _ := s.First(a)

@@ -4,22 +4,22 @@ import (
 	"lapwing/agent/e2e/peer"
 )
 
-// calls is the common client: it connects once the server may accept, sends
-// one request and reads until the server closes.
+// calls is the usual client: it connects once the server can accept, sends one
+// request and reads until the server closes.
 func calls(request string) []peer.Program {
 	return []peer.Program{peer.Script(
 		peer.Connect().As("connect"), peer.Write(request).As("send1"),
 		peer.ReadEOF().As("receive1"), peer.Close())}
 }
 
-// serves is the common server: it answers one request after 20 ms and closes.
+// serves is the usual server: it responds to one request after 20 ms and
+// closes.
 func serves(response string) peer.Program {
 	return peer.Script(peer.Accept().As("accept"), peer.ReadHead().As("read1"),
 		peer.Sleep(ms(20)), peer.Write(response).As("write1"), peer.Close())
 }
 
-// basicCases are requests with nothing unusual, by every system call that can
-// carry them.
+// basicCases are ordinary requests, with every system call that can carry them.
 func basicCases() []hardCase {
 	cases := []hardCase{
 		{
@@ -70,9 +70,9 @@ func basicCases() []hardCase {
 	return cases
 }
 
-// keepAlive is a connection on which the client thinks for 30 ms between two
-// requests, and the server is elsewhere for 80 ms: the second request arrives
-// when it arrives, not when it is read.
+// keepAlive is a connection on which the client pauses for 30 ms between two
+// requests, while the server is busy elsewhere for 80 ms. The second request
+// arrives when it arrives, not when it is read.
 func keepAlive() hardCase {
 	first := reply("200 OK", "one")
 	return hardCase{
@@ -92,7 +92,7 @@ func keepAlive() hardCase {
 }
 
 // bodyless is a connection whose responses have no body, whatever their heads
-// say: the next request must not be taken for a part of them.
+// say. The next response must not be taken for a part of them.
 func bodyless() hardCase {
 	responses := []string{
 		"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n", // to a HEAD request
@@ -114,7 +114,8 @@ func bodyless() hardCase {
 	}
 }
 
-// alternating is a server that answers each request 10 ms after it was read.
+// alternating is a server that responds to each request 10 ms after it was
+// read.
 func alternating(responses []string) peer.Program {
 	steps := []peer.Step{peer.Accept().As("accept")}
 	for i, r := range responses {
@@ -124,7 +125,8 @@ func alternating(responses []string) peer.Program {
 	return peer.Script(append(steps, peer.Close())...)
 }
 
-// asking is a client that sends each request when the response before it came.
+// asking is a client that sends each request after it received the previous
+// response.
 func asking(requests, responses []string) peer.Program {
 	steps := []peer.Step{peer.Connect().As("connect")}
 	for i, r := range requests {

@@ -21,8 +21,8 @@ func bodyCases() []hardCase {
 	}
 }
 
-// body is a POST in three pieces 30 ms apart, cut at the given offsets, and a
-// GET after it on the same connection.
+// body is a POST in three pieces 30 ms apart, cut at the given offsets,
+// followed by a GET on the same connection.
 func body(path, request string, cut1, cut2 int) hardCase {
 	first := reply("200 OK", "one")
 	return hardCase{
@@ -45,8 +45,8 @@ func body(path, request string, cut1, cut2 int) hardCase {
 	}
 }
 
-// bodyReadSlowly has a body that is all there while the server takes its time:
-// that is parse, but nobody waited for the client.
+// bodyReadSlowly has a body that is complete while the server reads slowly.
+// This time is parse, but the server did not wait for the client.
 func bodyReadSlowly() hardCase {
 	request := post("/digested", strings.Repeat("b", 6000))
 	return hardCase{
@@ -60,8 +60,8 @@ func bodyReadSlowly() hardCase {
 	}
 }
 
-// expectContinue has a client that waits for leave to send its body, and then
-// needs another 40 ms.
+// expectContinue has a client that waits for 100 Continue before it sends its
+// body, and then takes another 40 ms.
 func expectContinue() hardCase {
 	const leave = "HTTP/1.1 100 Continue\r\n\r\n"
 	head := "PUT /expect HTTP/1.1\r\nHost: example.test\r\nExpect: 100-continue\r\nContent-Length: 1000\r\n\r\n"
@@ -79,7 +79,7 @@ func expectContinue() hardCase {
 	}
 }
 
-// earlyResponse is refused after the head; the server then reads the body and
+// earlyResponse is refused after the head. The server then reads the body and
 // serves the next request on the connection.
 func earlyResponse() hardCase {
 	request := post("/early", strings.Repeat("b", 5000))
@@ -103,7 +103,7 @@ func earlyResponse() hardCase {
 	}
 }
 
-// interim has hints 40 ms before the response proper.
+// interim has early hints 40 ms before the final response.
 func interim() hardCase {
 	return hardCase{
 		name: "interim then final response",

@@ -6,7 +6,7 @@ import (
 	"lapwing/agent/e2e/peer"
 )
 
-// clientCases are about when a request arrives and who keeps it waiting.
+// clientCases are about when a request arrives and what makes it wait.
 func clientCases() []hardCase {
 	return []hardCase{
 		{
@@ -45,8 +45,9 @@ func clientCases() []hardCase {
 			want: []want{{n: "1", path: "/unaccepted", status: 200}},
 		},
 		{
-			// Event loops ask before there is anything, and after they had it
-			// all; some look first at what kind of client it is.
+			// Event loops read before anything has arrived, and again after
+			// they have read everything. Some first peek to detect the
+			// protocol.
 			name: "reads that take nothing",
 			server: peer.Script(peer.Accept().As("accept"), peer.ReadNone(), peer.Signal(accepted),
 				peer.Peek(3), peer.ReadHead().As("read1"), peer.ReadNone(),
@@ -64,9 +65,9 @@ func clientCases() []hardCase {
 	}
 }
 
-// backlogOfOne is a server with a backlog of 1 (which holds two connections, as
-// Linux counts) that takes one at a time, 40 ms each: the second client waits
-// for about 40 ms in the backlog, the third for about 80 ms.
+// backlogOfOne is a server with a backlog of 1, which holds two connections in
+// Linux. It serves one at a time, 40 ms each. The second client waits about 40
+// ms in the backlog, the third about 80 ms.
 func backlogOfOne() hardCase {
 	first, second, third := "1", "2", "3"
 	answer := func(n string) []peer.Step {
@@ -96,11 +97,11 @@ func backlogOfOne() hardCase {
 	return c
 }
 
-// turn is the event that the client of that number has sent its request.
+// turn is the event that the client with this number has sent its request.
 func turn(n string) peer.Event { return 20 + peer.Event(n[0]-'0') }
 
-// busyWorker is one worker with two kept-alive connections: while it works for
-// 80 ms on a request of the one, a request arrives on the other.
+// busyWorker is one worker with two kept-alive connections. While it works for
+// 80 ms on a request of one, a request arrives on the other.
 func busyWorker() hardCase {
 	const a, b peer.Slot = 0, 1
 	first := reply("200 OK", "b1")

@@ -4,7 +4,7 @@ import (
 	"lapwing/agent/e2e/peer"
 )
 
-// failureCases are requests that get no response, or no complete one.
+// failureCases are requests without a complete response.
 func failureCases() []hardCase {
 	return []hardCase{
 		{
@@ -28,9 +28,9 @@ func failureCases() []hardCase {
 			want: []want{{n: "1", path: "/gone", failed: true, unanswered: true}},
 		},
 		{
-			// The kernel takes the response although nobody will read it, and
-			// the reset comes back while the write is still under way: what was
-			// written was written.
+			// The kernel takes the response although the client will not read
+			// it, and the reset arrives during the write. The bytes written
+			// count as written.
 			name: "client gone before the response, tcp", families: []peer.Family{peer.TCP4, peer.TCP6},
 			server: peer.Script(peer.Accept().As("accept"), peer.ReadHead().As("read1"), peer.Signal(taken),
 				peer.Await(gone), peer.Sleep(ms(20)), peer.Write(reply("200 OK", "late")).As("write1"), peer.Close()),

@@ -4,8 +4,8 @@ import (
 	"lapwing/agent/e2e/peer"
 )
 
-// foreignCases are connections that speak something else, from the begin or
-// from some moment on. No request may be made up of their bytes.
+// foreignCases are connections with another protocol, from the start or from
+// some time on. Their bytes must not produce requests.
 func foreignCases() []hardCase {
 	hello := "\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03" + string(make([]byte, 160))
 	return []hardCase{
@@ -26,7 +26,7 @@ func foreignCases() []hardCase {
 }
 
 // tunnel is a connection that carries opaque bytes after its first response,
-// among them what would be a request elsewhere.
+// among them bytes that look like a request.
 func tunnel(name, request, response string, w want) hardCase {
 	inner := get("/inside-the-tunnel")
 	return hardCase{
@@ -42,7 +42,8 @@ func tunnel(name, request, response string, w want) hardCase {
 	}
 }
 
-// foreign is a connection of another protocol: ask, answer, ask, answer.
+// foreign is a connection of another protocol: request, response, request,
+// response.
 func foreign(name, ask, answer string) hardCase {
 	return hardCase{
 		name: "no request in " + name,

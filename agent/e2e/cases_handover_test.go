@@ -6,7 +6,8 @@ import (
 	"lapwing/agent/e2e/peer"
 )
 
-// handoverCases have a connection that does not stay with who accepted it.
+// handoverCases have a connection that another thread or process handles than
+// the one that accepted it.
 func handoverCases() []hardCase {
 	answer := []peer.Step{
 		peer.ReadHead().As("read1"), peer.Sleep(ms(10)),
@@ -48,7 +49,7 @@ func twiceWanted(path string) []want {
 	}
 }
 
-// threeThreads has one thread that accepts, one that reads 30 ms later and one
+// threeThreads has one thread that accepts, one that reads 30 ms later, and one
 // that writes.
 func threeThreads() hardCase {
 	return hardCase{
@@ -63,8 +64,8 @@ func threeThreads() hardCase {
 	}
 }
 
-// nextRequestOnAnotherThread has a pool whose threads take the requests of a
-// kept-alive connection in turn.
+// nextRequestOnAnotherThread has a pool whose threads alternate on the requests
+// of a kept-alive connection.
 func nextRequestOnAnotherThread() hardCase {
 	return hardCase{
 		name: "next request on another thread",
@@ -77,7 +78,8 @@ func nextRequestOnAnotherThread() hardCase {
 	}
 }
 
-// twoWriters has a response whose body another thread writes than its head.
+// twoWriters has a response whose head and body are written by different
+// threads.
 func twoWriters() hardCase {
 	response := reply("200 OK", "a body of some length")
 	return hardCase{

@@ -6,7 +6,7 @@ import (
 	"lapwing/agent/e2e/peer"
 )
 
-// headCases are request and response heads that are long, or come in pieces.
+// headCases are request and response heads that are long, or arrive in pieces.
 func headCases() []hardCase {
 	cases := []hardCase{
 		longResponseHead(),
@@ -38,8 +38,8 @@ func headCases() []hardCase {
 	return cases
 }
 
-// longHead is a head of about size bytes, read in calls of piece bytes, and a
-// short one after it on the same connection.
+// longHead is a head of about size bytes, read in calls of piece bytes,
+// followed by a short one on the same connection.
 func longHead(size, piece int) hardCase {
 	path := "/head" + itoa(size) + "by" + itoa(piece)
 	request := get(path, "X-Filler: "+strings.Repeat("f", size))
@@ -59,7 +59,7 @@ func longHead(size, piece int) hardCase {
 	}
 }
 
-// longResponseHead hides the response's length behind 3000 bytes of head.
+// longResponseHead has the length of the response after 3000 bytes of head.
 func longResponseHead() hardCase {
 	head := "HTTP/1.1 200 OK\r\nX-Filler: " + strings.Repeat("f", 3000) + "\r\nContent-Length: 5\r\n\r\nhello"
 	responses := []string{head, reply("200 OK", "two")}
@@ -74,8 +74,8 @@ func longResponseHead() hardCase {
 	}
 }
 
-// atMostParse is the wait for a client whose pieces the stamps cannot tell
-// apart: anything up to the whole time of reading.
+// atMostParse is the wait for a client whose pieces the stamps cannot separate:
+// anything up to the whole time of reading.
 func atMostParse(read string) amount {
 	return func(s peer.Stamps) span {
 		first, _ := s.First(read)

@@ -6,8 +6,8 @@ import (
 	"lapwing/agent/e2e/peer"
 )
 
-// pipeliningCases have more than one request under way on a connection. The
-// first is not marked: nothing was under way when it arrived.
+// pipeliningCases have more than one request in flight on a connection. The
+// first is not marked as pipelined, because none was in flight when it arrived.
 func pipeliningCases() []hardCase {
 	return []hardCase{
 		oneSegment("separate writes", false),
@@ -68,12 +68,12 @@ func oneSegment(name string, oneWrite bool) hardCase {
 	}
 }
 
-// oneSegmentByThreads has three requests in one read, and a thread for each of
-// the responses.
+// oneSegmentByThreads has three requests in one read, and a thread for each
+// response.
 func oneSegmentByThreads() hardCase {
 	c := oneSegment("three threads", false)
 	steps := c.server.Threads[0]
-	accept, read, answers := steps[0], steps[1], steps[2:len(steps)-1] // a pause and a write each
+	accept, read, answers := steps[0], steps[1], steps[2:len(steps)-1] // each with a pause and a write
 	c.server = peer.Threads(
 		[]peer.Step{accept, read, answers[0], answers[1], peer.Signal(taken)},
 		[]peer.Step{peer.Await(taken), answers[2], answers[3], peer.Signal(answered)},
@@ -81,8 +81,8 @@ func oneSegmentByThreads() hardCase {
 	return c
 }
 
-// separateSegments has three requests sent one after the other without waiting
-// for a response, and read one by one.
+// separateSegments has three requests that are sent one after the other without
+// waiting for a response, and read one by one.
 func separateSegments() hardCase {
 	var client, server []peer.Step
 	client = append(client, peer.Connect().As("connect"))
@@ -120,8 +120,8 @@ func midResponse() hardCase {
 	}
 }
 
-// requestAndAHalf has one read that returns a whole request and the begin of
-// the next, and another read with the rest, after the first response.
+// requestAndAHalf has one read that returns a whole request and the start of
+// the next, and another read with the rest after the first response.
 func requestAndAHalf() hardCase {
 	one, two := get("/half1"), get("/half2")
 	wants := pipelined("/half", 200, 200)

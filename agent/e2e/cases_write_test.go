@@ -7,10 +7,10 @@ import (
 	"lapwing/agent/e2e/peer"
 )
 
-// bigBody is the size of a response that fits into no socket buffer.
+// bigBody is the size of a response that fits into no socket buffer, in bytes.
 const bigBody = 10 << 20
 
-// writeCases are about how a response gets out.
+// writeCases are about how a response is sent.
 func writeCases() []hardCase {
 	return []hardCase{
 		{
@@ -34,7 +34,7 @@ func writeCases() []hardCase {
 
 func bigHead() string { return bigHeadOf(bigBody) }
 
-// bigHeadOf is the head of a response that is n bytes long with its head.
+// bigHeadOf returns the head of a response that has n bytes including the head.
 func bigHeadOf(n int) string {
 	const frame = "HTTP/1.1 200 OK\r\nX-Filler: \r\nContent-Length: 00000000\r\n\r\n"
 	return "HTTP/1.1 200 OK\r\nX-Filler: \r\nContent-Length: " + pad(n-len(frame)) + "\r\n\r\n"
@@ -46,7 +46,7 @@ func pad(n int) string {
 }
 
 // streamed is a chunked response that the application produces in three pieces
-// 40 ms apart, and one more response after it.
+// 40 ms apart, followed by one more response.
 func streamed() hardCase {
 	responses := []string{
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n",
@@ -70,7 +70,7 @@ func streamed() hardCase {
 }
 
 // bigWrite is a 10 MB response to a client that sleeps for 100 ms before it
-// reads, and again after half of it. The write begins when it is entered.
+// reads, and again after half of it. The write starts when it is entered.
 func bigWrite(name string, writes ...peer.Step) hardCase {
 	server := []peer.Step{peer.Accept().As("accept"), peer.SendBuffer(64 << 10), peer.ReadHead().As("read1"),
 		peer.Sleep(ms(20)), peer.Signal(answered)}
@@ -88,11 +88,11 @@ func bigWrite(name string, writes ...peer.Step) hardCase {
 	}
 }
 
-// fill is how long it takes at most to fill the buffers of 64 KiB.
+// fill is the longest time for filling the buffers of 64 KiB.
 const fill = 2 * time.Millisecond
 
-// pauses is the time a writer is blocked by a reader that pauses: at least
-// while the reader sleeps and the buffers are full, at most all the time.
+// pauses returns the time that a writer is blocked by a reader that pauses: at
+// least while the reader sleeps and the buffers are full, at most all the time.
 func pauses(s peer.Stamps) span {
 	first, _ := s.First("write1")
 	last, _ := s.Last("write1")
@@ -103,15 +103,15 @@ func pauses(s peer.Stamps) span {
 	return blocked
 }
 
-// unblocked is the time the writer can have spent on producing: what the
-// reader's pauses leave.
+// unblocked returns the time that the writer can have spent on producing: what
+// remains after the pauses of the reader.
 func unblocked(s peer.Stamps) span {
 	blocked := pauses(s)
 	return span{most: blocked.most - blocked.least}
 }
 
-// drain is a response that fits into the send buffer, and a client whose small
-// receive buffer takes it only when it reads, 120 ms later.
+// drain is a response that fits into the send buffer. The small receive buffer
+// of the client only takes it when the client reads, 120 ms later.
 func drain() hardCase {
 	const size = 150_000
 	return hardCase{
@@ -126,9 +126,9 @@ func drain() hardCase {
 	}
 }
 
-// drained is the time from the server's last write until the client's kernel
-// acknowledged it all: after the client began to read, and no later than the
-// delayed acknowledgement of the last segment it read.
+// drained returns the time from the server's last write until the kernel of the
+// client acknowledged everything: after the client started to read, and no
+// later than the delayed acknowledgement of the last segment.
 func drained(s peer.Stamps) span {
 	const delayedACK = 45 * time.Millisecond
 	written, _ := s.Last("write1")

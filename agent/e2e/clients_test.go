@@ -14,29 +14,30 @@ import (
 	"lapwing/agent/e2e/harness"
 )
 
-// served is a running server and how to read its own record of the requests.
+// served is a running server, with a function that reads its own log of the
+// requests.
 type served struct {
 	*harness.Process
 	address string
-	log     func(t *testing.T) []logged // complete once the server was stopped
+	log     func(t *testing.T) []logged // complete once the server has stopped
 }
 
-// logged is one request by the server's own log.
+// logged is one request in the server's own log.
 type logged struct {
 	path   string
 	status int
-	took   time.Duration // by the server's clock; its definition is the row's
+	took   time.Duration // by the clock of the server; each server defines it differently
 }
 
-// requestsEach is how many requests a server gets, clientsEach from how
-// many clients.
+// requestsEach is the number of requests to a server, clientsEach the number of
+// clients.
 const (
 	requestsEach = 60
 	clientsEach  = 4
 )
 
-// askAll asks for all paths in turn, from several clients with kept-alive
-// connections of their own where the server keeps them.
+// askAll requests all paths in turn, from several clients. Each has kept-alive
+// connections of its own, if the server keeps them.
 func askAll(t *testing.T, address string, paths []string) {
 	t.Helper()
 	var clients sync.WaitGroup

@@ -16,14 +16,13 @@ import (
 	"lapwing/exporters/prometheus"
 )
 
-// beset is the metrics of an agent that has all the troubles which a healthy
-// one beside healthy servers does not show: a full pool, a backlog that
-// overflows, losses of every kind. The numbers are made up, what serves them is
-// the agent's own code.
+// beset serves the metrics of an agent with all the problems that do not occur
+// with healthy servers: a full pool, a backlog that overflows, losses of every
+// kind. The numbers are made up, but the agent's own code serves them.
 type beset struct {
 	address  string
 	metrics  *metrics.Aggregator
-	requests atomic.Uint64 // each third of them is lost
+	requests atomic.Uint64 // every third of them is lost
 }
 
 const besetService = "full"
@@ -40,7 +39,7 @@ func startBeset(t *testing.T) *beset {
 	return s
 }
 
-// trouble adds requests, of which two in three are counted.
+// trouble adds requests, two in three of which are counted.
 func (s *beset) trouble(n int) {
 	for i := range n - n/3 {
 		s.metrics.Export(waited(i))
@@ -48,8 +47,8 @@ func (s *beset) trouble(n int) {
 	s.requests.Add(uint64(n))
 }
 
-// waited is a request that was in the queue for ten times as long as anything
-// else took. Their methods are too many for the limit of label sets.
+// waited returns a request whose queue phase took ten times as long as the
+// rest. There are more methods than the limit of label sets allows.
 func waited(i int) *request.Request {
 	start := request.Now()
 	after := func(d time.Duration) request.Stamp { return start + request.Stamp(d) }

@@ -21,8 +21,8 @@ import (
 	"lapwing/dashboards/traceql"
 )
 
-// watched is what the dashboards look at: servers under load with an agent
-// beside them, an agent with all troubles, and the backends of both.
+// watched is what the dashboards show: servers under load with an agent, an
+// agent with all problems, and the backends of both.
 type watched struct {
 	*twoTier
 	beset      *beset
@@ -31,16 +31,16 @@ type watched struct {
 
 	began    time.Time       // before the first request
 	from, to time.Time       // of the load
-	held     []*traceql.Span // by Jaeger, all of both servers
+	held     []*traceql.Span // in Jaeger, all of both servers
 	example  string          // a trace
-	before   int             // requests that nginx answered before from
+	before   int             // requests that nginx served before from
 	logged   []logged        // by nginx, all of them
 }
 
 const rulesFile = "../../dashboards/stack/prometheus/rules.yaml"
 
-// Prometheus scrapes every half a second. Grafana is told a whole second, the
-// least that it knows.
+// Prometheus scrapes every half second. Grafana is configured with one second,
+// its minimum.
 const (
 	scrapes     = 500 * time.Millisecond
 	scrapeEvery = time.Second
@@ -58,7 +58,8 @@ func observe(t *testing.T) *watched {
 	o.prometheus = promtest.Start(t, o.metrics, promtest.Options{
 		Features: []string{promtest.Exemplars}, Rules: []string{rules}, Targets: []string{o.beset.address}, Every: scrapes,
 	})
-	// A counter's first value is no increase: every series has to be there.
+	// The first value of a counter is not an increase, so every series must
+	// already exist.
 	o.load(t, time.Second)
 	sendBytes(t, o.back.address, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
 	time.Sleep(pause)
@@ -68,7 +69,8 @@ func observe(t *testing.T) *watched {
 	o.beset.trouble(30)
 	time.Sleep(pause)
 	o.to = time.Now()
-	// A whole number of seconds, as Grafana has ranges, that begins in the pause.
+	// A whole number of seconds, as Grafana's ranges are, that starts in the
+	// pause.
 	o.from = o.to.Add(-o.to.Sub(o.from).Truncate(time.Second) - 2*time.Second)
 	o.logged = o.front.log(t)
 	return o
@@ -95,8 +97,8 @@ func (o *watched) load(t *testing.T, span time.Duration) {
 	clients.Wait()
 }
 
-// choice is what is chosen at the head of a dashboard: all hosts and the
-// services of the test, or one of them.
+// choice returns what is selected in the header of a dashboard: all hosts and
+// the services of the test, or one of them.
 func (o *watched) choice(d *dashboards.Dashboard) interpolate.Choice {
 	c := interpolate.Choice{
 		Range: o.to.Sub(o.from), Scrape: scrapeEvery, Width: 1000,
@@ -113,9 +115,9 @@ func (o *watched) choice(d *dashboards.Dashboard) interpolate.Choice {
 	return c
 }
 
-// TestDashboards runs every PromQL query of every panel and of every alert
-// against a Prometheus that has watched an agent beside nginx and gunicorn, and
-// every TraceQL query over the spans that a Jaeger has of it.
+// TestDashboards runs every PromQL query of every panel and of every alert on a
+// Prometheus that has scraped an agent next to nginx and gunicorn, and every
+// TraceQL query on the spans of the agent in Jaeger.
 func TestDashboards(t *testing.T) {
 	o := observe(t)
 	for _, d := range dashboards.All() {
@@ -135,7 +137,7 @@ func TestDashboards(t *testing.T) {
 	t.Run("alerts", o.alerts)
 }
 
-// panel runs the queries of a panel. There is no Pyroscope to be had for tests.
+// panel runs the queries of a panel. Pyroscope is not available for tests.
 func (o *watched) panel(t *testing.T, c interpolate.Choice, p *dashboards.Panel) {
 	for _, target := range p.Targets {
 		switch target.Source {
@@ -158,9 +160,9 @@ func (o *watched) run(t *testing.T, c interpolate.Choice, target dashboards.Targ
 	return o.prometheus.Range(t, query, o.from.Add(4*scrapeEvery), o.to, c.Interval())
 }
 
-// metricQuery wants values from a PromQL query, all of them numbers, and the
-// labels that the panel shows, and no other that would make two lines look like
-// the same.
+// metricQuery expects values from a PromQL query. All must be numbers. They
+// must have the labels that the panel shows, and no other labels that would
+// make two lines look the same.
 func (o *watched) metricQuery(t *testing.T, c interpolate.Choice, p *dashboards.Panel, target dashboards.Target) {
 	t.Helper()
 	series := o.run(t, c, target)
@@ -183,7 +185,7 @@ func (o *watched) metricQuery(t *testing.T, c interpolate.Choice, p *dashboards.
 	assert.Positive(t, numbers, target.Expr)
 }
 
-// shownLabels are the labels that tell the series of a panel apart.
+// shownLabels returns the labels that distinguish the series of a panel.
 func shownLabels(p *dashboards.Panel, target dashboards.Target) (names []string) {
 	if target.Format == "table" {
 		for _, change := range p.Transformations {
@@ -204,7 +206,7 @@ func shownLabels(p *dashboards.Panel, target dashboards.Target) (names []string)
 	return names
 }
 
-// find is the panel of a dashboard with a title.
+// find returns the panel of a dashboard by its title.
 func find(t *testing.T, uid, title string) (*dashboards.Dashboard, *dashboards.Panel) {
 	t.Helper()
 	for _, d := range dashboards.All() {

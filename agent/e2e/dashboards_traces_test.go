@@ -22,8 +22,8 @@ func withValues(values ...string) interpolate.Variable {
 	return interpolate.Variable{Values: values, Multi: true}
 }
 
-// traceQuery wants traces from a TraceQL query over the spans that Jaeger has,
-// spans in each, and every attribute that the query names on them.
+// traceQuery expects traces from a TraceQL query on the spans in Jaeger, spans
+// in each trace, and every attribute that the query names on them.
 func (o *watched) traceQuery(t *testing.T, c interpolate.Choice, p *dashboards.Panel, target dashboards.Target) {
 	t.Helper()
 	c.Variables["trace"] = interpolate.Variable{Values: []string{o.anyTrace(t)}}
@@ -57,11 +57,11 @@ func has(spans []*traceql.Span, a traceql.Attribute) bool {
 	return slices.ContainsFunc(spans, func(s *traceql.Span) bool { return s.Value(a) != nil })
 }
 
-// isPart says of an attribute that it is a part of a phase. No single request
-// has them all: it is enough if the query finds it in another trace.
+// isPart reports whether an attribute is a part of a phase. No single request
+// has all parts: it is enough that the query finds it in another trace.
 func isPart(a traceql.Attribute) bool { return strings.HasPrefix(a.Name, "lapwing.") }
 
-// checkSpan holds a found span against what the panel asks for.
+// checkSpan compares a found span with what the panel shows.
 func checkSpan(t *testing.T, p *dashboards.Panel, span *traceql.Span) {
 	t.Helper()
 	switch p.Title {
@@ -74,7 +74,7 @@ func checkSpan(t *testing.T, p *dashboards.Panel, span *traceql.Span) {
 	}
 }
 
-// search runs a TraceQL query over the spans that Jaeger has.
+// search runs a TraceQL query on the spans in Jaeger.
 func (o *watched) search(t *testing.T, text string) ([]traceql.Match, *traceql.Query) {
 	t.Helper()
 	query, err := traceql.Parse(text)
@@ -84,8 +84,8 @@ func (o *watched) search(t *testing.T, text string) ([]traceql.Match, *traceql.Q
 	return matches, query
 }
 
-// spans are those that Jaeger has of both servers, once all requests that nginx
-// logged are there.
+// spans returns Jaeger's spans of both servers, once all requests in nginx's
+// log have arrived.
 func (o *watched) spans(t *testing.T) []*traceql.Span {
 	t.Helper()
 	if o.held == nil {
@@ -111,12 +111,12 @@ func (o *watched) fetch(t *testing.T) (spans []*traceql.Span) {
 	return spans
 }
 
-// whole looks for all traces of a service.
+// whole searches for all traces of a service.
 func (o *watched) whole(service string) jaegertest.Search {
 	return jaegertest.Search{Service: service, From: o.began, To: o.to.Add(10 * time.Second)}
 }
 
-// asTraceQL is a span in the terms of TraceQL.
+// asTraceQL converts a span to the model of TraceQL.
 func asTraceQL(s collectortest.Span) *traceql.Span {
 	return &traceql.Span{
 		Trace: s.TraceID, Name: s.Name, Duration: time.Duration(s.End - s.Start),
@@ -126,7 +126,7 @@ func asTraceQL(s collectortest.Span) *traceql.Span {
 	}
 }
 
-// requestsOf are the requests of a service.
+// requestsOf returns the requests of a service.
 func requestsOf(spans []*traceql.Span, service string) (requests []*traceql.Span) {
 	for _, s := range spans {
 		if s.Kind == "server" && s.Resource["service.name"] == service {
@@ -136,8 +136,8 @@ func requestsOf(spans []*traceql.Span, service string) (requests []*traceql.Span
 	return requests
 }
 
-// anyTrace is a trace that goes through both servers, in the form that Tempo
-// lists it: without leading zeros, which a comparison with trace:id takes.
+// anyTrace returns the identifier of a trace through both servers, as Tempo
+// shows it: without leading zeros, as in a comparison with trace:id.
 func (o *watched) anyTrace(t *testing.T) string {
 	t.Helper()
 	if o.example == "" {
@@ -148,9 +148,9 @@ func (o *watched) anyTrace(t *testing.T) string {
 	return o.example
 }
 
-// tracesOfTheLog compares what Jaeger has with nginx's own log: one span per
-// request, with its path and status, and of the requests that were joined no
-// two with different paths, which no two requests of the test share.
+// tracesOfTheLog compares the spans in Jaeger with nginx's own log: one span
+// per request, with its path and status. No two requests of the test have the
+// same path, so joined requests must have the same path.
 func (o *watched) tracesOfTheLog(t *testing.T) {
 	spans := o.spans(t)
 	type answer struct{ path, status any }
@@ -179,8 +179,8 @@ func (o *watched) tracesOfTheLog(t *testing.T) {
 	assert.Greater(t, joined, len(o.logged)*9/10)
 }
 
-// searches looks for traces as users of Jaeger do: in its own interface or in
-// Grafana with its data source.
+// searches searches for traces as users of Jaeger do: in its own interface, or
+// in Grafana with its data source.
 func (o *watched) searches(t *testing.T) {
 	o.spans(t)
 	assert.Subset(t, o.jaeger.Services(t), []string{"front", "back"})
@@ -193,7 +193,7 @@ func (o *watched) searches(t *testing.T) {
 			slow = append(slow, l.path)
 		}
 	}
-	// Jaeger keeps error=true apart, and of what is in memory it finds nothing.
+	// Jaeger treats error=true specially, and finds nothing of it in memory.
 	for _, tags := range []map[string]string{{"http.response.status_code": "503"}, {"error.type": "503"}} {
 		search := o.whole("front")
 		search.Tags = tags
@@ -206,8 +206,8 @@ func (o *watched) searches(t *testing.T) {
 	o.searchQueued(t)
 }
 
-// searchQueued looks for requests that waited long, and wants those of which
-// Jaeger has such a span.
+// searchQueued searches for requests that waited long, and expects those of
+// which Jaeger has such a span.
 func (o *watched) searchQueued(t *testing.T) {
 	queued, err := traceql.Parse(`{ resource.service.name = "back" && name = "queue" && duration >= 10ms }`)
 	require.NoError(t, err)
@@ -226,7 +226,8 @@ func (o *watched) searchQueued(t *testing.T) {
 	}
 }
 
-// sendBytes sends what is no request and waits until the server has closed.
+// sendBytes sends bytes that are not a request and waits until the server has
+// closed.
 func sendBytes(t *testing.T, address, text string) {
 	t.Helper()
 	conn, err := net.Dial("tcp", address)
@@ -235,5 +236,5 @@ func sendBytes(t *testing.T, address, text string) {
 	_, err = conn.Write([]byte(text))
 	require.NoError(t, err)
 	_ = conn.SetReadDeadline(time.Now().Add(2 * time.Second))
-	_, _ = conn.Read(make([]byte, 512)) // an answer or the end, either will do
+	_, _ = conn.Read(make([]byte, 512)) // either a response or the end
 }

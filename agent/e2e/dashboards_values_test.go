@@ -15,7 +15,7 @@ import (
 	"lapwing/dashboards"
 )
 
-// results are those of one panel's queries.
+// results returns the results of the queries of one panel.
 func (o *watched) results(t *testing.T, uid, title string) []model.Matrix {
 	t.Helper()
 	d, p := find(t, uid, title)
@@ -26,11 +26,11 @@ func (o *watched) results(t *testing.T, uid, title string) []model.Matrix {
 	return out
 }
 
-// labelValues is what Grafana understands as a query for a variable's values.
+// labelValues matches a query for the values of a variable, as Grafana does.
 var labelValues = regexp.MustCompile(`^label_values\((.+), (\w+)\)$`)
 
-// choices asks for what can be chosen at the head of each dashboard, as Grafana
-// does: the agents that are scraped, and the services of the one that is real.
+// choices queries what can be selected in the header of each dashboard, as
+// Grafana does: the scraped agents, and the services of the real one.
 func (o *watched) choices(t *testing.T) {
 	asked := 0
 	for _, d := range dashboards.All() {
@@ -52,8 +52,8 @@ func (o *watched) choices(t *testing.T) {
 	assert.GreaterOrEqual(t, asked, 2*len(dashboards.All())-1, "a host each, and a service but for the agents")
 }
 
-// phasesAddUp holds the stack of the phases against the mean duration, at each
-// moment, and the columns of the table against the mean of each service.
+// phasesAddUp compares the stack of the phases with the mean duration at each
+// time, and the columns of the table with the mean of each service.
 func (o *watched) phasesAddUp(t *testing.T) {
 	d, p := find(t, "lapwing-where", "Where does the time of a request go?")
 	stack := o.run(t, o.choice(d), p.Targets[0])
@@ -63,7 +63,8 @@ func (o *watched) phasesAddUp(t *testing.T) {
 	sums := sumByTime(stack)
 	compared := 0
 	for _, v := range mean[0].Values {
-		// While counters are young, rate() guesses where each began, apart.
+		// While counters are young, rate() extrapolates the start of each one
+		// separately.
 		if sum, ok := sums[v.Timestamp]; ok && v.Timestamp.Time().After(o.from.Add(8*time.Second)) && !math.IsNaN(float64(v.Value)) {
 			compared++
 			assert.InEpsilon(t, float64(v.Value), sum, 1e-3)
@@ -83,12 +84,12 @@ func (o *watched) phasesAddUp(t *testing.T) {
 	}
 }
 
-// extrapolated is by how much increase() may be off: it adds what it thinks was
-// between the ends of the range and the scrapes next to them.
+// extrapolated is the possible error of increase(): it extrapolates from the
+// scrapes to the ends of the range.
 const extrapolated = 0.1
 
-// requestsOfTheLog compares with nginx's own log: the counters exactly, what
-// panels make of them within what extrapolation to the ends of a range adds.
+// requestsOfTheLog compares with nginx's own log. Counters must be exact, and
+// panels within the extrapolation to the ends of a range.
 func (o *watched) requestsOfTheLog(t *testing.T) {
 	awaitValue(t, o.prometheus, `sum(http_server_request_duration_seconds_count{service_name="front"})`, float64(len(o.logged)))
 	phases, _ := o.prometheus.Value(t, `sum(lapwing_request_phase_duration_seconds_sum{service_name="front"})`)
@@ -117,7 +118,7 @@ func (o *watched) requestsOfTheLog(t *testing.T) {
 	assert.InEpsilon(t, float64(failed), shares[""]*rates[""]*seconds, extrapolated, "failed ones, all without a route")
 }
 
-// quantilesInOrder wants p50 ≤ p95 ≤ p99 of each phase.
+// quantilesInOrder checks that p50 ≤ p95 ≤ p99 for each phase.
 func (o *watched) quantilesInOrder(t *testing.T) {
 	for _, title := range []string{"How long do requests wait for a worker?", "How long does reading requests take?",
 		"How long does the application compute?", "How long does writing the response take?"} {
@@ -135,8 +136,8 @@ func (o *watched) quantilesInOrder(t *testing.T) {
 	assert.NotEmpty(t, waits)
 }
 
-// shares compares what is known beforehand: of the beset agent's requests
-// one in three is lost; six clients keep two workers busy.
+// shares compares values that are known in advance: of the requests of the
+// beset agent one in three is lost, and six clients keep two workers busy.
 func (o *watched) shares(t *testing.T) {
 	d, p := find(t, "lapwing-agent", "What share of the requests was lost?")
 	c := o.choice(d)
@@ -156,12 +157,13 @@ func (o *watched) shares(t *testing.T) {
 	}
 	workers := o.results(t, "lapwing-workers", "How many workers are there?")[0]
 	assert.EqualValues(t, 2, workers[0].Values[len(workers[0].Values)-1].Value)
-	// All that waits for the two workers is in the queue of the service behind.
+	// All requests that wait for the two workers are in the queue of the second
+	// service.
 	columns := o.results(t, "lapwing-where", "Which service is slow, and in which phase?")
 	assert.Greater(t, byLabel(columns[2], "service_name")["back"], byLabel(columns[2], "service_name")["front"])
 }
 
-// exemplars follows each dot of the heat map into Jaeger.
+// exemplars looks up each dot of the heat map in Jaeger.
 func (o *watched) exemplars(t *testing.T) {
 	d, p := find(t, "lapwing-where", "Are some requests slow, or all of them?")
 	query, err := o.choice(d).PromQL(p.Targets[0].Expr)
@@ -173,8 +175,8 @@ func (o *watched) exemplars(t *testing.T) {
 	}
 }
 
-// alerts evaluates the expression of every alert: each finds the beset
-// agent, with the labels that its texts name.
+// alerts evaluates the expression of every alert. Each must find the beset
+// agent, with the labels that its texts use.
 func (o *watched) alerts(t *testing.T) {
 	raw, err := os.ReadFile(rulesFile)
 	require.NoError(t, err)
@@ -222,7 +224,7 @@ func sumByTime(series model.Matrix) map[model.Time]float64 {
 	return sums
 }
 
-// byLabel are the last values of series, by the value of one label.
+// byLabel returns the last values of series, by the value of one label.
 func byLabel(series model.Matrix, label model.LabelName) map[string]float64 {
 	values := map[string]float64{}
 	for _, s := range series {

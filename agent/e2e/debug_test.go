@@ -19,8 +19,8 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// TestDebugRecords compares what the probes wrote, as it is printed, with what the
-// client asked. What was captured of heads is printed where that is asked for.
+// TestDebugRecords compares the printed records of the probes with the client's
+// requests. Captured heads are only printed on request.
 func TestDebugRecords(t *testing.T) {
 	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }))

@@ -24,7 +24,7 @@ def app(environ, start_response):
     return [body]
 `
 
-// startGunicorn starts gunicorn with two workers of the sync kind.
+// startGunicorn starts gunicorn with two sync workers.
 func startGunicorn(t *testing.T) *served {
 	t.Helper()
 	dir := t.TempDir()

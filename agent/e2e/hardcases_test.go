@@ -11,8 +11,8 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// hardCase is one row: what both ends of the connections do, and what the
-// agent must print about it.
+// hardCase is one row: what both ends of the connections do, and what the agent
+// must print about it.
 type hardCase struct {
 	name     string
 	families []peer.Family // nil for all
@@ -20,7 +20,7 @@ type hardCase struct {
 	clients  []peer.Program
 	want     []want // empty: the agent must print nothing
 
-	// holds says that the scripts keep their connections open until the
+	// holds means that the scripts keep their connections open until the
 	// records were printed (they await the event released).
 	holds bool
 }
@@ -37,17 +37,17 @@ const (
 	released // the records were printed
 )
 
-// patience bounds the waits inside scripts.
+// patience returns the limit of the waits in scripts.
 func patience() time.Duration { return harness.Slow(10 * time.Second) }
 
-// handOut is the contract's bound on how long a finished request may stay
-// inside the agent, and what printing and reading it may add.
+// handOut returns the documented limit on how long the agent may hold back a
+// finished request, plus time for printing and reading it.
 func handOut() time.Duration { return time.Second + harness.Slow(300*time.Millisecond) }
 
-// TestHardCases plays each row on each probe plan and address family. One
-// agent watches all rows of a plan, as it would on a host; what it prints is
-// told apart by the listening address, of which each row has its own. The
-// families of a row play side by side: most of their time is known delays.
+// TestHardCases plays each row with each probe plan and address family. One
+// agent watches all rows of a plan, as it would on a host. Each row has a
+// listening address of its own, by which its output is found. The families of a
+// row are played at the same time, because most of their time is known delays.
 func TestHardCases(t *testing.T) {
 	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		trace := harness.StartTrace(t, plan, "--exe", harness.Executable(t))
@@ -88,8 +88,8 @@ func (c hardCase) on() []peer.Family {
 	return c.families
 }
 
-// play runs the scripts of a row and checks what the agent printed of them. It
-// returns the times that do not agree.
+// play runs the scripts of a row and checks what the agent printed about them.
+// It returns the times that do not agree.
 func (c hardCase) play(t *testing.T, trace *harness.Trace, l *peer.Listener) (late []string) {
 	run := peer.NewRun(t, l, patience())
 	parts := []*peer.Part{run.Serve(c.server)}
@@ -103,7 +103,7 @@ func (c hardCase) play(t *testing.T, trace *harness.Trace, l *peer.Listener) (la
 	}
 	o := gather(l, parts)
 	if len(c.want) == 0 {
-		return nil // judged at the end, when nothing can come any more
+		return nil // checked at the end, when no more records can come
 	}
 	o.records = trace.AwaitRecords(address, len(c.want), 3*time.Second)
 	o.check(t, c.want)

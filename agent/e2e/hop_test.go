@@ -23,9 +23,9 @@ func startArch(t *testing.T, arch, address string, args ...string) {
 	harness.AwaitListener(t, harness.Start(t, exec.Command(harness.RefServer(t), args...)), address)
 }
 
-// TestHops asks one server that asks another: each hop is a request of its own
-// server, its peer is the other server's end of the connection, and it lies
-// within the app phase of the request that caused it.
+// TestHops sends requests to a server that calls another one. Each hop is a
+// request of its own server. Its peer is the other server's end of the
+// connection, and it lies within the app phase of the request that caused it.
 func TestHops(t *testing.T) {
 	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		inner, outer, front := harness.FreeAddress(t), harness.FreeAddress(t), harness.FreeAddress(t)
@@ -52,7 +52,8 @@ func TestHops(t *testing.T) {
 	})
 }
 
-// TestHopOverUnixSocket: the peer of a client on a unix socket is the socket.
+// TestHopOverUnixSocket checks that the peer of a client on a unix socket is
+// the socket.
 func TestHopOverUnixSocket(t *testing.T) {
 	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		path, front := filepath.Join(t.TempDir(), "app.sock"), harness.FreeAddress(t)
@@ -84,7 +85,7 @@ func visit(t *testing.T, url string) {
 // joined is how long a request of a hop may wait for its place in a trace.
 const joined = 6 * time.Second
 
-// only is the one request that the agent saw at an address.
+// only returns the single request that the agent saw at an address.
 func only(t *testing.T, trace *harness.Trace, address string) harness.Record {
 	t.Helper()
 	records := slices.Clone(trace.AwaitRecords(address, 1, handOut()+joined))
@@ -92,7 +93,8 @@ func only(t *testing.T, trace *harness.Trace, address string) harness.Record {
 	return records[0]
 }
 
-// within checks that the inner request happened in the app phase of the outer.
+// within checks that the inner request happened during the app phase of the
+// outer one.
 func within(t *testing.T, name string, outer, inner harness.Record) {
 	t.Helper()
 	begin, err := outer.Arrived()

@@ -19,10 +19,10 @@ import (
 )
 
 // hostileEnv makes this test binary an attacker: a program of an unprivileged
-// user that does to its files and memory what the value says.
+// user that does with its files and memory what the value says.
 const hostileEnv = "LAPWING_E2E_HOSTILE"
 
-// hostileUser is who attacks.
+// hostileUser is the user id of the attacker.
 const hostileUser = 64501
 
 var attacks = map[string]func(files []string) error{"map": mapFiles, "hold": holdMemory}
@@ -51,8 +51,8 @@ func mapFiles(files []string) error {
 	return nil
 }
 
-// holdMemory has the lock of its memory held for as long as a page of a file
-// is written back, which the file's server never ends.
+// holdMemory holds the lock of its memory while a page of a file is written
+// back, which the file's server never completes.
 func holdMemory(files []string) error {
 	fd, err := unix.Open(files[0], unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -66,11 +66,11 @@ func holdMemory(files []string) error {
 	if err := unix.SyncFileRange(fd, 0, int64(len(page)), unix.SYNC_FILE_RANGE_WRITE); err != nil {
 		return err
 	}
-	time.Sleep(200 * time.Millisecond) // the write is on its way
+	time.Sleep(200 * time.Millisecond) // the write is in progress
 	fmt.Println("ready")
-	go func() { page[1] = 2 }() // waits for the end of it
+	go func() { page[1] = 2 }() // waits for the end of the write
 	time.Sleep(200 * time.Millisecond)
-	return unix.Munmap(page) // waits for that, with the lock
+	return unix.Munmap(page) // also waits for that, while it holds the lock
 }
 
 // hostile is a running attacker.
@@ -78,7 +78,7 @@ type hostile struct {
 	cmd *exec.Cmd
 }
 
-// startHostile starts an attacker that is named like a server.
+// startHostile starts an attacker with the name of a server.
 func startHostile(t *testing.T, name, attack string, user uint32, files ...string) *hostile {
 	t.Helper()
 	exe := filepath.Join(harness.OpenDir(t), name)
@@ -112,7 +112,7 @@ func copyProgram(t *testing.T, from, to string) {
 	require.NoError(t, os.WriteFile(to, raw, 0o755))
 }
 
-// refusals reads how many attempts at markers the agent refused, by reason.
+// refusals returns how many attempts at markers the agent refused, by reason.
 func refusals(t *testing.T, metrics string) map[string]float64 {
 	t.Helper()
 	found := map[string]float64{}
@@ -129,7 +129,7 @@ func refusals(t *testing.T, metrics string) map[string]float64 {
 	return found
 }
 
-// awaitRefusal waits until something was refused for a reason.
+// awaitRefusal waits until n refusals with the reason are counted.
 func awaitRefusal(t *testing.T, metrics, reason string, n float64) {
 	t.Helper()
 	harness.Eventually(t, 20*time.Second, "a refusal as "+reason, func() bool { return refusals(t, metrics)[reason] >= n })

@@ -29,8 +29,8 @@ func scrape(t *testing.T, address string) string {
 
 const memoryLatitude = 10 << 20
 
-// sparseModules are attacks with a file that asks for memory and time: the one
-// that was found, and two that keep the limits of each table.
+// sparseModules are attacks with a file that costs its reader memory and time:
+// the one that was found, and two that stay within the limits of each table.
 var sparseModules = map[string]struct {
 	tables int
 	names  uint64
@@ -40,8 +40,8 @@ var sparseModules = map[string]struct {
 	"one table over 300 MiB":            {1, 300 << 20},
 }
 
-// TestHostileSymbols: the agent runs when a user's program, named like a
-// server, maps a file that asks its reader for all memory and time.
+// TestHostileSymbols checks that the agent keeps running when a user's program,
+// named like a server, maps a file that costs its reader all memory and time.
 func TestHostileSymbols(t *testing.T) {
 	metrics := harness.FreeAddress(t)
 	agent := harness.StartDaemon(t, "--prometheus-listen", metrics)
@@ -75,8 +75,8 @@ func TestHostileSymbols(t *testing.T) {
 	}
 }
 
-// TestHostileSymbolsAtTheStart: the agent starts beside such a program, with
-// little memory, and is attached as soon as otherwise.
+// TestHostileSymbolsAtTheStart starts the agent next to such a program, with
+// little memory. It must attach as fast as usual.
 func TestHostileSymbolsAtTheStart(t *testing.T) {
 	usual := attachTime(t)
 	for name, module := range sparseModules {
@@ -92,7 +92,7 @@ func TestHostileSymbolsAtTheStart(t *testing.T) {
 }
 
 // attachTime starts an agent in a group with 256 MiB of memory, lets it search,
-// and says how long it took to attach.
+// and returns how long attaching took.
 func attachTime(t *testing.T) time.Duration {
 	t.Helper()
 	group, err := os.MkdirTemp(memoryGroups, "lapwing-e2e")
@@ -114,12 +114,12 @@ func attachTime(t *testing.T) time.Duration {
 	return took
 }
 
-// memoryGroups is where groups of limited memory are made.
+// memoryGroups is the folder for control groups with limited memory.
 const memoryGroups = "/sys/fs/cgroup/memory"
 
-// TestHostileTerminal: a mapped file becomes a link to a terminal of the
-// attacker. The agent, which has none, must not get it as its own: it would
-// end with what is typed there, and when it is hung up.
+// TestHostileTerminal replaces a mapped file by a link to a terminal of the
+// attacker. The agent has no terminal, and must not get this one as its
+// controlling terminal: it would end at a key typed there, and at a hang-up.
 func TestHostileTerminal(t *testing.T) {
 	for name, put := range map[string]func(path, terminal string) error{
 		"a link to the terminal": func(path, terminal string) error { return os.Symlink(terminal, path) },
@@ -149,7 +149,7 @@ func TestHostileTerminal(t *testing.T) {
 				t.Errorf("the agent has the controlling terminal %d", terminal)
 			}
 			_, _ = master.Write([]byte{3}) // ^C
-			_ = master.Close()             // and it is hung up
+			_ = master.Close()             // and hang up
 			time.Sleep(100 * time.Millisecond)
 			require.NoError(t, agent.Process.Signal(syscall.SIGTERM), "the agent is gone")
 			assert.NoError(t, agent.Wait())
@@ -157,7 +157,7 @@ func TestHostileTerminal(t *testing.T) {
 	}
 }
 
-// startLeader starts the agent as a daemon is: in a session of its own, which
+// startLeader starts the agent like a daemon: in a session of its own, which
 // has no terminal yet.
 func startLeader(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
@@ -168,8 +168,8 @@ func startLeader(t *testing.T, args ...string) *exec.Cmd {
 	return agent
 }
 
-// TestHostileFilesShareOut: a user maps more files with markers than the agent
-// looks into. A server that is started later gets its marker, and the agent
+// TestHostileFilesShareOut has a user that maps more files with markers than
+// the agent searches. A server that starts later gets its marker, and the agent
 // ends within its second.
 func TestHostileFilesShareOut(t *testing.T) {
 	const files = 300
@@ -191,7 +191,7 @@ func TestHostileFilesShareOut(t *testing.T) {
 	stopInTime(t, agent)
 }
 
-// stopInTime ends the agent, within the time in which it has to.
+// stopInTime ends the agent within the required time.
 func stopInTime(t *testing.T, agent *harness.Process) {
 	t.Helper()
 	begin := time.Now()

@@ -76,8 +76,9 @@ func mountNeverWritten(t *testing.T) (file string, release func()) {
 	return filepath.Join(dir, "page"), release
 }
 
-// keepFuse keeps the server's end of the file system from the programs that the
-// test starts: should it die, the kernel lets go of whoever waits.
+// keepFuse keeps the server's end of the file system out of the programs that
+// the test starts. So if the server dies, the kernel releases the waiting
+// processes.
 func keepFuse(t *testing.T) {
 	t.Helper()
 	open, err := os.ReadDir("/proc/self/fd")
@@ -97,8 +98,7 @@ func keepFuse(t *testing.T) {
 	}
 }
 
-// startHeld starts a process whose memory cannot be looked at, and makes sure
-// of that.
+// startHeld starts a process whose memory cannot be inspected, and checks this.
 func startHeld(t *testing.T, name string) *hostile {
 	t.Helper()
 	file, release := mountNeverWritten(t)
@@ -120,9 +120,9 @@ func startHeld(t *testing.T, name string) *hostile {
 	return attacker
 }
 
-// TestHostileMemory: the lock of a process's memory is held for ever. Beside
-// it the agent starts, measures every request of a server under load, is asked
-// for metrics, and ends, as if it was not there.
+// TestHostileMemory has a process whose memory lock is held forever. The agent
+// must start, measure every request of a server under load, serve metrics, and
+// end, as if the process did not exist.
 func TestHostileMemory(t *testing.T) {
 	usual := startTime(t)
 	startHeld(t, "httpd")
@@ -134,7 +134,7 @@ func TestHostileMemory(t *testing.T) {
 		t.Errorf("attached after %s, otherwise after %s", took, usual)
 	}
 	before := counted(t, status)
-	load := startLoad(t, server.address, 6*time.Second) // two searches
+	load := startLoad(t, server.address, 6*time.Second) // enough for two searches
 	var scrapes []time.Duration
 	for !load.Exited() {
 		asked := time.Now()
@@ -147,8 +147,8 @@ func TestHostileMemory(t *testing.T) {
 	awaitRefusal(t, metrics, "no_answer", 1)
 	usually, slowest := median(scrapes), slices.Max(scrapes)
 	t.Logf("%d requests, a scrape took %s, the slowest %s, refused %v", served, usually, slowest, refusals(t, metrics))
-	// One may wait for the processor, which the load and others use; one that
-	// waited for the process would take seconds.
+	// One scrape may wait for the CPU, which the load and others use. A scrape
+	// that waited for the process would take seconds.
 	if usually > harness.Slow(100*time.Millisecond) || slowest > harness.Slow(time.Second) {
 		t.Errorf("a scrape took %s, the slowest %s", usually, slowest)
 	}
@@ -165,7 +165,7 @@ func TestHostileMemory(t *testing.T) {
 	stopInTime(t, agent)
 }
 
-// startTime is how long an agent takes to be attached.
+// startTime returns how long an agent takes to attach.
 func startTime(t *testing.T) time.Duration {
 	t.Helper()
 	begin := time.Now()

@@ -10,8 +10,8 @@ import (
 
 // The events around the start of the agent.
 const (
-	underWay peer.Event = 28 + iota // the scripts are where the agent shall find them
-	attached                        // the agent's probes are in place
+	underWay peer.Event = 28 + iota // the scripts are in the state in which the agent shall find them
+	attached                        // the agent's probes are attached
 )
 
 // startCase is a connection that exists when the agent starts.
@@ -19,13 +19,13 @@ type startCase struct {
 	name   string
 	server []peer.Step
 	client []peer.Step
-	missed int    // requests of it that are in flight then
+	missed int    // its requests that are in flight then
 	want   []want // requests that follow
 }
 
-// TestHardCasesInFlight starts the agent beside connections in every state. A
-// request that is under way is not measured, and counted; all that follow on
-// the same connection are measured.
+// TestHardCasesInFlight starts the agent next to connections in every state. A
+// request in flight is not measured, but counted. All later requests on the
+// same connection are measured.
 func TestHardCasesInFlight(t *testing.T) {
 	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		replay(t, func(t *testing.T) []string { return playStart(t, plan) })
@@ -40,7 +40,7 @@ type underWayRun struct {
 	parts    []*peer.Part
 }
 
-// playStart starts the agent beside all rows. It returns the times that do not
+// playStart starts the agent next to all rows. It returns the times that do not
 // agree.
 func playStart(t *testing.T, plan survey.Plan) (late []string) {
 	rows, missed := setUnderWay(t)
@@ -60,15 +60,15 @@ func playStart(t *testing.T, plan survey.Plan) (late []string) {
 		})
 	}
 	harness.CheckTotals(t, trace.Finish(), wanted)
-	// Other servers on the machine may have been in mid-request too.
+	// Requests of other servers on the machine may also have been in flight.
 	if got := harness.Sum(top.Finish().MissedStart); got < uint64(missed) {
 		t.Errorf("%d requests counted as missed at the start, want at least %d:\n%s", got, missed, top.Stderr())
 	}
 	return late
 }
 
-// setUnderWay brings all rows to where the agent shall find them. missed is how
-// many requests are in flight then.
+// setUnderWay brings all rows to the state in which the agent shall find them.
+// missed is the number of requests in flight then.
 func setUnderWay(t *testing.T) (rows []underWayRun, missed int) {
 	t.Helper()
 	for _, c := range startCases() {
@@ -149,7 +149,7 @@ func startCases() []startCase {
 	}
 }
 
-// inBacklog is two on a connection whose accept the agent saw.
+// inBacklog is like two, on a connection whose accept the agent saw.
 func inBacklog() []want {
 	wants := []want{two[0], two[1]}
 	for i := range wants {
@@ -159,7 +159,7 @@ func inBacklog() []want {
 	return wants
 }
 
-// thenTwo is a server that serves two requests after what it did before.
+// thenTwo returns a server that serves two requests after the given steps.
 func thenTwo(before ...peer.Step) []peer.Step {
 	return append(before,
 		peer.ReadHead().As("read2"), peer.Sleep(ms(20)), peer.Write(reply("200 OK", "two")).As("write2"),
@@ -167,7 +167,7 @@ func thenTwo(before ...peer.Step) []peer.Step {
 		peer.Close())
 }
 
-// andTwo is a client that sends two requests after what it did before.
+// andTwo returns a client that sends two requests after the given steps.
 func andTwo(before ...peer.Step) []peer.Step {
 	return append(before,
 		peer.Write(get("/second")).As("send2"), peer.ReadFull(len(reply("200 OK", "two"))), peer.Sleep(ms(10)),

@@ -21,8 +21,8 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// loadConnections is how many connections the load generator keeps busy; as
-// many requests can be under way when it starts and when it ends.
+// loadConnections is the number of connections that the load generator keeps
+// busy. As many requests can be in flight at its start and end.
 const loadConnections = 16
 
 // load is a running wrk.
@@ -31,7 +31,7 @@ type load struct {
 	out *strings.Builder
 }
 
-// startLoad lets wrk ask for one address at full speed.
+// startLoad starts wrk with one address at full speed.
 func startLoad(t *testing.T, address string, d time.Duration) *load {
 	t.Helper()
 	l := &load{out: new(strings.Builder)}
@@ -47,8 +47,8 @@ var (
 	troubled  = regexp.MustCompile(`(?m)^\s*(Socket errors.*|Non-2xx.*)$`)
 )
 
-// finish waits for the end of the load and returns the number of responses
-// that wrk counted. Any that failed fails the test.
+// finish waits for the end of the load and returns the number of responses that
+// wrk counted. A failed one fails the test.
 func (l *load) finish(t *testing.T) uint64 {
 	t.Helper()
 	if err := l.AwaitExit(30 * time.Second); err != nil {
@@ -66,8 +66,8 @@ func (l *load) finish(t *testing.T) uint64 {
 	return n
 }
 
-// startLoaded starts an nginx for the load; status is where it tells how many
-// requests it had.
+// startLoaded starts an nginx for the load. status is the address at which it
+// reports its number of requests.
 func startLoaded(t *testing.T) (server *served, status string) {
 	t.Helper()
 	address, status := harness.FreeAddress(t), harness.FreeAddress(t)
@@ -77,7 +77,8 @@ func startLoaded(t *testing.T) (server *served, status string) {
 	return server, status
 }
 
-// counted asks nginx how many requests it had, this one included.
+// counted returns the number of requests by nginx's own count, including this
+// one.
 func counted(t *testing.T, status string) uint64 {
 	t.Helper()
 	resp, err := http.Get("http://" + status + "/")
@@ -127,7 +128,7 @@ func checkSums(t *testing.T, totals harness.Totals) {
 			}
 			sum += phase.Sum
 		}
-		// Requests cut off by the end of the load have some phases only.
+		// Requests cut off at the end of the load only have some of the phases.
 		if sum < s.Duration.Sum || sum > s.Duration.Sum+s.Duration.Sum/100 {
 			t.Errorf("the phases of %s add up to %d ns, the durations to %d ns", s.Service, sum, s.Duration.Sum)
 		}
@@ -141,9 +142,9 @@ func closeTo(t *testing.T, what string, got, want, latitude uint64) {
 	}
 }
 
-// TestLoadIsPrinted wants one line for each request in the server's own log.
-// A request whose client was gone when wrk ended is printed with its error,
-// and gunicorn logs it or not, as far as it got.
+// TestLoadIsPrinted expects one line for each request in the server's own log.
+// A request whose client was gone when wrk ended is printed with its error.
+// Whether gunicorn logs it depends on how far it got.
 func TestLoadIsPrinted(t *testing.T) {
 	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		server := startGunicorn(t)
@@ -166,13 +167,13 @@ func TestLoadIsPrinted(t *testing.T) {
 	})
 }
 
-// TestKilledAgent kills the agent under load: the server must not notice, and
-// the kernel must have nothing left of the agent.
+// TestKilledAgent kills the agent under load. The server must not notice, and
+// nothing of the agent may remain in the kernel.
 func TestKilledAgent(t *testing.T) {
 	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		server, status := startLoaded(t)
 		before := counted(t, status)
-		wrk := startLoad(t, server.address, 6*time.Second) // attaching beside it takes its time
+		wrk := startLoad(t, server.address, 6*time.Second) // attaching takes time under load
 		trace := harness.StartTop(t, plan, "--port", harness.Port(t, server.address))
 		programs := programsOf(t, trace.PID())
 		if len(programs) == 0 {
@@ -195,14 +196,14 @@ func TestKilledAgent(t *testing.T) {
 
 var programID = regexp.MustCompile(`(?m)^prog_id:\s*(\d+)$`)
 
-// programsOf lists the BPF programs to which a process holds a descriptor,
+// programsOf lists the BPF programs for which a process holds a descriptor,
 // directly or through the link that attaches them.
 func programsOf(t *testing.T, pid int) (ids []ebpf.ProgramID) {
 	t.Helper()
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/fdinfo/*", pid))
 	require.NoError(t, err)
 	for _, file := range files {
-		// A descriptor can be closed between the two looks.
+		// A descriptor can be closed between the two reads.
 		b, _ := os.ReadFile(file)
 		for _, m := range programID.FindAllStringSubmatch(string(b), -1) {
 			id, err := strconv.ParseUint(m[1], 10, 32)
@@ -213,7 +214,7 @@ func programsOf(t *testing.T, pid int) (ids []ebpf.ProgramID) {
 	return ids
 }
 
-// loaded lists those of the programs that the kernel still has.
+// loaded returns those of the programs that are still in the kernel.
 func loaded(ids []ebpf.ProgramID) (left []ebpf.ProgramID) {
 	for _, id := range ids {
 		p, err := ebpf.NewProgramFromID(id)

@@ -21,7 +21,7 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// markedArch is a reference server whose call into the application is marked.
+// markedArch is a reference server whose call of the application is marked.
 type markedArch struct {
 	arch      string
 	keepAlive bool // clients may keep their connections without starving others
@@ -50,7 +50,8 @@ func (m markedArch) start(t *testing.T, truth string) *served {
 	return &served{Process: p, address: address}
 }
 
-// workers is 1 for the event loop: each further one is the same again.
+// workers returns 1 for the event loop, because each further one behaves the
+// same.
 func (m markedArch) workers() int {
 	if m.arch == "evented" {
 		return 1
@@ -58,8 +59,8 @@ func (m markedArch) workers() int {
 	return markedWorkers
 }
 
-// TestMarkers compares what the marker says with the reference server's own
-// stamp of the call, also where requests wait inside of the server.
+// TestMarkers compares the marker with the reference server's own stamp of the
+// call, also if requests wait inside the server.
 func TestMarkers(t *testing.T) {
 	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		for _, m := range markedArchs {
@@ -72,7 +73,7 @@ func (m markedArch) test(t *testing.T, plan survey.Plan) {
 	file := filepath.Join(t.TempDir(), "truth.jsonl")
 	server := m.start(t, file)
 	trace := harness.StartTrace(t, plan, "--port", harness.Port(t, server.address))
-	// Before its first mark a thread is not known to call an application.
+	// Before its first mark, a thread is not known to call an application.
 	warm(t, server.address)
 	sent := 1 + m.load(t, server.address)
 	if m.pipelines {
@@ -90,7 +91,7 @@ func (m markedArch) test(t *testing.T, plan survey.Plan) {
 	compareMarks(t, records, readTruth(t, file))
 }
 
-// warm sends a request that is alone.
+// warm sends a single request.
 func warm(t *testing.T, address string) {
 	t.Helper()
 	client := newClient()
@@ -98,7 +99,7 @@ func warm(t *testing.T, address string) {
 	require.NoError(t, fetch(t.Context(), client, "http://"+address+"/fast"))
 }
 
-// load sends requests that wait for and that use the processor, and returns
+// load sends requests that wait and requests that use the CPU, and returns
 // their number.
 func (m markedArch) load(t *testing.T, address string) int {
 	t.Helper()
@@ -146,7 +147,7 @@ type discard struct{}
 
 func (discard) Write(p []byte) (int, error) { return len(p), nil }
 
-// compareMarks holds parse and app against the server's stamps around the call.
+// compareMarks compares parse and app with the server's stamps around the call.
 func compareMarks(t *testing.T, records []harness.Record, truth []truthLine) {
 	t.Helper()
 	seen := make(map[string]int)
@@ -168,7 +169,8 @@ func compareMarks(t *testing.T, records []harness.Record, truth []truthLine) {
 	t.Logf("app is off by %s in the median, by %s at most", app[len(app)/2], app[len(app)-1])
 }
 
-// TestMarkersOff: without markers the boundary is the last read, and says so.
+// TestMarkersOff checks that without markers the boundary is the last read, and
+// is reported as such.
 func TestMarkersOff(t *testing.T) {
 	server := markedArch{arch: "reader"}.start(t, filepath.Join(t.TempDir(), "truth.jsonl"))
 	trace := harness.StartTrace(t, harness.Plans(t)[0], "--port", harness.Port(t, server.address), "--markers=off")
@@ -183,15 +185,15 @@ func TestMarkersOff(t *testing.T) {
 	}
 }
 
-// TestMarkersOfALaterServer: a server that starts after the agent, which has
-// given its privileges up by then, is marked too.
+// TestMarkersOfALaterServer checks that a server that starts after the agent
+// has dropped its privileges is also marked.
 func TestMarkersOfALaterServer(t *testing.T) {
 	trace := harness.StartTrace(t, harness.Plans(t)[0])
 	server := markedArch{arch: "reader"}.start(t, filepath.Join(t.TempDir(), "truth.jsonl"))
 	code := newCode(t, server.PID(), "lapwing/cmd/refserver/app.Serve")
 	warm(t, server.address)
 	harness.Eventually(t, 10*time.Second, "a mark in the later server", func() bool { return code.marked(t) })
-	// The code is patched a moment before the program is attached to it.
+	// The code is patched shortly before the program is attached to it.
 	harness.Eventually(t, 10*time.Second, "a request with a marker", func() bool {
 		warm(t, server.address)
 		time.Sleep(100 * time.Millisecond)
@@ -201,8 +203,8 @@ func TestMarkersOfALaterServer(t *testing.T) {
 	harness.Eventually(t, 5*time.Second, "the end of the mark", func() bool { return !code.marked(t) })
 }
 
-// TestMarkersEndWithAKilledAgent reads the server's code from its memory: the
-// marks of an agent that could not clean up are gone too.
+// TestMarkersEndWithAKilledAgent reads the code of the server from its memory:
+// the markers of an agent that could not clean up must be gone too.
 func TestMarkersEndWithAKilledAgent(t *testing.T) {
 	server := markedArch{arch: "prefork"}.start(t, filepath.Join(t.TempDir(), "truth.jsonl"))
 	code := newCode(t, server.PID(), "lapwing/cmd/refserver/app.Serve")
@@ -218,11 +220,11 @@ func TestMarkersEndWithAKilledAgent(t *testing.T) {
 	warm(t, server.address)
 }
 
-// code is the begin of a function in a process.
+// code is the start of a function in a process.
 type code struct {
 	memory  string
 	address int64
-	file    [64]byte // what it is in the program's file
+	file    [64]byte // the same code in the file of the program
 }
 
 // newCode finds a function of a program that is not relocated.
@@ -244,7 +246,7 @@ func newCode(t *testing.T, pid int, symbol string) code {
 	return c
 }
 
-// marked reports whether the code differs from that of the file.
+// marked reports whether the code differs from that in the file.
 func (c code) marked(t *testing.T) bool {
 	t.Helper()
 	memory, err := os.Open(c.memory)

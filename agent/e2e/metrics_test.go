@@ -37,7 +37,7 @@ export:
   otlp: {endpoint: "%[3]s", batch_delay: 50ms, metrics: {interval: 200ms}}
 `
 
-// startTwoTier starts servers and an agent that exports to everybody.
+// startTwoTier starts the servers and an agent with all exporters.
 func startTwoTier(t *testing.T, otlp string) *twoTier {
 	t.Helper()
 	s := &twoTier{back: startGunicorn(t), metrics: harness.FreeAddress(t)}
@@ -52,7 +52,7 @@ func startTwoTier(t *testing.T, otlp string) *twoTier {
 	return s
 }
 
-// rounds is how often the front is asked for requestsEach requests.
+// rounds is how often requestsEach requests are sent to the front end.
 const rounds = 5
 
 // ask sends requests.
@@ -64,8 +64,8 @@ func (s *twoTier) ask(t *testing.T) (requests int) {
 	return rounds * requestsEach
 }
 
-// logs holds the servers' own logs, which are complete once they have ended,
-// against the number of requests.
+// logs compares the servers' own logs, which are complete once they have ended,
+// with the number of requests.
 func (s *twoTier) logs(t *testing.T, requests int) {
 	for _, server := range []*served{s.front, s.back} {
 		require.NoError(t, server.Stop())
@@ -73,8 +73,8 @@ func (s *twoTier) logs(t *testing.T, requests int) {
 	}
 }
 
-// TestMetricsInPrometheus lets a real Prometheus scrape the agent beside nginx
-// and gunicorn. What it has must be what nginx's own log says.
+// TestMetricsInPrometheus lets a real Prometheus scrape the agent next to nginx
+// and gunicorn, and compares its values with nginx's own log.
 func TestMetricsInPrometheus(t *testing.T) {
 	collector := collectortest.Start(t)
 	servers := startTwoTier(t, collector.HTTP)
@@ -126,8 +126,8 @@ func checkClassic(t *testing.T, p *promtest.Prometheus, requests int) {
 	assert.True(t, ok && memory > 1<<20)
 }
 
-// checkWorkers looks at the pool of gunicorn, which has two workers that do
-// nothing any more.
+// checkWorkers checks the pool of gunicorn, which has two workers that are idle
+// now.
 func checkWorkers(t *testing.T, p *promtest.Prometheus, s *twoTier, requests int) {
 	awaitValue(t, p, `sum(lapwing_workers{service_name="back"})`, 2)
 	awaitValue(t, p, `lapwing_workers{service_name="back",state="available"}`, 2)
@@ -138,7 +138,7 @@ func checkWorkers(t *testing.T, p *promtest.Prometheus, s *twoTier, requests int
 	assert.True(t, ok && busy > slept*.8 && busy < slept+10, "busy for %v s, of which %v s asleep", busy, slept)
 	awaitValue(t, p, `lapwing_backlog_length{service_name="back",address="`+s.back.address+`"}`, 0)
 	active := `(http_server_active_requests{service_name="back",http_request_method="GET",url_scheme="http"})`
-	awaitValue(t, p, "count"+active+" - sum"+active, 1) // it is there, and is 0
+	awaitValue(t, p, "count"+active+" - sum"+active, 1) // the series exists, and is 0
 	limit, ok := p.Value(t, `lapwing_backlog_limit{service_name="back",address="`+s.back.address+`"}`)
 	assert.True(t, ok && limit >= 128, "gunicorn's backlog is %v", limit)
 }
@@ -168,7 +168,7 @@ func checkLabels(t *testing.T, p *promtest.Prometheus, requests int) {
 	}
 }
 
-// promtool lets Prometheus's own checker look at what the agent serves.
+// promtool checks what the agent serves with Prometheus's own checker.
 func promtool(t *testing.T, address string) {
 	res, err := http.Get("http://" + address + "/metrics")
 	require.NoError(t, err)
@@ -193,10 +193,10 @@ func checkExemplars(t *testing.T, p *promtest.Prometheus, c *collectortest.Colle
 	}
 }
 
-// checkPushed compares what the Collector has got once the agent has ended.
+// checkPushed checks what the Collector has received once the agent has ended.
 func checkPushed(t *testing.T, agent *harness.Process, c *collectortest.Collector, requests int) {
 	require.NoError(t, agent.Stop())
-	last := map[string]collectortest.Point{} // per series
+	last := map[string]collectortest.Point{} // by series
 	for _, p := range c.WaitPoints(t, 1) {
 		last[fmt.Sprint(p.Resource["service.name"], p.Metric, p.Attributes)] = p
 	}
@@ -219,24 +219,24 @@ func checkPushed(t *testing.T, agent *harness.Process, c *collectortest.Collecto
 	assert.Empty(t, c.Complaints())
 }
 
-// TestPrometheusWithoutAnyFile runs the agent with a flag only.
+// TestPrometheusWithoutAnyFile runs the agent with only a flag.
 func TestPrometheusWithoutAnyFile(t *testing.T) {
 	server, address := startGunicorn(t), harness.FreeAddress(t)
 	harness.StartDaemon(t, "--prometheus-listen", address)
 	askOnce(t, server.address+"/fast", "")
 	harness.Eventually(t, 10*time.Second, "the request in the metrics", func() bool {
 		page, _, _ := harness.Scrape(address)
-		// Beside another gunicorn on the host it says which it is.
+		// Next to another gunicorn on the host, its name says which it is.
 		return regexp.MustCompile(`http_server_request_duration_seconds_count\{http_request_method="GET",http_response_status_code="200",network_protocol_version="1.1",service_name="gunicorn(:\w+)?",url_scheme="http"\} 1`).MatchString(page)
 	})
 }
 
-// TestPortOfMetricsTaken wants one line that says by whom.
+// TestPortOfMetricsTaken expects one line that names the process with the port.
 func TestPortOfMetricsTaken(t *testing.T) {
 	server := startGunicorn(t)
 	agent := harness.Start(t, exec.Command(harness.Lapwing(t), "run", "--prometheus-listen", server.address))
 	assert.Equal(t, 1, harness.ExitStatus(agent.AwaitExit(20*time.Second)))
-	lines := strings.Split(strings.TrimSpace(agent.Stderr()), "\n") // above it, what the environment of the test is warned of
+	lines := strings.Split(strings.TrimSpace(agent.Stderr()), "\n") // warnings about the test's environment come before it
 	log := lines[len(lines)-1]
 	assert.Regexp(t, `^lapwing: export\.prometheus\.listen `+server.address+`: the port is already used by gunicorn.* \(process \d+\): stop it, or use another port$`, log)
 }

@@ -15,8 +15,8 @@ import (
 	"lapwing/agent/e2e/harness"
 )
 
-// nginxFrame is the part of the configuration that all rows share: one worker
-// in the foreground, everything it writes below the directory of the test.
+// nginxFrame is the common part of the configuration: one worker in the
+// foreground, which only writes below the directory of the test.
 const nginxFrame = `
 daemon off;
 worker_processes 1;
@@ -38,10 +38,10 @@ http {
 }
 `
 
-// startNginx starts nginx with server blocks of the test.
+// startNginx starts nginx with the server blocks of the test.
 func startNginx(t *testing.T, address, blocks string) *served {
 	t.Helper()
-	// The worker runs as another user and must reach the files.
+	// The worker runs as another user and must be able to read the files.
 	dir, err := os.MkdirTemp("", "lapwing-nginx")
 	require.NoError(t, err, "directory for nginx")
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
@@ -55,8 +55,8 @@ func startNginx(t *testing.T, address, blocks string) *served {
 	return &served{Process: p, address: address, log: func(t *testing.T) []logged { return readLog(t, access, time.Second) }}
 }
 
-// readLog reads an access log of path, status and time per line; unit is that
-// of the time.
+// readLog reads an access log with path, status and time per line. unit is the
+// unit of the time.
 func readLog(t *testing.T, file string, unit time.Duration) []logged {
 	t.Helper()
 	b, err := os.ReadFile(file)

@@ -22,8 +22,8 @@ import (
 // phaseNames are the INTERNAL children of a request's span, in order.
 var phaseNames = []string{"queue", "parse", "app", "write_back"}
 
-// TestExportToCollector runs the agent against a real Collector and holds every
-// span tree that arrives against the record printed for the same request.
+// TestExportToCollector runs the agent with a real Collector and compares every
+// span tree that arrives with the record printed for the same request.
 func TestExportToCollector(t *testing.T) {
 	for _, protocol := range []string{"grpc", "http"} {
 		t.Run(protocol, func(t *testing.T) {
@@ -48,7 +48,8 @@ func TestExportToCollector(t *testing.T) {
 			for _, r := range records {
 				checkTree(t, r, spans)
 			}
-			// The records come as their requests' connections end.
+			// The records are printed when the connections of their requests
+			// end.
 			i := slices.IndexFunc(records, func(r harness.Record) bool { return r.Path == "/fast" })
 			if i < 0 || records[i].TraceID != traceparent[3:35] || records[i].ParentSpanID != traceparent[36:52] {
 				t.Errorf("the request with a traceparent is number %d of %+v", i, records)
@@ -90,7 +91,7 @@ func checkTree(t *testing.T, r harness.Record, spans []collectortest.Span) {
 	if root.Kind != 2 || root.Name != "GET" || root.TraceID != r.TraceID || root.ParentSpanID != r.ParentSpanID {
 		t.Errorf("the SERVER span of %s is %+v", r.Path, root)
 	}
-	// The wall clock may be put in step between printing and exporting.
+	// The agent may adjust the wall clock between printing and exporting.
 	if d := time.Duration(int64(root.Start) - arrived.UnixNano()); d.Abs() > time.Millisecond {
 		t.Errorf("the span of %s begins %v off the record", r.Path, d)
 	}
@@ -116,8 +117,9 @@ func checkTree(t *testing.T, r harness.Record, spans []collectortest.Span) {
 	}
 }
 
-// TestDaemon runs `lapwing run`: what was seen is delivered on SIGTERM, within
-// five seconds, and the agent's own counters arrive as metrics.
+// TestDaemon runs `lapwing run`. Everything that was seen must be delivered
+// within five seconds after SIGTERM, and the agent's own counters must arrive
+// as metrics.
 func TestDaemon(t *testing.T) {
 	collector := collectortest.Start(t)
 	server := startRefServer(t, filepath.Join(t.TempDir(), "truth.jsonl"))
@@ -159,8 +161,9 @@ func TestDaemon(t *testing.T) {
 	}
 }
 
-// TestReceiverAway lets the agent export to an address where nobody listens:
-// it measures on, ends in time, and says how many traces were dropped.
+// TestReceiverAway exports to an address on which no process listens. The agent
+// must continue to measure, end in time, and report how many traces were
+// dropped.
 func TestReceiverAway(t *testing.T) {
 	server := startRefServer(t, filepath.Join(t.TempDir(), "truth.jsonl"))
 	trace := harness.StartTrace(t, survey.PlanSocket, "--port", harness.Port(t, server.address),

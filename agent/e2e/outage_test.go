@@ -29,8 +29,8 @@ type receiver struct {
 	mu       sync.Mutex
 	answer   http.HandlerFunc
 	requests map[string]uint64 // last count per service
-	traced   map[string]bool   // requests that came as traces, by their spans
-	dropped  uint64            // last count of what traces lost
+	traced   map[string]bool   // requests that arrived as traces, by their spans
+	dropped  uint64            // last count of dropped traces
 }
 
 func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
@@ -80,7 +80,8 @@ func (r *receiver) take(message *colmetricspb.ExportMetricsServiceRequest) {
 	}
 }
 
-// takeTraces notes the spans of requests. One that is sent again is the same.
+// takeTraces records the spans of requests. A span that is sent again counts
+// once.
 func (r *receiver) takeTraces(message *coltracepb.ExportTraceServiceRequest) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -107,7 +108,8 @@ func (r *receiver) seen(service string) (requests, dropped uint64) {
 	return r.requests[service], r.dropped
 }
 
-// outages are what a receiver can do wrong. The first one is not there at all.
+// outages returns what a receiver can do wrong. In the first case it does not
+// exist.
 func outages() []http.HandlerFunc {
 	return []http.HandlerFunc{
 		func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) },
@@ -120,13 +122,13 @@ func outages() []http.HandlerFunc {
 	}
 }
 
-const batchSize = 16 // requests of an upload
+const batchSize = 16 // requests per upload
 
-// TestReceiverOutage lets a receiver be away, then busy, then silent, then talk
-// nonsense, while a server is asked all the time. Then it is well: every
-// request is in the metrics, every trace that is not there is counted, the
-// agent did not grow, and requests of clients took no longer than they do when
-// all is well.
+// TestReceiverOutage has a receiver that is down, then busy, then silent, then
+// answers garbage, while a server gets requests all the time. After the
+// receiver has recovered, every request must be in the metrics, and every
+// missing trace must be counted. The memory of the agent must not have grown,
+// and requests must not have taken longer than without the outage.
 func TestReceiverOutage(t *testing.T) {
 	server, address := startGunicorn(t), harness.FreeAddress(t)
 	config := filepath.Join(t.TempDir(), "lapwing.yaml")
@@ -185,10 +187,11 @@ export:
 	assert.LessOrEqual(t, got+dropped, uint64(total+batchSize), "only a batch whose answer came too late is both")
 }
 
-// badTime is how long each kind of bad answer lasts.
+// badTime is how long each kind of bad response lasts.
 const badTime = 2 * time.Second
 
-// downTime is how long nobody listens: LAPWING_OUTAGE=2m makes it long.
+// downTime returns how long no process listens: LAPWING_OUTAGE=2m makes it
+// long.
 func downTime(t *testing.T) time.Duration {
 	t.Helper()
 	long := os.Getenv("LAPWING_OUTAGE")

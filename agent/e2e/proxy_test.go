@@ -9,8 +9,8 @@ import (
 )
 
 // TestHardCasesOfProxies has a process that is a server on one side and a
-// client on the other: only what it serves is reported, and what its upstream
-// serves, once each.
+// client on the other. Only what it serves and what its upstream serves must be
+// reported, once each.
 func TestHardCasesOfProxies(t *testing.T) {
 	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		trace := harness.StartTrace(t, plan, "--exe", harness.Executable(t))
@@ -31,7 +31,7 @@ func TestHardCasesOfProxies(t *testing.T) {
 }
 
 // playProxy sends two requests through a proxy that keeps its upstream
-// connection. It returns the times that do not agree.
+// connection open. It returns the times that do not agree.
 func playProxy(t *testing.T, trace *harness.Trace, front, back *peer.Listener) (late []string) {
 	answers := []string{reply("200 OK", "one"), reply("404 Not Found", "two")}
 	upstream := peer.NewRun(t, back, patience())
@@ -42,7 +42,8 @@ func playProxy(t *testing.T, trace *harness.Trace, front, back *peer.Listener) (
 		proxy.Call(asking([]string{get("/outer1"), get("/outer2")}, answers)),
 	}
 	outer, inner := gather(front, frontParts), gather(back, backParts)
-	// The upstream's client is the proxy, whose stamps are among the outer ones.
+	// The client of the upstream is the proxy, whose stamps are among the outer
+	// ones.
 	inner.noise += outer.noise
 	for _, s := range outer.stamps {
 		switch s.Label {
@@ -58,7 +59,7 @@ func playProxy(t *testing.T, trace *harness.Trace, front, back *peer.Listener) (
 	return append(outer.late, inner.late...)
 }
 
-// forwarding is a server that asks another server for each of its answers.
+// forwarding is a server that calls another server for each of its responses.
 func forwarding(to peer.Address, answers []string) []peer.Step {
 	const up peer.Slot = 1
 	steps := []peer.Step{peer.Accept().As("accept"), peer.Connect().To(to).On(up).As("upconnect")}

@@ -16,7 +16,7 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// truthLine is one line of the reference server's own record; stamps are
+// truthLine is one line of the reference server's own record. Stamps are
 // nanoseconds of the monotonic clock.
 type truthLine struct {
 	PID           int    `json:"pid"`
@@ -44,7 +44,7 @@ func startRefServer(t *testing.T, truth string) *served {
 	return &served{Process: p, address: address}
 }
 
-// TestReferenceServer compares each request's phases with the reference
+// TestReferenceServer compares the phases of each request with the reference
 // server's own stamps.
 func TestReferenceServer(t *testing.T) {
 	paths := []string{"/sleep?ms=20&id=%d", "/fast?id=%d", "/big?kb=64&id=%d", "/nowhere?id=%d"}
@@ -84,7 +84,7 @@ func readTruth(t *testing.T, file string) []truthLine {
 	return lines
 }
 
-// compareTruth pairs the requests of each connection in their order.
+// compareTruth pairs the requests of each connection in order.
 func compareTruth(t *testing.T, records []harness.Record, truth []truthLine) {
 	t.Helper()
 	seen := make(map[string]int)
@@ -108,16 +108,16 @@ func compareTruth(t *testing.T, records []harness.Record, truth []truthLine) {
 	judge(t, off)
 }
 
-// errorOf is how far the agent's phase is off, less the 2 % it may be off by.
+// errorOf returns the error of the agent's phase, less the allowed 2 %.
 func errorOf(got *int64, begin, end int64) time.Duration {
 	truth := end - begin
 	off := value(got) - truth
 	return max(time.Duration(max(off, -off)-truth/50), 0)
 }
 
-// judge wants nearly all phases within 1 ms of the truth. A stamp that a
-// process takes is late by a whole time slice whenever the process was
-// preempted just before it, so a few may be off on a busy machine.
+// judge expects nearly all phases within 1 ms of the truth. If a process was
+// preempted just before it takes a stamp, the stamp is late by a whole time
+// slice. So a few phases may be off on a busy machine.
 func judge(t *testing.T, off []time.Duration) {
 	t.Helper()
 	if len(off) == 0 {

@@ -13,9 +13,9 @@ import (
 	"lapwing/agent/e2e/harness"
 )
 
-// TestReload changes the names of services and the routes of a daemon that
-// runs. What it counted before stays, what cannot change is told, and a file
-// that is wrong changes nothing.
+// TestReload changes the names of services and the routes of a running daemon.
+// Earlier counts must stay, keys that cannot change must be reported, and a
+// wrong file must change nothing.
 func TestReload(t *testing.T) {
 	server, metrics := startGunicorn(t), harness.FreeAddress(t)
 	file := filepath.Join(t.TempDir(), "lapwing.yaml")

@@ -6,8 +6,8 @@ import (
 	"lapwing/agent/e2e/peer"
 )
 
-// TestScripts plays every row without the agent, and checks that the scripts
-// come to their end and leave the stamps that the row's wants are judged by.
+// TestScripts plays every row without the agent. It checks that the scripts
+// reach their end and leave the stamps that the wants of the row need.
 func TestScripts(t *testing.T) {
 	for _, c := range hardCases() {
 		t.Run(c.name, func(t *testing.T) {
@@ -34,7 +34,7 @@ func (c hardCase) rehearse(t *testing.T, l *peer.Listener) observed {
 	return gather(l, parts)
 }
 
-// TestStartScripts plays the connections that exist when the agent starts,
+// TestStartScripts plays the connections that exist when the agent starts, but
 // without the agent.
 func TestStartScripts(t *testing.T) {
 	for _, c := range startCases() {
@@ -52,8 +52,8 @@ func TestStartScripts(t *testing.T) {
 	}
 }
 
-// stamped checks that a want can be judged, and that what it is judged by lies
-// in the order in which it must have happened.
+// stamped checks that the stamps for a want exist, and are in the order in
+// which they must have happened.
 func (o observed) stamped(t *testing.T, w want) {
 	t.Helper()
 	order := []int64{o.first(t, w.sendLabel()).Before, o.first(t, w.firstLabel()).After, o.last(t, w.readLabel()).After}

@@ -12,34 +12,35 @@ import (
 	"lapwing/collectors/request"
 )
 
-// want is what the agent must print about one request. The scripts' stamps say
-// how long things took: n is the suffix of the request's labels, so that
-// want{n: "1"} is the request that was sent in the steps labelled send1, read
-// in read1 and answered in write1. conn is the suffix of its connection's
-// labels connect and accept.
+// want is what the agent must print about one request. The scripts' stamps show
+// how long things took. n is the suffix of the labels of the request: want{n:
+// "1"} is the request that was sent in the steps labelled send1, read in read1
+// and answered in write1. conn is the suffix of the labels connect and accept
+// of its connection.
 type want struct {
 	n, conn  string
 	method   string // empty means GET
 	path     string
 	protocol string // empty means http/1.1
 	status   int
-	flags    []string // that must be there
-	unmarked []string // flags that must not be there
+	flags    []string // that must be set
+	unmarked []string // flags that must not be set
 
-	// Other labels than send+n, read+n and write+n; first is that of the read
-	// that returned the first byte, where it is not the read that ends it.
+	// Labels other than send+n, read+n and write+n. first is that of the read
+	// that returned the first byte, if it differs from the read that returned
+	// the last.
 	sent, first, read, write string
 
 	later      bool // not the first request of its connection: no backlog
 	failed     bool // no complete response: error is set
 	cutOff     bool // the response was written to a client that had gone: may count as failed
 	unanswered bool // no byte of a response
-	early      bool // the response begins before the request is read
+	early      bool // the response starts before the request is read
 	unaccepted bool // the connection was accepted before the agent started
-	unsplit    bool // backlog and dispatch cannot be told apart: the agent may leave both out
+	unsplit    bool // backlog and dispatch cannot be separated: the agent may leave both out
 	prompt     bool // the record must have come although the connection stayed open
 
-	requestBytes, responseBytes int // when not what read and write carried; −1: any
+	requestBytes, responseBytes int // if different from what read and write carried; −1: any
 
 	clientWait, blocked, produce, drain amount
 }
@@ -57,11 +58,11 @@ type observed struct {
 const replays = 3
 
 // replay plays something until all times agree with the scripts. A process can
-// lose its CPU between a system call and the stamp behind it, in a virtual
-// machine even without its kernel knowing: a script's stamp is then late, and
-// the agent is right. That does not happen three times running, whereas a time
-// that the agent gets wrong is wrong each time. All other facts must be right
-// at the first attempt.
+// lose its CPU between a system call and the stamp after it; in a virtual
+// machine this can happen without its kernel knowing. The script's stamp is
+// then late, and the agent is right. This does not happen three times in a row,
+// but a time that the agent gets wrong is wrong each time. All other facts must
+// be right at the first attempt.
 func replay(t *testing.T, play func(t *testing.T) (late []string)) {
 	t.Helper()
 	for attempt := 1; ; attempt++ {
@@ -81,7 +82,7 @@ func replay(t *testing.T, play func(t *testing.T) (late []string)) {
 }
 
 // check compares the records with the wants, each by its path. Requests of one
-// connection must be printed in their order, which is the order of the wants.
+// connection must be printed in order, which is the order of the wants.
 func (o *observed) check(t *testing.T, wants []want) {
 	t.Helper()
 	if len(o.records) != len(wants) {
@@ -109,15 +110,16 @@ func (o *observed) check(t *testing.T, wants []want) {
 	}
 }
 
-// matches finds the record of the want. A tunnel's request has no path.
+// matches reports whether the record belongs to the want. A tunnel's request
+// has no path.
 func (w want) matches(r harness.Record) bool { return w.path == "" || r.Path == w.path }
 
-// disagree notes a time that does not agree with the scripts.
+// disagree records a time that does not agree with the scripts.
 func (o *observed) disagree(format string, args ...any) {
 	o.late = append(o.late, fmt.Sprintf(format, args...))
 }
 
-// facts checks all that is not a duration.
+// facts checks everything that is not a duration.
 func (o observed) facts(t *testing.T, w want, r harness.Record) {
 	t.Helper()
 	equal(t, w.path+" method", r.Method, or(w.method, "GET"))
@@ -200,7 +202,8 @@ func (o *observed) started(t *testing.T, w want, r harness.Record) {
 	}
 	sent := o.first(t, w.sendLabel())
 	clock := request.NewClock()
-	// Setting the wall clock in between moves the offset, hence the latitude.
+	// Setting the wall clock in between changes the offset, so there is some
+	// latitude.
 	off := at.Sub(clock.Time(request.Stamp(sent.Before)))
 	if off.Abs() > harness.Slow(10*time.Millisecond)+o.noise {
 		o.disagree("%s started %s after it was sent", w.path, off)
@@ -228,7 +231,7 @@ func orInt(n, other int) int {
 	return other
 }
 
-// value is what a field holds, or the zero value when it was left out.
+// value returns the value of a field, or the zero value if it was left out.
 func value[T any](p *T) (v T) {
 	if p != nil {
 		v = *p
@@ -236,10 +239,10 @@ func value[T any](p *T) (v T) {
 	return v
 }
 
-// get is a GET request with the header lines.
+// get returns a GET request with the header lines.
 func get(path string, headers ...string) string { return ask("GET", path, "", headers...) }
 
-// post is a POST request whose length its head tells.
+// post returns a POST request with its length in the head.
 func post(path, body string, headers ...string) string { return ask("POST", path, body, headers...) }
 
 func ask(method, path, body string, headers ...string) string {
@@ -250,7 +253,7 @@ func ask(method, path, body string, headers ...string) string {
 	return strings.Join(lines, "\r\n") + "\r\n\r\n" + body
 }
 
-// reply is a response with a body, whose length its head tells.
+// reply returns a response with a body and its length in the head.
 func reply(status, body string) string {
 	return "HTTP/1.1 " + status + "\r\nServer: script\r\nContent-Length: " + itoa(len(body)) + "\r\n\r\n" + body
 }

@@ -13,13 +13,13 @@ import (
 	"kernel.org/pub/linux/libs/security/libcap/cap"
 )
 
-// Problem is something that stops every probe, and what to do about it.
+// Problem is a reason why no probe works, and how to fix it.
 type Problem struct {
 	What string // "CAP_BPF is missing"
 	Fix  string // "run as root, or: sudo setcap …"
 }
 
-// Problems is what stops the probes. As an error it is one line.
+// Problems are the reasons why no probe works. As an error they are one line.
 type Problems []Problem
 
 func (p Problems) Error() string {
@@ -30,10 +30,10 @@ func (p Problems) Error() string {
 	return "cannot attach probes: " + strings.Join(texts, "; ")
 }
 
-// Prepare mounts tracefs if it is not mounted yet and this process may, and
-// returns what stops the probes as an error of type Problems.
+// Prepare mounts tracefs if it is not mounted yet and this process is allowed
+// to. If something stops all probes, it returns an error of type Problems.
 func Prepare() error {
-	// Only some hooks need tracefs: the survey of the probe plans tells which
+	// Only some hooks need tracefs. The survey of the probe plans reports which
 	// do not work without it.
 	_ = MountTracefs()
 	if problems := Check(); len(problems) > 0 {
@@ -45,7 +45,7 @@ func Prepare() error {
 // Check reports what stops all probes on this host, for this process.
 func Check() Problems { return self().check() }
 
-// self is this process on this host.
+// self returns this process on this host.
 func self() host {
 	release, err := kernelRelease()
 	if err != nil {
@@ -63,7 +63,7 @@ type host struct {
 	uid     int
 	exe     string
 
-	openFiles func() (limit uint64, open int) // nil: enough
+	openFiles func() (limit uint64, open int) // nil: the limit is high enough
 }
 
 func (h host) check() Problems {
@@ -76,10 +76,10 @@ func (h host) check() Problems {
 	return all
 }
 
-// version is the part of a kernel's release that orders features.
+// version is the part of a kernel release that orders features.
 type version struct{ major, minor int }
 
-// Floor is the oldest kernel that the probes are made for.
+// Floor is the oldest supported kernel.
 const Floor = "5.15"
 
 var floor = version{5, 15}
@@ -95,7 +95,8 @@ func parseVersion(release string) (version, bool) {
 	if m == nil {
 		return version{}, false
 	}
-	// The pattern lets digits through only; a number too large orders last.
+	// The pattern only matches digits; a number that is too large is the
+	// highest.
 	major, _ := strconv.Atoi(m[1])
 	minor, _ := strconv.Atoi(m[2])
 	return version{major, minor}, true
@@ -109,8 +110,8 @@ func kernelRelease() (string, error) {
 	return string(bytes.TrimRight(u.Release[:], "\x00")), nil
 }
 
-// kernel refuses kernels below the floor. One whose release cannot be read is
-// given the benefit of the doubt.
+// kernel refuses kernels older than Floor. A kernel whose release cannot be
+// parsed is accepted.
 func (h host) kernel() *Problem {
 	if v, ok := parseVersion(h.release); !ok || !v.before(floor) {
 		return nil
@@ -130,8 +131,8 @@ func (h host) capabilities() *Problem {
 	return &p
 }
 
-// namespace notices user namespaces other than the first: capabilities there
-// hold for the namespace only, and none of them reaches the kernel's probes.
+// namespace detects user namespaces other than the first: capabilities in them
+// are valid for the namespace only, and do not allow probes in the kernel.
 func (h host) namespace() *Problem {
 	raw, err := os.ReadFile(h.path("proc/self/uid_map"))
 	if err != nil {
@@ -157,7 +158,7 @@ func (h host) lockdown() *Problem {
 	}
 }
 
-// BTF is the kernel's description of its own types.
+// BTF is the file with the kernel's description of its own types.
 const BTF = "/sys/kernel/btf/vmlinux"
 
 func (h host) btf() *Problem {

@@ -10,8 +10,8 @@ import (
 	"kernel.org/pub/linux/libs/security/libcap/cap"
 )
 
-// goodHost is a host on which nothing is wrong, for a user with exactly the
-// capabilities that are needed.
+// goodHost returns a host without problems, for a user with exactly the
+// required capabilities.
 func goodHost(t *testing.T) host {
 	t.Helper()
 	h := host{
@@ -117,7 +117,7 @@ func TestStanding(t *testing.T) {
 	require.Subset(t, Standing(), standing("6.12.1"))
 }
 
-// TestUnitGivesWhatIsNeeded compares the packaged systemd unit with the needs.
+// TestUnitGivesWhatIsNeeded compares the packaged systemd unit with needs.
 func TestUnitGivesWhatIsNeeded(t *testing.T) {
 	unit, err := os.ReadFile(filepath.Join("..", "..", "packaging", "lapwing.service"))
 	require.NoError(t, err)

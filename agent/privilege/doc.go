@@ -1,4 +1,4 @@
-// Package privilege knows what the agent must be allowed to do: what it checks
-// before it loads probes, so that a refusal is one clear line and not an
-// EPERM, and what it gives up once they are attached.
+// Package privilege knows the privileges that the agent needs. It checks them
+// before the probes are loaded, so that a missing one is reported in one clear
+// line instead of an EPERM. It drops them once the probes are attached.
 package privilege

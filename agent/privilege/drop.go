@@ -8,17 +8,18 @@ import (
 	"kernel.org/pub/linux/libs/security/libcap/cap"
 )
 
-// bequeathed is what children of the process are started with, if the process
-// keeps it: those that read files of other users open them, and drop it.
+// bequeathed is the capability that child processes start with, if the process
+// keeps it. The children that read files of other users open the files with it,
+// and then drop it.
 const bequeathed = cap.DAC_READ_SEARCH
 
-// Drop gives up every capability but those in keep, in all threads and for
-// good: the process cannot gain any by executing a program either. Of keep,
-// what the process does not have is left out.
+// Drop gives up every capability except those in keep, in all threads and
+// permanently: the process cannot gain any by executing a program either.
+// Capabilities in keep that the process does not have are ignored.
 func Drop(keep ...cap.Value) error { return DropTo(nil, keep...) }
 
-// DropTo is Drop, and changes to another user unless that is nil. What keep has
-// is kept then as well.
+// DropTo is like Drop, and also changes to another user unless who is nil. The
+// capabilities in keep are kept in that case too.
 func DropTo(who *Identity, keep ...cap.Value) error {
 	have := cap.GetProc()
 	if err := dropBound(have, keep); err != nil {
@@ -45,9 +46,9 @@ func DropTo(who *Identity, keep ...cap.Value) error {
 	return nil
 }
 
-// dropBound empties the bounding set, which limits what a program can gain, but
-// for what is bequeathed. Without CAP_SETPCAP it stays, and no_new_privs alone
-// has to do.
+// dropBound empties the bounding set, except for bequeathed. The bounding set
+// limits what a program can gain. Without CAP_SETPCAP it cannot be changed, and
+// only no_new_privs protects.
 func dropBound(have *cap.Set, keep []cap.Value) error {
 	if !effective(have, cap.SETPCAP) {
 		return nil
@@ -63,7 +64,8 @@ func dropBound(have *cap.Set, keep []cap.Value) error {
 	return nil
 }
 
-// subset is keep as far as it is permitted in have, permitted and effective.
+// subset returns the capabilities of keep that are permitted in have, as
+// permitted and effective.
 func subset(have *cap.Set, keep []cap.Value) (*cap.Set, error) {
 	want := cap.NewSet()
 	for _, v := range keep {

@@ -15,8 +15,8 @@ import (
 	"kernel.org/pub/linux/libs/security/libcap/cap"
 )
 
-// childEnv makes the test binary drop its privileges and show what is left.
-// Dropping is for good, so it takes a process of its own.
+// childEnv makes the test binary drop its privileges and print what is left.
+// Dropping is permanent, so it needs a process of its own.
 const childEnv = "PRIVILEGE_TEST_CHILD"
 
 func TestMain(m *testing.M) {
@@ -29,7 +29,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// child drops with threads that exist before, and one that is made after.
+// child drops privileges with threads that exist before, and one that starts
+// after.
 func child() error {
 	started, release := make(chan struct{}), make(chan struct{})
 	thread := func() {
@@ -62,7 +63,7 @@ func child() error {
 	return nil
 }
 
-// threads reads what the child shows: per thread, its status by field.
+// threads parses the output of the child: the status of each thread, by field.
 func threads(t *testing.T, out string) []map[string]string {
 	t.Helper()
 	var all []map[string]string

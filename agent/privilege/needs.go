@@ -10,14 +10,14 @@ import (
 // need is a capability that the agent uses.
 type need struct {
 	value  cap.Value
-	or     cap.Value // implies it
-	root   bool      // user 0 can do without
-	remain bool      // is used as long as the agent runs
+	or     cap.Value // another capability that implies it
+	root   bool      // user 0 does not need it
+	remain bool      // needed as long as the agent runs
 }
 
-// needs holds for all supported kernels: CAP_BPF and CAP_PERFMON came with
-// Linux 5.8, and from 5.11 on maps are not charged against the limit of locked
-// memory, for which CAP_SYS_RESOURCE was needed.
+// needs applies to all supported kernels. CAP_BPF and CAP_PERFMON came with
+// Linux 5.8. Since 5.11, maps do not count against the limit of locked memory,
+// which needed CAP_SYS_RESOURCE before.
 var needs = []need{
 	{value: cap.BPF, or: cap.SYS_ADMIN},                                          // maps and programs
 	{value: cap.PERFMON, or: cap.SYS_ADMIN},                                      // tracing programs, kernel memory
@@ -25,11 +25,12 @@ var needs = []need{
 	{value: cap.DAC_READ_SEARCH, or: cap.DAC_OVERRIDE, root: true, remain: true}, // tracefs, /proc/PID/fd
 }
 
-// mapsNeedBPF is the first kernel that lets a process use the maps it has
-// open without CAP_BPF where unprivileged BPF is disabled.
+// mapsNeedBPF is the first kernel on which a process can use its open maps
+// without CAP_BPF if unprivileged BPF is disabled.
 var mapsNeedBPF = version{5, 19}
 
-// Standing lists what the agent still needs once its probes are attached.
+// Standing lists the capabilities that the agent still needs once its probes
+// are attached.
 func Standing() []cap.Value {
 	release, _ := kernelRelease()
 	return standing(release)
@@ -64,7 +65,7 @@ func effective(have *cap.Set, v cap.Value) bool {
 	return err == nil && on
 }
 
-// join writes capabilities one after the other.
+// join joins the names of capabilities in a style.
 func join(values []cap.Value, style func(string) string, sep string) string {
 	texts := make([]string, len(values))
 	for i, v := range values {

@@ -13,14 +13,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// files is how many more files the agent opens than it has open at its start: a
-// map, a program, a link each (150 with everything on), and the connections of
+// files is the number of files that the agent opens after its start: one for
+// each map, program and link (150 with everything on), and the connections of
 // exporters and scrapes.
 const files = 192
 
-// descriptors notices too low a limit before the kernel's refusals are taken for
-// what they are not: a probe of a feature that cannot open a file looks like a
-// kernel that lacks the feature.
+// descriptors detects a limit of open files that is too low. Otherwise the
+// kernel's refusals would be misread: if the test for a feature cannot open a
+// file, the kernel seems to lack the feature.
 func (h host) descriptors() *Problem {
 	if h.openFiles == nil {
 		return nil
@@ -37,8 +37,8 @@ func (h host) descriptors() *Problem {
 
 const raiseFiles = "raise the limit: LimitNOFILE=65536 in a systemd unit, ulimit -n 65536 in a shell, --ulimit nofile=65536 in Docker"
 
-// Runs says why not even the language's runtime would run: it ends the process
-// with a crash report where it cannot open the few files it needs.
+// Runs returns an error if not even the Go runtime could run. The runtime ends
+// the process with a crash report if it cannot open the few files it needs.
 func Runs() error {
 	const enough = 8
 	limit, open := ownFiles()
@@ -48,12 +48,13 @@ func Runs() error {
 	return fmt.Errorf("the process may have %d open files, and has %d already: %s", limit, open, raiseFiles)
 }
 
-// ownFiles are the process's limit of open files and how many it has, counted
-// without opening one, and no further than is needed.
+// ownFiles returns the limit of open files of the process, and how many it has
+// open. It counts them without opening one, and stops as soon as enough free
+// ones are found.
 func ownFiles() (limit uint64, open int) {
 	var r unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &r) != nil {
-		return math.MaxInt64, 0 // what cannot be found out is no limit
+		return math.MaxInt64, 0 // if the limit is unknown, assume none
 	}
 	free := 0
 	for fd := uint64(0); fd < r.Cur && free < files; fd++ {
@@ -66,12 +67,12 @@ func ownFiles() (limit uint64, open int) {
 	return r.Cur, open
 }
 
-// Explain adds to an error what it means if something ran out: which limit that
+// Explain adds the cause to an error if a resource ran out: which limit that
 // is, and how to raise it. Other errors stay as they are.
 func Explain(err error) error { return self().explain(err) }
 
-// ExplainLoad is Explain for the loading of probes, which security modules can
-// refuse to those who have the capabilities.
+// ExplainLoad is like Explain, for the loading of probes. Security modules can
+// refuse it to a process that has the capabilities.
 func ExplainLoad(err error) error {
 	if !errors.Is(err, unix.EPERM) {
 		return Explain(err)
@@ -79,11 +80,11 @@ func ExplainLoad(err error) error {
 	return refusal{err}
 }
 
-// refusal is an EPERM in spite of the capabilities.
+// refusal is an EPERM despite the capabilities.
 type refusal struct{ error }
 
-// Error leaves out what the library for eBPF guesses: no kernel that is supported
-// counts maps and programs towards RLIMIT_MEMLOCK.
+// Error leaves out the guess of the eBPF library: no supported kernel counts
+// maps and programs against RLIMIT_MEMLOCK.
 func (r refusal) Error() string {
 	const guess = " (MEMLOCK may be too low, consider rlimit.RemoveMemlock)"
 	return "the process has the capabilities, but may not load probes: check for a seccomp filter (in Docker: --security-opt seccomp=unconfined), for SELinux or AppArmor denials, and for kernel lockdown: " +
@@ -104,7 +105,7 @@ func (h host) explain(err error) error {
 	return err
 }
 
-// memory says which limit the process is under.
+// memory describes the memory limit that the process is under.
 func (h host) memory() string {
 	group, limit := h.memoryLimit()
 	if group == "" {
@@ -113,8 +114,8 @@ func (h host) memory() string {
 	return fmt.Sprintf("the memory limit of cgroup %s is %s: raise MemoryMax= in the systemd unit or the limit of the container, or lower probes.ring_bytes", group, units.BytesSize(float64(limit)))
 }
 
-// memoryFiles are where the limit of a control group stands, by the version of
-// control groups.
+// memoryFiles are the files with the limit of a control group, by the version
+// of control groups.
 var memoryFiles = []struct {
 	hierarchy, below, file string
 }{
@@ -123,8 +124,9 @@ var memoryFiles = []struct {
 	{"memory", "sys/fs/cgroup/memory", "memory.limit_in_bytes"},
 }
 
-// memoryLimit is the lowest limit on the way from the process's control group to
-// the topmost one, and whose it is; empty if there is none.
+// memoryLimit returns the lowest limit from the process's control group up to
+// the root, and the control group that sets it; group is empty if there is
+// none. The limit is in bytes.
 func (h host) memoryLimit() (group string, limit uint64) {
 	raw, err := os.ReadFile(h.path("proc/self/cgroup"))
 	if err != nil {
@@ -152,8 +154,8 @@ func (h host) memoryLimit() (group string, limit uint64) {
 	return group, limit
 }
 
-// readLimit reads a limit; ok is false for "max", and for the number of version 1
-// that stands for it.
+// readLimit reads a limit, in bytes. ok is false for "max", and for the number
+// that means the same in version 1.
 func readLimit(file string) (n uint64, ok bool) {
 	raw, err := os.ReadFile(file)
 	if err != nil {

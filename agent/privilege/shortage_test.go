@@ -27,7 +27,7 @@ func TestExplain(t *testing.T) {
 		unix.ENFILE: "fs.file-max",
 		unix.ENOMEM: "probes.ring_bytes",
 	} {
-		// As the library for eBPF wraps them, the refused program included.
+		// As the eBPF library wraps them, including the refused program.
 		for _, err := range []error{
 			fmt.Errorf("load the probes: field x: map create: %w", errno),
 			fmt.Errorf("attach to tp_btf/x: %w", errors.Join(errno, errors.New("more"))),

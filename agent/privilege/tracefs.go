@@ -8,11 +8,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tracefsPoints are where tracefs is mounted; the second comes with debugfs.
+// tracefsPoints are the mount points of tracefs; the second comes with debugfs.
 var tracefsPoints = []string{"sys/kernel/tracing", "sys/kernel/debug/tracing"}
 
-// hasTracefs reports whether the kernel's tracepoints are listed somewhere. A
-// directory that may not be read is there all the same.
+// hasTracefs reports whether tracefs is mounted. A directory that may not be
+// read counts as mounted.
 func (h host) hasTracefs() bool {
 	for _, point := range tracefsPoints {
 		if _, err := os.Stat(h.path(point + "/events")); err == nil || errors.Is(err, os.ErrPermission) {
@@ -22,8 +22,8 @@ func (h host) hasTracefs() bool {
 	return false
 }
 
-// MountTracefs mounts tracefs where it belongs, unless it is there already.
-// That takes CAP_SYS_ADMIN.
+// MountTracefs mounts tracefs at its usual place, unless it is mounted already.
+// This needs CAP_SYS_ADMIN.
 func MountTracefs() error {
 	if (host{root: "/"}).hasTracefs() {
 		return nil

@@ -10,19 +10,19 @@ import (
 	"kernel.org/pub/linux/libs/security/libcap/cap"
 )
 
-// OwnUser is the user that root becomes unless another is named, where there is
-// one of that name.
+// OwnUser is the user that root becomes unless another is configured, if a user
+// of this name exists.
 const OwnUser = "lapwing"
 
-// Identity is a user to become.
+// Identity is a user to change to.
 type Identity struct {
 	Name     string
 	uid, gid int
 }
 
-// FindIdentity finds the user that root is to become, by name or number: nil is
-// none, because the process is not root's, the name is empty, or nobody has the
-// default name.
+// FindIdentity finds the user that root changes to, by name or number. It
+// returns nil if there is none: the process does not run as root, the name is
+// empty, or the default user does not exist.
 func FindIdentity(name string) (*Identity, error) {
 	if os.Geteuid() != 0 || name == "" {
 		return nil, nil
@@ -58,7 +58,8 @@ func identity(name string, uid, gid int) (*Identity, error) {
 	return &Identity{Name: name, uid: uid, gid: gid}, nil
 }
 
-// Number is the user's, as a name for FindIdentity. That of nobody else is empty.
+// Number returns the number of the user, as a name for FindIdentity. It is
+// empty for a nil Identity.
 func (i *Identity) Number() string {
 	if i == nil {
 		return ""
@@ -66,7 +67,7 @@ func (i *Identity) Number() string {
 	return strconv.Itoa(i.uid)
 }
 
-// become makes all threads another user's, with no further groups. The
+// become changes all threads to the user, without supplementary groups. The
 // capabilities stay permitted.
 func (i *Identity) become() error {
 	if err := cap.SetGroups(i.gid); err != nil {
@@ -78,8 +79,9 @@ func (i *Identity) become() error {
 	return nil
 }
 
-// Possible says why the process cannot be that user: in a container root may
-// lack capabilities to change, or those that only root does without.
+// Possible returns why the process cannot become that user. In a container,
+// root may lack the capabilities to change the user, or capabilities that only
+// root does without.
 func (i *Identity) Possible(have *cap.Set) error {
 	if i == nil {
 		return nil

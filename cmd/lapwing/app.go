@@ -21,28 +21,28 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// The exit statuses.
+// The exit codes.
 const (
 	statusOK    = 0
 	statusError = 1
 	statusUsage = 2
 )
 
-// app is the world as the commands see it.
+// app holds the environment of the commands.
 type app struct {
 	in      io.Reader
 	out     io.Writer
 	err     io.Writer
 	environ []string
-	prepare func() error // checks what the process may do
+	prepare func() error // checks the privileges of the process
 	survey  func() survey.Survey
 	markers func() ([]marker.Found, map[string]uint64)
 	check   func() privilege.Problems
 	sandbox func() sandbox.Survey
 	run     runFunc
 	filter  filterCheck
-	silence time.Duration // after which trace says why it may have nothing to show
-	drain   time.Duration // how long the agent may take to end after it was told to
+	silence time.Duration // after this time without output, trace explains why there may be nothing to show
+	drain   time.Duration // how long the agent may take to end after it was asked to
 }
 
 func newApp() *app {
@@ -56,7 +56,7 @@ func newApp() *app {
 // usageError is a mistake on the command line.
 type usageError struct {
 	err  error
-	help string // the command whose help tells more
+	help string // the command whose help says more
 }
 
 func (e usageError) Error() string {
@@ -65,8 +65,8 @@ func (e usageError) Error() string {
 
 func (e usageError) Unwrap() error { return e.err }
 
-// execute runs a command line and returns the exit status. What goes wrong is
-// one line on standard error.
+// execute runs a command line and returns the exit code. An error is one line
+// on standard error.
 func (a *app) execute(args []string) int {
 	root := a.rootCommand()
 	root.SetArgs(args)
@@ -81,8 +81,8 @@ func (a *app) execute(args []string) int {
 	return statusError
 }
 
-// complain prints an error on one line, whatever a library, or somebody who
-// chose a name, put into it. An error without a text was reported already.
+// complain prints an error on one line, even if a library or a name in it
+// contains line breaks. An error without a text has been reported already.
 func (a *app) complain(err error) {
 	if line := strings.Join(strings.Fields(err.Error()), " "); line != "" {
 		fmt.Fprintf(a.err, "lapwing: %s\n", text.Show(line))
@@ -105,7 +105,7 @@ func (a *app) rootCommand() *cobra.Command {
 		Example:       "  sudo lapwing trace\n  sudo lapwing top --port 8080\n  sudo lapwing run --config /etc/lapwing/lapwing.yaml",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.ArbitraryArgs, // RunE words the error
+		Args:          cobra.ArbitraryArgs, // RunE reports the error
 		RunE:          chooses,
 	}
 	root.SetIn(a.in)
@@ -119,7 +119,7 @@ func (a *app) rootCommand() *cobra.Command {
 	return root
 }
 
-// chooses is what a command does of which only the subcommands do anything.
+// chooses is the action of a command that only has subcommands.
 func chooses(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return cmd.Help()
@@ -138,7 +138,7 @@ func unknownCommand(cmd *cobra.Command, name string) error {
 	return usageError{err, cmd.CommandPath()}
 }
 
-// noArgs refuses arguments the way flags are refused.
+// noArgs refuses arguments in the same way as flags are refused.
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return usageError{fmt.Errorf("unexpected argument %q", args[0]), cmd.CommandPath()}
@@ -146,8 +146,8 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// watchSignals end a command that shows something. Its terminal may go away,
-// unless nohup keeps it from that.
+// watchSignals returns the signals that end a command with output. Its terminal
+// may go away, unless nohup protects it from that.
 func watchSignals() []os.Signal {
 	if signal.Ignored(syscall.SIGHUP) {
 		return daemonSignals
@@ -155,12 +155,12 @@ func watchSignals() []os.Signal {
 	return append([]os.Signal{syscall.SIGHUP}, daemonSignals...)
 }
 
-// daemonSignals end the daemon.
+// daemonSignals are the signals that end the daemon.
 var daemonSignals = []os.Signal{os.Interrupt, syscall.SIGTERM}
 
-// untilSignal returns a context that ends with the first of the signals.
-// The second one ends the process at once, as if nobody had asked for it. A
-// reader of the output that goes away is an error of the write, no signal.
+// untilSignal returns a context that ends at the first of the signals. The
+// second signal ends the process at once, as it does without a handler. If the
+// reader of the output goes away, that is a write error, not a signal.
 func untilSignal(parent context.Context, signals ...os.Signal) (context.Context, context.CancelFunc) {
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, end := context.WithCancel(parent)

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// runReal runs the real binary, possibly through a program that changes who
-// it is.
+// runReal runs the real binary, possibly through a program that changes its
+// user.
 func runReal(t *testing.T, environ []string, argv ...string) result {
 	t.Helper()
 	cmd := exec.Command(argv[0], argv[1:]...)
@@ -28,7 +28,7 @@ func runReal(t *testing.T, environ []string, argv ...string) result {
 	return result{cmd.ProcessState.ExitCode(), out.String(), errs.String()}
 }
 
-// requireOneLine checks what every failure has in common.
+// requireOneLine checks what all failures have in common.
 func requireOneLine(t *testing.T, r result, status int, want string) {
 	t.Helper()
 	require.Equal(t, status, r.status, r.err)
@@ -98,7 +98,7 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-// TestOpenSecrets checks a configuration with a key that everybody may read.
+// TestOpenSecrets checks a configuration with a key that all users can read.
 func TestOpenSecrets(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "lapwing.yaml")
 	require.NoError(t, os.WriteFile(name, []byte("export: {otlp: {endpoint: 'http://127.0.0.1:4318', headers: {api-key: s3cret}}}\n"), 0o600))
@@ -123,7 +123,7 @@ func TestConfigCheckListsEverything(t *testing.T) {
 	require.Regexp(t, `^lapwing: .*:1: log\.colour: unknown key.*\nlapwing: .*:2: probes\.head_bytes: .*\n$`, r.err)
 }
 
-// TestWithoutPrivileges runs the real binary as a user who may do nothing.
+// TestWithoutPrivileges runs the real binary as a user without privileges.
 func TestWithoutPrivileges(t *testing.T) {
 	nobody := []string{}
 	if os.Geteuid() == 0 {
@@ -184,7 +184,7 @@ func TestExampleConfigurationIsValid(t *testing.T) {
 	require.Equal(t, "lapwing: warning: "+nowhereIn(file)+"\n", r.err, "it exports nothing yet")
 }
 
-// nowhereIn is what both run and config check say.
+// nowhereIn is what both run and config check print.
 func nowhereIn(file string) string {
 	return "nothing to export to: set export.otlp.endpoint or export.prometheus.listen in " + file + ", or use --otlp-endpoint or --prometheus-listen"
 }
@@ -210,7 +210,7 @@ func TestConfigurationThatExportsNothing(t *testing.T) {
 	require.Empty(t, runReal(t, environ, lapwing(t), "config", "check", file).err)
 }
 
-// TestUnknownVariables is documented for all commands that read them.
+// TestUnknownVariables checks all commands for which the warning is documented.
 func TestUnknownVariables(t *testing.T) {
 	for _, command := range []string{"trace", "top", "workers"} {
 		for variable, want := range map[string]string{
@@ -227,7 +227,7 @@ func TestUnknownVariables(t *testing.T) {
 	}
 }
 
-// TestRunWithoutAnyFile is what a newcomer types first.
+// TestRunWithoutAnyFile runs what a new user types first.
 func TestRunWithoutAnyFile(t *testing.T) {
 	a := newApp()
 	var errs bytes.Buffer

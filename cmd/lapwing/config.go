@@ -15,7 +15,7 @@ func (a *app) configCommand() *cobra.Command {
 		Use:     "config",
 		Short:   "Check a configuration file, or print an example",
 		Example: "  lapwing config example > lapwing.yaml\n  lapwing config check lapwing.yaml",
-		Args:    cobra.ArbitraryArgs, // RunE words the error
+		Args:    cobra.ArbitraryArgs, // RunE reports the error
 		RunE:    chooses,
 	}
 	cmd.AddCommand(a.configCheckCommand(), a.configExampleCommand())

@@ -19,14 +19,14 @@ func (a *app) debugCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "debug",
 		Short: "Debug the agent itself",
-		Args:  cobra.ArbitraryArgs, // RunE words the error
+		Args:  cobra.ArbitraryArgs, // RunE reports the error
 		RunE:  chooses,
 	}
 	cmd.AddCommand(a.debugRecordsCommand())
 	return cmd
 }
 
-// recordsFlags are those of lapwing debug records.
+// recordsFlags are the flags of lapwing debug records.
 type recordsFlags struct {
 	format *string
 	limit  *time.Duration

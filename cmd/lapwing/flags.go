@@ -15,12 +15,12 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// value is a flag whose text form is parsed by a function. Its errors say what
-// would be right; pflag adds the flag's name.
+// value is a flag whose text is parsed by a function. Its errors say what is
+// expected; pflag adds the name of the flag.
 type value[T any] struct {
 	v     *T
 	parse func(string) (T, error)
-	kind  string // as help shows it
+	kind  string // the type in the help
 	text  string
 }
 
@@ -38,7 +38,8 @@ func (f *value[T]) Set(text string) error {
 	return nil
 }
 
-// list is a flag that may be repeated and takes several values with commas.
+// list is a flag that can be repeated and accepts several values separated by
+// commas.
 type list[T any] struct {
 	value[T]
 	all *[]T
@@ -57,7 +58,7 @@ func (f *list[T]) Set(text string) error {
 	return nil
 }
 
-// parseSpan reads a duration above zero.
+// parseSpan parses a duration above zero.
 func parseSpan(text string) (time.Duration, error) {
 	d, err := time.ParseDuration(text)
 	switch {
@@ -101,8 +102,8 @@ func span(set *pflag.FlagSet, name, usage string) *time.Duration {
 	return f.v
 }
 
-// minInterval is the shortest time between two tables: more often nobody can
-// read them, and the agent would measure mostly itself.
+// minInterval is the shortest time between two tables. More frequent tables are
+// unreadable, and the agent would mostly measure itself.
 const minInterval = 50 * time.Millisecond
 
 func parseInterval(text string) (time.Duration, error) {
@@ -163,7 +164,7 @@ func (f *agentFlags) addFilters(set *pflag.FlagSet) {
 	set.StringVar(&f.file, "config", "", "read settings, such as service names, from this YAML `file`")
 }
 
-// addProbes adds the flags about the kernel side.
+// addProbes adds the flags of the probes.
 func (f *agentFlags) addProbes(set *pflag.FlagSet) {
 	f.set = set
 	set.Var(&value[survey.Plan]{v: &f.plan, parse: survey.ParsePlan, kind: "plan"}, "probe-plan", "probe plan to use: auto, socket or syscall")
@@ -183,8 +184,8 @@ func (f *agentFlags) addPrometheus(set *pflag.FlagSet) {
 	set.StringVar(&f.listen, "prometheus-listen", "", "serve Prometheus metrics on this `address`, for example 127.0.0.1:9464")
 }
 
-// load builds the configuration from the flags that were given, the
-// environment and the file.
+// load builds the configuration from the given flags, the environment and the
+// file.
 func (f *agentFlags) load(environ []string) (config.Config, error) {
 	values := map[string]any{
 		"port": f.ports, "pid": f.pids, "exe": f.exes, "service": f.services,

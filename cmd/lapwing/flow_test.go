@@ -20,7 +20,7 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// objects reads JSON lines.
+// objects parses JSON lines.
 func objects(t *testing.T, out string) []map[string]any {
 	t.Helper()
 	var all []map[string]any
@@ -114,7 +114,8 @@ func TestAgentThatDoesNotEnd(t *testing.T) {
 	require.Contains(t, errs.String(), "the agent did not stop within 20ms")
 }
 
-// TestFlagsReachTheConfiguration runs each flag through to what the agent gets.
+// TestFlagsReachTheConfiguration checks that each flag reaches the
+// configuration of the agent.
 func TestFlagsReachTheConfiguration(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "lapwing.yaml")
 	require.NoError(t, os.WriteFile(file, []byte("services: [{name: shop, port: 8080}]\n"), 0o644))
@@ -190,8 +191,8 @@ func TestLateLogIsBounded(t *testing.T) {
 	require.Contains(t, out.String(), "log lines were left out while the table was shown")
 }
 
-// TestSilenceIsExplained has an agent that sees no request, for reasons that
-// differ.
+// TestSilenceIsExplained has an agent that sees no request, for different
+// reasons.
 func TestSilenceIsExplained(t *testing.T) {
 	for want, tt := range map[string]struct {
 		h    health.Health

@@ -7,12 +7,13 @@ import (
 	"lapwing/agent/privilege"
 )
 
-// version is set when the program is linked.
+// version is set by the linker.
 var version = "unknown"
 
-// garbage is how much garbage the heap may hold, in percent of what is in use. What
-// goes through the agent all the time is not allocated, so collections are rare, and
-// memory is what a neighbour in production is asked for first.
+// garbage is the amount of garbage that the heap may hold, in percent of the
+// memory in use. The data of requests is not allocated anew, so collections are
+// rare. In production, memory is the first thing that an agent is asked to
+// save.
 const garbage = 50
 
 func main() {

@@ -20,9 +20,9 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// fakeEnv makes the test binary behave as the command with a fake agent, for
-// tests of signals and pipes, which take a process of their own. Its value
-// names the agent.
+// fakeEnv makes the test binary act as the command with a fake agent, for tests
+// of signals and pipes, which need a separate process. Its value names the
+// agent.
 const fakeEnv = "TEST_FAKE_AGENT"
 
 func TestMain(m *testing.M) {
@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// buildDir holds the real binary while the tests run; other users may enter.
+// buildDir holds the real binary while the tests run. Other users can enter it.
 var buildDir = filepath.Join(os.TempDir(), fmt.Sprintf("lapwing-test-%d", os.Getpid()))
 
 var build = sync.OnceValues(func() (string, error) {
@@ -60,13 +60,13 @@ func lapwing(t *testing.T) string {
 	return binary
 }
 
-// result is what a command left behind.
+// result is the result of a command.
 type result struct {
 	status   int
 	out, err string
 }
 
-// noCheck looks at no process of this host.
+// noCheck accepts every filter without looking at the processes of this host.
 var noCheck = filterCheck{func(config.Config) error { return nil }, func(config.Config) []string { return nil }}
 
 // call runs a command line in this process, with a fake agent.
@@ -80,7 +80,7 @@ func call(agent runFunc, args ...string) result {
 	return result{a.execute(args), out.String(), errs.String()}
 }
 
-// served is a request that took d, all of it in the application.
+// served returns a request that took d, all of it in the application.
 func served(service string, d time.Duration) *request.Request {
 	arrived := request.Now() - request.Stamp(d)
 	r := &request.Request{Service: service, Protocol: "http/1.1", Method: "GET", Path: []byte("/"), Status: 200, Seq: 1}
@@ -89,15 +89,15 @@ func served(service string, d time.Duration) *request.Request {
 	return r
 }
 
-// agentThat returns a fake agent that exports requests one by one until ctx
-// ends, as next gives them; nil is the last.
+// agentThat returns a fake agent that exports the requests that next returns,
+// one by one, until ctx ends or next returns nil.
 func agentThat(next func(i int) *request.Request) runFunc {
 	return func(ctx context.Context, _ config.Config, s session) error {
 		var requests atomic.Uint64
 		s.Attached(survey.PlanSocket, func() health.Health {
 			return health.Health{health.Requests: health.Of(requests.Load())}
 		})
-		for i := 0; i < 5 || ctx.Err() == nil; i++ { // a signal may come right after the start
+		for i := 0; i < 5 || ctx.Err() == nil; i++ { // a signal may arrive right after the start
 			r := next(i)
 			if r == nil {
 				<-ctx.Done()
@@ -126,7 +126,7 @@ func agentThat(next func(i int) *request.Request) runFunc {
 	}
 }
 
-// fakeAgents are those that a process of its own may run.
+// fakeAgents are the agents that a separate process can run.
 var fakeAgents = map[string]runFunc{
 	"five":    agentThat(firstFive),
 	"endless": agentThat(func(int) *request.Request { return served("shop", time.Millisecond) }),
@@ -136,7 +136,7 @@ var fakeAgents = map[string]runFunc{
 	},
 }
 
-// firstFive gives five requests that took 100 to 500 ms.
+// firstFive returns five requests that took 100 to 500 ms.
 func firstFive(i int) *request.Request {
 	if i >= 5 {
 		return nil

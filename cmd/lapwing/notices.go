@@ -10,12 +10,12 @@ import (
 	"lapwing/collectors/text"
 )
 
-// filterCheck compares a filter with what runs on this host: a person who
-// mistypes a name would else look at an empty table.
+// filterCheck compares a filter with what runs on this host. Without it, a
+// mistyped name would only lead to an empty table.
 type filterCheck struct {
-	// impossible is an error if the filter never selects anything.
+	// impossible returns an error if the filter can never select anything.
 	impossible func(config.Config) error
-	// complaints says what selects nothing now.
+	// complaints returns which parts of the filter select nothing now.
 	complaints func(config.Config) []string
 }
 
@@ -40,7 +40,7 @@ var checkFilter = filterCheck{
 		}
 		running, err := r.Servers()
 		if err != nil {
-			return nil // who may not look around is told nothing
+			return nil // without the privilege to look, nothing is reported
 		}
 		return cfg.Filter.Complaints(r, running)
 	},
@@ -54,10 +54,10 @@ func namesOf(cfg config.Config) (*service.Resolver, error) {
 	return r, nil
 }
 
-// begin is what all commands that watch do first: they check what they may do,
-// and refuse what cannot be meant. It asks no process for its command line, unless
-// it refuses: a thread that waits for the answer would be waited for when
-// privileges are given up.
+// begin is the first step of all commands that measure. It checks the
+// privileges and refuses a filter that cannot be meant. It asks no process for
+// its command line unless it refuses: dropping privileges would have to wait
+// for a thread that waits for the answer.
 func (a *app) begin(cfg config.Config) error {
 	a.warnOfVariables()
 	if err := a.prepare(); err != nil {
@@ -66,13 +66,14 @@ func (a *app) begin(cfg config.Config) error {
 	return a.filter.impossible(cfg)
 }
 
-// notices are what is probably not meant.
+// notices are warnings about settings that are probably not intended.
 type notices struct {
 	texts atomic.Pointer[[]string]
 }
 
-// look finds them, once privileges were given up, and tells each. Nobody waits for
-// it: it asks processes that may not answer.
+// look finds the notices after the privileges were dropped, and passes each to
+// tell. It runs in a goroutine of its own, because it asks processes that may
+// not answer.
 func (n *notices) look(check filterCheck, cfg config.Config, tell func(text string)) {
 	go func() {
 		texts := check.complaints(cfg)
@@ -83,7 +84,7 @@ func (n *notices) look(check filterCheck, cfg config.Config, tell func(text stri
 	}()
 }
 
-// all are those that were found until now.
+// all returns the notices that were found so far.
 func (n *notices) all() []string {
 	if texts := n.texts.Load(); texts != nil {
 		return *texts
@@ -95,7 +96,7 @@ func (a *app) warn(what string) { warnTo(a.err, what) }
 
 func warnTo(w io.Writer, what string) { fmt.Fprintf(w, "lapwing: warning: %s\n", text.Show(what)) }
 
-// ignoredVariables says which LAPWING_ variables set nothing.
+// ignoredVariables reports the LAPWING_ variables that set nothing.
 func ignoredVariables(environ []string) (texts []string) {
 	for _, name := range config.IgnoredVariables(environ) {
 		text := "environment variable " + name + " sets no key of the configuration"
@@ -113,7 +114,7 @@ func (a *app) warnOfVariables() {
 	}
 }
 
-// nowhere says that a configuration exports nothing, and what to set.
+// nowhere reports that a configuration exports nothing, and what to set.
 func nowhere(cfg config.Config, file string) string {
 	if cfg.Export.OTLP.Enabled() || cfg.Export.Prometheus.Enabled() {
 		return ""

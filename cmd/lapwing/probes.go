@@ -42,12 +42,12 @@ type surveyView struct {
 	Problems []problemView `json:"problems"`
 	Plans    []planView    `json:"plans"`
 	Markers  []markerView  `json:"markers"`
-	// Refused counts, by reason, processes and files that were left alone.
+	// Refused counts, by reason, processes and files that were not marked.
 	Refused map[string]uint64 `json:"markers_refused,omitempty"`
 	Sandbox sandboxView       `json:"sandbox"`
 }
 
-// sandboxView is what the kernel has to lock the agent in with.
+// sandboxView is what the kernel supports for locking the agent in.
 type sandboxView struct {
 	Filter   bool `json:"seccomp"`
 	Counts   bool `json:"refused_calls_counted"`
@@ -85,8 +85,8 @@ type hookView struct {
 }
 
 func (a *app) probes(format string) error {
-	// Mounting tracefs is part of what the other commands do before they
-	// load, so it belongs to an honest answer; what it reports follows below.
+	// The other commands mount tracefs before they load probes, so the answer
+	// must include it. Its problems are reported below.
 	_ = a.prepare()
 	view := newSurveyView(a.survey(), a.check())
 	view.addMarkers(a.markers())
@@ -100,8 +100,8 @@ func (a *app) probes(format string) error {
 	return view.failure()
 }
 
-// newSurveyView puts what the process may not do before what the kernel
-// cannot: the survey itself sees less without privileges.
+// newSurveyView lists the missing privileges of the process before the missing
+// features of the kernel: without privileges the survey itself sees less.
 func newSurveyView(s survey.Survey, denied privilege.Problems) surveyView {
 	v := surveyView{Kernel: s.Kernel, Chosen: s.Chosen, Works: s.Chosen != "" && len(denied) == 0, Problems: []problemView{}, Plans: []planView{}, Markers: []markerView{}}
 	known := ""
@@ -110,7 +110,7 @@ func newSurveyView(s survey.Survey, denied privilege.Problems) surveyView {
 		known += p.What
 	}
 	for _, p := range s.Problems {
-		// Both look for the kernel's type information.
+		// Both check the kernel's type information.
 		if !strings.Contains(p.What, privilege.BTF) || !strings.Contains(known, privilege.BTF) {
 			v.Problems = append(v.Problems, problemView(p))
 		}
@@ -125,9 +125,10 @@ func newSurveyView(s survey.Survey, denied privilege.Problems) surveyView {
 	return v
 }
 
-// findMarkers looks for the markers in the processes that this one may look at.
+// findMarkers looks for the markers in the processes that this process may
+// inspect.
 func findMarkers() ([]marker.Found, map[string]uint64) {
-	found, refused, _ := marker.Survey() // without the process table none is found
+	found, refused, _ := marker.Survey() // without the process table, none is found
 	return found, refused
 }
 
@@ -144,7 +145,7 @@ func (v *surveyView) addMarkers(found []marker.Found, refused map[string]uint64)
 	}
 }
 
-// failure is why nothing works, and what to change, on one line.
+// failure returns why nothing works and what to change, on one line.
 func (v surveyView) failure() error {
 	if len(v.Problems) > 0 {
 		return fmt.Errorf("no probe plan works here: %s: %s", v.Problems[0].What, v.Problems[0].Fix)
@@ -190,7 +191,8 @@ func (v surveyView) printText(out io.Writer) error {
 	return nil
 }
 
-// printMarkers shows the table of markers. An error of w shows at its Flush.
+// printMarkers prints the table of markers. A write error is returned by Flush
+// of w.
 func (v surveyView) printMarkers(w io.Writer) {
 	fmt.Fprintln(w, "\nmarkers: functions through which a server calls the application")
 	fmt.Fprintln(w, "  SERVER\tFUNCTION\tIN\tAUTO\tFOUND IN A RUNNING PROCESS")
@@ -202,7 +204,8 @@ func (v surveyView) printMarkers(w io.Writer) {
 	}
 }
 
-// print shows what the agent is locked in with. An error of w shows at its Flush.
+// print prints how the agent can be locked in. A write error is returned by
+// Flush of w.
 func (s sandboxView) print(w io.Writer) {
 	filter := "this kernel cannot filter system calls (seccomp)"
 	if s.Filter {
@@ -218,7 +221,7 @@ func (s sandboxView) print(w io.Writer) {
 	fmt.Fprintf(w, "\nsandbox of a running agent: %s; %s\n", filter, landlock)
 }
 
-// verdict says what becomes of a plan.
+// verdict returns the result for a plan.
 func (v surveyView) verdict(p planView) string {
 	switch {
 	case !p.Works:
@@ -229,7 +232,7 @@ func (v surveyView) verdict(p planView) string {
 	return "works, not chosen"
 }
 
-// note says why a hook is not used and what is absent without it.
+// note returns why a hook is not used, and what is missing without it.
 func (h hookView) note() string {
 	var parts []string
 	for _, part := range []string{h.Why, h.Without} {

@@ -13,7 +13,7 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// twoPlans is a kernel on which the second plan works.
+// twoPlans returns the survey of a kernel on which the second plan works.
 func twoPlans() survey.Survey {
 	return survey.Survey{
 		Kernel: "6.1.0-18-amd64",
@@ -30,7 +30,7 @@ func twoPlans() survey.Survey {
 	}
 }
 
-// survey runs `lapwing probes` on a host that is made up.
+// surveyed runs `lapwing probes` with a made-up survey of the host.
 func surveyed(s survey.Survey, denied privilege.Problems, args ...string) result {
 	a := newApp()
 	var out, errs strings.Builder

@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// output gathers what a process writes, for a test to look at meanwhile.
+// output collects what a process writes, and can be read meanwhile.
 type output struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -35,7 +35,7 @@ func (o *output) String() string {
 	return o.buf.String()
 }
 
-// child prepares the command with a fake agent, as a process.
+// child prepares the command with a fake agent, as a separate process.
 func child(t *testing.T, agent string, args ...string) (*exec.Cmd, *output) {
 	t.Helper()
 	exe, err := os.Executable()
@@ -74,8 +74,8 @@ func TestSignalsFlushAndEnd(t *testing.T) {
 	}
 }
 
-// TestHangUpEndsWhatShows is what closing a terminal does: what was seen is
-// printed, as with any other end.
+// TestHangUpEndsWhatShows closes the terminal. The summary is still printed, as
+// at any other end.
 func TestHangUpEndsWhatShows(t *testing.T) {
 	cmd, errs := child(t, "five", "trace", "--format", "json")
 	out := new(output)
@@ -87,7 +87,8 @@ func TestHangUpEndsWhatShows(t *testing.T) {
 	require.Len(t, objects(t, out.String()), 5)
 }
 
-// TestHangUpDoesNotEndTheDaemon: there it reads the configuration again.
+// TestHangUpDoesNotEndTheDaemon checks that the daemon reads its configuration
+// again instead.
 func TestHangUpDoesNotEndTheDaemon(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "lapwing.yaml")
 	require.NoError(t, os.WriteFile(file, []byte("export: {prometheus: {listen: ':9464'}}\n"), 0o644))

@@ -32,21 +32,21 @@ func readme(t *testing.T) string {
 	return string(text)
 }
 
-// figure is a number with the blanks before it and the unit after it. The
-// length of all three is what a column is made of.
+// figure matches a number with the blanks before it and the unit after it. The
+// length of all three is the width of a column.
 var (
 	figure = regexp.MustCompile(` *\d[\d.:e+-]*(ns|µs|ms|s)?`)
 	bar    = regexp.MustCompile(`[qpaw]{20}`)
 )
 
-// shape is a line without its figures: how wide they are stays.
+// shape returns a line without its figures, but with their widths.
 func shape(line string) string {
 	line = bar.ReplaceAllString(line, "<bar>")
 	return figure.ReplaceAllStringFunc(line, func(f string) string { return fmt.Sprintf("<%d>", utf8.RuneCountInString(f)) })
 }
 
 // TestReadmeShowsTodaysTrace compares the lines of the demo in the README with
-// those that the program prints of requests of that kind.
+// those that the program prints for such requests.
 func TestReadmeShowsTodaysTrace(t *testing.T) {
 	const ms = request.Stamp(time.Millisecond)
 	var printed bytes.Buffer
@@ -78,8 +78,9 @@ func TestReadmeShowsTodaysTrace(t *testing.T) {
 	}
 }
 
-// TestTelemetryPageShowsTodaysMetrics compares the metrics in docs/telemetry.md, which
-// are what grep finds, with those of a request of that kind.
+// TestTelemetryPageShowsTodaysMetrics compares the metrics in
+// docs/telemetry.md, which are the output of grep, with those of such a
+// request.
 func TestTelemetryPageShowsTodaysMetrics(t *testing.T) {
 	a := metrics.New(metrics.DefaultConfig())
 	r := served("nginx", time.Millisecond)
@@ -129,7 +130,7 @@ func TestReadmeCommandsExist(t *testing.T) {
 		require.NoError(t, err)
 		for _, m := range shown.FindAllStringSubmatch(string(text), -1) {
 			args := strings.Fields(m[1])
-			// A line of output may begin with the program's name and version.
+			// A line of output can start with the program's name and version.
 			if len(args) == 0 || strings.Contains(m[1], "…") || strings.Contains(m[1], "(go1.") {
 				continue
 			}
@@ -168,7 +169,7 @@ func TestIndexListsEveryPage(t *testing.T) {
 	}
 }
 
-// TestSecurityPageNamesTests holds that page to tests that there are.
+// TestSecurityPageNamesTests checks that the tests named on that page exist.
 func TestSecurityPageNamesTests(t *testing.T) {
 	page, err := os.ReadFile("../../docs/security.md")
 	require.NoError(t, err)

@@ -23,8 +23,7 @@ type reloader struct {
 	reloads chan config.Config
 }
 
-// newReloader is ready for signals from here on: without it one would end the
-// daemon.
+// newReloader handles SIGHUP from here on: unhandled, it would end the daemon.
 func (a *app) newReloader(f *agentFlags, log *slog.Logger, level *slog.LevelVar) *reloader {
 	r := &reloader{app: a, flags: f, log: log, level: level, asked: make(chan os.Signal, 1), reloads: make(chan config.Config)}
 	signal.Notify(r.asked, syscall.SIGHUP)
@@ -43,7 +42,7 @@ func (r *reloader) run(ctx context.Context) {
 	}
 }
 
-// reload reads the configuration. One that is wrong changes nothing.
+// reload reads the configuration. A wrong configuration changes nothing.
 func (r *reloader) reload(ctx context.Context) {
 	next, err := r.flags.load(r.app.environ)
 	if err == nil && nowhere(next, r.flags.file) != "" {
@@ -64,7 +63,7 @@ func (r *reloader) refuse(err error) {
 	r.log.Error("the configuration was not reloaded, that of before stays", "error", strings.Join(strings.Fields(err.Error()), " "))
 }
 
-// reloaded tells what the agent made of a configuration.
+// reloaded logs what the agent applied of a configuration.
 func (r *reloader) reloaded(next config.Config, applied, later []string, err error) {
 	defer notify(r.log, daemon.SdNotifyReady)
 	if err != nil {
@@ -72,7 +71,7 @@ func (r *reloader) reloaded(next config.Config, applied, later []string, err err
 		return
 	}
 	if level, err := config.ParseLevel(next.Log.Level); err == nil {
-		defer r.level.Set(level) // the lines below are logged by the old one
+		defer r.level.Set(level) // the lines below are logged with the old level
 	}
 	r.log.Info("configuration reloaded", "file", r.flags.file, "applied", keyList(applied))
 	if len(later) > 0 {

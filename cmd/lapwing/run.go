@@ -17,10 +17,10 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// defaultConfigFile is what the daemon reads when it is told nothing.
+// defaultConfigFile is the file that the daemon reads if none is given.
 const defaultConfigFile = "/etc/lapwing/lapwing.yaml"
 
-// runManual is what an operator looks up: the whole of it in one place.
+// runManual is the manual for operators, complete and in one place.
 const runManual = `Run as a daemon that exports traces and metrics to an OpenTelemetry receiver, and
 metrics to Prometheus. The daemon runs in the foreground and logs to standard error. It
 does not change or restart any server.
@@ -124,8 +124,8 @@ func (a *app) daemon(f *agentFlags) error {
 	})
 }
 
-// optionalFile does without the default file if there is none and the flags
-// say where to export to.
+// optionalFile allows the default file to be missing if the flags set an export
+// destination.
 func (f *agentFlags) optionalFile() {
 	if f.set.Changed("config") || (f.endpoint == "" && f.listen == "") {
 		return
@@ -135,7 +135,7 @@ func (f *agentFlags) optionalFile() {
 	}
 }
 
-// notify tells systemd, if it started the process, how far it is.
+// notify reports the state of the daemon to systemd, if it started the process.
 func notify(log *slog.Logger, state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
 		log.Warn("cannot tell systemd the state of the service", "state", state, "error", err)

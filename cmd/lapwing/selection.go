@@ -8,18 +8,18 @@ import (
 	"lapwing/exporters"
 )
 
-// selection hands on the slow requests, up to a number of them. The agent
-// traces from one goroutine, so it needs no lock.
+// selection passes the slow requests on, up to a number of them. The agent
+// calls Trace from one goroutine, so it needs no lock.
 type selection struct {
 	next exporters.Tracer   // set before the first request
-	slow time.Duration      // least duration; 0 takes all
+	slow time.Duration      // the shortest duration; 0 selects all
 	left uint64             // how many more to take; counts only if limited
 	done context.CancelFunc // called when none is left; nil without a limit
 }
 
 var _ exporters.Tracer = (*selection)(nil)
 
-// Trace hands on r if it is to be shown.
+// Trace passes r on if it is selected.
 func (s *selection) Trace(r *request.Request) (kept bool) {
 	if s.slow > 0 && elapsed(r) < s.slow {
 		return false
@@ -37,7 +37,7 @@ func (s *selection) Trace(r *request.Request) (kept bool) {
 	return kept
 }
 
-// Shutdown ends the exporter behind the selection, if it was ever started.
+// Shutdown ends the exporter after the selection, if it was ever started.
 func (s *selection) Shutdown(ctx context.Context) error {
 	if s.next == nil {
 		return nil
@@ -45,7 +45,8 @@ func (s *selection) Shutdown(ctx context.Context) error {
 	return s.next.Shutdown(ctx)
 }
 
-// Dropped counts, per cause, what the exporter behind could not take.
+// Dropped counts what the exporter after the selection could not take, by
+// cause.
 func (s *selection) Dropped() map[string]uint64 {
 	if d, ok := s.next.(interface{ Dropped() map[string]uint64 }); ok {
 		return d.Dropped()
@@ -53,8 +54,8 @@ func (s *selection) Dropped() map[string]uint64 {
 	return nil
 }
 
-// elapsed is a request's duration; for one that never was answered, how long
-// it was seen to take.
+// elapsed returns the duration of a request. For a request without a response
+// it returns how long the request was seen.
 func elapsed(r *request.Request) time.Duration {
 	if d, ok := r.Duration(); ok {
 		return d

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestFewFiles starts the program with limits that are too low for it: its own
-// words, and not what a library or the kernel makes of it.
+// TestFewFiles starts the program with limits that are too low. The program
+// must explain this itself, instead of an error of a library or the kernel.
 func TestFewFiles(t *testing.T) {
 	keepFiles(t)
 	for _, limit := range []int{8, 16, 48, 64, 128, 190} {
@@ -26,8 +26,8 @@ func TestFewFiles(t *testing.T) {
 	}
 }
 
-// keepFiles keeps from the processes that a test starts what this one has
-// inherited itself: the lock of whoever runs the tests, the pipes of make.
+// keepFiles keeps the files that this process has inherited out of the processes
+// that a test starts: the lock of a test runner, the pipes of make.
 func keepFiles(t *testing.T) {
 	t.Helper()
 	files, err := os.ReadDir("/proc/self/fd")

@@ -11,8 +11,8 @@ import (
 	"kernel.org/pub/linux/libs/security/libcap/cap"
 )
 
-// TestRelaxTimers expects to be refused without CAP_SYS_NICE, with which alone
-// a thread may change the slack of others.
+// TestRelaxTimers expects a refusal without CAP_SYS_NICE. Only with it can a
+// thread change the slack of others.
 func TestRelaxTimers(t *testing.T) {
 	before := slacks(t)
 	t.Cleanup(func() {

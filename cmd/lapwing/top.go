@@ -69,15 +69,15 @@ type table struct {
 	end    context.CancelFunc
 
 	cfg     config.Config
-	says    io.Writer // takes what else would be in the way of the table
+	says    io.Writer // gets messages that would disturb the table
 	notices notices
 
-	session session                        // what is asked of the agent besides
+	session session                        // further requests to the agent
 	show    func(console.TopOptions) error // shows the table until it is over
 	health  health.Func                    // set before started is closed
 	started chan struct{}                  // closed once the table is shown
 	drained chan struct{}                  // closed when all requests were exported
-	shown   chan error                     // gets the outcome of showing
+	shown   chan error                     // gets the result of show
 }
 
 func (a *app) newTable(f *topFlags, end context.CancelFunc) *table {
@@ -107,7 +107,7 @@ func (t *table) run(ctx context.Context, cfg config.Config) error {
 	return err
 }
 
-// attached starts to show. An interactive table takes the terminal from here.
+// attached starts show. An interactive table uses the terminal from here on.
 func (t *table) attached(plan survey.Plan, account health.Func) {
 	t.app.announce(plan)
 	t.notices.look(t.app.filter, t.cfg, func(text string) { warnTo(t.says, text) })
@@ -117,7 +117,7 @@ func (t *table) attached(plan survey.Plan, account health.Func) {
 	startTimer(t.afterIntervals(), t.end)
 	go func() {
 		err := t.show(t.options())
-		t.end() // the user quits, or nobody reads any more
+		t.end() // the user quit, or the reader of the output went away
 		t.shown <- err
 	}()
 }
@@ -135,8 +135,9 @@ func (t *table) options() console.TopOptions {
 	}
 }
 
-// afterIntervals is when the asked number of tables has been shown: half an
-// interval after the last, lest the end overtakes it. 0 is never.
+// afterIntervals returns when the requested number of tables has been shown:
+// half an interval after the last one, so that the command does not end before
+// it. 0 means never.
 func (t *table) afterIntervals() time.Duration {
 	interval := cmp.Or(*t.flags.interval, console.DefaultInterval)
 	most := uint64(math.MaxInt64/interval) - 1
@@ -148,8 +149,8 @@ func (t *table) afterIntervals() time.Duration {
 
 func (t *table) interactive() bool { return t.screen.terminal && !t.flags.json() }
 
-// lateLogLimit bounds, in bytes, what is kept of the log while the table has
-// the terminal.
+// lateLogLimit is the size of the log that is kept while the table uses the
+// terminal, in bytes.
 const lateLogLimit = 64 << 10
 
 // lateLog keeps log lines until the terminal is free.
@@ -169,7 +170,7 @@ func (l *lateLog) Write(line []byte) (int, error) {
 	return l.kept.Write(line)
 }
 
-// replay writes what was kept.
+// replay writes the kept lines.
 func (l *lateLog) replay(w io.Writer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -69,7 +69,7 @@ func (a *app) trace(f *traceFlags) error {
 	return t.outcome(err)
 }
 
-// tracing is a trace while it runs.
+// tracing is a running trace.
 type tracing struct {
 	app   *app
 	flags *traceFlags
@@ -85,8 +85,8 @@ type tracing struct {
 	remark  *time.Timer
 }
 
-// attached starts the output. It begins with a header, so it waits until there
-// is something to head.
+// attached starts the output. The output starts with a header, so it waits
+// until there is something to show.
 func (t *tracing) attached(plan survey.Plan, account health.Func) {
 	t.app.announce(plan)
 	new(notices).look(t.app.filter, t.cfg, t.app.warn)
@@ -100,12 +100,12 @@ func (t *tracing) attached(plan survey.Plan, account health.Func) {
 	t.lines.next, t.health = t.printer, account
 	startTimer(*t.flags.limit, t.end)
 	t.remark = time.AfterFunc(t.app.silence, t.explainSilence)
-	// Nobody reads any more: there is nothing left to do.
+	// The reader of the output went away, so there is nothing left to do.
 	go func() { <-t.printer.Done(); t.end() }()
 	close(t.started)
 }
 
-// outcome is how the command ends, given how the agent did.
+// outcome returns the result of the command, given that of the agent.
 func (t *tracing) outcome(err error) error {
 	select {
 	case <-t.started:
@@ -117,8 +117,8 @@ func (t *tracing) outcome(err error) error {
 	}
 }
 
-// explainSilence says why there may be no line yet: a person cannot tell a
-// server that is not asked from one that is not understood.
+// explainSilence explains why there may be no line yet: a user cannot see
+// whether a server gets no requests or its protocol is not supported.
 func (t *tracing) explainSilence() {
 	if t.printer.Printed() > 0 {
 		return

@@ -39,11 +39,11 @@ func (f *watchFlags) add(set *pflag.FlagSet, counted string) {
 	set.BoolVar(&f.noColor, "no-color", false, "do not use colors, even on a terminal")
 }
 
-// screen is what is known about where the output goes.
+// screen describes where the output goes.
 type screen struct {
-	terminal bool // both ends: a person looks and can type
+	terminal bool // input and output: a user looks and can type
 	color    bool
-	width    int // in cells; 0 when it is no terminal
+	width    int // in cells; 0 if the output is not a terminal
 }
 
 func (a *app) screen(noColor bool) screen {
@@ -66,10 +66,10 @@ func logger(w io.Writer, c config.Log) *slog.Logger {
 	return log
 }
 
-// adjustableLogger is one whose level can be changed.
+// adjustableLogger returns a logger whose level can be changed.
 func adjustableLogger(w io.Writer, c config.Log) (*slog.Logger, *slog.LevelVar) {
 	level := new(slog.LevelVar)
-	// The configuration was checked: an unknown level is the default here.
+	// The configuration was checked; an unknown level would mean the default.
 	if l, err := config.ParseLevel(c.Level); err == nil {
 		level.Set(l)
 	}
@@ -84,8 +84,7 @@ func handler(w io.Writer, c config.Log, level slog.Leveler) slog.Handler {
 	return slog.NewTextHandler(w, options)
 }
 
-// quiet keeps a person's terminal free of routine messages, unless the level
-// was asked for.
+// quiet keeps routine messages off a terminal, unless the level was set.
 func (f *watchFlags) quiet(c config.Log, environ []string) config.Log {
 	asked := f.file != "" || slices.ContainsFunc(environ, func(entry string) bool {
 		return strings.HasPrefix(entry, config.EnvPrefix+"LOG_LEVEL=")
@@ -96,13 +95,13 @@ func (f *watchFlags) quiet(c config.Log, environ []string) config.Log {
 	return c
 }
 
-// announce tells a person, or a script that waits for it, that the probes are
-// in place.
+// announce reports that the probes are attached, to a user or to a script that
+// waits for it.
 func (a *app) announce(plan survey.Plan) {
 	fmt.Fprintf(a.err, "lapwing: attached (plan %s)\n", plan)
 }
 
-// startTimer ends the command after d; 0 is never.
+// startTimer ends the command after d; 0 means never.
 func startTimer(d time.Duration, end context.CancelFunc) {
 	if d > 0 {
 		time.AfterFunc(d, end)
@@ -129,7 +128,7 @@ func (a *app) summarize(h health.Health) {
 	fmt.Fprintf(a.err, "lapwing: %s\n", strings.Join(parts, ", "))
 }
 
-// causes is a sum and what it consists of: 3 (ring_full 2, other 1).
+// causes returns a sum with its summands: 3 (ring_full 2, other 1).
 func causes(counts map[string]uint64) string {
 	var sum uint64
 	var each []string

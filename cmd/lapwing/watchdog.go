@@ -8,9 +8,9 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// watchdog tells systemd that the agent is alive, if the unit has WatchdogSec=:
-// only while the reader of the probes' records gets on with its work. An agent
-// that merely runs, and sees nothing any more, is one to start anew.
+// watchdog notifies systemd that the agent is alive, if the unit has
+// WatchdogSec=. It only does so while the reader of the probes' records makes
+// progress. An agent that runs but no longer sees anything must be restarted.
 func watchdog(log *slog.Logger) func(context.Context, func() uint64) {
 	return func(ctx context.Context, turns func() uint64) {
 		limit, err := daemon.SdWatchdogEnabled(false)

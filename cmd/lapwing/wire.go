@@ -13,39 +13,39 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// session is what a command asks of the agent beyond the configuration.
+// session is what a command requests of the agent beyond the configuration.
 type session struct {
-	// Exporters get every finished request that the filter selects. The
-	// agent shuts them down, once it has drained.
+	// Exporters get every finished request that the filter selects. The agent
+	// shuts them down once it has drained.
 	Exporters []exporters.Exporter
-	// Tracers get it when its place in a trace is known.
+	// Tracers get each request once its place in a trace is known.
 	Tracers []exporters.Tracer
-	// OTLP exports to the configured endpoint as well.
+	// OTLP also exports to the configured endpoint.
 	OTLP bool
-	// Prometheus serves metrics at the configured address as well.
+	// Prometheus also serves metrics at the configured address.
 	Prometheus bool
-	// Pools, when set, makes the agent watch worker pools and gets them,
-	// before Attached is called.
+	// Pools, if set, makes the agent watch worker pools. It is called with them
+	// before Attached.
 	Pools func(console.PoolSource)
-	// Reloads, when set, brings configurations that take the place of the
-	// one before; Reloaded is told what became of each.
+	// Reloads, if set, delivers new configurations. Reloaded is called with the
+	// result of each.
 	Reloads  <-chan config.Config
 	Reloaded func(next config.Config, applied, later []string, err error)
-	// Watch, when set, is run beside the agent with what grows as long as the
-	// agent gets on with its work.
+	// Watch, if set, runs alongside the agent. turns grows while the agent
+	// makes progress.
 	Watch func(ctx context.Context, turns func() uint64)
 	Clock *request.Clock
 	Log   *slog.Logger
-	// Attached is called once, when the probes are in place and before the
+	// Attached is called once, when the probes are attached and before the
 	// first request is exported.
 	Attached func(plan survey.Plan, account health.Func)
 }
 
 // runFunc runs the agent until ctx ends, then drains it and returns. An error
-// means that the agent could not do its work.
+// means that the agent could not measure.
 type runFunc func(ctx context.Context, cfg config.Config, s session) error
 
-// runAgent is the agent.
+// runAgent runs the agent.
 var runAgent runFunc = func(ctx context.Context, cfg config.Config, s session) error {
 	a, err := agent.New(cfg, s.Clock, s.Log)
 	if err != nil {

@@ -24,7 +24,7 @@ var version = "unknown"
 // architecture is one kind of server.
 type architecture struct {
 	name   string
-	stands string // what it stands for
+	stands string // the servers that it represents
 	run    func(config.Config) error
 }
 

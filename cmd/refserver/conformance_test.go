@@ -18,8 +18,7 @@ import (
 	"lapwing/cmd/refserver/truth"
 )
 
-// webServers are the architectures that speak HTTP to clients. What holds for
-// all of them is tested on each.
+// webServers runs a test on each architecture that serves HTTP to clients.
 func webServers(t *testing.T, test func(t *testing.T, arch string)) {
 	for _, arch := range []string{
 		"serial", "prefork", "threaded", "reader", "evented", "daemon",
@@ -29,7 +28,7 @@ func webServers(t *testing.T, test func(t *testing.T, arch string)) {
 	}
 }
 
-// isFront splits off what startAt knows of a front end.
+// isFront splits off the prefix of a front end, as for startAt.
 func isFront(arch string) (name string, front bool) {
 	name, _, front = strings.Cut(arch, "/")
 	return name, front
@@ -44,7 +43,7 @@ func TestRoutes(t *testing.T) {
 			path   string
 			status int
 			body   string // a part of it
-			size   int    // −1 when only body is checked
+			size   int    // −1 if only body is checked
 		}{
 			{"/fast", 200, "fast\n", 5},
 			{"/sleep?ms=3", 200, "slept 3ms", -1},
@@ -130,7 +129,7 @@ func TestUpload(t *testing.T) {
 	})
 }
 
-// TestPipelining sends requests in one packet: each gets its own response, in
+// TestPipelining sends requests in one packet. Each gets its own response, in
 // order.
 func TestPipelining(t *testing.T) {
 	webServers(t, func(t *testing.T, arch string) {
@@ -147,7 +146,7 @@ func TestPipelining(t *testing.T) {
 		for i := range count {
 			resp, err := http.ReadResponse(in, nil)
 			if i == 1 && arch == "serial" && err != nil {
-				return // it closed after the first
+				return // it closed after the first response
 			}
 			require.NoError(t, err, "response %d", i)
 			body, err := io.ReadAll(resp.Body)
@@ -164,7 +163,7 @@ func TestPipelining(t *testing.T) {
 	})
 }
 
-// TestEmptyLines checks that empty lines between requests are no requests.
+// TestEmptyLines checks that empty lines between requests are not requests.
 func TestEmptyLines(t *testing.T) {
 	webServers(t, func(t *testing.T, arch string) {
 		s := start(t, arch, "--workers", "1")
@@ -218,7 +217,8 @@ func TestRefusals(t *testing.T) {
 			{"head of 1 MB", "GET /fast HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("a", 1<<20) + "\r\n\r\n", "431 Request Header Fields Too Large"},
 		} {
 			conn := s.dial()
-			// The server may close before all is sent: its answer counts.
+			// The server may close before everything is sent: its response
+			// counts.
 			go func() { _, _ = io.WriteString(conn, c.send) }()
 			answer, _ := io.ReadAll(conn)
 			if !strings.HasPrefix(string(answer), "HTTP/1.1 "+c.want+"\r\n") || !strings.Contains(string(answer), "Connection: close") {
@@ -232,8 +232,8 @@ func TestRefusals(t *testing.T) {
 	})
 }
 
-// TestTruth checks that the truth has each request once and that its stamps
-// are in order and as far apart as the application made them.
+// TestTruth checks that the truth has each request once, that its stamps are in
+// order, and that the times between them match the application.
 func TestTruth(t *testing.T) {
 	webServers(t, func(t *testing.T, arch string) {
 		s := start(t, arch, "--workers", "2")
@@ -269,7 +269,7 @@ func TestTruth(t *testing.T) {
 	})
 }
 
-// checkStamps demands that all stamps are there and in order. The application
+// checkStamps checks that all stamps are present and in order. The application
 // may write before it returns.
 func checkStamps(t *testing.T, l truth.Line) {
 	t.Helper()
@@ -312,7 +312,7 @@ func TestRequestIDs(t *testing.T) {
 	})
 }
 
-// TestDrain checks that SIGTERM lets the request in progress finish.
+// TestDrain checks that the request in progress can finish after SIGTERM.
 func TestDrain(t *testing.T) {
 	webServers(t, func(t *testing.T, arch string) {
 		s := start(t, arch, "--workers", "1")
@@ -320,7 +320,7 @@ func TestDrain(t *testing.T) {
 		_, err := io.WriteString(c, "GET /stream?chunks=2&ms=300 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
 		require.NoError(t, err)
 		in := bufio.NewReader(c)
-		resp, err := http.ReadResponse(in, nil) // the first chunk is there: the request is in progress
+		resp, err := http.ReadResponse(in, nil) // the first chunk has arrived: the request is in progress
 		require.NoError(t, err)
 		lines := s.stop()
 		if body, err := io.ReadAll(resp.Body); err != nil || len(body) != 2<<10 {
@@ -332,8 +332,8 @@ func TestDrain(t *testing.T) {
 	})
 }
 
-// TestClientGone checks that a request whose client did not wait is in the
-// truth as well.
+// TestClientGone checks that the truth includes a request whose client did not
+// wait.
 func TestClientGone(t *testing.T) {
 	webServers(t, func(t *testing.T, arch string) {
 		s := start(t, arch, "--workers", "2")

@@ -40,8 +40,8 @@ func TestReaderQueue(t *testing.T) {
 	}
 }
 
-// TestEventedPoll checks that a response held open does not occupy the loop,
-// and that a blocking application does.
+// TestEventedPoll checks that a response that is held open does not block the
+// loop, and that a blocking application does.
 func TestEventedPoll(t *testing.T) {
 	s := start(t, "evented", "--workers", "1")
 	var all sync.WaitGroup
@@ -74,8 +74,8 @@ func TestEventedPoll(t *testing.T) {
 	}
 }
 
-// TestEventedSlowReader checks that a client that does not read blocks nobody,
-// and that its response is complete in the end.
+// TestEventedSlowReader checks that a client that does not read blocks no other
+// client, and that its response is complete in the end.
 func TestEventedSlowReader(t *testing.T) {
 	s := start(t, "evented", "--workers", "1")
 	for _, path := range []string{"/big?kb=20000", "/file?kb=20000", "/stream?chunks=20000&ms=0"} {
@@ -118,8 +118,8 @@ func TestIdleConnections(t *testing.T) {
 			}
 		})
 	}
-	// Where an idle connection holds a worker, the others wait in queues until
-	// these are full; once they are gone, the server goes on.
+	// If an idle connection occupies a worker, the others wait in queues until
+	// these are full. Once they are gone, the server continues.
 	for _, arch := range []string{"serial", "prefork", "threaded", "daemon"} {
 		t.Run(arch, func(t *testing.T) {
 			args := []string{"--workers", "2", "--backlog", "4096"}
@@ -137,8 +137,8 @@ func TestIdleConnections(t *testing.T) {
 	}
 }
 
-// beginIdle begins connections, more than the server's backlog takes, and does
-// not wait for any of them.
+// beginIdle starts more connections than fit into the server's backlog, and
+// waits for none of them.
 func beginIdle(t *testing.T, s *server, n int) []int {
 	t.Helper()
 	to := netip.MustParseAddrPort(s.addr)
@@ -174,8 +174,8 @@ func openIdle(t *testing.T, s *server, n int) []net.Conn {
 	return conns
 }
 
-// TestDescriptorsRunOut checks that a server whose limit of open files is
-// reached says so and goes on when connections have closed.
+// TestDescriptorsRunOut checks that a server at its limit of open files reports
+// this, and continues when connections have closed.
 func TestDescriptorsRunOut(t *testing.T) {
 	s := start(t, "evented", "--workers", "1")
 	worker := s.workers().Workers[0].PID

@@ -22,8 +22,8 @@ import (
 
 var gatewayProtocols = []string{"http", "fastcgi", "uwsgi", "scgi"}
 
-// TestDaemonBehindNginx drives each protocol with a front end that is not
-// ours.
+// TestDaemonBehindNginx tests each protocol with a front end of another
+// project.
 func TestDaemonBehindNginx(t *testing.T) {
 	dir := t.TempDir()
 	var locations strings.Builder
@@ -42,7 +42,7 @@ func TestDaemonBehindNginx(t *testing.T) {
 		daemons[protocol] = d
 		fmt.Fprintf(&locations, "location /%s/ { rewrite ^/%s(/.*)$ $1 break; "+directives+" }\n", protocol, protocol, d.addr)
 	}
-	// REQUEST_URI is what the client sent: the daemon has to go by PATH_INFO.
+	// REQUEST_URI is what the client sent: the daemon must use PATH_INFO.
 	front := startNginx(t, dir, strings.ReplaceAll(locations.String(), "include", "%PATHINFO% include"))
 	content := strings.Repeat("lapwing ", 50_000)
 	for protocol, d := range daemons {
@@ -110,8 +110,8 @@ func startNginx(t *testing.T, dir, locations string) string {
 	return addr
 }
 
-// TestFrontBeforeFCGI drives our front end's FastCGI with an application
-// server that is not ours.
+// TestFrontBeforeFCGI tests FastCGI of the front end with an application server
+// of another project.
 func TestFrontBeforeFCGI(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -133,7 +133,7 @@ func TestFrontBeforeFCGI(t *testing.T) {
 	}
 }
 
-// TestDaemonNonsense sends each protocol what it cannot be.
+// TestDaemonNonsense sends malformed input in each protocol.
 func TestDaemonNonsense(t *testing.T) {
 	begin := "\x01\x01\x00\x01\x00\x08\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00"
 	for protocol, frames := range map[string][]string{
@@ -142,8 +142,8 @@ func TestDaemonNonsense(t *testing.T) {
 			"\x02\x01\x00\x01\x00\x08\x00\x00garbage!",
 			"\x01\x01\x00\x01\x00\x08\x00\x00\x00\x07\x00\x00\x00\x00\x00\x00",                      // an unknown role
 			"\x01\x05\x00\x01\x00\x00\x00\x00",                                                      // a body without a request
-			begin + "\x01\x04\x00\x02\x00\x00\x00\x00",                                              // another request's parameters
-			begin + "\x01\x04\x00\x01\x00\x02\x00\x00\x7f\x7f" + "\x01\x04\x00\x01\x00\x00\x00\x00", // lengths beyond the stream
+			begin + "\x01\x04\x00\x02\x00\x00\x00\x00",                                              // parameters of another request
+			begin + "\x01\x04\x00\x01\x00\x02\x00\x00\x7f\x7f" + "\x01\x04\x00\x01\x00\x00\x00\x00", // lengths beyond the end of the stream
 			begin + "\x01\x04\x00\x01\x00\x00\x00\x00",                                              // no variables at all
 			begin + "\x01\x02\x00\x01\x00\x00\x00\x00",                                              // aborted
 		},
@@ -167,8 +167,8 @@ func TestDaemonNonsense(t *testing.T) {
 	}
 }
 
-// TestHopIDs checks that a request has the same id in front and behind, and
-// that the times behind lie within those in front.
+// TestHopIDs checks that a request has the same id at the front end and at the
+// daemon, and that the times of the daemon are within those of the front end.
 func TestHopIDs(t *testing.T) {
 	for _, protocol := range gatewayProtocols {
 		back := start(t, "daemon", "--protocol", protocol, "--workers", "2")
@@ -184,8 +184,8 @@ func TestHopIDs(t *testing.T) {
 	}
 }
 
-// TestFrontSlowClient checks that the front end, not the daemon, waits for
-// slow clients, in both directions.
+// TestFrontSlowClient checks that the front end, not the daemon, waits for slow
+// clients, in both directions.
 func TestFrontSlowClient(t *testing.T) {
 	back := start(t, "daemon", "--protocol", "fastcgi", "--workers", "1")
 	s := start(t, "front", "--workers", "1", "--upstream", "fastcgi://"+back.addr)
@@ -212,7 +212,7 @@ func TestFrontSlowClient(t *testing.T) {
 	}
 }
 
-// TestFrontBadUpstream has upstream servers fail in every way.
+// TestFrontBadUpstream has upstream servers that fail in every way.
 func TestFrontBadUpstream(t *testing.T) {
 	for _, c := range []struct {
 		name, answer, want string
@@ -246,8 +246,8 @@ func TestFrontBadUpstream(t *testing.T) {
 	}
 }
 
-// answerWith is a server that answers every request with the same bytes and
-// closes.
+// answerWith starts a server that responds to every request with the same bytes
+// and closes.
 func answerWith(t *testing.T, answer string) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -24,11 +24,11 @@ import (
 	"lapwing/cmd/refserver/truth"
 )
 
-// asServer makes the test binary behave as refserver: the tests drive the real
+// asServer makes the test binary act as refserver. So the tests use the real
 // program, in processes of its own, without building it first.
 const asServer = "REFSERVER_TEST_RUN"
 
-// patience is how long the tests wait for what should happen at once.
+// patience is how long the tests wait for what should happen immediately.
 const patience = 20 * time.Second
 
 func TestMain(m *testing.M) {
@@ -49,7 +49,7 @@ type server struct {
 	exited chan error
 }
 
-// output is what a process has said so far.
+// output is what a process has printed so far.
 type output struct {
 	mu   sync.Mutex
 	text []byte
@@ -82,8 +82,8 @@ func start(t *testing.T, arch string, args ...string) *server {
 	return startAt(t, arch, "127.0.0.1:0", args...)
 }
 
-// startAt is start at an address. A front end gets an upstream server: as
-// front/scgi one that speaks SCGI.
+// startAt is like start, at an address. A front end gets an upstream server:
+// front/scgi is one with an SCGI upstream server.
 func startAt(t *testing.T, arch, listen string, args ...string) *server {
 	t.Helper()
 	if protocol, ok := strings.CutPrefix(arch, "front/"); ok {
@@ -114,7 +114,7 @@ func startAt(t *testing.T, arch, listen string, args ...string) *server {
 	return s
 }
 
-// kill ends the server however it is.
+// kill ends the server in any state.
 func (s *server) kill() {
 	if s.exited == nil {
 		return
@@ -129,8 +129,8 @@ func (s *server) kill() {
 	s.exited = nil
 }
 
-// stop ends the server with SIGTERM, demands that it exits well and returns
-// the truth.
+// stop ends the server with SIGTERM, checks its exit status and returns the
+// truth.
 func (s *server) stop() []truth.Line {
 	s.t.Helper()
 	require.NoError(s.t, s.cmd.Process.Signal(syscall.SIGTERM))
@@ -144,7 +144,7 @@ func (s *server) stop() []truth.Line {
 	return s.lines()
 }
 
-// lines reads the truth file as it is now.
+// lines reads the current content of the truth file.
 func (s *server) lines() []truth.Line {
 	s.t.Helper()
 	data, err := os.ReadFile(s.truth)
@@ -178,7 +178,7 @@ func (s *server) dial() net.Conn {
 	return c
 }
 
-// client is an HTTP client of its own, with its own connections.
+// client returns an HTTP client with connections of its own.
 func (s *server) client() *http.Client {
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -218,8 +218,8 @@ func do(t *testing.T, client *http.Client, r *http.Request) (*http.Response, str
 	return resp, string(body)
 }
 
-// mustFail runs refserver with arguments that it has to refuse and returns
-// what it says.
+// mustFail runs refserver with arguments that it must refuse, and returns its
+// message.
 func mustFail(t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := command4test(t, args...).CombinedOutput()

@@ -1,7 +1,7 @@
-// Command refserver is the bundled reference servers: one small server for
-// each architecture that web servers use, with one application behind all of
-// them. Each stamps what happens to its requests, so that a view from outside
-// can be held against the truth.
+// Command refserver contains the reference servers: one small server for each
+// architecture of web servers, all with the same application. Each stamps the
+// events of its requests, so that a view from outside can be compared with the
+// truth.
 package main
 
 import (
@@ -10,8 +10,8 @@ import (
 	"runtime"
 )
 
-// The main goroutine keeps the process's first thread: a server with one
-// thread per process serves on the thread whose id is the process id.
+// init keeps the main goroutine on the first thread of the process. So a server
+// with one thread per process serves on the thread whose id is the process id.
 func init() { runtime.LockOSThread() }
 
 func main() {

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// marker is the symbol on which a uprobe marks the call into the application.
-// Agents know it by this name.
+// marker is the symbol whose uprobe marks the call of the application. Agents
+// know it by this name.
 const marker = "lapwing/cmd/refserver/app.Serve"
 
 func TestMarkerSymbol(t *testing.T) {

@@ -33,7 +33,7 @@ func (s *server) workers() workerList {
 	return list
 }
 
-// count is the number of workers in a state.
+// count returns the number of workers in a state.
 func (l workerList) count(state string) int {
 	n := 0
 	for _, w := range l.Workers {
@@ -45,7 +45,7 @@ func (l workerList) count(state string) int {
 }
 
 // TestPreforkWorkers checks who serves: processes, each on its first thread,
-// one request each at a time.
+// and each with one request at a time.
 func TestPreforkWorkers(t *testing.T) {
 	s := start(t, "prefork", "--workers", "3")
 	var all sync.WaitGroup
@@ -112,8 +112,8 @@ func TestPreforkRestart(t *testing.T) {
 	s := start(t, "prefork", "--workers", "2")
 	victim := s.workers().Workers[0].PID
 	require.NoError(t, syscall.Kill(victim, syscall.SIGKILL))
-	// Until its last thread has ended it may accept a connection, and take it
-	// along.
+	// Until its last thread has ended, it may accept a connection and take it
+	// with it.
 	eventually(t, "the master has reaped the worker", func() bool {
 		_, err := os.Stat("/proc/" + strconv.Itoa(victim))
 		return err != nil
@@ -124,7 +124,7 @@ func TestPreforkRestart(t *testing.T) {
 	})
 }
 
-// TestPreforkOrphans kills the master in the hardest way.
+// TestPreforkOrphans kills the master with SIGKILL.
 func TestPreforkOrphans(t *testing.T) {
 	s := start(t, "prefork", "--workers", "3")
 	list := s.workers()
@@ -137,7 +137,7 @@ func TestPreforkOrphans(t *testing.T) {
 	}
 }
 
-// gone reports whether a process has ended; nobody may have reaped it yet.
+// gone reports whether a process has ended, even if it has not been reaped yet.
 func gone(pid int) bool {
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	return err != nil || strings.Contains(string(stat), ") Z ")

@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// TestThreadedWorkers checks who serves: threads of one process, none of them
-// the one that accepts.
+// TestThreadedWorkers checks who serves: threads of one process, none of which
+// is the one that accepts.
 func TestThreadedWorkers(t *testing.T) {
 	s := start(t, "threaded", "--workers", "3")
 	var all sync.WaitGroup

@@ -1,4 +1,4 @@
-// Package interpolate puts values in the place of variables in queries and links, the
-// way Grafana does before it sends a query: for tests, which send the queries
+// Package interpolate replaces variables in queries and links with values, as
+// Grafana does before it sends a query. It is for tests that send the queries
 // of the dashboards themselves.
 package interpolate

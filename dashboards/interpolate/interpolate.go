@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// Variable is what was chosen for a variable of a dashboard.
+// Variable is the chosen value of a dashboard variable.
 type Variable struct {
 	Values []string
-	Multi  bool   // several can be chosen, or all
-	All    string // what stands for all; chosen where Values is empty
+	Multi  bool   // several values can be chosen, or all
+	All    string // the value that stands for all; chosen if Values is empty
 }
 
-// Choice is everything that a query depends on.
+// Choice holds everything that a query depends on.
 type Choice struct {
 	Variables map[string]Variable
 	Range     time.Duration // of the dashboard
@@ -26,7 +26,7 @@ type Choice struct {
 // variable matches $name, ${name} and ${name:format}.
 var variable = regexp.MustCompile(`\$(?:\{(\w+(?:\.\w+)*)(?::(\w+))?\}|(\w+))`)
 
-// Names lists the variables that a text refers to, in their order.
+// Names lists the variables in a text, in order.
 func Names(text string) (names []string) {
 	for _, m := range variable.FindAllStringSubmatch(text, -1) {
 		names = append(names, m[1]+m[3])
@@ -34,10 +34,10 @@ func Names(text string) (names []string) {
 	return names
 }
 
-// PromQL fills a query for Prometheus.
+// PromQL replaces the variables of a query for Prometheus.
 func (c Choice) PromQL(query string) (string, error) { return c.fill(query, promQL) }
 
-// TraceQL fills a query for Tempo.
+// TraceQL replaces the variables of a query for Tempo.
 func (c Choice) TraceQL(query string) (string, error) { return c.fill(query, pipe) }
 
 func (c Choice) fill(query string, format func(Variable) string) (string, error) {
@@ -60,12 +60,12 @@ func (c Choice) fill(query string, format func(Variable) string) (string, error)
 	return filled, nil
 }
 
-// Interval is the time between two points of a graph.
+// Interval returns the time between two points of a graph.
 func (c Choice) Interval() time.Duration {
 	return max((c.Range / time.Duration(c.Width)).Round(time.Second), c.Scrape)
 }
 
-// builtIn are the variables that Grafana has of its own.
+// builtIn returns the value of a variable that Grafana defines itself.
 func (c Choice) builtIn(name string) (string, bool) {
 	switch name {
 	case "__interval":
@@ -82,9 +82,9 @@ func (c Choice) builtIn(name string) (string, bool) {
 
 func promDuration(d time.Duration) string { return strconv.Itoa(int(d.Seconds())) + "s" }
 
-// special are the characters that Grafana escapes in values that become part
-// of a regular expression. The first pass is for the expression, the second for
-// the string that it stands in.
+// special matches the characters that Grafana escapes in values that become
+// part of a regular expression. The first escape is for the expression, the
+// second for the string that contains it.
 var special = regexp.MustCompile(`[$^*{}\[\]'+?.()|]`)
 
 func promQL(v Variable) string {

@@ -1,6 +1,6 @@
-// What the dashboards of this repository may hold: Grafana's own types, put
-// together so that the options of a panel are those of its type. npm run
-// generate turns it into grafana.schema.json.
+// What the dashboards of this repository may contain: Grafana's own types,
+// combined so that the options of a panel are those of its type. npm run
+// generate turns this file into grafana.schema.json.
 import type { DataQuery, DataSourceRef } from '@grafana/schema';
 import type * as raw from '@grafana/schema/dist/esm/raw/dashboard/x/dashboard_types.gen';
 import type * as bargauge from '@grafana/schema/dist/esm/raw/composable/bargauge/panelcfg/x/BarGaugePanelCfg_types.gen';

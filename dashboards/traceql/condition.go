@@ -9,10 +9,11 @@ import (
 	"time"
 )
 
-// keyword is a value that is neither text nor number, such as server or error.
+// keyword is a value that is neither text nor a number, such as server or
+// error.
 type keyword string
 
-// holds reports whether a span fulfils a condition.
+// holds reports whether a span meets a condition.
 func (n *node) holds(s *Span) (bool, error) {
 	v, err := n.value(s)
 	if err != nil {
@@ -25,8 +26,8 @@ func (n *node) holds(s *Span) (bool, error) {
 	return ok, nil
 }
 
-// value is that of an expression for a span, or nil where an attribute is not
-// there.
+// value returns the value of an expression for a span, or nil if an attribute
+// does not exist.
 func (n *node) value(s *Span) (any, error) {
 	switch shape := n.shape(); shape {
 	case "FieldExpression":
@@ -57,7 +58,7 @@ func (n *node) value(s *Span) (any, error) {
 	return nil, fmt.Errorf("no notion of %s", n.Text)
 }
 
-// intrinsic is what every span has.
+// intrinsic returns a property that every span has.
 func (s *Span) intrinsic(name string) (any, error) {
 	switch name {
 	case "name":
@@ -68,13 +69,13 @@ func (s *Span) intrinsic(name string) (any, error) {
 		return keyword(s.Status), nil
 	case "duration":
 		return s.Duration, nil
-	case "trace:id": // as Tempo lists it
+	case "trace:id": // as Tempo shows it
 		return strings.TrimLeft(s.Trace, "0"), nil
 	}
 	return nil, fmt.Errorf("no notion of %s", name)
 }
 
-// constant is the value of a Static.
+// constant returns the value of a Static.
 func (n *node) constant() (any, error) {
 	if len(n.Parts) == 0 {
 		if b, err := strconv.ParseBool(n.Text); err == nil {
@@ -95,8 +96,9 @@ func (n *node) constant() (any, error) {
 	return nil, fmt.Errorf("no notion of the value %s", n.Text)
 }
 
-// compare is a comparison of two values of one kind. Values of different kinds
-// fulfil none, as an attribute that is not there does not.
+// compare compares two values of one type. A comparison of values of different
+// types is never true, and neither is one with an attribute that does not
+// exist.
 func (n *node) compare(s *Span) (any, error) {
 	left, err := n.Parts[0].value(s)
 	if err != nil {
@@ -128,7 +130,7 @@ func (n *node) compare(s *Span) (any, error) {
 	return nil, fmt.Errorf("no notion of the operator %s", op)
 }
 
-// matches holds a text against a regular expression, from its start to its end.
+// matches matches a whole text against a regular expression.
 func matches(op string, text, expression any) (any, error) {
 	pattern, ok := expression.(string)
 	if !ok {
@@ -142,7 +144,7 @@ func matches(op string, text, expression any) (any, error) {
 	return ok && re.MatchString(t) == (op == "=~"), nil
 }
 
-// ordered is how two values compare, and whether they do.
+// ordered returns the order of two values, and whether they can be compared.
 func ordered(a, b any) (order int, ok bool) {
 	if x, isNumber := number(a); isNumber {
 		y, isNumber := number(b)

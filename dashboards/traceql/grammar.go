@@ -13,14 +13,14 @@ import (
 //go:embed npm
 var packages embed.FS
 
-// entries are the packages by the names under which they require each other.
+// entries are the packages, by the names under which they require each other.
 var entries = map[string]string{
 	"@grafana/lezer-traceql": "npm/@grafana/lezer-traceql/index.cjs",
 	"@lezer/lr":              "npm/@lezer/lr/dist/index.cjs",
 	"@lezer/common":          "npm/@lezer/common/dist/index.cjs",
 }
 
-// treeOf makes plain objects of the parser's tree.
+// treeOf converts the parser's tree to plain objects.
 const treeOf = `(function (parser, query) {
 	function plain(node) {
 		const parts = [];
@@ -30,7 +30,7 @@ const treeOf = `(function (parser, query) {
 	return JSON.stringify(plain(parser.parse(query).topNode));
 })`
 
-// node is a part of a query as the grammar sees it.
+// node is a part of a query according to the grammar.
 type node struct {
 	Name  string  `json:"name"`
 	Error bool    `json:"error"`
@@ -38,7 +38,8 @@ type node struct {
 	Parts []*node `json:"parts"`
 }
 
-// grammar is the parser in its interpreter, which one caller can use at a time.
+// grammar is the parser in its interpreter. Only one caller can use it at a
+// time.
 type grammar struct {
 	mu   sync.Mutex
 	tree goja.Callable
@@ -85,7 +86,7 @@ func load(vm *goja.Runtime, name string) (*goja.Object, error) {
 	return exports, nil
 }
 
-// parse reads a query. What the grammar refuses is an error.
+// parse parses a query. A query that the grammar refuses is an error.
 func parse(query string) (*node, error) {
 	g, err := loaded()
 	if err != nil {
@@ -107,7 +108,7 @@ func parse(query string) (*node, error) {
 	return root, nil
 }
 
-// find lists the parts for which want is true, in their order.
+// find lists the parts for which want returns true, in order.
 func (n *node) find(want func(*node) bool) (found []*node) {
 	if want(n) {
 		found = append(found, n)
@@ -118,7 +119,7 @@ func (n *node) find(want func(*node) bool) (found []*node) {
 	return found
 }
 
-// part is the first part of that name, or nil.
+// part returns the first part of that name, or nil.
 func (n *node) part(name string) *node {
 	for _, p := range n.Parts {
 		if p.Name == name {
@@ -128,7 +129,8 @@ func (n *node) part(name string) *node {
 	return nil
 }
 
-// shape is the names of the parts, which tell productions of one name apart.
+// shape returns the names of the parts. They distinguish productions of the
+// same name.
 func (n *node) shape() string {
 	names := make([]string, len(n.Parts))
 	for i, p := range n.Parts {

@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// Query is one that the grammar takes.
+// Query is a query that the grammar accepts.
 type Query struct {
 	text string
 	root *node
 }
 
-// Parse reads a query.
+// Parse parses a query.
 func Parse(text string) (*Query, error) {
 	root, err := parse(text)
 	if err != nil {
@@ -22,14 +22,14 @@ func Parse(text string) (*Query, error) {
 	return &Query{text: text, root: root}, nil
 }
 
-// Attribute is the name of an attribute and where it is: "span" or "resource".
+// Attribute is the name of an attribute and its scope: "span" or "resource".
 type Attribute struct{ Scope, Name string }
 
-// Attributes are those that a query names, in its conditions and in what it
+// Attributes returns the attributes that a query uses in its conditions and
 // selects.
 func (q *Query) Attributes() []Attribute { return q.root.attributes() }
 
-// Selected are the attributes that a query wants to see.
+// Selected returns the attributes that a query selects.
 func (q *Query) Selected() (attributes []Attribute) {
 	for _, n := range q.root.find(func(n *node) bool { return n.Name == "SelectOperation" }) {
 		attributes = append(attributes, n.attributes()...)
@@ -44,7 +44,7 @@ func (n *node) attributes() (attributes []Attribute) {
 	return attributes
 }
 
-// attribute is what an AttributeField names.
+// attribute returns the attribute that an AttributeField names.
 func (n *node) attribute() Attribute {
 	name := n.part("Identifier")
 	if name == nil {
@@ -54,15 +54,15 @@ func (n *node) attribute() Attribute {
 	return Attribute{Scope: scope, Name: name.Text}
 }
 
-// Span is what a query looks at. Values of attributes are string, int64,
-// float64, bool or a list, which equals nothing.
+// Span is a span to query. Values of attributes are string, int64, float64,
+// bool or a list. A list equals nothing.
 type Span struct {
 	Trace, Name, Kind, Status string
 	Duration                  time.Duration
 	Resource, Attributes      map[string]any
 }
 
-// Value is the value of an attribute, or nil.
+// Value returns the value of an attribute, or nil.
 func (s *Span) Value(a Attribute) any {
 	switch a.Scope {
 	case "resource":
@@ -73,13 +73,13 @@ func (s *Span) Value(a Attribute) any {
 	return nil
 }
 
-// Match is a trace that a query finds, with the spans that fulfil it.
+// Match is a trace that a query finds, with the spans that match.
 type Match struct {
 	Trace string
 	Spans []*Span
 }
 
-// Run finds the traces that a query asks for, in the order of their spans.
+// Run returns the traces that match a query, in the order of their spans.
 func (q *Query) Run(spans []*Span) ([]Match, error) {
 	var order []string
 	traces := map[string][]*Span{}
@@ -102,14 +102,14 @@ func (q *Query) Run(spans []*Span) ([]Match, error) {
 	return found, nil
 }
 
-// spans are those of a trace that fulfil a pipeline or a part of it.
+// spans returns the spans of a trace that match a pipeline or a part of it.
 func (n *node) spans(trace []*Span) ([]*Span, error) {
 	switch n.Name + ": " + n.shape() {
 	case "TraceQL: SpansetPipelineExpression",
 		"SpansetPipelineExpression: SpansetPipeline",
 		"SpansetPipeline: SpansetFilter":
 		return n.Parts[0].spans(trace)
-	case "SpansetPipeline: SelectOperation": // changes what is shown
+	case "SpansetPipeline: SelectOperation": // only changes what is shown
 		return trace, nil
 	case "SpansetFilter: FieldExpression":
 		return filter(trace, n.Parts[0])
@@ -138,7 +138,7 @@ func filter(trace []*Span, condition *node) (kept []*Span, err error) {
 	return kept, nil
 }
 
-// both are the spans of either side, if the trace has some of each.
+// both returns the spans of both sides, if the trace has some of each.
 func both(trace []*Span, a, b *node) ([]*Span, error) {
 	left, err := a.spans(trace)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestPackages checks that the files in npm are of the versions that
+// TestPackages checks that the files in npm have the versions that
 // dashboards/schema names.
 func TestPackages(t *testing.T) {
 	var lock struct {
@@ -56,7 +56,7 @@ func TestAttributes(t *testing.T) {
 	assert.Equal(t, []Attribute{{"span", "url.path"}, {"resource", "host.name"}}, q.Selected())
 }
 
-// sample is two traces: one through front and back, one of front alone.
+// sample returns two traces: one through front and back, one of front alone.
 func sample() []*Span {
 	front, back := map[string]any{"service.name": "front"}, map[string]any{"service.name": "back"}
 	return []*Span{
@@ -112,7 +112,8 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestNoNotion shows that what is not understood is no empty result.
+// TestNoNotion checks that an unsupported query is an error, not an empty
+// result.
 func TestNoNotion(t *testing.T) {
 	for _, query := range []string{
 		`{ .http.route = "/x" }`,

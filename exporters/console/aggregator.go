@@ -10,33 +10,33 @@ import (
 	"lapwing/exporters"
 )
 
-// MaxServices is how many services an Aggregator tells apart. Requests of
-// further services count under OtherServices.
+// MaxServices is the number of services that an Aggregator counts separately.
+// Requests of further services count under OtherServices.
 const MaxServices = 1000
 
 // OtherServices is the row of the services beyond the limit.
 const OtherServices = "other"
 
-// Aggregator counts requests, errors and durations per service from its start
-// on. Export is cheap enough for every request of a busy server (some tens of
-// nanoseconds). Readers take a Window or the Totals and copy one service at a
-// time, so Export waits for microseconds at most. Memory is bounded by the
-// number of services: about 50 KiB each, a Window included.
+// Aggregator counts requests, errors and durations per service since its start.
+// Export takes some tens of nanoseconds, which is cheap enough for every
+// request of a busy server. Readers take a Window or the Totals and copy one
+// service at a time, so Export waits for microseconds at most. The number of
+// services bounds the memory: about 50 KiB each, including a Window.
 type Aggregator struct {
 	started time.Time
 	limit   int
 
 	mu     sync.Mutex
 	byName map[string]*series
-	all    []*series // in order of appearance, only ever appended to
-	last   *series   // the series of the previous request: most often the next one's
+	all    []*series // in order of appearance; only appended to
+	last   *series   // the series of the previous request, which is most often that of the next one
 	folded uint64
 }
 
 var _ exporters.Exporter = (*Aggregator)(nil)
 
-// NewAggregator returns an empty Aggregator that tells up to limit services
-// apart; 0 means MaxServices.
+// NewAggregator returns an empty Aggregator that counts at most limit services
+// separately; 0 means MaxServices.
 func NewAggregator(limit int) *Aggregator {
 	if limit <= 0 {
 		limit = MaxServices
@@ -57,18 +57,18 @@ func (a *Aggregator) Export(r *request.Request) {
 	a.mu.Unlock()
 }
 
-// Shutdown releases nothing: what was counted stays readable for the totals.
+// Shutdown releases nothing: the counts stay readable for the totals.
 func (a *Aggregator) Shutdown(context.Context) error { return nil }
 
-// Folded is how many requests were counted under OtherServices because the
-// limit of services was reached.
+// Folded returns the number of requests that were counted under OtherServices
+// because the limit of services was reached.
 func (a *Aggregator) Folded() uint64 {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.folded
 }
 
-// seriesOf finds or starts the series of a service. Only a series that stands
+// seriesOf finds or creates the series of a service. Only a series that stands
 // for a single service is remembered as the last one.
 func (a *Aggregator) seriesOf(service string) *series {
 	if s, ok := a.byName[service]; ok {
@@ -93,8 +93,7 @@ func (a *Aggregator) start(service string) *series {
 	return s
 }
 
-// list returns the series there are. Their counts may be read under the lock
-// only.
+// list returns all series. Their counts may only be read under the lock.
 func (a *Aggregator) list() []*series {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -110,8 +109,8 @@ type series struct {
 	phases   [request.NumPhases]histogram
 }
 
-// add counts one request. A duration or phase that was not measured enters no
-// histogram.
+// add counts one request. A duration or phase that was not measured is added to
+// no histogram.
 func (s *series) add(bounds *request.Bounds, failed bool) {
 	s.requests++
 	if failed {
@@ -119,7 +118,7 @@ func (s *series) add(bounds *request.Bounds, failed bool) {
 	}
 	for p := range request.NumPhases {
 		if !bounds.Known(p) {
-			return // nor is any later one known
+			return // no later phase is known either
 		}
 		s.phases[p].record(time.Duration(bounds[p+1] - bounds[p]))
 	}

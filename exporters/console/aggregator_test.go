@@ -12,7 +12,7 @@ import (
 	"lapwing/collectors/request"
 )
 
-// truth are the figures of one service, kept one by one.
+// truth holds the expected figures of one service, with every single duration.
 type truth struct {
 	requests, errors uint64
 	duration         []time.Duration
@@ -97,7 +97,7 @@ func TestAggregatorAgainstTruth(t *testing.T) {
 }
 
 // TestSumsAreExact checks that the phases add up to the duration to the
-// nanosecond, whatever the histograms round.
+// nanosecond, although the histograms round.
 func TestSumsAreExact(t *testing.T) {
 	agg := NewAggregator(0)
 	for i := range 1000 {
@@ -148,8 +148,8 @@ func TestServicesAreBounded(t *testing.T) {
 	assert.EqualValues(t, 9, agg.Folded())
 }
 
-// TestAggregatorConcurrently reads while requests come in. Intervals add up
-// to the total, and each snapshot is of one moment.
+// TestAggregatorConcurrently reads while requests come in. Intervals add up to
+// the total, and each snapshot shows a single moment.
 func TestAggregatorConcurrently(t *testing.T) {
 	agg := NewAggregator(0)
 	const n = 50_000
@@ -185,8 +185,8 @@ func TestAggregatorConcurrently(t *testing.T) {
 	}
 }
 
-// TestExportAllocatesNothing is the agent's budget: at full speed there is no
-// garbage.
+// TestExportAllocatesNothing checks the agent's budget: Export creates no
+// garbage at full speed.
 func TestExportAllocatesNothing(t *testing.T) {
 	agg := NewAggregator(0)
 	random := rand.New(rand.NewPCG(9, 10))

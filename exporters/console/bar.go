@@ -6,23 +6,23 @@ import (
 	"lapwing/collectors/request"
 )
 
-// glyphs are the letters of the phases in a bar. They carry the meaning, the
-// colours only help: a bar reads the same in a log file.
+// glyphs are the letters of the phases in a bar. They carry the meaning and the
+// colours only help, so a bar reads the same in a log file.
 const glyphs = "qpaw"
 
 // legend explains the glyphs.
 const legend = "q queue  p parse  a app  w write-back  - not seen"
 
-// phaseColors are the phases' background colours, of the 16 that every
-// colour terminal has.
+// phaseColors are the background colours of the phases, from the 16 colours
+// that every colour terminal has.
 var phaseColors = [request.NumPhases]int{request.Queue: 3, request.Parse: 6, request.App: 2, request.WriteBack: 5}
 
-// shares are the cells that each phase gets in a bar.
+// shares are the numbers of cells that the phases get in a bar.
 type shares [request.NumPhases]int
 
-// divide gives each phase its share of the cells. The shares add up to cells
-// exactly, or to none when no time was spent. What rounding leaves over goes
-// to the largest remainders, the earlier phase first.
+// divide gives each phase its share of the cells. The shares add up to exactly
+// cells, or to zero if no time was spent. The cells that rounding leaves over
+// go to the largest remainders, the earlier phase first.
 func divide(spent [request.NumPhases]uint64, cells int) shares {
 	var out shares
 	total := 0.0
@@ -58,7 +58,7 @@ func largest(rest [request.NumPhases]float64) int {
 	return best
 }
 
-// appendBar writes a bar of width cells. It is blank when no time was spent.
+// appendBar writes a bar of width cells. It is blank if no time was spent.
 func appendBar(b []byte, spent [request.NumPhases]uint64, width int, color bool) []byte {
 	used := 0
 	for p, n := range divide(spent, width) {
@@ -80,7 +80,7 @@ func appendBar(b []byte, spent [request.NumPhases]uint64, width int, color bool)
 	return appendSpaces(b, width-used)
 }
 
-// The styles of text, as the terminal's SGR sequences.
+// The text styles, as SGR sequences of the terminal.
 const (
 	styleDim   = "\x1b[2m"
 	styleRed   = "\x1b[31m"

@@ -7,8 +7,9 @@ import (
 	"lapwing/collectors/request"
 )
 
-// appendCalls writes a line for each call of a request, below it. A call whose
-// other end is on this host has a line there, as a request, and none here.
+// appendCalls writes a line for each call of a request, below the request. A
+// call whose other end is on this host has no line here: the request at the
+// other end has its own.
 func (l *lines) appendCalls(b []byte, r *request.Request) []byte {
 	for _, c := range r.Calls {
 		if !c.Shown {
@@ -18,8 +19,8 @@ func (l *lines) appendCalls(b []byte, r *request.Request) []byte {
 	return b
 }
 
-// appendCall writes whom was called, for what, and how long it took, where
-// requests have their method and path.
+// appendCall writes the callee, the operation and the duration in the columns
+// where requests have their method and path.
 func (l *lines) appendCall(b []byte, depth int, c *request.Call) []byte {
 	before := len(l.clock) + 1 + l.service + 1
 	if l.pid > 0 {
@@ -67,8 +68,8 @@ func (l *lines) appendCalled(b []byte, c *request.Call) []byte {
 	return b
 }
 
-// countRequests counts whole lines, without those of calls: they alone begin
-// with a blank.
+// countRequests counts whole lines, except those of calls: only they start with
+// a blank.
 func countRequests(text []byte) (n uint64) {
 	for len(text) > 0 {
 		line, rest, whole := bytes.Cut(text, []byte{'\n'})

@@ -27,7 +27,8 @@ func withCalls() *request.Request {
 	return r
 }
 
-// TestCallsStandBelowTheirRequest, unless their other end has a line of its own.
+// TestCallsStandBelowTheirRequest checks that calls are shown below their
+// request, unless their other end has a line of its own.
 func TestCallsStandBelowTheirRequest(t *testing.T) {
 	_, below, _ := strings.Cut(string(textOf(120, false, withCalls())), "/cart")
 	lines := strings.Split(strings.TrimSuffix(below, "\n"), "\n")[1:]
@@ -55,7 +56,8 @@ func TestCallsFit(t *testing.T) {
 	}
 }
 
-// TestCallsAreNotCountedAsRequests: what was printed is counted by its lines.
+// TestCallsAreNotCountedAsRequests checks the count of printed requests, which
+// is a count of lines.
 func TestCallsAreNotCountedAsRequests(t *testing.T) {
 	var l = lines{layout: newLayout(120), times: new(request.Clock)}
 	text := l.appendLine(l.appendLine(nil, withCalls()), withCalls())

@@ -16,7 +16,8 @@ type column struct {
 	text  func(*Table, *ServiceStats) string
 }
 
-// The widths of the table: the cells of its parts and where it grows.
+// The widths of the table in cells: those of its parts, and those at which it
+// grows.
 const (
 	serviceCells  = 16
 	durationCells = 6
@@ -25,8 +26,8 @@ const (
 	minTableWidth = 52 // the columns that are always there
 )
 
-// columnsFor returns the columns that fit into width cells, the bar last.
-// With more room come the phases' p95, then their p50 and p99 as well.
+// columnsFor returns the columns that fit into width cells, the bar last. Wider
+// tables add the p95 of each phase, then the p50 and p99 as well.
 func columnsFor(width int) []column {
 	head := []column{
 		{title: "SERVICE", width: serviceCells, left: true, text: func(_ *Table, s *ServiceStats) string { return s.Service }},
@@ -49,7 +50,8 @@ func columnsFor(width int) []column {
 	return columns
 }
 
-// percentiles reports whether the columns hold every phase's percentiles.
+// percentiles reports whether the columns include the percentiles of every
+// phase.
 func percentiles(columns []column) bool {
 	return len(columns) > 6+3*int(request.NumPhases)
 }
@@ -62,7 +64,7 @@ func widthOf(columns []column) int {
 	return n
 }
 
-// A pick takes one figure of a Stats as text.
+// A pick returns one figure of a Stats as text.
 type pick func(Stats) string
 
 func p50(s Stats) string { return duration(s.P50) }
@@ -70,7 +72,7 @@ func p95(s Stats) string { return duration(s.P95) }
 func p99(s Stats) string { return duration(s.P99) }
 func sum(s Stats) string { return duration(s.Sum) }
 
-// of is the figure, or a dash where nothing was measured.
+// of returns the figure, or a dash if nothing was measured.
 func (p pick) of(s Stats) string {
 	if s.Count == 0 {
 		return "-"
@@ -139,8 +141,8 @@ func appendRow(b []byte, columns []column, t *Table, s *ServiceStats, color bool
 	return b
 }
 
-// appendBreakdown writes a table of one service's phases: a row each, and one
-// for the whole duration. Every line begins with indent.
+// appendBreakdown writes a table of the phases of one service: a row for each
+// phase and one for the whole duration. Every line starts with indent.
 func appendBreakdown(b []byte, s *ServiceStats, indent string, width int, color bool) []byte {
 	const name, share = 10, 6
 	bar := min(maxBarCells, width-len(indent)-name-5*(durationCells+1)-share-1)
@@ -194,8 +196,9 @@ func rateText(rate float64) string {
 	return strconv.FormatFloat(rate, 'g', 2, 64)
 }
 
-// percent is part of whole, to a tenth. A part that is there never reads as
-// nothing, nor one that is not whole as everything.
+// percent returns part as a percentage of whole, to a tenth. A part that is not
+// zero is never shown as 0 %, and one that is not the whole is never shown as
+// 100 %.
 func percent(part, whole uint64) string {
 	switch {
 	case whole == 0:

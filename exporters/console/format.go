@@ -17,10 +17,10 @@ import (
 // The output formats of Trace and RunTop. An empty format is FormatText.
 const (
 	FormatText = "text" // for people
-	FormatJSON = "json" // one object a line
+	FormatJSON = "json" // one object per line
 )
 
-// CheckFormat reports an error for a format that is neither text nor json.
+// CheckFormat returns an error for a format that is neither text nor json.
 func CheckFormat(format string) error {
 	switch format {
 	case "", FormatText, FormatJSON:
@@ -29,15 +29,15 @@ func CheckFormat(format string) error {
 	return fmt.Errorf("unknown format %q: use %s or %s", format, FormatText, FormatJSON)
 }
 
-// unknownWidth is the width of text, in cells, when nobody said how wide the
-// output is. A file or a pipe has room for every column.
+// unknownWidth is the width of text, in cells, if the width of the output is
+// unknown. A file or a pipe has room for every column.
 const unknownWidth = 160
 
-// units are the units of time that text uses, each until a thousand of it.
+// units are the units of time in text. Each is used for values below 1000.
 var units = [...]struct {
 	size time.Duration
 	name string
-	full float64 // from here on the next unit reads better
+	full float64 // at this value and above, the next unit is easier to read
 }{
 	{time.Nanosecond, "ns", 1000},
 	{time.Microsecond, "µs", 1000},
@@ -49,7 +49,7 @@ var units = [...]struct {
 
 // appendDuration writes d rounded to the given number of significant digits,
 // with more only before the decimal point: 830ns, 1.23ms, 101ms, 12.3s. It
-// takes at most digits+3 cells, and 5 for two digits, up to 999 hours.
+// takes at most digits+3 cells (5 for two digits), up to 999 hours.
 func appendDuration(b []byte, d time.Duration, digits int) []byte {
 	for _, u := range units {
 		decimals := digits - 1
@@ -62,11 +62,11 @@ func appendDuration(b []byte, d time.Duration, digits int) []byte {
 			return append(b, u.name...)
 		}
 	}
-	return b // unreachable: nothing reaches the last unit's limit
+	return b // unreachable: no value reaches the limit of the last unit
 }
 
-// round rounds v to at most decimals+1 significant digits, and to no fewer
-// than its integer digits. It returns how many decimals remain.
+// round rounds v to at most decimals+1 significant digits, but keeps all its
+// integer digits. It returns the number of decimals that remain.
 func round(v float64, decimals int) (float64, int) {
 	most := math.Pow10(decimals + 1)
 	for ; decimals > 0; decimals-- {
@@ -84,13 +84,13 @@ func duration(d time.Duration) string { return string(appendDuration(nil, d, 3))
 // ellipsis marks text that was cut. It takes one cell.
 const ellipsis = "…"
 
-// narrow measures runes the way terminals outside East Asian locales do,
-// whatever the agent's own locale says.
+// narrow measures runes as terminals outside East Asian locales do, regardless
+// of the agent's own locale.
 var narrow = &runewidth.Condition{}
 
-// printable returns the rune that may be shown for r, and its cells. Bytes off
-// the wire can hold escape sequences, direction overrides and invisible
-// marks; none of them reaches the terminal.
+// printable returns the rune to show for r, and its width in cells. Bytes from
+// the network can contain escape sequences, direction overrides and invisible
+// marks. None of them must reach the terminal.
 func printable(r rune) (rune, int) {
 	if ' ' <= r && r <= '~' {
 		return r, 1
@@ -104,8 +104,8 @@ func printable(r rune) (rune, int) {
 	return utf8.RuneError, 1
 }
 
-// appendText writes what of s fits into the given number of cells, made
-// printable, and returns the cells it took.
+// appendText writes the part of s that fits into the given number of cells,
+// made printable, and returns the number of cells used.
 func appendText[S string | []byte](b []byte, s S, most int) ([]byte, int) {
 	if most <= 0 {
 		return b, 0
@@ -127,14 +127,14 @@ func appendText[S string | []byte](b []byte, s S, most int) ([]byte, int) {
 	return b, cells
 }
 
-// appendLeft writes s made printable and fills up to width cells.
+// appendLeft writes s, made printable, and pads it to width cells.
 func appendLeft[S string | []byte](b []byte, s S, width int) []byte {
 	b, cells := appendText(b, s, width)
 	return appendSpaces(b, width-cells)
 }
 
-// appendName writes the name of a service. Where it is too long, that of its
-// pool is kept: gunicorn:shop and gunicorn:blog differ at their ends.
+// appendName writes the name of a service. If it is too long, the name of the
+// pool is kept: gunicorn:shop and gunicorn:blog differ at the end.
 func appendName(b []byte, name string, width int) []byte {
 	at := strings.LastIndex(name, service.PoolSep)
 	if at <= 0 || utf8.RuneCountInString(name) <= width {
@@ -147,7 +147,7 @@ func appendName(b []byte, name string, width int) []byte {
 	return appendLeft(b, ellipsis+pool[len(service.PoolSep):], width)
 }
 
-// appendRight writes s made printable at the right end of width cells.
+// appendRight writes s, made printable, right-aligned in width cells.
 func appendRight[S string | []byte](b []byte, s S, width int) []byte {
 	var scratch [64]byte
 	text, cells := appendText(scratch[:0], s, width)

@@ -15,7 +15,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files instead of comparing with them")
 
-// TestMain fixes what the text depends on outside the package.
+// TestMain fixes the environment that the text depends on.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	time.Local = time.UTC
@@ -35,7 +35,7 @@ func golden(t *testing.T, name string, got []byte) {
 	assert.Equal(t, string(want), string(got), "%s differs (go test -update rewrites it)\n--- got\n%s--- want\n%s", name, got, want)
 }
 
-// eventually polls until ok, for ten seconds at most.
+// eventually polls until ok, for at most ten seconds.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
@@ -43,7 +43,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// epoch is the moment at which the requests of the tests arrive, for a clock
+// epoch is the time at which the requests of the tests arrive, for a clock
 // whose wall time equals its stamps.
 var epoch = request.Stamp(time.Date(2026, 3, 1, 12, 30, 15, 250e6, time.UTC).UnixNano())
 
@@ -60,7 +60,7 @@ func served(service, path string, status int, phases ...time.Duration) *request.
 	}
 }
 
-// sampleRequests are one request of each kind that reads differently.
+// sampleRequests returns one request of each kind that is shown differently.
 func sampleRequests() []*request.Request {
 	quick := served("nginx", "/", 200, 12*time.Microsecond, 3*time.Microsecond, 41*time.Microsecond, 830*time.Nanosecond)
 

@@ -5,30 +5,30 @@ import (
 	"time"
 )
 
-// A histogram's buckets: each octave of values is cut into 2^subBits buckets
-// of equal width. A value is at most half a bucket away from the middle of
-// its own, that is 1/2^(subBits+1) of it: 0.8 %.
+// The buckets of a histogram. Each octave of values is divided into 2^subBits
+// buckets of equal width. The distance from a value to the middle of its bucket
+// is at most half a bucket, which is 1/2^(subBits+1) of the value: 0.8 %.
 const (
 	subBits    = 6
 	subBuckets = 1 << subBits
 	octaves    = 64 - subBits + 1
 )
 
-// histogram counts durations in nanoseconds, from 0 to the largest there is.
-// Its sum is exact, its quantiles are within 0.8 %. It is not safe for
+// histogram counts durations in nanoseconds, from 0 to the largest possible
+// one. Its sum is exact, and its quantiles are within 0.8 %. It is not safe for
 // concurrent use.
 //
-// Octaves are allocated when first used, half a KiB each: a service needs
-// some ten of them. HdrHistogram holds the whole range at once, 36 KiB for
-// an hour at this resolution (and 1.8 times the time per record), which ten
-// of them for each of a thousand services would make a third of a GiB.
+// Octaves of half a KiB each are allocated at their first use. A service needs
+// about ten of them. HdrHistogram allocates the whole range at once: 36 KiB for
+// an hour at this resolution (and 1.8 times the time per record). With ten
+// histograms for each of a thousand services this would be a third of a GiB.
 type histogram struct {
 	counts [octaves]*[subBuckets]uint64
 	count  uint64
 	sum    uint64 // nanoseconds; wraps after 584 years of durations
 }
 
-// record counts one duration. A negative one cannot be, and counts as zero.
+// record counts one duration. A negative one is impossible and counts as zero.
 func (h *histogram) record(d time.Duration) {
 	v := uint64(max(d, 0))
 	octave, bucket := 0, v
@@ -46,7 +46,7 @@ func (h *histogram) record(d time.Duration) {
 	h.sum += v
 }
 
-// middle is the value that stands for a bucket.
+// middle returns the value that represents a bucket.
 func middle(octave, bucket int) time.Duration {
 	if octave == 0 {
 		return time.Duration(bucket)
@@ -55,7 +55,7 @@ func middle(octave, bucket int) time.Duration {
 	return time.Duration(subBuckets+bucket)<<shift + time.Duration(1)<<shift>>1
 }
 
-// copyFrom makes h equal to other and reuses what h has allocated.
+// copyFrom makes h equal to other. It reuses the memory of h.
 func (h *histogram) copyFrom(other *histogram) {
 	for i, counts := range other.counts {
 		if counts == nil {
@@ -70,14 +70,14 @@ func (h *histogram) copyFrom(other *histogram) {
 	h.count, h.sum = other.count, other.sum
 }
 
-// Stats sum up the durations of one kind.
+// Stats summarise the durations of one kind.
 type Stats struct {
 	Count         uint64        // durations that were measured
 	Sum           time.Duration // exact
 	P50, P95, P99 time.Duration // within 0.8 %; zero, and meaningless, when Count is
 }
 
-// since sums up what h counted after the earlier copy of it was taken.
+// since summarises what h counted after its earlier copy was taken.
 func (h *histogram) since(earlier *histogram) Stats {
 	s := Stats{Count: h.count - earlier.count, Sum: time.Duration(h.sum - earlier.sum)}
 	if s.Count == 0 {
@@ -104,13 +104,13 @@ func (h *histogram) since(earlier *histogram) Stats {
 	return s
 }
 
-// rank is the nearest rank of a percentile: the smallest duration that at
-// least this share of all are not above.
+// rank returns the nearest rank of a percentile: the rank of the smallest
+// duration that is not exceeded by at least this share of all durations.
 func rank(count, percent uint64) uint64 {
 	return max(1, count/100*percent+(count%100*percent+99)/100)
 }
 
-// quantiles finds the values of rising ranks among rising values.
+// quantiles finds the values of increasing ranks among increasing values.
 type quantiles struct {
 	ranks  [3]uint64
 	values [3]time.Duration
@@ -118,7 +118,7 @@ type quantiles struct {
 	seen   uint64
 }
 
-// add counts n times v and returns true once all ranks are found.
+// add counts v n times and returns true once all ranks are found.
 func (q *quantiles) add(n uint64, v time.Duration) bool {
 	q.seen += n
 	for q.found < len(q.ranks) && q.seen >= q.ranks[q.found] {

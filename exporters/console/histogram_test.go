@@ -11,7 +11,7 @@ import (
 // maxError is the documented error of a percentile.
 const maxError = 1.0 / (2 * subBuckets)
 
-// checkStats compares with the truth: the durations themselves.
+// checkStats compares Stats with the durations themselves.
 func checkStats(t *testing.T, what string, got Stats, truth []time.Duration) {
 	t.Helper()
 	slices.Sort(truth)

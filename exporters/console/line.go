@@ -9,31 +9,31 @@ import (
 	"lapwing/collectors/request"
 )
 
-// A part of a phase is worth a note from this much on, and when it takes at
-// least one part in noteShare of the request's duration.
+// A part of a phase gets a note if it takes at least this long, and at least
+// 1/noteShare of the duration of the request.
 const (
 	noteMin   = time.Millisecond
 	noteShare = 20
 )
 
-// layout says how many cells each column of a line has. A column of zero
+// layout is the width of each column of a line, in cells. A column of zero
 // cells is left out, together with the space before it.
 type layout struct {
 	clock                                    string // layout of the time, as in package time
 	service, pid, request, bar, phase, notes int
 	digits                                   int // significant digits of durations
-	minRequest                               int // what an unusual request's note leaves of its path
+	minRequest                               int // what the note of an unusual request leaves of its path
 }
 
 const (
 	statusCells = 3
 	minWidth    = 40 // narrower terminals get lines of this width
-	minNote     = 6  // what of another note is worth showing
+	minNote     = 6  // the least part of another note that is worth showing
 )
 
-// newLayout divides a line of the given width. The narrower the line, the
-// fewer columns it has: at 80 cells the process and the notes give way, and
-// what there is to note is told in the place of the bar.
+// newLayout divides a line of the given width. The narrower the line, the fewer
+// columns it has. At 80 cells the process and the notes are left out, and notes
+// take the place of the bar.
 func newLayout(width int) layout {
 	if width <= 0 {
 		width = unknownWidth
@@ -66,11 +66,11 @@ func narrowLayout(width int) layout {
 	return l
 }
 
-// durationCells is the width of one duration.
+// durationCells returns the width of one duration.
 func (l layout) durationCells() int { return l.digits + 3 }
 
-// taken is what the columns other than request and notes need, with the space
-// before each of them and the one before the request.
+// taken returns the width of all columns except request and notes, with the
+// space before each of them and the one before the request.
 func (l layout) taken() int {
 	n := len(l.clock) + 1 + l.service + 1 + statusCells + 1 + l.durationCells() + 1
 	if l.pid > 0 {
@@ -90,7 +90,7 @@ type lines struct {
 	layout
 	color bool
 	times *request.Clock
-	note  []byte // scratch
+	note  []byte // scratch buffer
 }
 
 // appendHeader writes the legend and the column heads.
@@ -162,7 +162,7 @@ func (l *lines) appendStatus(b []byte, r *request.Request) []byte {
 	return l.style(b, styleEnd)
 }
 
-// appendUint writes a number that is zero when it was not seen.
+// appendUint writes a number; zero means that it was not seen.
 func (l *lines) appendUint(b []byte, v uint64, width int) []byte {
 	if v == 0 {
 		return appendRight(b, "-", width)
@@ -179,9 +179,9 @@ func (l *lines) appendDuration(b []byte, d time.Duration, known bool, width int)
 	return appendRight(b, appendDuration(scratch[:0], d, l.digits), width)
 }
 
-// appendRequestAndBar writes the method, the path and the bar. A line without
-// a notes column tells an error, a flag or what a phase was spent on in the
-// bar's place: the phases are in numbers beside it.
+// appendRequestAndBar writes the method, the path and the bar. In a line
+// without a notes column, an error, a flag or a noteworthy part takes the place
+// of the bar: the numbers of the phases are next to it.
 func (l *lines) appendRequestAndBar(b []byte, r *request.Request, phases request.Phases) []byte {
 	if l.notes == 0 && l.bar > 0 {
 		most := l.bar + l.request - l.minRequest
@@ -217,8 +217,8 @@ func (l *lines) appendRequest(b []byte, r *request.Request, width int) []byte {
 	return appendLeft(append(b, ' '), r.Path, width-cells-1)
 }
 
-// appendDepth shifts a request to the right that another one on this host led
-// to. It returns the cells it took.
+// appendDepth indents a request that another request on this host caused. It
+// returns the cells it took.
 func appendDepth(b []byte, depth, width int) ([]byte, int) {
 	depth = min(depth, 4)
 	if depth == 0 || width < 3*depth+12 {
@@ -228,7 +228,7 @@ func appendDepth(b []byte, depth, width int) ([]byte, int) {
 	return append(b, "└ "...), 2 * depth
 }
 
-// appendNotes writes the last column, without blanks at the line's end.
+// appendNotes writes the last column, without blanks at the end of the line.
 func (l *lines) appendNotes(b []byte, r *request.Request) []byte {
 	if l.notes == 0 {
 		return b
@@ -256,9 +256,9 @@ func noteStyle(r *request.Request) string {
 	return styleNoted
 }
 
-// appendUnusual writes the error and the flags. An error that only repeats
-// the status is in the status column already. Where there is room, an error
-// without a duration says when it came.
+// appendUnusual writes the error and the flags. An error that only repeats the
+// status is already in the status column. If there is room, an error without a
+// duration is shown with its time.
 func (l *lines) appendUnusual(b []byte, r *request.Request) []byte {
 	return appendFlags(l.appendError(b, r), r)
 }
@@ -281,7 +281,7 @@ func appendFlags(b []byte, r *request.Request) []byte {
 	return b
 }
 
-// appendParts writes the parts that took a noteworthy time.
+// appendParts writes the parts that took noteworthy time.
 func appendParts(b []byte, r *request.Request) []byte {
 	total, _ := r.Duration()
 	for _, part := range r.Parts() {
@@ -294,9 +294,9 @@ func appendParts(b []byte, r *request.Request) []byte {
 	return b
 }
 
-// appendFittingParts writes the parts that took a noteworthy time and have
-// room in so many cells, the longest first. Where the phases have no numbers,
-// the bar is worth more.
+// appendFittingParts writes the parts that took noteworthy time and fit into at
+// most this many cells, the longest first. If the phases have no numbers, the
+// bar is more useful.
 func (l *lines) appendFittingParts(b []byte, r *request.Request, most int) []byte {
 	if l.phase == 0 {
 		return b

@@ -46,8 +46,8 @@ func TestColorsChangeNoCell(t *testing.T) {
 	}
 }
 
-// TestLinesFit checks every width with random requests: a line is never wider
-// than the terminal and holds nothing that a terminal would obey.
+// TestLinesFit checks every width with random requests. A line is never wider
+// than the terminal and contains nothing that a terminal would interpret.
 func TestLinesFit(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for width := minWidth; width <= 260; width++ {
@@ -82,7 +82,7 @@ func randomRequest(random *rand.Rand) *request.Request {
 	return r
 }
 
-// TestColumnsStayInPlace checks that what is unusual about a request does not
+// TestColumnsStayInPlace checks that the notes of an unusual request do not
 // shift the columns of its line.
 func TestColumnsStayInPlace(t *testing.T) {
 	plain := served("nginx", "/", 200, time.Millisecond, 2*time.Millisecond, 3*time.Millisecond, 4*time.Millisecond)
@@ -96,7 +96,7 @@ func TestColumnsStayInPlace(t *testing.T) {
 	}
 }
 
-// column4 is the cell at which the fourth phase's duration ends.
+// column4 returns the cell at which the duration of the fourth phase ends.
 func column4(t *testing.T, text []byte) int {
 	t.Helper()
 	line := strings.Split(string(text), "\n")[2]
@@ -193,8 +193,8 @@ func BenchmarkLine(b *testing.B) {
 	}
 }
 
-// TestNarrowLinesKeepTheParts holds that at 80 cells a line still says what
-// of the queue was backlog or dispatch, and what of parse was the client.
+// TestNarrowLinesKeepTheParts checks that a line of 80 cells still shows
+// backlog and dispatch of the queue, and client_wait of parse.
 func TestNarrowLinesKeepTheParts(t *testing.T) {
 	const ms = request.Stamp(time.Millisecond)
 	make := func(accepted, readFirst, readLast request.Stamp, wait time.Duration) *request.Request {

@@ -11,7 +11,7 @@ import (
 	"lapwing/exporters/health"
 )
 
-// order is what the rows of the live table are sorted by.
+// order is the sort order of the rows of the live table.
 type order int
 
 const (
@@ -25,10 +25,10 @@ const (
 
 var orderNames = [numOrders]string{"rate", "errors", "latency (p95)", "time spent", "name"}
 
-// orderKeys are the keys that choose an order.
+// orderKeys are the keys that select an order.
 var orderKeys = map[string]order{"r": byRate, "e": byErrors, "l": byLatency, "t": byTime, "n": byName}
 
-// compare puts the larger figure first, and names in alphabetical order.
+// compare sorts larger figures first, and names alphabetically.
 func (o order) compare(a, b ServiceStats) int {
 	figure := 0
 	switch o {
@@ -54,12 +54,12 @@ type model struct {
 	notices func() []string
 
 	table  Table // the last interval
-	totals Table // since the start; up to date in the detail view only
+	totals Table // since the start; only up to date in the detail view
 	state  health.Health
 
 	order   order
 	chosen  string // the service under the cursor
-	first   int    // the first row that is visible
+	first   int    // the first visible row
 	paused  bool
 	detail  bool
 	help    bool
@@ -73,12 +73,12 @@ type tick time.Time
 
 func newModel(agg *Aggregator, account health.Func, opts TopOptions) *model {
 	m := &model{agg: agg, window: agg.NewWindow(), health: account, every: opts.Interval, color: opts.Color, notices: opts.Notices}
-	m.resize(80, 24) // until the terminal tells
+	m.resize(80, 24) // until the terminal reports its size
 	m.refresh()
 	return m
 }
 
-// Init starts the ticking.
+// Init starts the ticks.
 func (m *model) Init() tea.Cmd { return m.next() }
 
 func (m *model) next() tea.Cmd {
@@ -101,8 +101,8 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	return m, nil
 }
 
-// eachKey passes the keys of one message on, one by one: letters that arrive
-// together, from a key held down on a slow line, come as one.
+// eachKey passes the keys of one message on, one by one. Letters that arrive
+// together, from a key held down on a slow line, come in one message.
 func eachKey(msg tea.KeyMsg, key func(string) tea.Cmd) tea.Cmd {
 	if msg.Type != tea.KeyRunes {
 		return key(msg.String())
@@ -120,7 +120,7 @@ func (m *model) resize(width, height int) {
 	m.columns = columnsFor(m.width - len(cursor))
 }
 
-// refresh takes the figures of the interval that ends now.
+// refresh reads the figures of the interval that ends now.
 func (m *model) refresh() {
 	m.table = m.window.Next()
 	m.state = m.health()
@@ -191,7 +191,7 @@ func (m *model) move(rows int) {
 	m.chosen = m.table.Services[min(last, max(0, m.row()+rows))].Service
 }
 
-// row is the index of the chosen service.
+// row returns the index of the chosen service.
 func (m *model) row() int {
 	return max(0, slices.IndexFunc(m.table.Services, m.isChosen))
 }

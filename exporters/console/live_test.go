@@ -29,7 +29,7 @@ func newBench(t *testing.T) *bench {
 	return b
 }
 
-// serve exports n requests that took d in all.
+// serve exports n requests of duration d.
 func (b *bench) serve(service string, n, status int, d time.Duration) {
 	for range n {
 		b.agg.Export(served(service, "/", status, d/4, d/4, d/4, d-3*(d/4)))
@@ -59,7 +59,7 @@ func (b *bench) press(keys ...string) (cmd tea.Cmd) {
 	return cmd
 }
 
-// services are the names of the rows, the chosen one in brackets.
+// services returns the names of the rows, the chosen one in brackets.
 func (b *bench) services() string {
 	var names []string
 	for line := range strings.Lines(b.View()) {
@@ -214,8 +214,8 @@ func TestLiveHealth(t *testing.T) {
 	}
 }
 
-// TestLiveFits checks every view at every size: as many lines as the screen
-// has and none wider, with colours and without.
+// TestLiveFits checks every view at every size, with and without colours: it
+// has as many lines as the screen, and none is too wide.
 func TestLiveFits(t *testing.T) {
 	b := newBench(t)
 	b.acc = sampleHealth()

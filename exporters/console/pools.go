@@ -9,19 +9,20 @@ import (
 	"lapwing/exporters/health"
 )
 
-// PoolSource is where RunPools finds the worker pools: a worker.Collector.
+// PoolSource is the source of the worker pools for RunPools: a
+// worker.Collector.
 type PoolSource interface {
 	Snapshot() []worker.Snapshot
 	Host() (worker.Host, error)
-	// Since is when they began to be watched.
+	// Since returns the time at which the collector started to watch them.
 	Since() time.Time
-	// Losses counts what the pools leave out, per cause, since the start.
+	// Losses counts what the pools leave out, by cause, since the start.
 	Losses() map[string]uint64
 }
 
 // RunPools shows the worker pools every interval until ctx ends, the user
-// quits, or the reader of the output goes away. Not interactive, it ends with
-// what happened since the start.
+// quits, or the reader of the output goes away. If it is not interactive, it
+// ends with the figures since the start.
 func RunPools(ctx context.Context, pools PoolSource, account health.Func, opts TopOptions) error {
 	if err := CheckFormat(opts.Format); err != nil {
 		return err
@@ -40,7 +41,7 @@ func RunPools(ctx context.Context, pools PoolSource, account health.Func, opts T
 	return nil
 }
 
-// poolsReport is a form of the pools that is written, not painted.
+// poolsReport writes the pools in one format, instead of painting them.
 type poolsReport interface {
 	write(t poolTable, h health.Health) error
 }
@@ -57,7 +58,7 @@ func runPoolReports(ctx context.Context, pools PoolSource, account health.Func, 
 				return err
 			}
 		case <-ctx.Done():
-			ended := time.Now() // what is still delivered happened before
+			ended := time.Now() // everything that is still delivered happened before this time
 			if opts.Drained != nil {
 				<-opts.Drained
 			}
@@ -68,27 +69,28 @@ func runPoolReports(ctx context.Context, pools PoolSource, account health.Func, 
 	}
 }
 
-// poolTable is the pools at the end of a span of time, and what happened in it.
+// poolTable holds the pools at the end of a span of time, and the figures of
+// that span.
 type poolTable struct {
 	At      time.Time
 	Elapsed time.Duration
 	Final   bool
 	Pools   []poolView
 	Host    worker.Host
-	LeftOut map[string]uint64 // what the pools do not show, per cause, since the start
+	LeftOut map[string]uint64 // what the pools do not show, by cause, since the start
 }
 
-// poolView is a pool and its figures in a span of time.
+// poolView is a pool with its figures for a span of time.
 type poolView struct {
 	worker.Snapshot
 	Requests    uint64
-	Rate        *float64 // requests per second; nil when not known
-	Utilisation *float64 // 0 to 1; nil when not known
+	Rate        *float64 // requests per second; nil if unknown
+	Utilisation *float64 // 0 to 1; nil if unknown
 	Drops       uint64
 	Views       []workerView // as PerWorker, in the same order
 }
 
-// workerView is a worker and its figures in a span of time.
+// workerView is a worker with its figures for a span of time.
 type workerView struct {
 	worker.Worker
 	Requests uint64
@@ -96,20 +98,20 @@ type workerView struct {
 	CPU      float64
 }
 
-// poolWindow gives the pools span by span.
+// poolWindow returns the figures of the pools span by span.
 type poolWindow struct {
 	from    PoolSource
 	ends    time.Time
 	earlier map[string]poolPast
 }
 
-// poolPast is how a pool was when the last span ended.
+// poolPast is the state of a pool at the end of the last span.
 type poolPast struct {
 	pool    worker.Snapshot
 	workers map[workerID]worker.Worker
 }
 
-// workerID tells workers apart also where an id was used again.
+// workerID identifies a worker even if the kernel used its id again.
 type workerID struct {
 	tid   uint32
 	since int64 // seconds
@@ -124,10 +126,10 @@ func newPoolWindow(from PoolSource) *poolWindow {
 // next ends the span now and returns its figures.
 func (w *poolWindow) next() poolTable { return w.until(time.Now()) }
 
-// until returns the figures of the span, which ended at a moment.
+// until returns the figures of the span that ended at the given time.
 func (w *poolWindow) until(at time.Time) poolTable {
 	if since := w.from.Since(); since.After(w.ends) {
-		w.ends = since // nothing was seen before
+		w.ends = since // nothing was seen before this
 	}
 	t := poolTable{At: at, Elapsed: at.Sub(w.ends)}
 	began := w.ends
@@ -139,7 +141,7 @@ func (w *poolWindow) until(at time.Time) poolTable {
 		now[p.Service] = pastOf(p)
 	}
 	w.earlier = now
-	// What cannot be read was logged at the start and stays zero.
+	// A failed read was logged at the start. The value stays zero.
 	t.Host, _ = w.from.Host()
 	t.LeftOut = w.from.Losses()
 	return t
@@ -176,8 +178,9 @@ func viewOf(p worker.Snapshot, past poolPast, began time.Time) poolView {
 	return v
 }
 
-// figures are the utilisation and the requests that ended per second, over the
-// part of a span in which everything was seen; nil where that is too short.
+// figures returns the utilisation and the number of requests that ended per
+// second, over the part of a span in which everything was seen. They are nil if
+// that part is too short.
 func figures(p, past *worker.Snapshot) (utilisation, rate *float64) {
 	from, least := worker.Observed{Settled: past.Settled, Ended: past.Ended, BusyTime: past.BusyTime, WorkerTime: past.WorkerTime}, time.Duration(1)
 	if o := p.Observed; o.Settled.IsZero() {
@@ -190,7 +193,7 @@ func figures(p, past *worker.Snapshot) (utilisation, rate *float64) {
 		return nil, nil
 	}
 	perSecond := float64(p.Ended-min(p.Ended, from.Ended)) / span.Seconds()
-	// A worker can become known together with what it did long before.
+	// A worker can become known together with work that it did long before.
 	most := time.Duration(max(p.Workers, past.Workers)) * span
 	if whole := min(p.WorkerTime-from.WorkerTime, most); whole > 0 && !p.Hidden {
 		part := share(p.BusyTime-from.BusyTime, whole)
@@ -199,11 +202,11 @@ func figures(p, past *worker.Snapshot) (utilisation, rate *float64) {
 	return utilisation, &perSecond
 }
 
-// leastSpan is the least time over which a rate is told, where it is not the
-// user's choice.
+// leastSpan is the shortest time over which a rate is shown, unless the user
+// chose the interval.
 const leastSpan = time.Second
 
-// share is a part of a time, at most all of it.
+// share returns part as a share of whole, at most 1.
 func share(part, whole time.Duration) float64 {
 	if part <= 0 || whole <= 0 {
 		return 0

@@ -16,8 +16,8 @@ import (
 
 var stagedNeed = 11.2
 
-// staged are pools that change with every look: each worker serves two more
-// requests, one of them is busy half of the time.
+// staged returns pools that change at every look: each worker serves two more
+// requests, and one of them is busy half of the time.
 type staged struct{ looks int }
 
 func (s *staged) Host() (worker.Host, error) {
@@ -132,8 +132,8 @@ func TestLongScoreboardsAreWrapped(t *testing.T) {
 	assert.Equal(t, "  "+strings.Repeat("_", 50), lines[1])
 }
 
-// TestNarrowPools keeps the rate on a terminal of 80 columns, and the rest of
-// the columns on a wider one.
+// TestNarrowPools checks that a terminal of 80 columns shows the rate, and a
+// wider one the other columns too.
 func TestNarrowPools(t *testing.T) {
 	p := poolView{Snapshot: new(staged).Snapshot()[0]}
 	for width, want := range map[int]string{
@@ -146,7 +146,7 @@ func TestNarrowPools(t *testing.T) {
 	}
 }
 
-// TestFiguresThatAreNotKnown looks before anything was observed.
+// TestFiguresThatAreNotKnown reads the figures before anything was observed.
 func TestFiguresThatAreNotKnown(t *testing.T) {
 	now := time.Now()
 	p := worker.Snapshot{Service: "shop", Workers: 2, Served: 9, Ended: 7, Settled: now}
@@ -162,7 +162,8 @@ func TestFiguresThatAreNotKnown(t *testing.T) {
 	assert.Nil(t, v.Rate, "too short to tell")
 }
 
-// TestWorkersThatBecomeKnown count for the time of the table only.
+// TestWorkersThatBecomeKnown checks that such workers only count for the time
+// of the table.
 func TestWorkersThatBecomeKnown(t *testing.T) {
 	now := time.Now()
 	p := worker.Snapshot{Workers: 2, BusyTime: 3 * time.Second, WorkerTime: time.Hour, Settled: now, Observed: worker.Observed{Settled: now.Add(-time.Hour)}}

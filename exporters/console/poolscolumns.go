@@ -11,7 +11,7 @@ type poolColumn struct {
 	title string
 	width int
 	text  func(*poolView) string
-	spare int // on a narrow terminal the highest one goes first; 0 never does
+	spare int // on a narrow terminal the column with the highest value is dropped first; 0 is never dropped
 }
 
 var poolColumns = []poolColumn{
@@ -29,12 +29,12 @@ var poolColumns = []poolColumn{
 	{"REQ/S", 6, func(p *poolView) string { return known(p.Rate, rateText) }, 0},
 }
 
-// ofWorkers is a number of workers, where they are known.
+// ofWorkers returns a function for a number of workers, if they are known.
 func ofWorkers(n func(*poolView) int) func(*poolView) string {
 	return func(p *poolView) string { return optional(!p.Hidden, strconv.Itoa(n(p))) }
 }
 
-// poolColumnsFor are the columns that fit beside the name.
+// poolColumnsFor returns the columns that fit next to the name.
 func poolColumnsFor(width int) []poolColumn {
 	shown := slices.Clone(poolColumns)
 	for {
@@ -53,7 +53,7 @@ func poolColumnsFor(width int) []poolColumn {
 	}
 }
 
-// poolHead is the head of the table.
+// poolHead returns the head of the table.
 func poolHead(width int) string {
 	line := appendLeft(nil, "SERVICE", serviceCells)
 	for _, c := range poolColumnsFor(width) {
@@ -62,7 +62,7 @@ func poolHead(width int) string {
 	return string(line)
 }
 
-// poolRow is a pool in one line.
+// poolRow returns a pool as one line.
 func poolRow(p *poolView, width int) string {
 	line := appendName(nil, p.Service, serviceCells)
 	for _, c := range poolColumnsFor(width) {
@@ -71,7 +71,7 @@ func poolRow(p *poolView, width int) string {
 	return string(line)
 }
 
-// known is a figure's text, or a dash where it is not known.
+// known returns the figure as text, or a dash if it is unknown.
 func known(figure *float64, text func(float64) string) string {
 	if figure == nil {
 		return "-"
@@ -79,7 +79,8 @@ func known(figure *float64, text func(float64) string) string {
 	return text(*figure)
 }
 
-// dropsText is what was dropped for certain, and whether there may have been more.
+// dropsText returns the number of certain drops, and whether there may have
+// been more.
 func dropsText(p *poolView) string {
 	switch {
 	case !p.OverflowsAtLeast:

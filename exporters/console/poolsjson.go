@@ -10,16 +10,16 @@ import (
 	"lapwing/exporters/health"
 )
 
-// poolsJSON writes one object a line.
+// poolsJSON writes one object per line.
 type poolsJSON struct {
 	w       io.Writer
 	earlier health.Health
 }
 
-// jsonPools is an object of `lapwing workers --format json`. The pools' counts
-// are since the start; requests, drops and utilisation are of the interval,
-// which for the final object is everything since the start. LeftOut counts,
-// per cause and since the start, what the pools do not show.
+// jsonPools is an object of `lapwing workers --format json`. The counts of the
+// pools are since the start. Requests, drops and utilisation are of the
+// interval; in the final object they are of the whole time since the start.
+// LeftOut counts what the pools do not show, by cause and since the start.
 type jsonPools struct {
 	Time     time.Time         `json:"time"`
 	Interval float64           `json:"interval_s"`
@@ -27,8 +27,8 @@ type jsonPools struct {
 	Host     worker.Host       `json:"host"`
 	Lost     map[string]uint64 `json:"lost"`
 	LeftOut  map[string]uint64 `json:"left_out"`
-	InFlight *uint64           `json:"in_flight,omitempty"` // at the end, in the final object
-	Agent    map[string]any    `json:"agent,omitempty"`     // its account of itself; in the final object
+	InFlight *uint64           `json:"in_flight,omitempty"` // at the end; in the final object only
+	Agent    map[string]any    `json:"agent,omitempty"`     // the agent's account of itself; in the final object only
 	Final    bool              `json:"final"`
 }
 
@@ -36,10 +36,10 @@ type jsonPool struct {
 	Scoreboard string `json:"scoreboard"`
 	worker.Snapshot
 	Requests    uint64   `json:"requests"`
-	Rate        *float64 `json:"rate"` // null while it is not known
+	Rate        *float64 `json:"rate"` // null if unknown
 	Drops       uint64   `json:"drops"`
-	Utilisation *float64 `json:"utilisation"` // in place of the Snapshot's; the same
-	// The same, and null where other threads do the work.
+	Utilisation *float64 `json:"utilisation"` // the value of Snapshot, which this field replaces
+	// The value of Snapshot, but null if other threads do the work.
 	Workers   *int `json:"workers"`
 	Busy      *int `json:"busy"`
 	Held      *int `json:"held"`
@@ -47,7 +47,7 @@ type jsonPool struct {
 	MaxBusy   *int `json:"max_busy"`
 }
 
-// tell fills in what is known of the workers of a pool.
+// tell fills in what is known about the workers of a pool.
 func (p *jsonPool) tell() {
 	if s := &p.Snapshot; !s.Hidden {
 		p.Workers, p.Busy, p.Held, p.Available, p.MaxBusy = &s.Workers, &s.Busy, &s.Held, &s.Available, &s.MaxBusy

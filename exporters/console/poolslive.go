@@ -45,7 +45,7 @@ type poolsModel struct {
 	table  poolTable
 	state  health.Health
 	chosen string // the service under the cursor
-	first  int    // the first worker that is visible
+	first  int    // the first visible worker
 	paused bool
 	help   bool
 	width  int
@@ -58,7 +58,7 @@ func newPoolsModel(pools PoolSource, account health.Func, opts TopOptions) *pool
 	return m
 }
 
-// Init starts the ticking.
+// Init starts the ticks.
 func (m *poolsModel) Init() tea.Cmd { return m.next() }
 
 func (m *poolsModel) next() tea.Cmd {
@@ -112,7 +112,7 @@ func (m *poolsModel) key(key string) tea.Cmd {
 	return nil
 }
 
-// move moves the cursor, which stays on its service when rows change places.
+// move moves the cursor. It stays on its service when rows change places.
 func (m *poolsModel) move(rows int) {
 	if len(m.table.Pools) == 0 {
 		m.chosen = ""
@@ -128,7 +128,7 @@ func (m *poolsModel) row() int {
 	return max(0, slices.IndexFunc(m.table.Pools, func(p poolView) bool { return p.Service == m.chosen }))
 }
 
-// View paints the screen: exactly as many lines as it has, none wider.
+// View paints the screen: exactly as many lines as it has, none too wide.
 func (m *poolsModel) View() string {
 	title := fmt.Sprintf("lapwing workers  %s  last %s  %s", m.table.At.Format(time.TimeOnly), duration(m.table.Elapsed), health.Phrase(uint64(len(m.table.Pools)), "pools"))
 	if m.paused {
@@ -182,8 +182,8 @@ func (m *poolsModel) style(s, sequence string) string {
 	return sequence + s + styleEnd
 }
 
-// runProgram shows a live view until the user quits or ctx ends, and leaves
-// the terminal as it was.
+// runProgram shows a live view until the user quits or ctx ends. It restores
+// the terminal.
 func runProgram(ctx context.Context, m tea.Model, opts TopOptions) error {
 	program := tea.NewProgram(m, tea.WithInput(opts.In), tea.WithOutput(opts.Out),
 		tea.WithAltScreen(), tea.WithoutSignalHandler(), tea.WithoutBracketedPaste())

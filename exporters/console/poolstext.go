@@ -18,14 +18,14 @@ import (
 // poolsLegend explains the scoreboard.
 const poolsLegend = "_ available  R reading  W in the application  S sending  K held by an idle connection  ? unknown"
 
-// mostRows is how many workers of a pool the text lists.
+// mostRows is the highest number of workers of a pool that the text lists.
 const mostRows = 32
 
 // poolsText writes the pools every interval, for logs and for pipes.
 type poolsText struct {
 	w     io.Writer
 	width int
-	begun bool // the legend was written
+	begun bool // the legend has been written
 }
 
 func (r *poolsText) write(t poolTable, h health.Health) error {
@@ -51,7 +51,7 @@ func (r *poolsText) write(t poolTable, h health.Health) error {
 	return err
 }
 
-// poolLines is a pool in one line, and its scoreboard.
+// poolLines returns a pool as one line, and its scoreboard.
 func poolLines(p *poolView, width int) []string {
 	lines := []string{poolRow(p, width)}
 	board := scoreboard(p)
@@ -63,7 +63,8 @@ func poolLines(p *poolView, width int) []string {
 	return append(lines, "  "+board)
 }
 
-// backlogText is the length of the backlog and its limit, where it is known.
+// backlogText returns the length of the backlog, and its limit if that is
+// known.
 func backlogText(p *poolView) string {
 	if len(p.Listeners) == 0 {
 		return "-"
@@ -71,7 +72,7 @@ func backlogText(p *poolView) string {
 	return strconv.Itoa(p.BacklogLen) + "/" + strconv.Itoa(p.BacklogLimit)
 }
 
-// scoreboard has one character for each worker.
+// scoreboard returns one character for each worker.
 func scoreboard(p *poolView) string {
 	b := make([]byte, 0, len(p.PerWorker))
 	for i := range p.PerWorker {
@@ -116,7 +117,7 @@ func workerLines(p *poolView, most int) []string {
 	return lines
 }
 
-// urgency orders the states.
+// urgency returns the sort order of the states.
 func urgency(w *workerView) int {
 	return slices.Index([]worker.State{worker.Busy, worker.Held, worker.Unknown, worker.Available}, w.State)
 }
@@ -135,7 +136,7 @@ func optional(known bool, text string) string {
 	return text
 }
 
-// stateText is a worker's state, with what it is busy with.
+// stateText returns the state of a worker, and what keeps it busy.
 func stateText(w *worker.Worker) string {
 	switch {
 	case w.State == worker.Unknown && w.InFlight > 0:
@@ -159,17 +160,19 @@ func percentText(share float64) string {
 	return strconv.FormatFloat(100*share, 'f', 0, 64)
 }
 
-// poolFacts is what stands below the pools: what they leave out comes first.
+// poolFacts returns the facts below the pools, first of all what the pools
+// leave out.
 func poolFacts(t poolTable, h health.Health) []string {
 	facts := append(causes("left out", t.LeftOut), hostFacts(t.Host)...)
 	return append(append(facts, abandonedFacts(h)...), healthFacts(h)...)
 }
 
-// mostAbandoned is how many listeners are named whose connections ended unread.
+// mostAbandoned is the highest number of listeners that are named for
+// connections that ended unread.
 const mostAbandoned = 4
 
-// abandonedFacts tells of connections that nobody accepted or read before they
-// ended, of the listeners that have most of them.
+// abandonedFacts returns the numbers of connections that ended before they were
+// accepted or read, for the listeners that have most of them.
 func abandonedFacts(h health.Health) []string {
 	all := h.Scopes(health.Abandoned)
 	sum := func(listener string) (n uint64) {
@@ -188,7 +191,8 @@ func abandonedFacts(h health.Health) []string {
 	return facts
 }
 
-// hostFacts tells what listeners of the whole host dropped, if they did.
+// hostFacts returns the number of connections that listeners of the whole host
+// dropped, if any.
 func hostFacts(h worker.Host) []string {
 	if h.ListenDrops == 0 && h.SYNDrops == 0 {
 		return nil
@@ -196,7 +200,7 @@ func hostFacts(h worker.Host) []string {
 	return []string{fmt.Sprintf("host: %d connection attempts dropped by listeners (%d overflows), %d SYNs", h.ListenDrops, h.ListenOverflows, h.SYNDrops)}
 }
 
-// wrapText breaks text with double spaces between its parts.
+// wrapText wraps text. Its parts are separated by double spaces.
 func wrapText(text string, width int) []string {
 	var lines []string
 	for len(text) > width {

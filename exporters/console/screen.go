@@ -13,8 +13,8 @@ const (
 	cursor   = "> " // marks the chosen service, with colours or without
 	keysLine = "q quit  ? help  s sort  p pause  up/down select  enter details"
 
-	// paneHeight is the lowest screen that shows the chosen service's phases
-	// below the table.
+	// paneHeight is the lowest height of a screen that shows the phases of the
+	// chosen service below the table.
 	paneHeight = 20
 )
 
@@ -36,7 +36,7 @@ var helpLines = []string{
 	"Any key closes this page.",
 }
 
-// View paints the screen: exactly as many lines as it has, none wider.
+// View paints the screen: exactly as many lines as it has, none too wide.
 func (m *model) View() string {
 	head := m.head()
 	foot := m.foot()
@@ -65,7 +65,7 @@ func (m *model) head() []string {
 	return []string{m.style(title, styleBold), m.style(legend+"  sorted by "+orderNames[m.order], styleDim)}
 }
 
-// foot is the agent's health, in two lines at most, and the keys.
+// foot returns the agent's health, in at most two lines, and the keys.
 func (m *model) foot() []string {
 	facts := wrap(healthFacts(m.state), m.width)
 	if len(facts) > 2 {
@@ -89,7 +89,7 @@ func (m *model) body(room int) []string {
 	return m.rows(room)
 }
 
-// nothingYet stands in place of a table without rows.
+// nothingYet returns the lines that replace a table without rows.
 func nothingYet(notices func() []string, width int) []string {
 	lines := []string{"", "No request yet."}
 	if notices == nil {
@@ -102,7 +102,7 @@ func nothingYet(notices func() []string, width int) []string {
 	return lines
 }
 
-// rows is the table, scrolled so that the chosen service is visible.
+// rows returns the table, scrolled so that the chosen service is visible.
 func (m *model) rows(room int) []string {
 	lines := []string{m.style(string(appendHeads([]byte("  "), m.columns)), styleBold)}
 	room = max(1, room-len(lines))
@@ -123,12 +123,12 @@ func (m *model) rows(room int) []string {
 	return lines
 }
 
-// pane is the chosen service phase by phase, in the last interval.
+// pane returns the phases of the chosen service in the last interval.
 func (m *model) pane() []string {
 	return append([]string{""}, m.breakdown(m.table.Services[m.row()], "last "+duration(m.table.Elapsed))...)
 }
 
-// details is the chosen service in the last interval and since the start.
+// details returns the chosen service in the last interval and since the start.
 func (m *model) details() []string {
 	lines := m.pane()
 	for _, s := range m.totals.Services {

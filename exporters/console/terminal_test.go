@@ -20,7 +20,8 @@ const (
 	cursorOn     = "\x1b[?25h"
 )
 
-// terminal is a pseudo-terminal of 100x30 and all that was written to it.
+// terminal is a pseudo-terminal of 100x30, with everything that was written to
+// it.
 type terminal struct {
 	buffer
 	keys *os.File // the user's side
@@ -59,7 +60,7 @@ func (term *terminal) press(t *testing.T, key string) {
 	require.NoError(t, err)
 }
 
-// modes are the terminal's settings: echo, line editing, signals.
+// modes returns the settings of the terminal: echo, line editing, signals.
 func (term *terminal) modes(t *testing.T) unix.Termios {
 	t.Helper()
 	modes, err := unix.IoctlGetTermios(int(term.tty.Fd()), unix.TCGETS)
@@ -117,7 +118,7 @@ func TestTerminal(t *testing.T) {
 	term.checkRestored(t, before)
 }
 
-// TestTerminalContextEnds is `lapwing top --for 10s`, and a signal.
+// TestTerminalContextEnds covers `lapwing top --for 10s`, and a signal.
 func TestTerminalContextEnds(t *testing.T) {
 	t.Setenv("NO_COLOR", "1")
 	term := newTerminal(t)

@@ -10,34 +10,34 @@ import (
 	"lapwing/exporters/health"
 )
 
-// DefaultInterval is how often RunTop shows figures when nobody says so.
+// DefaultInterval is the interval between two tables of RunTop if none is set.
 const DefaultInterval = time.Second
 
-// TopOptions say how RunTop shows an Aggregator.
+// TopOptions configure how RunTop shows an Aggregator.
 type TopOptions struct {
 	Out      io.Writer
-	In       io.Reader     // the terminal's keys; interactive only
+	In       io.Reader     // the keys of the terminal; interactive only
 	Format   string        // FormatText or FormatJSON; empty is FormatText
 	Interval time.Duration // between two tables; 0 means DefaultInterval
 	Color    bool          // text only. NO_COLOR in the environment wins.
 	Width    int           // text only: cells of a line; 0 when unknown
 
-	// Interactive shows a live table on a terminal, which knows its own
-	// width. It needs FormatText.
+	// Interactive shows a live table on a terminal, whose width is known. It
+	// needs FormatText.
 	Interactive bool
 
-	// Notices gives what stands in the live table until there is something to
-	// show. Nil gives nothing.
+	// Notices returns the lines that the live table shows until there are
+	// requests. Nil means no lines.
 	Notices func() []string
 
-	// Drained is closed once every request the agent saw was exported. The
-	// final figures wait for it after ctx ended. Nil waits for nothing.
+	// Drained is closed once every request that the agent saw was exported.
+	// After ctx ended, the final figures wait for it. Nil means no wait.
 	Drained <-chan struct{}
 }
 
 // RunTop shows the figures of agg every interval until ctx ends, the user
-// quits, or the reader of the output goes away. Not interactive, it ends with
-// the totals since the start.
+// quits, or the reader of the output goes away. If it is not interactive, it
+// ends with the totals since the start.
 func RunTop(ctx context.Context, agg *Aggregator, account health.Func, opts TopOptions) error {
 	if err := CheckFormat(opts.Format); err != nil {
 		return err
@@ -75,7 +75,7 @@ func (o TopOptions) withDefaults() TopOptions {
 	return o
 }
 
-// report is a form of the figures that is written, not painted.
+// report writes the figures in one format, instead of painting them.
 type report interface {
 	interval(Table, health.Health) error
 	final(Table, health.Health) error

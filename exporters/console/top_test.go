@@ -20,7 +20,7 @@ import (
 	"lapwing/exporters/health"
 )
 
-// sampleTable is a table of a busy, a failing and an incomplete service.
+// sampleTable returns a table of a busy, a failing and an incomplete service.
 func sampleTable() Table {
 	agg := NewAggregator(0)
 	for i := range 1000 {
@@ -99,7 +99,7 @@ func TestJSONOfNothing(t *testing.T) {
 	}
 }
 
-// started runs RunTop and returns how to end it.
+// started runs RunTop and returns a function that ends it, and its result.
 func started(agg *Aggregator, account health.Func, opts TopOptions) (cancel func(), result chan error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	result = make(chan error, 1)
@@ -130,7 +130,7 @@ func tables(t *testing.T, out string) []jsonTable {
 }
 
 // TestRunTopJSON follows a run to its end: what arrives while the agent drains
-// is in the final totals.
+// is included in the final totals.
 func TestRunTopJSON(t *testing.T) {
 	agg := NewAggregator(0)
 	var lost atomic.Uint64
@@ -211,7 +211,7 @@ func TestRunTopWriteError(t *testing.T) {
 	}
 }
 
-// failing is an output that takes nothing.
+// failing is an output that accepts nothing.
 type failing struct{}
 
 func (failing) Write([]byte) (int, error) { return 0, errDiskFull }
@@ -238,7 +238,7 @@ func TestRateFits(t *testing.T) {
 	}
 }
 
-// TestColumnsCarryEveryPhase checks which figures a table of some width has.
+// TestColumnsCarryEveryPhase checks which figures a table of a given width has.
 func TestColumnsCarryEveryPhase(t *testing.T) {
 	for width, want := range map[int]int{52: 6, 80: 7, 120: 7 + int(request.NumPhases), 200: 7 + 3*int(request.NumPhases)} {
 		if got := len(columnsFor(width)); got != want {

@@ -10,8 +10,9 @@ import (
 	"lapwing/exporters/health"
 )
 
-// jsonReport writes one object a line. What an interval's object counts,
-// losses included, is of that interval alone; the final one has the totals.
+// jsonReport writes one object per line. The counts in the object of an
+// interval, including losses, are of that interval alone. The final object has
+// the totals.
 type jsonReport struct {
 	w       io.Writer
 	earlier health.Health
@@ -24,8 +25,8 @@ type jsonTable struct {
 	Services    []jsonService     `json:"services"`
 	Lost        map[string]uint64 `json:"lost"`
 	MissedStart map[string]uint64 `json:"missed_start"`
-	InFlight    *uint64           `json:"in_flight,omitempty"` // of the final object
-	Agent       map[string]any    `json:"agent,omitempty"`     // its account of itself; of the final object
+	InFlight    *uint64           `json:"in_flight,omitempty"` // in the final object only
+	Agent       map[string]any    `json:"agent,omitempty"`     // the agent's account of itself; in the final object only
 	Final       bool              `json:"final"`
 }
 
@@ -45,7 +46,7 @@ type jsonPhases struct {
 	WriteBack jsonStats `json:"write_back"`
 }
 
-// jsonStats has null for percentiles of nothing: they are not zero.
+// jsonStats has null for percentiles without a measurement: they are not zero.
 type jsonStats struct {
 	Count uint64         `json:"count"`
 	P50   *time.Duration `json:"p50_ns"`
@@ -106,8 +107,8 @@ func newJSONStats(s Stats) jsonStats {
 	return out
 }
 
-// difference is what was counted after earlier, without causes that did not
-// occur. It is never nil.
+// difference returns what was counted after earlier, without causes that did
+// not occur. It is never nil.
 func difference(now, earlier map[string]uint64) map[string]uint64 {
 	out := make(map[string]uint64)
 	for cause, n := range now {

@@ -11,7 +11,8 @@ import (
 	"lapwing/exporters/health"
 )
 
-// finalBreakdowns is how many services the final text tells phase by phase.
+// finalBreakdowns is the highest number of services that the final text breaks
+// down by phase.
 const finalBreakdowns = 10
 
 // textReport writes a table every interval, for logs and for pipes.
@@ -19,14 +20,14 @@ type textReport struct {
 	w     io.Writer
 	width int
 	color bool
-	begun bool // the legend was written
+	begun bool // the legend has been written
 }
 
 func (r *textReport) interval(t Table, h health.Health) error {
 	return r.write(r.appendTable(nil, "interval", &t, h))
 }
 
-// final writes the totals, and each service phase by phase where the table
+// final writes the totals. It breaks each service down by phase if the table
 // has no room for all percentiles.
 func (r *textReport) final(t Table, h health.Health) error {
 	b := r.appendTable(nil, "since the start", &t, h)
@@ -46,8 +47,8 @@ func (r *textReport) write(b []byte) error {
 	return err
 }
 
-// appendTable writes a line with the time, the table, a line about the agent
-// when there is something to say, and a blank line.
+// appendTable writes a line with the time, the table, a line about the agent if
+// there is something to say, and a blank line.
 func (r *textReport) appendTable(b []byte, span string, t *Table, h health.Health) []byte {
 	requests, _ := t.total()
 	title := fmt.Sprintf("%s  %s %s  %s  %s/s",
@@ -75,8 +76,8 @@ func serviceTitle(s *ServiceStats) string {
 	return fmt.Sprintf("%s: %s, %s", s.Service, health.Phrase(s.Requests, "requests"), health.Phrase(s.Errors, "errors"))
 }
 
-// healthFacts tells the agent's health, one short fact each. What did not
-// happen is left out, except that nothing was lost.
+// healthFacts describes the agent's health in short facts. What did not happen
+// is left out, except that nothing was lost.
 func healthFacts(h health.Health) []string {
 	facts := []string{"agent: " + health.Phrase(h.Total(health.Requests), "requests")}
 	for _, c := range health.Table {
@@ -108,7 +109,7 @@ func causes(what string, counts map[string]uint64) []string {
 	return facts
 }
 
-// wrap joins facts into lines that fit the width.
+// wrap joins facts into lines of at most width cells.
 func wrap(facts []string, width int) []string {
 	const separator = " | "
 	var lines []string

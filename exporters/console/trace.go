@@ -17,18 +17,18 @@ import (
 
 // The limits of the queue between Export and the output, in bytes and time.
 const (
-	queueBytes = 4 << 20                // waiting for the writer; as much again is being written
-	batchBytes = 64 << 10               // written in one piece, and reason enough to write at once
-	flushAfter = 100 * time.Millisecond // the longest that a line waits for company
+	queueBytes = 4 << 20                // waiting for the writer; the same amount again is being written
+	batchBytes = 64 << 10               // written in one piece; at this size the writer stops waiting for more lines
+	flushAfter = 100 * time.Millisecond // the longest time that a line waits for others
 )
 
 // The causes under which Trace counts lines that were not printed.
 const (
-	DropSlowOutput   = "slow_output"   // the reader was too slow and the queue full
-	DropOutputClosed = "output_closed" // the reader went away, or writing failed
+	DropSlowOutput   = "slow_output"   // the reader was too slow and the queue was full
+	DropOutputClosed = "output_closed" // the reader went away, or a write failed
 )
 
-// TraceOptions say how Trace shows requests.
+// TraceOptions configure how Trace shows requests.
 type TraceOptions struct {
 	Format string         // FormatText or FormatJSON; empty is FormatText
 	Color  bool           // text only: use the terminal's colours
@@ -36,8 +36,8 @@ type TraceOptions struct {
 	Clock  *request.Clock // turns stamps into wall time; required
 }
 
-// Trace writes one line per request. Each request handed to it is either
-// printed or counted as dropped, once Shutdown has returned.
+// Trace writes one line per request. Once Shutdown has returned, each request
+// was either printed or counted as dropped.
 type Trace struct {
 	w      io.Writer
 	encode func(b []byte, r *request.Request) []byte
@@ -46,10 +46,10 @@ type Trace struct {
 	mu       sync.Mutex
 	pending  []byte // encoded lines that wait for the writer
 	waiting  uint64 // how many lines pending holds
-	inFlight uint64 // lines the writer took and has not finished
+	inFlight uint64 // lines that the writer took and has not finished
 	printed  uint64
 	dropped  map[string]uint64
-	ended    bool // nothing is taken or accounted any more
+	ended    bool // no more lines are taken or counted
 	err      error
 
 	first   chan struct{} // a first line is pending
@@ -61,8 +61,7 @@ type Trace struct {
 
 var _ exporters.Tracer = (*Trace)(nil)
 
-// NewTrace returns a Trace that writes to w from a goroutine of its own until
-// Shutdown.
+// NewTrace returns a Trace. A goroutine of its own writes to w until Shutdown.
 func NewTrace(w io.Writer, opts TraceOptions) *Trace {
 	t := &Trace{
 		w:       w,
@@ -89,8 +88,8 @@ func jsonLines(opts TraceOptions) func([]byte, *request.Request) []byte {
 	}
 }
 
-// Trace queues the request's line, or counts it as dropped. What is printed cannot be
-// looked up by its identifiers.
+// Trace queues the line of the request, or counts it as dropped. Printed
+// requests cannot be looked up by their identifiers, so kept is always false.
 func (t *Trace) Trace(r *request.Request) (kept bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -137,26 +136,26 @@ func (t *Trace) Shutdown(ctx context.Context) error {
 	return fmt.Errorf("write the trace: the output did not accept %d lines in time: %w", left, ctx.Err())
 }
 
-// Done is closed when nothing will be written any more: after Shutdown, or
-// when the output failed or its reader went away.
+// Done returns a channel that is closed when nothing more will be written:
+// after Shutdown, or when the output failed or its reader went away.
 func (t *Trace) Done() <-chan struct{} { return t.done }
 
-// Err returns why writing ended before Shutdown. A reader that went away
-// (head has seen enough) is not an error.
+// Err returns why writing ended before Shutdown. A reader that went away, like
+// head once it has seen enough, is not an error.
 func (t *Trace) Err() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.err
 }
 
-// Printed is how many requests were written so far.
+// Printed returns the number of requests that were written so far.
 func (t *Trace) Printed() uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.printed
 }
 
-// Dropped counts, per cause, the requests that were not written.
+// Dropped returns the number of requests that were not written, by cause.
 func (t *Trace) Dropped() map[string]uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -167,8 +166,8 @@ func (t *Trace) Dropped() map[string]uint64 {
 	return out
 }
 
-// run is the writer. It swaps the queue for an empty one and writes it, so
-// that Export never waits for the output.
+// run is the writer. It swaps the queue for an empty one and writes the old
+// one, so that Export never waits for the output.
 func (t *Trace) run() {
 	defer close(t.done)
 	if len(t.header) > 0 {
@@ -191,7 +190,8 @@ func (t *Trace) run() {
 	t.mu.Unlock()
 }
 
-// wait returns when lines are worth writing, and false at Shutdown.
+// wait returns true when there are enough lines to write, and false at
+// Shutdown.
 func (t *Trace) wait() bool {
 	select {
 	case <-t.first:
@@ -209,7 +209,7 @@ func (t *Trace) wait() bool {
 	return true
 }
 
-// take hands the pending lines to the writer and leaves the spare in place.
+// take hands the pending lines to the writer and puts the spare in their place.
 func (t *Trace) take(spare []byte) []byte {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -219,8 +219,8 @@ func (t *Trace) take(spare []byte) []byte {
 	return batch
 }
 
-// write writes whole lines in pieces of about batchBytes and accounts for
-// each, so that little is in doubt when the output stalls for good.
+// write writes whole lines in pieces of about batchBytes and accounts for each
+// piece. So only little is uncertain if the output stalls for good.
 func (t *Trace) write(batch []byte) bool {
 	for len(batch) > 0 {
 		piece := batch[:pieceEnd(batch)]
@@ -247,8 +247,8 @@ func pieceEnd(batch []byte) int {
 	return bytes.IndexByte(batch, '\n') + 1
 }
 
-// account books lines as printed. It returns false when Shutdown has given
-// them up, and booked them as dropped, in the meantime.
+// account counts lines as printed. It returns false if Shutdown has given them
+// up in the meantime and counted them as dropped.
 func (t *Trace) account(lines uint64) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -270,7 +270,7 @@ func (t *Trace) fail(err error) {
 	}
 }
 
-// endLocked books everything that was not printed under cause.
+// endLocked counts everything that was not printed under cause.
 func (t *Trace) endLocked(cause string) {
 	if left := t.inFlight + t.waiting; left > 0 {
 		t.dropped[cause] += left
@@ -278,8 +278,8 @@ func (t *Trace) endLocked(cause string) {
 	t.inFlight, t.waiting, t.pending, t.ended = 0, 0, nil, true
 }
 
-// readerLeft tells whether writing failed because the other end of a pipe was
-// closed, which is how `| head` says that it has seen enough.
+// readerLeft reports whether a write failed because the other end of a pipe was
+// closed, as `| head` does once it has seen enough.
 func readerLeft(err error) bool {
 	return errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrClosedPipe)
 }

@@ -37,7 +37,7 @@ func (b *buffer) String() string {
 	return b.b.String()
 }
 
-// gate is an output that takes nothing until it is opened.
+// gate is an output that accepts nothing until it is opened.
 type gate struct {
 	buffer
 	open    chan struct{}
@@ -116,12 +116,12 @@ func TestTraceShowsLinesSoon(t *testing.T) {
 }
 
 // TestTraceNeverWaits exports more than the queue holds to an output that is
-// stuck. All is printed or counted once it moves again.
+// stuck. Once the output moves again, all lines are either printed or counted.
 func TestTraceNeverWaits(t *testing.T) {
 	out := newGate()
 	tr := jsonTrace(out)
 	r := sampleRequests()[0]
-	const n = 40_000 // some 12 MB, the queue holds 4
+	const n = 40_000 // about 12 MB; the queue holds 4
 	for range n {
 		tr.Trace(r)
 	}
@@ -161,7 +161,7 @@ func TestTraceGivesUpAtTheDeadline(t *testing.T) {
 	}
 }
 
-// TestTraceReaderLeaves is `lapwing trace --format json | head -n 3`.
+// TestTraceReaderLeaves covers `lapwing trace --format json | head -n 3`.
 func TestTraceReaderLeaves(t *testing.T) {
 	read, write, err := os.Pipe()
 	require.NoError(t, err)

@@ -17,7 +17,7 @@ type ServiceStats struct {
 	Phases   [request.NumPhases]Stats
 }
 
-// spent is the sum of each phase, in nanoseconds.
+// spent returns the sum of each phase, in nanoseconds.
 func (s *ServiceStats) spent() (out [request.NumPhases]uint64) {
 	for p := range out {
 		out[p] = uint64(s.Phases[p].Sum)
@@ -25,14 +25,14 @@ func (s *ServiceStats) spent() (out [request.NumPhases]uint64) {
 	return out
 }
 
-// Table is one span of time, per service.
+// Table holds the figures of one span of time, per service.
 type Table struct {
 	At       time.Time     // the end of the span
 	Elapsed  time.Duration // its length
 	Services []ServiceStats
 }
 
-// Rate is a number of events of the table per second.
+// Rate converts a number of events in the table to events per second.
 func (t *Table) Rate(events uint64) float64 {
 	if t.Elapsed <= 0 {
 		return 0
@@ -40,7 +40,7 @@ func (t *Table) Rate(events uint64) float64 {
 	return float64(events) / t.Elapsed.Seconds()
 }
 
-// total is how many requests and errors all services had.
+// total returns the requests and errors of all services.
 func (t *Table) total() (requests, errors uint64) {
 	for i := range t.Services {
 		requests += t.Services[i].Requests
@@ -49,21 +49,21 @@ func (t *Table) total() (requests, errors uint64) {
 	return requests, errors
 }
 
-// active drops the services without a request.
+// active removes the services without a request.
 func (t *Table) active() {
 	t.Services = slices.DeleteFunc(t.Services, func(s ServiceStats) bool { return s.Requests == 0 })
 }
 
-// Window gives an Aggregator's figures interval by interval. Each reader has
-// a Window of its own. It is not safe for concurrent use.
+// Window returns the figures of an Aggregator interval by interval. Each reader
+// has a Window of its own. It is not safe for concurrent use.
 type Window struct {
 	from    *Aggregator
 	ends    time.Time
 	earlier map[*series]*series // as they were when the last interval ended
-	now     series              // scratch
+	now     series              // scratch space
 }
 
-// NewWindow starts a first interval at the Aggregator's own start.
+// NewWindow returns a Window whose first interval starts with the Aggregator.
 func (a *Aggregator) NewWindow() *Window {
 	return &Window{from: a, ends: a.started, earlier: make(map[*series]*series)}
 }
@@ -109,8 +109,8 @@ func (a *Aggregator) Totals() Table {
 	return t
 }
 
-// snapshot copies a series, unless it still has as many requests as the
-// reader knows already.
+// snapshot copies a series, unless its number of requests is still the one that
+// the reader already knows.
 func (a *Aggregator) snapshot(s, to *series, known uint64) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -121,7 +121,7 @@ func (a *Aggregator) snapshot(s, to *series, known uint64) bool {
 	return true
 }
 
-// since sums up what s counted after the earlier copy of it was taken.
+// since summarises what s counted after its earlier copy was taken.
 func (s *series) since(earlier *series) ServiceStats {
 	out := ServiceStats{
 		Service:  s.name,

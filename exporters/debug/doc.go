@@ -1,3 +1,3 @@
-// Package debug prints the records and events of the probes as the kernel wrote them,
-// before anything is made of them: for whoever looks for a fault in the probes.
+// Package debug prints the records and events of the probes as the kernel wrote
+// them, before they are processed. It helps to find faults in the probes.
 package debug

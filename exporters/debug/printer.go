@@ -18,15 +18,15 @@ import (
 	"lapwing/probes/socket/wire"
 )
 
-// Options say what of the records is printed, and how.
+// Options select what is printed of the records, and in which form.
 type Options struct {
-	JSON  bool // objects, one on each line
-	Heads bool // what was captured of heads and bodies, which can hold secrets
+	JSON  bool // objects, one per line
+	Heads bool // the captured bytes of heads and bodies, which can contain secrets
 }
 
-// Printer is a socket.Handler that prints what it gets, a line each: each field that is
-// not zero, under the kernel's name for it. Stamps are nanoseconds of the monotonic
-// clock. It is not safe for concurrent use.
+// Printer is a socket.Handler that prints one line for each record or event:
+// each field that is not zero, under the kernel's name for it. Stamps are
+// nanoseconds of the monotonic clock. It is not safe for concurrent use.
 type Printer struct {
 	out     *bufio.Writer
 	opts    Options
@@ -39,10 +39,10 @@ func New(w io.Writer, opts Options) *Printer {
 	return &Printer{out: bufio.NewWriterSize(w, 1<<16), opts: opts}
 }
 
-// Printed is how many lines there were so far.
+// Printed returns the number of lines so far.
 func (p *Printer) Printed() uint64 { return p.printed }
 
-// Err is the first error of writing.
+// Err returns the first write error.
 func (p *Printer) Err() error { return p.err }
 
 // HandleRecord implements socket.Handler.
@@ -73,7 +73,7 @@ func (p *Printer) HandleEvent(e wire.Event) {
 	p.print(l)
 }
 
-// Tick implements socket.Handler: what was printed so far becomes visible.
+// Tick implements socket.Handler. It flushes what was printed so far.
 func (p *Printer) Tick(time.Time) { p.keep(p.out.Flush()) }
 
 func (p *Printer) keep(err error) {
@@ -92,10 +92,10 @@ func (p *Printer) print(l *line) {
 	p.keep(json.NewEncoder(p.out).Encode(l.object))
 }
 
-// line is what is printed of a record: for a person, or for a program.
+// line is one printed line, for people or for programs.
 type line struct {
 	text   strings.Builder
-	object map[string]any // nil: for a person
+	object map[string]any // nil: for people
 }
 
 func (p *Printer) line(kind wire.Kind) *line {
@@ -140,10 +140,10 @@ func (l *line) address(name string, family uint16, a [16]uint8, port uint16) {
 	}
 }
 
-// apart are the fields that are told otherwise, or not at all.
+// apart are the fields that are printed in another form, or not at all.
 var apart = map[string]bool{"Kind": true, "Local": true, "Peer": true, "LocalPort": true, "PeerPort": true, "Bytes": true, "Data": true, "Pad": true}
 
-// fields adds those of a record that are not zero.
+// fields adds the fields of a record that are not zero.
 func (l *line) fields(of reflect.Value, prefix string) {
 	for i := range of.NumField() {
 		field, value := of.Type().Field(i), of.Field(i)
@@ -185,7 +185,7 @@ func (l *line) array(name string, of reflect.Value) {
 	}
 }
 
-// snake turns a Go name into the kernel's.
+// snake converts a Go name to the kernel's.
 func snake(name string) string {
 	var b strings.Builder
 	for i, r := range name {

@@ -16,7 +16,7 @@ import (
 
 const head = "GET /a?secret=1 HTTP/1.1\r\nHost: x\x1b[31m\r\n\r\n"
 
-// printed is what a Printer makes of a record and an event.
+// printed returns what a Printer prints for a record and an event.
 func printed(t *testing.T, opts Options) []string {
 	var out bytes.Buffer
 	p := New(&out, opts)
@@ -36,7 +36,7 @@ func printed(t *testing.T, opts Options) []string {
 	return strings.Split(strings.TrimSpace(out.String()), "\n")
 }
 
-// set is for C's characters, which have a sign on some machines.
+// set sets a C character, which is signed on some machines.
 func set[T int8 | uint8](to *T, c rune) { *to = T(c) }
 
 func TestText(t *testing.T) {

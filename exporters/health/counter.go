@@ -10,19 +10,19 @@ import (
 	"lapwing/probes/socket"
 )
 
-// Counter is one thing that the agent counts of itself.
+// Counter is one thing that the agent counts about itself.
 type Counter struct {
 	Key    string   // in logs and in JSON
-	Metric string   // OpenTelemetry's name; empty for what is no metric
+	Metric string   // OpenTelemetry's name; empty if it is not a metric
 	Unit   string   // of the metric, in braces
 	Help   string   // a sentence
-	Gauge  bool     // it goes up and down
-	By     []string // attributes that tell its values apart, at most two; none: it is one number
-	Apart  bool     // the log and the tables tell the first of two attributes apart as well
-	Causes []Cause  // values of its last attribute that have their own words or reading
+	Gauge  bool     // the value can go down
+	By     []string // attributes that distinguish its values, at most two; empty for a single number
+	Apart  bool     // the log and the tables distinguish the first of two attributes as well
+	Causes []Cause  // values of its last attribute that have texts or a source of their own
 
-	// Short is how it is called at the foot of a table, Long in the last line of
-	// a command; empty where it is left out.
+	// Short is its name at the foot of a table, Long its name in the last line
+	// of a command. It is left out there if the name is empty.
 	Short, Long string
 
 	read func(*Sources) Counts
@@ -31,14 +31,14 @@ type Counter struct {
 // Cause is a value of a counter's last attribute.
 type Cause struct {
 	Name string
-	Help string // what it means, what to do
+	Help string // what it means and what to do
 	read func(*Sources) uint64
 }
 
-// Plain is the help without what only a page can show: links and code.
+// Plain returns the help without what only a page can show: links and code.
 func (c *Counter) Plain() string { return plain(c.Help) }
 
-// Plain is the help without what only a page can show.
+// Plain returns the help without what only a page can show.
 func (c Cause) Plain() string { return plain(c.Help) }
 
 var link = regexp.MustCompile(`\[([^]]*)\]\([^)]*\)`)
@@ -47,16 +47,16 @@ func plain(help string) string {
 	return strings.ReplaceAll(link.ReplaceAllString(help, "$1"), "`", "")
 }
 
-// Sources are what the counters are read from.
+// Sources are the values that the counters are read from.
 type Sources struct {
 	Kernel    socket.Stats
 	Assembled assemble.Counts
 	Joins     stitch.Counts
 	Asked     patience.Counts
 	Markers   map[string]uint64            // refused, per reason
-	Calls     map[string]uint64            // refused by the agent's own filter, by name
-	Pools     map[string]uint64            // left out of the worker pools, per cause
-	Dropped   map[string]map[string]uint64 // per exporter and cause
+	Calls     map[string]uint64            // refused by the agent's own system call filter, by name
+	Pools     map[string]uint64            // left out of the worker pools, by cause
+	Dropped   map[string]map[string]uint64 // by exporter and cause
 }
 
 // Read takes a snapshot of all counters.
@@ -84,12 +84,12 @@ func (c *Counter) counts(s *Sources) Counts {
 	return counts
 }
 
-// one reads a plain number.
+// one returns a reader of a single number.
 func one(read func(*Sources) uint64) func(*Sources) Counts {
 	return func(s *Sources) Counts { return Of(read(s)) }
 }
 
-// by reads numbers per cause.
+// by returns a reader of numbers by cause.
 func by(read func(*Sources) map[string]uint64) func(*Sources) Counts {
 	return func(s *Sources) Counts { return By(read(s)) }
 }

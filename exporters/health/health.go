@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// Labels tell the values of a counter apart, in the order of Counter.By.
+// Labels distinguish the values of a counter, in the order of Counter.By.
 type Labels [2]string
 
-// Counts are the values of a counter. One that is a plain number has a single
+// Counts are the values of a counter. A counter that is a single number has one
 // value, without labels.
 type Counts map[Labels]uint64
 
@@ -19,7 +19,7 @@ type Health map[*Counter]Counts
 // Func takes a snapshot. It is safe for concurrent use.
 type Func func() Health
 
-// Of returns the values of a plain counter: one number.
+// Of returns the value of a counter without labels.
 func Of(n uint64) Counts { return Counts{{}: n} }
 
 // By returns the values of a counter that has one label. Zeros are left out.
@@ -46,7 +46,7 @@ func ByBoth(values map[string]map[string]uint64) Counts {
 	return counts
 }
 
-// Total is the sum of a counter's values.
+// Total returns the sum of a counter's values.
 func (h Health) Total(c *Counter) (sum uint64) {
 	for _, n := range h[c] {
 		sum += n
@@ -54,7 +54,8 @@ func (h Health) Total(c *Counter) (sum uint64) {
 	return sum
 }
 
-// Causes are the values of a counter by its last label, summed over the other.
+// Causes returns the values of a counter by its last label, summed over the
+// other.
 func (h Health) Causes(c *Counter) map[string]uint64 {
 	causes := make(map[string]uint64)
 	for labels, n := range h[c] {
@@ -63,7 +64,8 @@ func (h Health) Causes(c *Counter) map[string]uint64 {
 	return causes
 }
 
-// Scopes are the values of a counter of two labels: by the first, the second.
+// Scopes returns the values of a counter with two labels, by the first and the
+// second.
 func (h Health) Scopes(c *Counter) map[string]map[string]uint64 {
 	scopes := make(map[string]map[string]uint64)
 	for labels, n := range h[c] {
@@ -75,7 +77,7 @@ func (h Health) Scopes(c *Counter) map[string]map[string]uint64 {
 	return scopes
 }
 
-// Sorted are the labels of a counter's values, in order.
+// Sorted returns the labels of a counter's values, in order.
 func (h Health) Sorted(c *Counter) []Labels {
 	var all []Labels
 	for labels := range h[c] {
@@ -85,9 +87,9 @@ func (h Health) Sorted(c *Counter) []Labels {
 	return all
 }
 
-// Account is the whole snapshot by the counters' keys, for JSON: a number, or
-// numbers by cause, or those by what they are of. What did not happen is left
-// out of the latter two.
+// Account returns the whole snapshot by the keys of the counters, for JSON. A
+// value is a number, a map of numbers by cause, or a map of such maps. What did
+// not happen is left out of the maps.
 func (h Health) Account() map[string]any {
 	account := make(map[string]any, len(Table))
 	for _, c := range Table {
@@ -103,7 +105,7 @@ func (h Health) Account() map[string]any {
 	return account
 }
 
-// Phrase is a number of what a counter counts: "1 tunnel", "3 tunnels".
+// Phrase returns a number with its noun: "1 tunnel", "3 tunnels".
 func Phrase(n uint64, words string) string {
 	if n == 1 {
 		words = strings.TrimSuffix(words, "s")

@@ -15,7 +15,7 @@ import (
 	"lapwing/probes/socket"
 )
 
-// TestTableIsWhole looks at what every exporter relies on.
+// TestTableIsWhole checks what every exporter relies on.
 func TestTableIsWhole(t *testing.T) {
 	keys, metrics := map[string]bool{}, map[string]bool{}
 	for _, c := range Table {
@@ -39,8 +39,8 @@ func TestTableIsWhole(t *testing.T) {
 	}
 }
 
-// TestEverySourceIsRead gives every source a number of its own and finds it in
-// the right place.
+// TestEverySourceIsRead gives every source a number of its own and expects it
+// in the right place.
 func TestEverySourceIsRead(t *testing.T) {
 	h := Read(&Sources{
 		Kernel: socket.Stats{LostRing: 1, LostEvents: 2, LostUnknown: 3, LostTable: 4, LostCalls: 5, Malformed: 6, Skipped: 7,

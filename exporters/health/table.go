@@ -40,7 +40,7 @@ var (
 	}
 )
 
-// What was not.
+// What was not measured.
 var (
 	Lost = &Counter{
 		Key: "lost", Metric: "lapwing.agent.requests.lost", Unit: "{request}", By: []string{"cause"},
@@ -115,7 +115,7 @@ var (
 	}
 )
 
-// What other processes did not tell, or must not have.
+// What other processes did not report, or must not have.
 var (
 	MarkersRefused = &Counter{
 		Key: "markers_refused", Metric: "lapwing.agent.markers.refused", Unit: "{attempt}", By: []string{"reason"},

@@ -10,21 +10,21 @@ import (
 	"lapwing/exporters"
 )
 
-// The limits that are not configured.
+// The limits that cannot be configured.
 const (
-	maxOverflows = 256       // services with a series for what is beyond the limit
-	idleAfter    = time.Hour // then a label set may make room for another
+	maxOverflows = 256       // services with a series of their own for requests beyond the limit
+	idleAfter    = time.Hour // idle time after which a label set can be evicted
 	sweepEvery   = 10 * time.Second
 )
 
 // Aggregator counts requests by their label sets.
 type Aggregator struct {
 	limit   int // of label sets
-	most    int // of series, all together; 0 is no bound
+	most    int // of series in total; 0 means no limit
 	sources []Source
 
-	mu        sync.Mutex // guards what follows
-	series    []*series  // nil where one was let go
+	mu        sync.Mutex // guards the fields below
+	series    []*series  // nil for an evicted one
 	free      []int      // indexes of those
 	overflows []*series
 	bound     bound
@@ -45,8 +45,8 @@ func New(c Config) *Aggregator {
 	return &Aggregator{limit: c.MaxLabelSets, most: c.MaxSeries, bound: newBound(c.MaxSeries), byKey: make(map[key]*series), byService: make(map[string]*parts)}
 }
 
-// Export counts one request. It allocates for a label set or a value like none
-// before, not otherwise.
+// Export counts one request. It only allocates for a new label set or a value
+// outside the range seen so far.
 func (a *Aggregator) Export(r *request.Request) {
 	t, ok := split(r)
 	if !ok {
@@ -64,8 +64,8 @@ func (a *Aggregator) Export(r *request.Request) {
 	s.count(r, t)
 }
 
-// Remember makes a request that was counted, and became a trace since, the
-// exemplar of its values.
+// Remember makes a request the exemplar of its values, if it was counted and
+// has become a trace since.
 func (a *Aggregator) Remember(r *request.Request) {
 	t, ok := split(r)
 	if !ok {
@@ -81,7 +81,7 @@ func (a *Aggregator) Remember(r *request.Request) {
 // Shutdown has nothing to deliver: snapshots can still be taken.
 func (a *Aggregator) Shutdown(context.Context) error { return nil }
 
-// lookup finds or makes the series of a label set.
+// lookup finds or creates the series of a label set.
 func (a *Aggregator) lookup(k key) *series {
 	if s, ok := a.byKey[k]; ok {
 		return s
@@ -108,7 +108,7 @@ func (a *Aggregator) lookup(k key) *series {
 	return s
 }
 
-// cost is how many series a label set of the service adds.
+// cost returns the number of series that a label set of the service adds.
 func (a *Aggregator) cost(service string) int {
 	if _, ok := a.byService[service]; ok {
 		return setCost
@@ -138,8 +138,9 @@ func (a *Aggregator) place(s *series) {
 	a.series = append(a.series, s)
 }
 
-// hasRoom reports whether one more label set may be kept. When none may, those
-// that had no request for long are let go, as those of a service that is gone.
+// hasRoom reports whether one more label set may be kept. If not, it first
+// evicts label sets that had no request for a long time, such as those of a
+// service that is gone.
 func (a *Aggregator) hasRoom(service string) bool {
 	if a.fits(service) {
 		return true
@@ -174,7 +175,7 @@ func (a *Aggregator) release(i int, s *series) {
 	a.free = append(a.free, i)
 }
 
-// labelSets is how many are kept.
+// labelSets returns the number of label sets that are kept.
 func (a *Aggregator) labelSets() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 	"lapwing/collectors/request"
 )
 
-// finished is a request of 1 s: 100 ms queue, 200 ms parse, 300 ms app and
+// finished returns a request of 1 s: 100 ms queue, 200 ms parse, 300 ms app and
 // 400 ms write_back.
 func finished(service string) *request.Request {
 	const ms = request.Stamp(time.Millisecond)
@@ -35,7 +35,7 @@ func read(a *Aggregator) *Snapshot {
 
 func (s *Snapshot) of(f *Family) []Point { return s.Families[s.index[f]].Points }
 
-// attrs shows attributes as a map.
+// attrs returns the attributes as a map.
 func attrs(p Point) map[string]string {
 	all := map[string]string{}
 	for _, kv := range p.Attrs.ToSlice() {
@@ -160,7 +160,7 @@ func TestUnknownMethodsAndStatuses(t *testing.T) {
 	assert.Equal(t, "_OTHER", attrs(points[0])["http.request.method"])
 }
 
-// heap is the memory in use, in bytes, garbage left out.
+// heap returns the memory in use, in bytes, without garbage.
 func heap() uint64 {
 	var m runtime.MemStats
 	runtime.GC()
@@ -168,7 +168,7 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// TestPathsAreNoLabels sends paths that no template of the configuration takes.
+// TestPathsAreNoLabels sends paths that match no template of the configuration.
 func TestPathsAreNoLabels(t *testing.T) {
 	a := aggregator(50)
 	const requests = 100_000

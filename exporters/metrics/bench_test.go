@@ -8,8 +8,8 @@ import (
 	"lapwing/collectors/request"
 )
 
-// loaded is an aggregator with 20 services and a number of label sets, and a
-// request of each.
+// loaded returns an aggregator with 20 services and a number of label sets, and
+// a request of each.
 func loaded(sets int) (*Aggregator, []*request.Request) {
 	a := aggregator(sets)
 	var all []*request.Request
@@ -23,7 +23,7 @@ func loaded(sets int) (*Aggregator, []*request.Request) {
 	return a, all
 }
 
-// BenchmarkExport is what a request costs.
+// BenchmarkExport measures the cost of a request.
 func BenchmarkExport(b *testing.B) {
 	for _, sets := range []int{1, 500} {
 		b.Run(fmt.Sprint(sets, " sets"), func(b *testing.B) {
@@ -36,7 +36,7 @@ func BenchmarkExport(b *testing.B) {
 	}
 }
 
-// BenchmarkRead is what a snapshot costs.
+// BenchmarkRead measures the cost of a snapshot.
 func BenchmarkRead(b *testing.B) {
 	a, _ := loaded(500)
 	s := new(Snapshot)

@@ -13,20 +13,22 @@ import (
 	"lapwing/exporters/health"
 )
 
-// count is how many time series a snapshot is, counted from its points.
+// count returns the number of time series of a snapshot, counted from its
+// points.
 func count(s *Snapshot) (n int) {
 	for _, f := range s.Families {
 		for _, p := range f.Points {
 			n++
 			if f.Kind == KindHistogram {
-				n += len(p.Classic) + 1 // the sum and the count in place of the point
+				n += len(p.Classic) + 1 // the sum and the count, instead of the point
 			}
 		}
 	}
 	return n
 }
 
-// whole is a request with every part and both sizes, and a duration of its own.
+// whole returns a request with every part, both sizes, and a duration of its
+// own.
 func whole(i, services, routes int) *request.Request {
 	r := finished(fmt.Sprint("service", i%services))
 	r.Route = fmt.Sprint("/route", i/services%routes)
@@ -101,7 +103,7 @@ func hostPools(pools, workers, listeners int) (all []worker.Snapshot) {
 	return all
 }
 
-// checkPools adds up what the listeners and processes are known to have.
+// checkPools adds up the known values of the listeners and processes.
 func checkPools(t *testing.T, s *Snapshot, pools, workers, listeners int) {
 	t.Helper()
 	sum := func(f *Family) (v float64) {
@@ -119,7 +121,8 @@ func checkPools(t *testing.T, s *Snapshot, pools, workers, listeners int) {
 	assert.EqualValues(t, pools*workers*2, sum(ProcessThreads))
 }
 
-// TestRoomComesBack lets go of what has had no request for long.
+// TestRoomComesBack checks that label sets without a request for a long time
+// are evicted.
 func TestRoomComesBack(t *testing.T) {
 	a := New(Config{MaxLabelSets: MaxLabelSets, MaxSeries: MinSeries})
 	fill := func(name string, at request.Stamp) {

@@ -2,14 +2,14 @@ package metrics
 
 import "math"
 
-// Scale is the resolution of exponential histograms: eight buckets per power
-// of two, so a bucket is 9 % wide. It is OpenTelemetry's scale and
+// Scale is the resolution of exponential histograms: eight buckets per power of
+// two, so a bucket is 9 % wide. The number is OpenTelemetry's scale and
 // Prometheus's schema.
 const Scale = 3
 
 const perOctave = 1 << Scale
 
-// octave are the lower bounds of the buckets from 0.5 to 1.
+// octave holds the lower bounds of the buckets from 0.5 to 1.
 var octave = func() (bounds [perOctave]float64) {
 	for i := range bounds {
 		bounds[i] = math.Exp2(float64(i)/perOctave - 1)
@@ -17,8 +17,8 @@ var octave = func() (bounds [perOctave]float64) {
 	return bounds
 }()
 
-// guess is, for each sixteenth of the way from 0.5 to 1, the first bound at or
-// behind its begin. No sixteenth has room for two bounds.
+// guess holds, for each sixteenth of the range from 0.5 to 1, the first bound
+// at or after its start. No sixteenth has room for two bounds.
 var guess = func() (first [guesses]int) {
 	for i := range first {
 		for first[i] < perOctave && octave[first[i]] < .5+float64(i)/(2*guesses) {
@@ -30,12 +30,13 @@ var guess = func() (first [guesses]int) {
 
 const guesses = 2 * perOctave
 
-// maxIndex is the bucket of the largest value that is told apart, 2^50: values
-// are seconds or bytes, so that no others occur. It bounds the memory.
+// maxIndex is the bucket of the largest value that is distinguished, 2^50.
+// Values are seconds or bytes, so larger ones do not occur. It limits the
+// memory.
 const maxIndex = 50*perOctave - 1
 
-// exponentialIndex is the bucket of v > 0 as OpenTelemetry numbers them: bucket
-// i holds what is above 2^(i/8) and not above 2^((i+1)/8).
+// exponentialIndex returns the bucket of v > 0 in OpenTelemetry's numbering:
+// bucket i holds the values above 2^(i/8) and up to 2^((i+1)/8).
 func exponentialIndex(v float64) int32 {
 	fraction, exponent := math.Frexp(v)
 	i := guess[int(fraction*(2*guesses))-guesses]
@@ -46,8 +47,8 @@ func exponentialIndex(v float64) int32 {
 }
 
 // exponential is a histogram whose buckets grow with the values. It holds the
-// buckets between the smallest and the largest value, whole octaves at a time,
-// so it allocates only for values like none before.
+// buckets between the smallest and the largest value, in whole octaves, so it
+// only allocates for values outside the range seen so far.
 type exponential struct {
 	zero   uint64
 	offset int32 // index of counts[0]

@@ -10,7 +10,7 @@ import (
 // Kind is how the values of a metric behave.
 type Kind uint8
 
-// Counters only grow, gauges go up and down, histograms are distributions.
+// Counters only increase, gauges go up and down, histograms are distributions.
 const (
 	KindCounter Kind = iota
 	KindGauge
@@ -23,30 +23,32 @@ func (k Kind) String() string { return [...]string{"counter", "gauge", "histogra
 type Family struct {
 	Name, Unit, Description string
 	Kind                    Kind
-	// Bounds are the upper bounds of the classic buckets, in Unit; the last
-	// bucket, which has none, is not among them.
+	// Bounds are the upper bounds of the classic buckets, in Unit. The last
+	// bucket has no upper bound and is not listed.
 	Bounds []float64
 }
 
-// described is an instrument of the conventions' package.
+// described is an instrument of the package of semantic conventions.
 type described interface {
 	Name() string
 	Unit() string
 	Description() string
 }
 
-// standard makes a family of what the conventions say of an instrument.
+// standard creates a family from the description of an instrument in the
+// conventions.
 func standard(i described, kind Kind, bounds ...float64) *Family {
 	return &Family{Name: i.Name(), Unit: i.Unit(), Description: i.Description(), Kind: kind, Bounds: bounds}
 }
 
-// requestBounds are the buckets that the conventions advise, in seconds.
+// requestBounds are the buckets that the conventions recommend, in seconds.
 var requestBounds = []float64{.005, .01, .025, .05, .075, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10}
 
-// phaseBounds go lower: a phase is often a fraction of a millisecond.
+// phaseBounds start lower: a phase often takes a fraction of a millisecond. In
+// seconds.
 var phaseBounds = []float64{.0001, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10}
 
-// sizeBounds are in bytes, four times as much each.
+// sizeBounds are in bytes. Each is four times the previous one.
 var sizeBounds = []float64{0, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20}
 
 // The metrics of requests.
@@ -100,7 +102,7 @@ var (
 		Description: "Connection attempts that the kernel dropped at the listener, including retries of clients."}
 )
 
-// The metrics of processes: of the workers, and of the agent itself.
+// The metrics of processes: of the workers and of the agent itself.
 var (
 	ProcessCPU         = standard(processconv.CPUTime{}, KindCounter)
 	ProcessMemory      = standard(processconv.MemoryUsage{}, KindGauge)
@@ -108,8 +110,8 @@ var (
 	ProcessDescriptors = standard(processconv.UnixFileDescriptorCount{}, KindGauge)
 )
 
-// What the metrics themselves left out. The rest of the agent's account of itself
-// is in health.Table.
+// What the metrics themselves left out. The rest of the agent's account of
+// itself is in health.Table.
 var (
 	AgentUntimed = &Family{Name: "lapwing.agent.requests.untimed", Unit: "{request}", Kind: KindCounter,
 		Description: "Requests whose start or end was not seen. They are in no duration metric."}
@@ -123,7 +125,7 @@ var (
 		Description: "Values left out of scrapes because the page would have exceeded its size limit."}
 )
 
-// Families lists every metric there is, in the order of snapshots.
+// Families lists all metrics, in the order of snapshots.
 func Families() []*Family {
 	all := []*Family{
 		RequestDuration, RequestBodySize, ResponseBodySize, ActiveRequests, PhaseDuration, PartDuration,

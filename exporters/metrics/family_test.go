@@ -11,7 +11,7 @@ import (
 )
 
 // conventions are the instruments of the OpenTelemetry conventions that this
-// agent has.
+// agent supports.
 var conventions = []described{
 	httpconv.ServerRequestDuration{}, httpconv.ServerRequestBodySize{}, httpconv.ServerResponseBodySize{},
 	httpconv.ServerActiveRequests{}, processconv.CPUTime{}, processconv.MemoryUsage{},

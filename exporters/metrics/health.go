@@ -24,10 +24,10 @@ func familiesOf(table []*health.Counter) map[*health.Counter]*Family {
 	return families
 }
 
-// Of is the metric of one of the agent's counters, nil if it has none.
+// Of returns the metric of one of the agent's counters, nil if it has none.
 func Of(c *health.Counter) *Family { return agentFamilies[c] }
 
-// Health is the agent's account of itself as a source.
+// Health returns the agent's account of itself as a source.
 func Health(read health.Func) Source {
 	return SourceFunc(func(s *Snapshot) {
 		h := read()
@@ -39,7 +39,8 @@ func Health(read health.Func) Source {
 	})
 }
 
-// addCounter adds a plain number even if it is 0, and those of causes that occurred.
+// addCounter adds a single number even if it is 0, and the numbers of causes
+// that occurred.
 func (s *Snapshot) addCounter(f *Family, c *health.Counter, h health.Health) {
 	if len(c.By) == 0 {
 		s.Add(f, "", began, float64(h.Total(c)))

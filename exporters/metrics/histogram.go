@@ -6,10 +6,10 @@ import (
 	"lapwing/collectors/request"
 )
 
-// unit says how the raw values of a histogram, nanoseconds or bytes, relate to
-// the metric's unit, and where its classic buckets end.
+// unit defines how the raw values of a histogram, nanoseconds or bytes, relate
+// to the unit of the metric, and the bounds of its classic buckets.
 type unit struct {
-	per    float64  // raw values in one of the unit
+	per    float64  // raw values per unit
 	bounds []uint64 // raw
 }
 
@@ -21,8 +21,8 @@ func newUnit(f *Family, per float64) *unit {
 	return u
 }
 
-// bucket is the classic bucket of a raw value: that of the first bound that is
-// not below it.
+// bucket returns the classic bucket of a raw value: that of the first bound
+// that is not below the value.
 func (u *unit) bucket(raw uint64) int {
 	for i, bound := range u.bounds {
 		if raw <= bound {
@@ -38,25 +38,25 @@ var (
 	sizeUnit    = newUnit(RequestBodySize, 1)
 )
 
-// Exemplar is one value and the trace that it is from.
+// Exemplar is one value and the trace that it comes from.
 type Exemplar struct {
 	Value   float64
-	At      request.Stamp // the end of the request; zero for no exemplar
+	At      request.Stamp // the end of the request; zero if there is no exemplar
 	TraceID [16]byte
 	SpanID  [8]byte
 }
 
-// histogram counts values twice: in classic buckets, for those who add up
-// histograms of any kind of backend, and in exponential ones, which are finer.
+// histogram counts values twice: in classic buckets, whose histograms can be
+// added up in any backend, and in exponential buckets, which are finer.
 type histogram struct {
 	sum         uint64 // raw
 	count       uint64
 	classic     []uint64
 	exponential exponential
-	exemplars   []Exemplar // the last per classic bucket; nil before the first
+	exemplars   []Exemplar // the last one per classic bucket; nil before the first
 }
 
-// add counts a raw value. It allocates for the first value, and where the
+// add counts a raw value. It allocates for the first value, and when the
 // exponential buckets grow.
 func (h *histogram) add(u *unit, raw uint64) {
 	if h.classic == nil {
@@ -76,5 +76,6 @@ func (h *histogram) remember(u *unit, raw uint64, r *request.Request) {
 	h.exemplars[u.bucket(raw)] = Exemplar{float64(raw) / u.per, r.End(), r.TraceID, r.SpanID}
 }
 
-// raw is a duration as histograms take it. Durations are never negative.
+// raw returns a duration as histograms take it, in nanoseconds. Durations are
+// never negative.
 func raw(d time.Duration) uint64 { return uint64(max(d, 0)) }

@@ -10,10 +10,10 @@ import (
 // AgentService is the service name of the agent itself.
 const AgentService = "lapwing"
 
-// OtherService takes the requests of services beyond the limit.
+// OtherService stands for the services beyond the limit.
 const OtherService = "_OTHER"
 
-// MethodOther stands for a method that the conventions do not know.
+// MethodOther stands for a method that the conventions do not define.
 const MethodOther = "_OTHER"
 
 // The attributes that have no standard name.
@@ -26,13 +26,13 @@ const (
 	KeyReason   = attribute.Key("reason")   // for which a connection is unknown
 	KeyListener = attribute.Key("listener") // that abandoned connections came to
 	KeyExporter = attribute.Key("exporter") // that dropped requests
-	// KeyOverflow marks a series that stands for all beyond the limit, as the
-	// OpenTelemetry SDKs mark theirs.
+	// KeyOverflow marks a series that stands for everything beyond the limit,
+	// as in the OpenTelemetry SDKs.
 	KeyOverflow = attribute.Key("otel.metric.overflow")
 )
 
-// KnownMethod reports whether the conventions know the method. Any other could
-// be chosen by a client to fill a backend with names.
+// KnownMethod reports whether the conventions define the method. A client can
+// choose any other to fill a backend with names.
 func KnownMethod(method string) bool {
 	switch method {
 	case "CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE":
@@ -41,7 +41,7 @@ func KnownMethod(method string) bool {
 	return false
 }
 
-// attributes are those of a request's series, the service left out.
+// attributes returns the attributes of a request's series, without the service.
 func (k *key) attributes() []attribute.KeyValue {
 	if k.overflow {
 		return []attribute.KeyValue{KeyOverflow.Bool(true)}
@@ -62,7 +62,8 @@ func (k *key) attributes() []attribute.KeyValue {
 	return attrs
 }
 
-// with is a copy of attrs with more behind. Making a set of a slice sorts it.
+// with returns a copy of attrs, followed by more. A copy is needed because
+// making a set of a slice sorts it.
 func with(attrs []attribute.KeyValue, more ...attribute.KeyValue) []attribute.KeyValue {
 	return slices.Concat(attrs, more)
 }

@@ -19,16 +19,16 @@ func (s *Snapshot) addProcess(service string, pid attribute.KeyValue, u *worker.
 	s.Add(ProcessCPU, service, began, u.CPUTime.Seconds(), pid)
 	s.Add(ProcessMemory, service, time.Time{}, float64(u.RSS), pid)
 	s.addGauge(ProcessThreads, service, u.Threads, pid)
-	if u.Descriptors > 0 { // a process always has some; 0 is one that may not be looked into
+	if u.Descriptors > 0 { // a process always has descriptors; 0 means that they may not be read
 		s.addGauge(ProcessDescriptors, service, u.Descriptors, pid)
 	}
 }
 
-// Self is what the agent itself uses, as a source.
+// Self returns what the agent itself uses, as a source.
 func Self() Source {
 	pid := os.Getpid()
 	return SourceFunc(func(s *Snapshot) {
-		if u, err := usage(pid); err == nil { // not where /proc is hidden
+		if u, err := usage(pid); err == nil { // it fails if /proc is hidden
 			s.addProcess(AgentService, semconv.ProcessPID(pid), u)
 		}
 	})

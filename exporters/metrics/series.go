@@ -9,12 +9,12 @@ import (
 	"lapwing/collectors/request"
 )
 
-// key is what tells one label set from another. Its strings live forever: they
-// come from configuration, constants and the names of services.
+// key identifies a label set. Its strings live forever: they come from the
+// configuration, constants and the names of services.
 type key struct {
 	service, method, route, errorType, protocol string
 	status                                      int
-	overflow                                    bool // stands for all of the service beyond the limit
+	overflow                                    bool // stands for all requests of the service beyond the limit
 }
 
 func keyOf(r *request.Request) key {
@@ -28,8 +28,8 @@ func keyOf(r *request.Request) key {
 	return k
 }
 
-// wire splits "http/1.1" or "fastcgi" the way the conventions have it. HTTP's
-// own name is implied; a scheme is known of HTTP only.
+// wire splits "http/1.1" or "fastcgi" as the conventions do. HTTP's own name is
+// implied. The scheme is only known for HTTP.
 func (k *key) wire() (scheme, name, version string) {
 	name, version, _ = strings.Cut(k.protocol, "/")
 	if name == "http" {
@@ -38,12 +38,12 @@ func (k *key) wire() (scheme, name, version string) {
 	return "", name, version
 }
 
-// series is what is counted for one label set.
+// series holds the counts of one label set.
 type series struct {
 	key   key
 	attrs attribute.Set
-	start time.Time     // since when it is counted
-	last  request.Stamp // end of the last request
+	start time.Time     // the start of the counts
+	last  request.Stamp // the end of the last request
 
 	duration                  histogram
 	phases                    [request.NumPhases]histogram
@@ -61,15 +61,15 @@ func newSeries(k key, p *parts) *series {
 	return s
 }
 
-// parts are the parts' histograms of one service. Parts are many, so they are
-// not split further.
+// parts holds the histograms of the parts of one service. There are many parts,
+// so they are not divided further.
 type parts struct {
 	start      time.Time
-	users      int // series that refer to it
+	users      int // series that refer to these parts
 	histograms [request.NumParts]histogram
 }
 
-// partAttrs tell the parts from one another, and say which phase each refines.
+// partAttrs identify each part and the phase that it belongs to.
 var partAttrs = func() (sets [request.NumParts]attribute.Set) {
 	for i := range sets {
 		part := request.Part(i)

@@ -10,17 +10,17 @@ import (
 )
 
 // Snapshot is the state of all metrics at one moment. It is filled again and
-// again, so that it allocates next to nothing; what its points refer to is
-// valid until then. The zero Snapshot is empty.
+// again, so that it allocates almost nothing. The values that its points refer
+// to are valid until the next time. The zero Snapshot is empty.
 type Snapshot struct {
 	At       time.Time
-	Families []FamilyPoints // in the order of Families; may have no points
-	// Exponential is set by those who want exponential buckets. They are most
-	// of what there is to copy.
+	Families []FamilyPoints // in the order of Families; a family may have no points
+	// Exponential selects exponential buckets. The reader sets it if needed:
+	// these buckets are most of what is copied.
 	Exponential bool
 
 	size      int // series so far, as Prometheus counts them
-	most      int // bound of it; 0 is none
+	most      int // limit of size; 0 means no limit
 	index     map[*Family]int
 	counts    []uint64
 	exemplars []Exemplar
@@ -34,9 +34,9 @@ type FamilyPoints struct {
 
 // Point is the value of a metric for one set of attributes.
 type Point struct {
-	Service string        // empty for what concerns the agent as a whole
+	Service string        // empty for values of the agent as a whole
 	Attrs   attribute.Set // without the service
-	Start   time.Time     // since when it is counted; zero for gauges
+	Start   time.Time     // the start of the counts; zero for gauges
 	Value   float64       // of a counter or gauge
 	Distribution
 }
@@ -45,11 +45,11 @@ type Point struct {
 type Distribution struct {
 	Count       uint64
 	Sum         float64
-	Classic     []uint64   // per bucket, not cumulative; the last one is open
-	Exemplars   []Exemplar // per classic bucket, or none at all
-	Zero        uint64     // values that are 0
+	Classic     []uint64   // per bucket, not cumulative; the last one has no upper bound
+	Exemplars   []Exemplar // per classic bucket, or empty
+	Zero        uint64     // the number of values that are 0
 	Offset      int32      // OpenTelemetry's index of Exponential[0], at Scale
-	Exponential []uint64   // begins and ends with a bucket that holds something
+	Exponential []uint64   // the first and the last bucket are not empty
 }
 
 // Add adds the value of a counter or gauge. It may sort attrs.
@@ -71,10 +71,10 @@ func (s *Snapshot) reset() {
 	s.At, s.counts, s.exemplars, s.size = time.Now(), s.counts[:0], s.exemplars[:0], 0
 }
 
-// MaxSeries is how many series there may be; 0 is no bound.
+// MaxSeries returns the highest number of series; 0 means no limit.
 func (s *Snapshot) MaxSeries() int { return s.most }
 
-// room is how many series may still be added.
+// room returns the number of series that may still be added.
 func (s *Snapshot) room() int {
 	if s.most == 0 {
 		return math.MaxInt
@@ -103,8 +103,7 @@ func (s *Snapshot) distribution(f *Family, h *histogram, u *unit, p Point) {
 	s.point(f, p)
 }
 
-// exponential copies the buckets from the first to the last that holds
-// something.
+// exponential copies the buckets from the first to the last that is not empty.
 func (s *Snapshot) exponential(d *Distribution, e *exponential) {
 	first, last := 0, len(e.counts)
 	for first < last && e.counts[first] == 0 {
@@ -128,13 +127,13 @@ func (s *Snapshot) copyExemplars(exemplars []Exemplar) []Exemplar {
 	return s.exemplars[from:len(s.exemplars):len(s.exemplars)]
 }
 
-// batch is how many series are read under one lock. Export waits for as long
-// as they take to copy, some ten microseconds.
+// batch is the number of series that are read under one lock. Export waits
+// while they are copied, about ten microseconds.
 const batch = 16
 
-// Read fills s with the current state. It is safe for concurrent use, on
-// different snapshots. What is counted of one request is in it as a whole or
-// not at all.
+// Read fills s with the current state. It is safe for concurrent use with
+// different snapshots. A request is counted in s either completely or not at
+// all.
 func (a *Aggregator) Read(s *Snapshot) {
 	s.reset()
 	s.most = a.most
@@ -187,7 +186,7 @@ func (a *Aggregator) readParts(s *Snapshot) {
 	}
 }
 
-// services lists what parts are kept for.
+// services lists the services that have parts.
 func (a *Aggregator) services() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()

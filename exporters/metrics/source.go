@@ -4,23 +4,23 @@ import (
 	"time"
 )
 
-// Source adds what it knows to a snapshot: the state of something else than
-// requests. It is asked each time, from different goroutines.
+// Source adds its values to a snapshot: the state of something other than
+// requests. Collect is called for each snapshot, from different goroutines.
 type Source interface{ Collect(s *Snapshot) }
 
-// SourceFunc is a function as a Source.
+// SourceFunc is a function that is a Source.
 type SourceFunc func(s *Snapshot)
 
 // Collect calls f.
 func (f SourceFunc) Collect(s *Snapshot) { f(s) }
 
-// AddSource adds a source. It is to be called before the first Read.
+// AddSource adds a source. It must be called before the first Read.
 func (a *Aggregator) AddSource(s Source) { a.sources = append(a.sources, s) }
 
-// began is the start of all counters of the agent's own.
+// began is the start time of the agent's own counters.
 var began = time.Now()
 
-// readSelf adds what the aggregator knows of itself.
+// readSelf adds the aggregator's values about itself.
 func (a *Aggregator) readSelf(s *Snapshot) {
 	s.Add(AgentLabelSets, "", time.Time{}, float64(a.labelSets()))
 	s.Add(AgentOverflow, "", began, float64(a.overflowed.Load()))

@@ -2,17 +2,17 @@ package metrics
 
 import "lapwing/collectors/request"
 
-// times are the durations of a request as metrics count them.
+// times holds the durations of a request as the metrics count them.
 type times struct {
 	total  uint64 // nanoseconds
 	phases [request.NumPhases]uint64
-	known  request.Phase // phases below it are counted
+	known  request.Phase // the phases before it are counted
 	whole  bool          // the phases add up to total
 }
 
-// split measures a request that has a begin. One that ended without a complete
-// response lasted until its end, and the phase that it ended in did too: a
-// client that gave up after 30 s of waiting did wait for 30 s.
+// split measures a request that has a start. If it ended without a complete
+// response, it lasted until its end, and so did the phase in which it ended: a
+// client that gave up after 30 s did wait for 30 s.
 func split(r *request.Request) (t times, ok bool) {
 	b := r.Bounds()
 	if !b[0].Seen() {
@@ -39,9 +39,9 @@ func split(r *request.Request) (t times, ok bool) {
 	return t, true
 }
 
-// endedIn reports whether nothing of a later phase than p was seen. Where
-// something was, a stamp between is missing, and what is around it cannot be
-// told apart.
+// endedIn reports whether nothing of a phase after p was seen. If something was
+// seen, a stamp in between is missing, and the times around it cannot be
+// separated.
 func endedIn(r *request.Request, p request.Phase) bool {
 	later := [...]request.Stamp{r.ReadFirst, r.ReadLast, r.WriteFirst, r.WriteLast}
 	for _, s := range later[p:] {
@@ -52,8 +52,8 @@ func endedIn(r *request.Request, p request.Phase) bool {
 	return true
 }
 
-// headSizes is what a Detail may know about how much of a message was its
-// head, in bytes; 0 where the end of the head was not seen.
+// headSizes is implemented by a Detail that may know the size of the head of
+// each message, in bytes; 0 if the end of the head was not seen.
 type headSizes interface {
 	HeadSizes() (request, response int)
 }
@@ -68,7 +68,7 @@ func (s *series) count(r *request.Request, t times) {
 	s.countParts(r)
 }
 
-// remember makes a request that is a trace the exemplar of its values.
+// remember makes a request that has become a trace the exemplar of its values.
 func (s *series) remember(r *request.Request, t times) {
 	s.duration.remember(requestUnit, t.total, r)
 	for p := range t.known {

@@ -9,19 +9,20 @@ import (
 	"lapwing/collectors/worker"
 )
 
-// maxWorkers is how many workers of a service get series of their own.
+// maxWorkers is the highest number of workers of a service that get series of
+// their own.
 const maxWorkers = 256
 
-// WorkerPools is the state of the worker pools as a source. pools is asked
-// each time; what it returns is not kept. The sums of all pools come first:
-// what there is room for besides is shared evenly by their listeners, workers
-// and processes.
+// WorkerPools returns the state of the worker pools as a source. pools is
+// called each time, and its result is not kept. The sums of all pools come
+// first. The room that is left is shared evenly by the listeners, workers and
+// processes of the pools.
 func WorkerPools(pools func() []worker.Snapshot) Source {
 	return SourceFunc(func(s *Snapshot) {
 		all := pools()
 		for i := range all {
-			// An unconfirmed one may be a server of anything; a full backlog
-			// is one all the same.
+			// An unconfirmed pool can be a server of any protocol. A full
+			// backlog is reported all the same.
 			if !all[i].Unconfirmed {
 				s.addPool(&all[i])
 			}
@@ -52,9 +53,9 @@ func (s *Snapshot) addPool(p *worker.Snapshot) {
 	}
 }
 
-// addStates adds how many workers there are, and what they do.
+// addStates adds the numbers of workers by state.
 func (s *Snapshot) addStates(p *worker.Snapshot) {
-	// An event loop with requests in flight takes more.
+	// An event loop with requests in flight can take more requests.
 	available, busy := p.Available+p.Loops, p.Busy-p.Loops
 	for state, n := range map[worker.State]int{worker.Available: available, worker.Busy: busy, worker.Held: p.Held} {
 		s.addGauge(Workers, p.Service, n, KeyState.String(string(state)))
@@ -65,8 +66,8 @@ func (s *Snapshot) addStates(p *worker.Snapshot) {
 	}
 }
 
-// addActive adds the requests in progress with the attributes that the
-// conventions want. A scheme is known of HTTP only.
+// addActive adds the requests in flight with the attributes that the
+// conventions define. The scheme is only known for HTTP.
 func (s *Snapshot) addActive(p *worker.Snapshot) {
 	for method, n := range p.Active {
 		attrs := []attribute.KeyValue{semconv.HTTPRequestMethodKey.String(method)}
@@ -77,11 +78,12 @@ func (s *Snapshot) addActive(p *worker.Snapshot) {
 	}
 }
 
-// The series of a listener, and of a worker with a process of its own.
+// The numbers of series of a listener, and of a worker with a process of its
+// own.
 const listenerCost, workerCost = 3, 5
 
-// addListeners adds each listening socket, within so many series, and returns
-// how many it took. Those that have no room are added up.
+// addListeners adds each listening socket, in at most this number of series,
+// and returns the number that it used. Listeners without room are added up.
 func (s *Snapshot) addListeners(p *worker.Snapshot, most int) (took int) {
 	listeners, before := p.Listeners, s.size
 	if fit := most / listenerCost; fit < len(listeners) {
@@ -114,10 +116,11 @@ func sumOf(listeners []worker.Listener) (sum worker.Listener) {
 
 var stateNumbers = map[worker.State]int{worker.Available: 0, worker.Busy: 1, worker.Held: 2, worker.Unknown: 3}
 
-// addWorkers adds each worker and, once each, their processes, within so many
-// series. The memory, threads and descriptors of processes that have no room
-// are added up; what the others do is in the sums of the pool. Their CPU time
-// is there too: as a sum of processes that come and go it would be no counter.
+// addWorkers adds each worker and, once each, their processes, in at most this
+// number of series. The memory, threads and descriptors of processes without
+// room are added up. What the other workers do is in the sums of the pool. So
+// is their CPU time: the sum over processes that come and go would not be a
+// counter.
 func (s *Snapshot) addWorkers(p *worker.Snapshot, most int) {
 	fit := min(len(p.PerWorker), maxWorkers, most/workerCost)
 	if fit < len(p.PerWorker) {
@@ -139,7 +142,8 @@ func (s *Snapshot) addWorkers(p *worker.Snapshot, most int) {
 	}
 }
 
-// addOtherProcesses adds up what there is no room for one by one.
+// addOtherProcesses adds up the processes that have no room for series of their
+// own.
 func (s *Snapshot) addOtherProcesses(service string, workers []worker.Worker, seen map[uint32]bool) {
 	var sum worker.Process
 	for _, w := range workers {

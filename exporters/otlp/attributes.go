@@ -13,7 +13,7 @@ import (
 )
 
 // attr is one attribute with room for each kind of value, so that it can be
-// used again without an allocation.
+// reused without an allocation.
 type attr struct {
 	pair   commonpb.KeyValue
 	value  commonpb.AnyValue
@@ -36,7 +36,7 @@ func (a *attrs) add(key attribute.Key) *attr {
 	return v
 }
 
-// text adds a string and leaves out an empty one.
+// text adds a string, unless it is empty.
 func (a *attrs) text(key attribute.Key, s string) {
 	if s == "" {
 		return
@@ -72,8 +72,8 @@ func (a *attrs) texts(key attribute.Key, values []string) {
 	a.add(key).value.Value = &commonpb.AnyValue_ArrayValue{ArrayValue: array}
 }
 
-// validText makes s valid UTF-8. Bytes off the wire need not be, and one bad
-// byte would make the receiver refuse the whole batch.
+// validText returns s as valid UTF-8. Bytes from the network need not be valid,
+// and one bad byte would make the receiver refuse the whole batch.
 func validText(s string) string {
 	if utf8.ValidString(s) {
 		return s
@@ -81,7 +81,7 @@ func validText(s string) string {
 	return strings.ToValidUTF8(s, "\uFFFD")
 }
 
-// splitHost splits a Host header into name and port; port is 0 when there is
+// splitHost splits a Host header into name and port; port is 0 if there is
 // none. Brackets around an IPv6 address are not part of the name.
 func splitHost(host []byte) (name []byte, port int64) {
 	name, digits := host, []byte(nil)

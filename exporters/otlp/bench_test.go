@@ -8,7 +8,8 @@ import (
 	"lapwing/collectors/request"
 )
 
-// exporterAt starts an exporter with a ratio and a receiver that takes all.
+// exporterAt starts an exporter with a ratio and a receiver that accepts
+// everything.
 func exporterAt(t testing.TB, ratio float64) *Exporter {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
@@ -37,7 +38,7 @@ func TestExportReusesItsItems(t *testing.T) {
 		q.release(q.take(make([]*item, 0, 64), 1, 64))
 	}
 	cycle()
-	// What sample's Detail makes of its strings is the test's, not the queue's.
+	// The strings of sample's Detail are a cost of the test, not of the queue.
 	r.Detail = nil
 	if n := testing.AllocsPerRun(1000, cycle); n != 0 {
 		t.Errorf("%v allocations per request", n)
@@ -53,8 +54,8 @@ func BenchmarkExportSampledOut(b *testing.B) {
 	}
 }
 
-// BenchmarkExportKept is the cost to the caller. There is no worker: the
-// benchmark empties the queue itself, which costs next to nothing.
+// BenchmarkExportKept measures the cost to the caller. There is no worker: the
+// benchmark empties the queue itself, which costs almost nothing.
 func BenchmarkExportKept(b *testing.B) {
 	e := &Exporter{batchSize: 256, queue: newQueue(4096), full: make(chan struct{}, 1)}
 	e.SetSampling(SamplingConfig{Ratio: 1})
@@ -71,7 +72,8 @@ func BenchmarkExportKept(b *testing.B) {
 	}
 }
 
-// BenchmarkBuild is the cost to the worker, per request, without the upload.
+// BenchmarkBuild measures the cost to the worker per request, without the
+// upload.
 func BenchmarkBuild(b *testing.B) {
 	builder := newTestBuilder(b, false)
 	requests := make([]*request.Request, 256)

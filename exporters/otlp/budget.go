@@ -10,36 +10,37 @@ import (
 )
 
 const (
-	// spansPerRequest is what a request costs, its own span and its phases,
-	// beside one for each call that its server made.
+	// spansPerRequest is the cost of a request in spans: its own span and its
+	// phases. Each call of its server adds one.
 	spansPerRequest = 5
-	// minBudget lets a request through every second or so.
+	// minBudget lets about one request per second through.
 	minBudget = 2 * spansPerRequest
 	// budgetStep is how often demand and supply are compared.
 	budgetStep = 100 * time.Millisecond
 	// budgetMemory is how long a peak of the demand is remembered.
 	budgetMemory = 2 * time.Second
-	// budgetBurst is how much may be spent at once, in seconds of the budget.
+	// budgetBurst is the amount that may be spent at once, in seconds of the
+	// budget.
 	budgetBurst = 1.0
 )
 
-// budget spreads a number of spans per second over the reasons to keep a
-// request. A reason that asks for less than an even share gets it all; the
-// rest goes to the others evenly. So a flood of failures leaves room for slow
-// requests and for the steady ratio, and the other way round.
+// budget divides a number of spans per second among the reasons to keep a
+// request. A reason that asks for less than an even share gets everything it
+// asks for. The rest is divided evenly among the others. So a flood of failures
+// leaves room for slow requests and for the constant ratio, and vice versa.
 //
-// It works by probabilities, which are known on the span, and not by dropping
-// what comes last: only a flood that is quicker than budgetStep is cut off.
-// Time is that of the requests' ends.
+// The budget changes probabilities, which are recorded in the span, instead of
+// dropping what comes last. Only a flood that is faster than budgetStep is cut
+// off. The time is that of the ends of the requests.
 type budget struct {
 	rate   float64 // spans per second
 	tokens float64 // spans that may be kept now
 	now    request.Stamp
-	step   request.Stamp // begin of the current step
+	step   request.Stamp // the start of the current step
 
 	asked  [numReasons]float64 // spans, in the current step
 	demand [numReasons]float64 // spans per second
-	shares [numReasons]float64 // of the demand that is met, 0 to 1
+	shares [numReasons]float64 // the part of the demand that is met, 0 to 1
 }
 
 func newBudget(rate float64) *budget {
@@ -50,18 +51,18 @@ func newBudget(rate float64) *budget {
 	return b
 }
 
-// costOf is how many spans a request becomes.
+// costOf returns the number of spans that a request becomes.
 func costOf(r *request.Request) float64 { return float64(spansPerRequest + len(r.Calls)) }
 
-// share counts a request that would be kept with a probability, and returns
-// the share of such requests that there is room for.
+// share counts a request that would be kept with a probability, and returns the
+// share of such requests that there is room for.
 func (b *budget) share(reason reason, odds, cost float64, end request.Stamp) float64 {
 	b.advance(end)
 	b.asked[reason] += odds * cost
 	return b.shares[reason]
 }
 
-// spend takes the cost of a request, if it is there.
+// spend takes the cost of a request, if it is available.
 func (b *budget) spend(cost float64) bool {
 	if b.tokens < cost {
 		return false
@@ -86,8 +87,8 @@ func (b *budget) advance(end request.Stamp) {
 	}
 }
 
-// compare learns what was asked for in a step. The demand follows a rise at
-// once and a fall slowly.
+// compare updates the demand from what was asked for in a step. The demand
+// follows a rise at once and a fall slowly.
 func (b *budget) compare(seconds float64) {
 	keep := math.Exp(-seconds / budgetMemory.Seconds())
 	for i, asked := range b.asked {
@@ -98,8 +99,8 @@ func (b *budget) compare(seconds float64) {
 	b.divide()
 }
 
-// divide finds the shares: the reasons with the least demand first, each gets
-// what it asks for up to an even part of what is left.
+// divide computes the shares, starting with the reason of least demand. Each
+// reason gets what it asks for, up to an even part of what is left.
 func (b *budget) divide() {
 	order := [numReasons]int{}
 	for i := range order {

@@ -11,12 +11,12 @@ import (
 	"lapwing/collectors/request"
 )
 
-// stream feeds a sampler with requests, spread evenly over time, and adds up
-// what became of them by reason.
+// stream feeds a sampler with requests, evenly over time, and adds up the
+// results by reason.
 type stream struct {
 	now  request.Stamp
 	kept map[string]int
-	sum  map[string]float64 // of 1/ratio: an estimate of how many there were
+	sum  map[string]float64 // of 1/ratio: an estimate of their number
 	over int
 }
 
@@ -24,7 +24,7 @@ func newStream() *stream {
 	return &stream{now: request.Stamp(time.Hour), kept: map[string]int{}, sum: map[string]float64{}}
 }
 
-// run sends perSecond requests for a time.
+// run sends perSecond requests per second for a span of time.
 func (s *stream) run(sampler *sampler, perSecond int, span time.Duration, next func(i int) *request.Request) {
 	step := request.Stamp(int(time.Second) / perSecond)
 	for i := range int(span.Seconds() * float64(perSecond)) {
@@ -46,7 +46,7 @@ func (s *stream) run(sampler *sampler, perSecond int, span time.Duration, next f
 	}
 }
 
-// took is a request of a service; its status and time are given.
+// took returns a request of a service with the given status and duration.
 func took(d time.Duration, status int) *request.Request {
 	r := &request.Request{Service: "shop", Status: status, Stamps: request.Stamps{WriteLast: request.Stamp(d)}}
 	request.AssignIDs(r)
@@ -56,7 +56,8 @@ func took(d time.Duration, status int) *request.Request {
 func TestBudgetIsKeptAndRatiosScaleBack(t *testing.T) {
 	sampler := newSampler(SamplingConfig{Ratio: 1, KeepFailed: true, MaxSpansPerSecond: 5000})
 	s := newStream()
-	// 10,000 requests/s of which one in four fails; there is room for 1,000.
+	// 10,000 requests/s of which one in four fails; there is room for 1,000
+	// spans.
 	const seconds, rate = 10, 10_000
 	s.run(sampler, rate, seconds*time.Second, func(i int) *request.Request {
 		if i%4 == 0 {
@@ -104,13 +105,14 @@ func TestSlowestOfItsOwnService(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	quickSlow, slowSlow := 0, 0
 	s.run(sampler, 1000, 20*time.Second, func(i int) *request.Request {
-		// Every request of one service takes longer than any of the other.
+		// Every request of one service takes longer than any request of the
+		// other.
 		d, name := time.Duration(1e6+random.Float64()*1e6), "quick"
 		if i%2 == 0 {
 			d, name = time.Duration(1e9+random.Float64()*1e9), "slow"
 		}
 		if i > 10_000 && i%100 < 1 {
-			d = d * 3 // one in a hundred, of "slow" all of them: i is even
+			d = d * 3 // one in a hundred; all of them are of "slow", because i is even
 			slowSlow++
 		}
 		if i > 10_000 && i%100 == 1 {

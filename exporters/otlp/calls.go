@@ -11,8 +11,8 @@ import (
 	"lapwing/exporters/metrics"
 )
 
-// call is the CLIENT span of a call. It lies below the app phase, unless the
-// server began it before or after that.
+// call returns the CLIENT span of a call. Its parent is the span of the app
+// phase, unless the server started the call before or after that phase.
 func (b *builder) call(root, app *span, c *request.Call, w window) *span {
 	s := b.spans.Next()
 	s.id = c.SpanID
@@ -38,8 +38,8 @@ func (b *builder) call(root, app *span, c *request.Call, w window) *span {
 	return s
 }
 
-// callName is the method, or the protocol where that has none, or "call" where
-// it is not known.
+// callName returns the method, or the protocol if it has no methods, or "call"
+// if the protocol is unknown.
 func callName(c *request.Call) string {
 	switch {
 	case c.Protocol == "":
@@ -52,7 +52,7 @@ func callName(c *request.Call) string {
 	return "HTTP"
 }
 
-// call adds what the conventions ask of a client span.
+// call adds the attributes that the conventions define for a client span.
 func (a *attrs) call(c *request.Call) {
 	name, port := splitHost(c.Host)
 	if c.Method != "" {

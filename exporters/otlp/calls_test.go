@@ -12,7 +12,7 @@ import (
 	"lapwing/collectors/request"
 )
 
-// sampleCall is a call during the app phase of r, unless it is shifted.
+// sampleCall returns a call during the app phase of r, unless it is shifted.
 func sampleCall(r *request.Request, shift time.Duration) *request.Call {
 	start := r.ReadLast + request.Stamp(time.Millisecond) + request.Stamp(shift)
 	return &request.Call{

@@ -6,93 +6,97 @@ import (
 	"time"
 )
 
-// The protocols that an endpoint can speak.
+// The protocols of an endpoint.
 const (
 	ProtocolGRPC         = "grpc"
 	ProtocolHTTPProtobuf = "http/protobuf"
 	ProtocolHTTPJSON     = "http/json"
 )
 
-// The compressions of what is sent.
+// The compression methods of uploads.
 const (
 	CompressionNone = "none"
 	CompressionGzip = "gzip"
 )
 
-// Config says where traces and metrics go, and which requests become
-// traces. A value that is set here wins over the OTEL_EXPORTER_OTLP_*
-// variable of the same meaning; an empty one leaves the choice to it.
+// Config sets where traces and metrics go, and which requests become traces. A
+// value that is set here overrides the OTEL_EXPORTER_OTLP_* variable of the
+// same meaning. If it is empty, the variable applies.
 type Config struct {
 	// Endpoint is the base URL of the receiver, for instance
 	// http://127.0.0.1:4318. HTTP requests go to /v1/traces and /v1/metrics
-	// below it. Empty takes the environment's endpoint; with neither the
-	// export is off.
+	// below it. If it is empty, the endpoint of the environment applies.
+	// Without either, the export is off.
 	Endpoint string `koanf:"endpoint"`
-	// Protocol is grpc, http/protobuf or http/json. Empty without a variable
-	// means grpc on port 4317 and http/protobuf elsewhere.
+	// Protocol is grpc, http/protobuf or http/json. If it is empty and no
+	// variable is set, it is grpc on port 4317 and http/protobuf on other
+	// ports.
 	Protocol string `koanf:"protocol"`
-	// Headers go with every upload; they often carry the receiver's key.
+	// Headers are sent with every upload. They often contain the key for the
+	// receiver.
 	Headers map[string]string `koanf:"headers"`
 	// Compression is gzip or none.
 	Compression string `koanf:"compression"`
-	// TLS refines https endpoints.
+	// TLS configures https endpoints.
 	TLS TLSConfig `koanf:"tls"`
-	// Timeout bounds one attempt to upload one batch. Zero leaves it to the
-	// environment, and without a variable to 10 s.
+	// Timeout limits one attempt to upload one batch. Zero means the value of
+	// the environment, or 10 s without a variable.
 	Timeout time.Duration `koanf:"timeout"`
 
-	// QueueSize is how many requests may wait for upload; what comes on top
-	// is dropped and counted. They come ten times a second.
+	// QueueSize is the highest number of requests that wait for upload.
+	// Requests beyond it are dropped and counted. Requests come in bursts, ten
+	// times a second.
 	QueueSize int `koanf:"queue_size"`
-	// BatchSize is how many requests, of up to five spans each, one upload
-	// carries at most.
+	// BatchSize is the highest number of requests in one upload, of up to five
+	// spans each.
 	BatchSize int `koanf:"batch_size"`
-	// BatchDelay is how long a request waits at most for its batch to fill.
+	// BatchDelay is the longest time that a request waits for its batch to
+	// fill.
 	BatchDelay time.Duration `koanf:"batch_delay"`
-	// Retry is what happens after a failure that may pass.
+	// Retry configures the retries after a temporary failure.
 	Retry RetryConfig `koanf:"retry"`
 
-	// URLQuery adds url.query to the spans. Queries often hold secrets.
+	// URLQuery adds url.query to the spans. Queries often contain secrets.
 	URLQuery bool `koanf:"url_query"`
-	// Sampling chooses the requests that become traces.
+	// Sampling selects the requests that become traces.
 	Sampling SamplingConfig `koanf:"sampling"`
-	// Metrics is the export of metrics.
+	// Metrics configures the export of metrics.
 	Metrics MetricsConfig `koanf:"metrics"`
 }
 
-// TLSConfig refines the connection to an https endpoint. When any of CA, Cert
+// TLSConfig configures the connection to an https endpoint. If any of CA, Cert
 // and Key is set, the certificate variables of the environment are ignored.
 type TLSConfig struct {
-	CA                 string `koanf:"ca"`   // PEM file; empty means the system's authorities
+	CA                 string `koanf:"ca"`   // PEM file; empty means the certificate authorities of the system
 	Cert               string `koanf:"cert"` // PEM file of the client certificate
 	Key                string `koanf:"key"`  // PEM file of its key
 	ServerName         string `koanf:"server_name"`
 	InsecureSkipVerify bool   `koanf:"insecure_skip_verify"`
 }
 
-// RetryConfig is an exponential back-off. A pause that the receiver asks for
-// takes the place of the computed one.
+// RetryConfig configures exponential back-off. A pause that the receiver asks
+// for replaces the computed one.
 type RetryConfig struct {
 	InitialInterval time.Duration `koanf:"initial_interval"`
 	MaxInterval     time.Duration `koanf:"max_interval"`
-	MaxElapsed      time.Duration `koanf:"max_elapsed"` // then the batch is given up
+	MaxElapsed      time.Duration `koanf:"max_elapsed"` // after this time the batch is dropped
 }
 
-// The kinds of histograms that can be sent.
+// The histogram types that can be sent.
 const (
 	HistogramsExplicit    = "explicit"
 	HistogramsExponential = "exponential"
 )
 
-// MetricsConfig is the export of metrics.
+// MetricsConfig configures the export of metrics.
 type MetricsConfig struct {
 	Enabled bool `koanf:"enabled"`
-	// Interval between two uploads. Zero leaves it to
-	// OTEL_METRIC_EXPORT_INTERVAL, and without it to one minute.
+	// Interval is the time between two uploads. Zero means
+	// OTEL_METRIC_EXPORT_INTERVAL, or one minute without it.
 	Interval time.Duration `koanf:"interval"`
-	// Histograms is explicit or exponential. Empty leaves it to
-	// OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION, and without it
-	// to explicit.
+	// Histograms is explicit or exponential. Empty means the value of
+	// OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION, or explicit
+	// without it.
 	Histograms string `koanf:"histograms"`
 }
 
@@ -107,8 +111,8 @@ func (c MetricsConfig) check() error {
 	return fmt.Errorf("metrics.histograms %q: use %s or %s", c.Histograms, HistogramsExplicit, HistogramsExponential)
 }
 
-// DefaultConfig keeps every request and takes the endpoint, if any, from the
-// environment.
+// DefaultConfig returns a Config that keeps every request and takes the
+// endpoint, if any, from the environment.
 func DefaultConfig() Config {
 	return Config{
 		QueueSize:  4096,
@@ -124,8 +128,8 @@ func DefaultConfig() Config {
 	}
 }
 
-// Validate reports the first key whose value cannot work. It reads no file
-// and connects to nothing.
+// Validate reports the first key whose value cannot work. It reads no files and
+// opens no connections.
 func (c Config) Validate() error {
 	for _, check := range []func() error{c.checkTransport, c.checkHeaders, c.TLS.check, c.checkQueue, c.Retry.check, c.Sampling.check, c.Metrics.check} {
 		if err := check(); err != nil {

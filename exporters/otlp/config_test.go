@@ -57,7 +57,7 @@ func TestValidateNamesTheKey(t *testing.T) {
 	}
 }
 
-// clearEnv removes what the machine that runs the tests may have set.
+// clearEnv removes the variables that the machine of the tests may have set.
 func clearEnv(t *testing.T) {
 	t.Helper()
 	for _, kv := range os.Environ() {

@@ -17,18 +17,18 @@ import (
 
 var _ exporters.Tracer = (*Exporter)(nil)
 
-// cause numbers why a request that was sampled did not reach the receiver.
+// cause is the reason why a sampled request did not reach the receiver.
 type cause int
 
 const (
-	causeQueueFull  cause = iota // the receiver is slower than the requests
-	causeRejected                // the receiver refused the batch for good
-	causeGaveUp                  // retries went on for retry.max_elapsed
-	causePartial                 // the receiver took the batch but not all spans
+	causeQueueFull  cause = iota // the receiver is slower than the requests arrive
+	causeRejected                // the receiver refused the batch permanently
+	causeGaveUp                  // the retries lasted longer than retry.max_elapsed
+	causePartial                 // the receiver took the batch, but not all of its spans
 	causeShutdown                // the agent ended first
-	causeUntimed                 // no probe saw any moment of the request
-	causeOverBudget              // more were kept at once than sampling.max_spans_per_second
-	causeTooLarge                // one request alone is larger than an upload may be
+	causeUntimed                 // no probe saw any stamp of the request
+	causeOverBudget              // more requests were kept at once than sampling.max_spans_per_second allows
+	causeTooLarge                // the request alone is larger than the limit of an upload
 	numCauses
 )
 
@@ -39,25 +39,25 @@ type Exporter struct {
 	batchSize int
 	sampler   atomic.Pointer[sampler]
 	queue     *queue
-	builder   *builder // of the worker, as is batch
+	builder   *builder // used by the worker, as is batch
 	batch     []*item
 	uploader  uploader
 	client    otlptrace.Client
 	outage    outage
 	dropped   [numCauses]atomic.Uint64
 
-	full    chan struct{}   // a whole batch waits
-	running context.Context // ends when Shutdown begins
+	full    chan struct{}   // a whole batch is waiting
+	running context.Context // ends when Shutdown starts
 	stop    context.CancelCauseFunc
-	abort   context.Context // ends when Shutdown's time is over
+	abort   context.Context // ends when the time of Shutdown is over
 	cut     context.CancelFunc
 	done    chan struct{}
 	once    sync.Once
 }
 
-// New starts an exporter. It does not connect: a receiver that is away now is
-// found when it comes. The clock turns stamps into wall time; log hears of
-// outages, once each. Without an endpoint the error is ErrNoEndpoint.
+// New starts an exporter. It does not connect: the receiver may start later.
+// The clock turns stamps into wall time. Each outage is logged once to log.
+// Without an endpoint the error is ErrNoEndpoint.
 func New(c Config, clock *request.Clock, log *slog.Logger, opts ...Option) (*Exporter, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -91,11 +91,11 @@ func New(c Config, clock *request.Clock, log *slog.Logger, opts ...Option) (*Exp
 	return e, nil
 }
 
-// SetSampling changes which requests become traces, from the next one on.
+// SetSampling changes which requests become traces, starting with the next one.
 func (e *Exporter) SetSampling(c SamplingConfig) { e.sampler.Store(newSampler(c)) }
 
-// Trace implements exporters.Tracer: it takes r into the queue if it is sampled. It
-// does not allocate for a request that is sampled out.
+// Trace implements exporters.Tracer: it queues r if it is sampled. It does not
+// allocate for a request that is not sampled.
 func (e *Exporter) Trace(r *request.Request) (kept bool) {
 	v := e.sampler.Load().decide(r)
 	if v.over {
@@ -118,16 +118,16 @@ func (e *Exporter) Trace(r *request.Request) (kept bool) {
 	case pushedBatch:
 		select {
 		case e.full <- struct{}{}:
-		default: // the worker knows already
+		default: // the worker is already notified
 		}
 	}
 	return true
 }
 
-// Dropped counts, per cause, the sampled requests that did not reach the
-// receiver. Under partial_success it counts every request of a batch that may
-// have lost a span: the receiver says how many, not which. It is safe for
-// concurrent use.
+// Dropped returns the number of sampled requests that did not reach the
+// receiver, by cause. For partial_success it counts every request of a batch
+// that may have lost a span: the receiver reports how many, but not which. It
+// is safe for concurrent use.
 func (e *Exporter) Dropped() map[string]uint64 {
 	counts := make(map[string]uint64)
 	for c := range e.dropped {
@@ -141,7 +141,7 @@ func (e *Exporter) Dropped() map[string]uint64 {
 func (e *Exporter) drop(c cause, n int) { e.dropped[c].Add(uint64(n)) }
 
 // Shutdown uploads what is queued, within ctx, and ends the worker. A batch
-// that fails now is not tried again, and neither are those behind it.
+// that fails now is not retried, and later batches are not sent.
 func (e *Exporter) Shutdown(ctx context.Context) error {
 	var err error
 	e.once.Do(func() { err = e.shutdown(ctx) })
@@ -156,7 +156,7 @@ func (e *Exporter) shutdown(ctx context.Context) error {
 	<-e.done
 	release()
 	e.cut()
-	// Nothing is on its way any more, so stopping the client does not wait.
+	// No upload is running any more, so stopping the client does not wait.
 	if err := e.client.Stop(context.WithoutCancel(ctx)); err != nil {
 		return fmt.Errorf("closing the connection to the receiver: %w", err)
 	}
@@ -185,8 +185,8 @@ func (e *Exporter) run(delay time.Duration) {
 	e.discard()
 }
 
-// flush uploads batches as long as at least atLeast requests wait. It returns
-// false after a failure while the exporter shuts down: then nothing more is
+// flush uploads batches while at least atLeast requests wait. It returns false
+// after a failure during the shutdown of the exporter. Then nothing more is
 // tried.
 func (e *Exporter) flush(atLeast int) bool {
 	for {
@@ -202,8 +202,9 @@ func (e *Exporter) flush(atLeast int) bool {
 	}
 }
 
-// send uploads requests, in as many parts as the limit of an upload asks for. It
-// returns false like flush, and has then counted all of them.
+// send uploads requests, in as many parts as the size limit of an upload
+// requires. Like flush it returns false after a failure during the shutdown,
+// and has then counted all of the requests.
 func (e *Exporter) send(items []*item) bool {
 	batch, spans := e.builder.build(items)
 	r, err := e.uploader.upload(e.running, e.abort, batch)
@@ -214,8 +215,8 @@ func (e *Exporter) send(items []*item) bool {
 	return err == nil || errors.Is(err, errRejected) || e.running.Err() == nil
 }
 
-// divide sends requests that are too large together, and drops one that is by
-// itself.
+// divide sends requests in two halves if they are too large together. It drops
+// a single request that is too large.
 func (e *Exporter) divide(items []*item) bool {
 	half := len(items) / 2
 	if half == 0 {
@@ -229,7 +230,7 @@ func (e *Exporter) divide(items []*item) bool {
 	return e.send(items[half:])
 }
 
-// settle counts and reports what became of a batch.
+// settle counts and reports the result of a batch.
 func (e *Exporter) settle(requests, spans int, r *reply, err error) {
 	switch {
 	case err == nil:
@@ -256,7 +257,7 @@ func (e *Exporter) settlePartial(requests, spans int, r *reply) {
 	e.outage.complain(fmt.Sprintf("%d of %d spans rejected: %s", r.rejected, spans, shorten(r.complaint)))
 }
 
-// discard drops what a failed last flush left.
+// discard drops the requests that a failed last flush left.
 func (e *Exporter) discard() {
 	e.drop(causeShutdown, e.queue.length())
 }

@@ -37,7 +37,7 @@ func (l *logs) count(what string) int {
 
 func (l *logs) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 
-// newExporter starts an exporter that the test's end shuts down.
+// newExporter starts an exporter that is shut down at the end of the test.
 func newExporter(t testing.TB, c Config) (*Exporter, *logs) {
 	t.Helper()
 	l := new(logs)
@@ -47,7 +47,7 @@ func newExporter(t testing.TB, c Config) (*Exporter, *logs) {
 	return e, l
 }
 
-// shutdownNow shuts down without giving anything time to be delivered.
+// shutdownNow shuts down without time to deliver anything.
 func shutdownNow(e *Exporter) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()

@@ -4,7 +4,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 )
 
-// halves divides the metrics of one resource in two: by metrics, and a single
+// halves divides the metrics of one resource in two: by metrics, or a single
 // metric by its values. ok is false for a single value.
 func halves(data *metricdata.ResourceMetrics) (first, second *metricdata.ResourceMetrics, ok bool) {
 	list := data.ScopeMetrics[0].Metrics
@@ -29,7 +29,7 @@ func withData(m metricdata.Metrics, data metricdata.Aggregation) metricdata.Metr
 	return m
 }
 
-// halveValues divides what metricBuilder makes.
+// halveValues divides the values that metricBuilder creates.
 func halveValues(data metricdata.Aggregation) (a, b metricdata.Aggregation, ok bool) {
 	switch d := data.(type) {
 	case metricdata.Sum[int64]:

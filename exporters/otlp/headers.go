@@ -9,14 +9,14 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// reserved are headers that say how an upload is carried, which is not for the
-// configuration to say.
+// reserved are the headers that describe the transport of an upload. They
+// cannot be configured.
 var reserved = []string{
 	"connection", "content-encoding", "content-length", "content-type", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade",
 }
 
-// checkHeaders reports a header that cannot be sent. It never shows a value: most
-// are secrets.
+// checkHeaders reports a header that cannot be sent. It never shows a value,
+// because most of them are secrets.
 func (c Config) checkHeaders() error {
 	for _, name := range slices.Sorted(maps.Keys(c.Headers)) {
 		lower := strings.ToLower(name)

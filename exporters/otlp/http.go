@@ -10,8 +10,8 @@ import (
 	"lapwing/exporters/metrics"
 )
 
-// spanName is the method and the route template. Without a template it is the
-// method, never the path.
+// spanName returns the method and the route template. Without a template it
+// returns the method, never the path.
 func spanName(i *item) string {
 	method := i.req.Method
 	if !metrics.KnownMethod(method) {
@@ -23,7 +23,7 @@ func spanName(i *item) string {
 	return method
 }
 
-// http adds the attributes that the HTTP conventions ask of a server span.
+// http adds the attributes that the HTTP conventions define for a server span.
 func (a *attrs) http(i *item, withQuery bool) {
 	r := &i.req
 	a.method(r.Method, i.method)
@@ -44,7 +44,7 @@ func (a *attrs) http(i *item, withQuery bool) {
 	}
 }
 
-// method adds the method, and what was sent where that differs.
+// method adds the method, and the original one if it differs.
 func (a *attrs) method(method string, sent []byte) {
 	if metrics.KnownMethod(method) {
 		a.text(semconv.HTTPRequestMethodKey, method)
@@ -60,7 +60,8 @@ func (a *attrs) method(method string, sent []byte) {
 	}
 }
 
-// errorType is the request's own, or else the status that makes it a failure.
+// errorType returns the error of the request, or else the status that makes it
+// a failure.
 func errorType(r *request.Request) string {
 	if r.Error == "" && r.Status >= 500 {
 		return strconv.Itoa(r.Status)
@@ -68,7 +69,7 @@ func errorType(r *request.Request) string {
 	return r.Error
 }
 
-// protocol adds what "http/1.1" or "fastcgi" says.
+// protocol adds the attributes of a protocol such as "http/1.1" or "fastcgi".
 func (a *attrs) protocol(protocol string) {
 	name, version, _ := strings.Cut(protocol, "/")
 	if name == "http" {
@@ -78,8 +79,8 @@ func (a *attrs) protocol(protocol string) {
 	a.text(semconv.NetworkProtocolVersionKey, version)
 }
 
-// network adds both ends of the connection. The server's name is the one the
-// client used, in the Host header; without one it is the socket's address.
+// network adds both ends of the connection. The name of the server is the one
+// in the Host header, or without one the address of the socket.
 func (a *attrs) network(r *request.Request) {
 	name, port := splitHost(r.Host)
 	a.client(r)
@@ -113,7 +114,8 @@ func (a *attrs) network(r *request.Request) {
 	}
 }
 
-// client is whom the balancer in front speaks for, else the peer.
+// client adds the client: the one that a load balancer in front forwards for,
+// or else the peer.
 func (a *attrs) client(r *request.Request) {
 	client := r.Client
 	if client.IsValid() {

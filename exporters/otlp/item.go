@@ -2,30 +2,32 @@ package otlp
 
 import "lapwing/collectors/request"
 
-// HTTPDetail is what an HTTP request's Detail may know beyond the fields of
-// Request. The results need to be valid only as long as the request is.
+// HTTPDetail is implemented by the Detail of an HTTP request that knows more
+// than the fields of Request. The results only need to be valid as long as the
+// request is.
 type HTTPDetail interface {
-	// QueryString is the target after the '?', nil when there is none.
+	// QueryString returns the target after the '?', nil if there is none.
 	QueryString() []byte
-	// UserAgentOriginal is the User-Agent header, nil when there is none.
+	// UserAgentOriginal returns the User-Agent header, nil if there is none.
 	UserAgentOriginal() []byte
-	// MethodOriginal is the method as sent, nil when Request.Method is it.
+	// MethodOriginal returns the method as sent, nil if it equals
+	// Request.Method.
 	MethodOriginal() []byte
 }
 
-// item is a request on its way to a span: a copy that owns its memory and is
-// used again for a later request.
+// item is a request on its way to a span: a copy that owns its memory. It is
+// reused for later requests.
 type item struct {
 	req       request.Request // without Detail
 	query     []byte
 	userAgent []byte
-	method    []byte // as sent, where the request's own field differs
+	method    []byte // as sent, if the field of the request differs
 	verdict   verdict
-	text      []byte // what the byte slices above point into
+	text      []byte // the memory of the byte slices above
 }
 
-// maxText is how much text an idle item may hold on to. More comes only from
-// heads that are longer than the agent's default limit.
+// maxText is the most text that an idle item keeps, in bytes. More only comes
+// from heads that are longer than the default limit of the agent.
 const maxText = 2 << 10
 
 // fill makes i a copy of r.
@@ -49,8 +51,8 @@ func (i *item) fields() [8]*[]byte {
 	}
 }
 
-// own copies b behind what text holds. When text has to grow, what was copied
-// before stays where it was.
+// own appends a copy of b to text. When text has to grow, earlier copies stay
+// where they are.
 func (i *item) own(b []byte) []byte {
 	if len(b) == 0 {
 		return nil
@@ -60,7 +62,7 @@ func (i *item) own(b []byte) []byte {
 	return i.text[from:len(i.text):len(i.text)]
 }
 
-// clear lets go of what the request referred to.
+// clear releases what the request referred to.
 func (i *item) clear() {
 	text := i.text[:0]
 	if cap(text) > maxText {

@@ -20,8 +20,8 @@ const (
 	contentProtobuf = "application/x-protobuf"
 )
 
-// metricsJSON makes JSON of an encoded upload of metrics. The client library
-// speaks protobuf only.
+// metricsJSON converts an encoded upload of metrics to JSON. The client library
+// only supports protobuf.
 func metricsJSON(body []byte) ([]byte, string, error) {
 	var m colmetricspb.ExportMetricsServiceRequest
 	if err := proto.Unmarshal(body, &m); err != nil {
@@ -34,12 +34,12 @@ func metricsJSON(body []byte) ([]byte, string, error) {
 	return hexIDs(out), contentJSON, nil
 }
 
-// identifier is a member of a JSON object that holds an identifier. In a text,
-// quotes have backslashes before them.
+// identifier matches a member of a JSON object that holds an identifier. Within
+// a string, quotes are preceded by backslashes.
 var identifier = regexp.MustCompile(`"(traceId|spanId)":( ?)"([A-Za-z0-9+/]+={0,2})"`)
 
-// hexIDs writes the identifiers of exemplars the way OTLP wants them, which is
-// not that of protobuf.
+// hexIDs writes the identifiers of exemplars as OTLP requires, in hex. The JSON
+// encoding of protobuf uses base64.
 func hexIDs(text []byte) []byte {
 	return identifier.ReplaceAllFunc(text, func(member []byte) []byte {
 		m := identifier.FindSubmatch(member)
@@ -51,12 +51,12 @@ func hexIDs(text []byte) []byte {
 	})
 }
 
-// jsonAnswers makes protobuf of a receiver's answers about metrics, for the same
-// library.
+// jsonAnswers converts a receiver's responses about metrics to protobuf, for
+// the same library.
 type jsonAnswers struct{ base http.RoundTripper }
 
-// RoundTrip implements http.RoundTripper. An answer that cannot be understood
-// says nothing: the status has said it all.
+// RoundTrip implements http.RoundTripper. A response that cannot be decoded
+// adds nothing to its status.
 func (t jsonAnswers) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := t.base.RoundTrip(req)
 	if err != nil || !strings.HasPrefix(resp.Header.Get("Content-Type"), contentJSON) || resp.StatusCode > 299 {
@@ -68,7 +68,7 @@ func (t jsonAnswers) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(body, &m); err != nil {
 		m.Reset()
 	}
-	encoded, _ := proto.Marshal(&m) // a message that was just read
+	encoded, _ := proto.Marshal(&m) // cannot fail: the message was just decoded
 	resp.Header.Set("Content-Type", contentProtobuf)
 	resp.Body = io.NopCloser(bytes.NewReader(encoded))
 	return resp, nil

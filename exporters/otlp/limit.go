@@ -13,15 +13,16 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// maxUpload is the most bytes of one upload, before it is compressed. Receivers
-// take 4 MiB over gRPC if nobody raised that.
+// maxUpload is the highest number of bytes of one upload before compression. By
+// default, receivers accept 4 MiB over gRPC.
 const maxUpload = 1 << 20
 
-// errTooLarge means that an upload was not sent because of its size: it is to
-// be divided.
+// errTooLarge means that an upload was not sent because of its size. The caller
+// divides it.
 var errTooLarge = errors.New("the upload is larger than 1 MiB")
 
-// limitMessage is a gRPC interceptor that refuses to send what is too large.
+// limitMessage is a gRPC interceptor that refuses to send a message that is too
+// large.
 func limitMessage(ctx context.Context, method string, req, resp any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 	if m, ok := req.(proto.Message); ok && proto.Size(m) > maxUpload {
 		return errTooLarge
@@ -29,11 +30,12 @@ func limitMessage(ctx context.Context, method string, req, resp any, cc *grpc.Cl
 	return invoke(ctx, method, req, resp, cc, opts...)
 }
 
-// bodyTransport gets each upload as it was encoded. It refuses what is too
-// large, and does the compression, which would hide the size.
+// bodyTransport gets each upload as it was encoded. It refuses an upload that
+// is too large. It also compresses, because compression by the library would
+// hide the size.
 type bodyTransport struct {
 	base   http.RoundTripper
-	recode func([]byte) ([]byte, string, error) // to another content type; nil: none
+	recode func([]byte) ([]byte, string, error) // to another content type; nil for none
 	zip    bool
 }
 
@@ -71,12 +73,12 @@ func compress(body []byte) []byte {
 	w := zippers.Get().(*gzip.Writer)
 	defer zippers.Put(w)
 	w.Reset(&out)
-	_, _ = w.Write(body) // a bytes.Buffer takes everything
+	_, _ = w.Write(body) // a bytes.Buffer never fails
 	_ = w.Close()
 	return out.Bytes()
 }
 
-// zipped reports whether what is sent over HTTP is to be compressed.
+// zipped reports whether uploads over HTTP are compressed.
 func (c Config) zipped(s signal) bool {
 	value := c.Compression
 	if value == "" {

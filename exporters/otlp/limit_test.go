@@ -26,7 +26,7 @@ import (
 
 var allProtocols = []string{ProtocolGRPC, ProtocolHTTPProtobuf, ProtocolHTTPJSON}
 
-// sizes is a receiver that looks at how large uploads are.
+// sizes is a receiver that records the sizes of uploads.
 type sizes struct {
 	coltracepb.UnimplementedTraceServiceServer
 	mu      sync.Mutex
@@ -81,7 +81,8 @@ func (s *sizes) serve(t *testing.T) http.HandlerFunc {
 		err := fmt.Errorf("type %s", req.Header.Get("Content-Type"))
 		switch req.Header.Get("Content-Type") {
 		case "application/json":
-			// Identifiers in hex are base64 of something else, which is no matter here.
+			// Identifiers in hex decode as base64 of something else, which does
+			// not matter here.
 			err = protojson.Unmarshal(body, m)
 			s.mu.Lock()
 			s.bodies = append(s.bodies, string(body))
@@ -121,8 +122,8 @@ func startSizes(t *testing.T, protocol string) (*sizes, Config) {
 	return s, c
 }
 
-// TestLargeBatchesAreDivided has requests of which a batch is eight megabytes,
-// and some of which each is more than an upload may be.
+// TestLargeBatchesAreDivided has requests that are eight megabytes per batch,
+// some of which are each larger than the limit of an upload.
 func TestLargeBatchesAreDivided(t *testing.T) {
 	for _, protocol := range allProtocols {
 		for _, compression := range []string{CompressionNone, CompressionGzip} {

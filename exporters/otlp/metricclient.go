@@ -12,7 +12,7 @@ import (
 )
 
 // newMetricExporter returns an exporter that makes one attempt per upload: the
-// next upload carries the same and more.
+// next upload carries the same values and newer ones.
 func newMetricExporter(c Config, t target) (sdkmetric.Exporter, error) {
 	if t.protocol == ProtocolGRPC {
 		return newGRPCMetrics(c, t)
@@ -51,7 +51,7 @@ func newHTTPMetrics(c Config, t target) (sdkmetric.Exporter, error) {
 	return otlpmetrichttp.New(context.Background(), opts...)
 }
 
-// metricTransport is the way of metrics over HTTP.
+// metricTransport returns the transport of metrics over HTTP.
 func metricTransport(c Config, t target) http.RoundTripper {
 	transport := bodyTransport{base: newTransport(t), zip: c.zipped(metricsSignal)}
 	if t.protocol == ProtocolHTTPJSON {
@@ -60,8 +60,9 @@ func metricTransport(c Config, t target) http.RoundTripper {
 	return transport
 }
 
-// upload sends the metrics of one resource, in as many parts as the limit of an
-// upload asks for. One value that is too large by itself is dropped and counted.
+// upload sends the metrics of one resource, in as many parts as the size limit
+// of an upload requires. A single value that is too large is dropped and
+// counted.
 func (m *Metrics) upload(ctx context.Context, data *metricdata.ResourceMetrics) error {
 	err := m.attempt(ctx, data)
 	if !errors.Is(err, errTooLarge) {
@@ -79,7 +80,7 @@ func (m *Metrics) upload(ctx context.Context, data *metricdata.ResourceMetrics) 
 	return errors.Join(err, m.upload(ctx, second))
 }
 
-// attempt sends an upload, within the time of one attempt.
+// attempt sends an upload, within the timeout of one attempt.
 func (m *Metrics) attempt(ctx context.Context, data *metricdata.ResourceMetrics) error {
 	ctx, cancel := context.WithTimeout(ctx, m.timeout)
 	defer cancel()

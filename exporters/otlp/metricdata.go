@@ -33,7 +33,7 @@ func newMetricBuilder(clock *request.Clock, res *resources, exponential bool) *m
 	}
 }
 
-// build returns the metrics of each service, the services in order.
+// build returns the metrics of each service, sorted by service.
 func (b *metricBuilder) build(s *metrics.Snapshot) []*metricdata.ResourceMetrics {
 	groups := make(map[string][]metricdata.Metrics)
 	for i := range s.Families {
@@ -51,7 +51,7 @@ func (b *metricBuilder) build(s *metrics.Snapshot) []*metricdata.ResourceMetrics
 	return b.batch(groups)
 }
 
-// serviceOf is the service whose resource a point belongs to.
+// serviceOf returns the service whose resource a point belongs to.
 func serviceOf(p metrics.Point) string {
 	if p.Service == "" {
 		return metrics.AgentService
@@ -89,7 +89,7 @@ func (b *metricBuilder) resource(service string) *resource.Resource {
 	return r
 }
 
-// metric is one metric of one service.
+// metric returns one metric of one service.
 func (b *metricBuilder) metric(f *metrics.Family, points []metrics.Point, s *metrics.Snapshot) metricdata.Metrics {
 	m := metricdata.Metrics{Name: f.Name, Description: f.Description, Unit: f.Unit}
 	switch {
@@ -103,8 +103,8 @@ func (b *metricBuilder) metric(f *metrics.Family, points []metrics.Point, s *met
 	return m
 }
 
-// sum is a counter, or what OpenTelemetry calls an up-down counter: the values
-// of services and processes can be added up.
+// sum returns a counter, or what OpenTelemetry calls an up-down counter: the
+// values of services and processes can be added up.
 func (b *metricBuilder) sum(f *metrics.Family, points []metrics.Point, s *metrics.Snapshot) metricdata.Aggregation {
 	if f.Unit == "s" {
 		return metricdata.Sum[float64]{

@@ -23,26 +23,27 @@ const (
 	defaultInterval    = time.Minute
 )
 
-// Metrics pushes snapshots of all metrics, at an interval. They are
-// cumulative: what one upload does not deliver, the next one does.
+// Metrics pushes snapshots of all metrics at an interval. They are cumulative:
+// the next upload delivers what a failed one did not.
 type Metrics struct {
 	read     func(*metrics.Snapshot)
 	snapshot metrics.Snapshot
 	builder  *metricBuilder
 	exporter sdkmetric.Exporter
 	timeout  time.Duration
-	retry    time.Duration // pause after a failure, if it is below the interval
+	retry    time.Duration // pause after a failure, if it is shorter than the interval
 	outage   outage
-	from     int // which service an upload begins with
+	from     int // the service that an upload starts with
 	tooLarge atomic.Uint64
 
-	running context.Context // ends when Shutdown begins
+	running context.Context // ends when Shutdown starts
 	stop    context.CancelFunc
 	done    chan struct{}
 }
 
-// NewMetrics starts to push what read gives. The clock dates exemplars; log
-// hears of outages, once each. Without an endpoint the error is ErrNoEndpoint.
+// NewMetrics starts to push the snapshots of read. The clock dates exemplars.
+// Each outage is logged once to log. Without an endpoint the error is
+// ErrNoEndpoint.
 func NewMetrics(c Config, read func(*metrics.Snapshot), clock *request.Clock, log *slog.Logger, opts ...Option) (*Metrics, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -82,8 +83,8 @@ func NewMetrics(c Config, read func(*metrics.Snapshot), clock *request.Clock, lo
 	return m, nil
 }
 
-// Dropped counts, per cause, the values that were not sent. It is safe for
-// concurrent use.
+// Dropped returns the number of values that were not sent, by cause. It is safe
+// for concurrent use.
 func (m *Metrics) Dropped() map[string]uint64 {
 	return map[string]uint64{causeNames[causeTooLarge]: m.tooLarge.Load()}
 }
@@ -121,9 +122,9 @@ func (m *Metrics) run(interval time.Duration) {
 	}
 }
 
-// push uploads one snapshot, a service at a time: each is a resource of its
-// own. One that is refused does not keep the others back, unless the receiver
-// does not answer at all.
+// push uploads one snapshot, one service at a time: each is a resource of its
+// own. A service that is refused does not hold the others back, unless the
+// receiver does not answer at all.
 func (m *Metrics) push(ctx context.Context) error {
 	m.read(&m.snapshot)
 	batch := m.builder.build(&m.snapshot)
@@ -138,7 +139,7 @@ func (m *Metrics) push(ctx context.Context) error {
 			failure = err
 		}
 		if ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) {
-			m.from = at + 1 // the others first, next time
+			m.from = at + 1 // next time, start with the others
 			break
 		}
 	}
@@ -146,7 +147,7 @@ func (m *Metrics) push(ctx context.Context) error {
 	return failure
 }
 
-// report tells the log of a change. A push that was cut short says nothing.
+// report logs a change. A push that was cut short is not reported.
 func (m *Metrics) report(ctx context.Context, failure error) {
 	switch {
 	case failure == nil:
@@ -156,7 +157,7 @@ func (m *Metrics) report(ctx context.Context, failure error) {
 	}
 }
 
-// interval is the configured one, or that of the environment.
+// interval returns the configured interval, or that of the environment.
 func (c MetricsConfig) interval() (time.Duration, error) {
 	value := strings.TrimSpace(os.Getenv(intervalVariable))
 	switch {
@@ -172,7 +173,7 @@ func (c MetricsConfig) interval() (time.Duration, error) {
 	return time.Duration(ms) * time.Millisecond, nil
 }
 
-// exponential reports whether histograms are to be exponential ones.
+// exponential reports whether to send exponential histograms.
 func (c MetricsConfig) exponential() (bool, error) {
 	if c.Histograms != "" {
 		return c.Histograms == HistogramsExponential, nil

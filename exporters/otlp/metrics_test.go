@@ -27,7 +27,7 @@ import (
 type metricsReceiver struct {
 	colmetricspb.UnimplementedMetricsServiceServer
 	mu        sync.Mutex
-	misbehave http.HandlerFunc // answers in place of the receiver
+	misbehave http.HandlerFunc // answers instead of the receiver
 	services  map[string]map[string]*metricspb.Metric
 	res       map[string]map[string]any
 	uploads   int
@@ -56,7 +56,7 @@ func (r *metricsReceiver) metric(service, name string) *metricspb.Metric {
 	return r.services[service][name]
 }
 
-// count is how many requests of a service the receiver knows of.
+// count returns the number of requests of a service that the receiver knows.
 func (r *metricsReceiver) count(service string) (n uint64) {
 	for _, p := range r.metric(service, "http.server.request.duration").GetHistogram().GetDataPoints() {
 		n += p.Count
@@ -121,8 +121,8 @@ func someHealth() health.Health {
 	}
 }
 
-// counted is an aggregator that has seen n requests of each service, all of
-// which became traces.
+// counted returns an aggregator that has seen n requests of each service, all
+// of which became traces.
 func counted(n int, services ...string) *metrics.Aggregator {
 	a := metrics.New(metrics.DefaultConfig())
 	a.AddSource(metrics.Health(someHealth))
@@ -208,8 +208,8 @@ func TestMetricsEnvironment(t *testing.T) {
 	}
 }
 
-// TestMetricsSurviveOutages has receivers that misbehave in all ways: nothing
-// is lost once they are back, and the log says so twice.
+// TestMetricsSurviveOutages has receivers that misbehave in all ways. Nothing
+// is lost once they are back, and the outage is logged exactly twice.
 func TestMetricsSurviveOutages(t *testing.T) {
 	hang := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 	for name, misbehave := range map[string]http.HandlerFunc{
@@ -280,13 +280,13 @@ func TestRefusedServiceDoesNotKeepOthersBack(t *testing.T) {
 func TestMetricsShutdownIsBounded(t *testing.T) {
 	r := new(metricsReceiver)
 	r.set(func(_ http.ResponseWriter, req *http.Request) {
-		_, _ = io.Copy(io.Discard, req.Body) // only then the server sees the client leave
+		_, _ = io.Copy(io.Discard, req.Body) // only then the server notices that the client left
 		<-req.Context().Done()
 	})
 	c := r.start(t, ProtocolHTTPProtobuf)
 	c.Timeout = time.Minute
 	m := pushTo(t, c, counted(1, "shop"), new(logs))
-	time.Sleep(30 * time.Millisecond) // a push is on its way
+	time.Sleep(30 * time.Millisecond) // a push is in progress
 	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 	defer cancel()
 	begin := time.Now()

@@ -7,8 +7,8 @@ import (
 	"lapwing/collectors/request"
 )
 
-// The names of the agent's own namespace. docs/telemetry.md explains each.
-// Durations are seconds, as OpenTelemetry has them.
+// The names in the agent's own namespace. docs/telemetry.md explains each.
+// Durations are in seconds, as in OpenTelemetry.
 const (
 	keyBacklog    = attribute.Key("lapwing.queue.backlog")
 	keyDispatch   = attribute.Key("lapwing.queue.dispatch")
@@ -28,8 +28,8 @@ const (
 	keySamplingReason = attribute.Key("lapwing.sampling.reason")
 )
 
-// partKey names a part and says which phase's span carries it; a part of no
-// phase is on the request's own span.
+// partKey names a part and the phase whose span carries it. A part without a
+// phase is on the span of the request.
 type partKey struct {
 	key   attribute.Key
 	phase request.Phase
@@ -44,7 +44,7 @@ var partKeys = [request.NumParts]partKey{
 	request.PartDrain:      {keyDrain, request.NumPhases},
 }
 
-// parts adds the measured parts of one phase.
+// parts adds the parts of one phase that were measured.
 func (a *attrs) parts(parts []request.PartDuration, phase request.Phase) {
 	for _, part := range parts {
 		if name := partKeys[part.Part]; name.phase == phase {

@@ -8,17 +8,17 @@ import (
 	"lapwing/collectors/text"
 )
 
-// outage reports the changes between working and failing, not every failure.
+// outage reports changes between working and failing, not every failure.
 type outage struct {
 	log  *slog.Logger
 	what string // the signal: traces or metrics
 
 	mu       sync.Mutex
-	since    time.Time // zero while all is well
-	refusing bool      // the receiver takes batches, but not all of them
+	since    time.Time // zero while uploads work
+	refusing bool      // the receiver accepts batches, but not completely
 }
 
-// begin reports a failure, if the one before was a success.
+// begin reports a failure, unless one is already reported.
 func (o *outage) begin(err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -28,7 +28,7 @@ func (o *outage) begin(err error) {
 	}
 }
 
-// end reports a success, if the one before was a failure.
+// end reports a success after a failure.
 func (o *outage) end() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -38,8 +38,8 @@ func (o *outage) end() {
 	}
 }
 
-// complain reports that the receiver began to take batches only in part; an
-// empty reason means that it took one whole.
+// complain reports that the receiver accepts batches only in part. An empty
+// reason means that it accepted a batch completely.
 func (o *outage) complain(reason string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -49,8 +49,8 @@ func (o *outage) complain(reason string) {
 	o.refusing = reason != ""
 }
 
-// maxMessage bounds what is logged of a receiver's answer, which can be a page
-// of HTML.
+// maxMessage limits how much is logged of a receiver's response, which can be a
+// page of HTML. In bytes.
 const maxMessage = 300
 
 func shorten(s string) string {

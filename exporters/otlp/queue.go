@@ -6,23 +6,23 @@ import (
 	"lapwing/collectors/request"
 )
 
-// queue is a bounded first-in first-out queue of items, which it owns and
-// uses again. It allocates an item only when all earlier ones are waiting.
+// queue is a bounded first-in first-out queue. It owns its items and reuses
+// them. It allocates an item only if all earlier ones are waiting.
 type queue struct {
 	mu      sync.Mutex
-	ring    []*item // the waiting items, from head on
+	ring    []*item // the waiting items, starting at head
 	head    int
 	waiting int
 	free    []*item
 	closed  bool
 }
 
-// pushed says what became of a push.
+// pushed is the result of a push.
 type pushed uint8
 
 const (
 	pushedOK    pushed = iota
-	pushedBatch        // and now there is a whole batch
+	pushedBatch        // and now a whole batch is waiting
 	pushedFull
 	pushedClosed
 )
@@ -30,7 +30,8 @@ const (
 func newQueue(size int) *queue { return &queue{ring: make([]*item, size)} }
 
 // push adds a copy of r. It never waits for a consumer, which holds the lock
-// only to move pointers. batch is the size of what pushedBatch announces.
+// only to move pointers. batch is the number of items at which push returns
+// pushedBatch.
 func (q *queue) push(r *request.Request, v verdict, batch int) pushed {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -75,7 +76,7 @@ func (q *queue) take(items []*item, atLeast, n int) []*item {
 	return items
 }
 
-// release gives items back for use by later pushes.
+// release returns items for use by later pushes.
 func (q *queue) release(items []*item) {
 	for _, it := range items {
 		it.clear()
@@ -89,14 +90,14 @@ func (q *queue) release(items []*item) {
 	}
 }
 
-// close refuses later pushes.
+// close makes later pushes fail.
 func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true
 }
 
-// length is the number of waiting items.
+// length returns the number of waiting items.
 func (q *queue) length() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -30,13 +30,13 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
-// answer is how a receiver reacts to one upload.
+// answer is the reaction of a receiver to one upload.
 type answer struct {
 	status     int // HTTP's; 0 is 200
 	retryAfter int // seconds
 	rejected   int64
 	body       []byte          // instead of a response message, HTTP only
-	after      <-chan struct{} // answer only when this is closed, or the client went away
+	after      <-chan struct{} // answer only after this is closed, or the client went away
 }
 
 // receiver is a scripted OTLP receiver.
@@ -86,7 +86,7 @@ func startReceiver(t *testing.T, protocol, address string, conf *tls.Config, scr
 	return r
 }
 
-// config reaches the receiver, with pauses that suit a test.
+// config returns a Config for the receiver, with pauses that suit a test.
 func (r *receiver) config(protocol string) Config {
 	c := DefaultConfig()
 	c.Endpoint, c.Protocol, c.BatchDelay = r.url, protocol, 5*time.Millisecond
@@ -129,10 +129,10 @@ func (r *receiver) header(name string) string {
 	return r.headers[len(r.headers)-1].Get(name)
 }
 
-// next records an upload and returns the script's answer to it, or an error
-// when nobody waits for one any more: the deadline of a call over gRPC is the
-// server's too, and may pass there a moment earlier than at the client, which
-// would take an answer then.
+// next records an upload and returns the script's answer to it. It returns an
+// error if no client waits for an answer any more. The deadline of a gRPC call
+// also applies at the server, where it may pass a moment earlier than at the
+// client. The client would still accept an answer then.
 func (r *receiver) next(ctx context.Context, header http.Header, state *tls.ConnectionState) (answer, error) {
 	r.mu.Lock()
 	r.count++
@@ -217,7 +217,7 @@ func readBody(t *testing.T, req *http.Request) []byte {
 	return body
 }
 
-// grpcService is a receiver's gRPC side.
+// grpcService is the gRPC side of a receiver.
 type grpcService struct {
 	coltracepb.UnimplementedTraceServiceServer
 	*receiver
@@ -260,8 +260,8 @@ func (s grpcService) Export(ctx context.Context, req *coltracepb.ExportTraceServ
 	return nil, st.Err()
 }
 
-// encodings tells how each upload was compressed, which a gRPC server takes
-// out of the headers.
+// encodings records how each upload was compressed. A gRPC server removes this
+// from the headers.
 type encodings struct{}
 
 type encodingKey struct{}
@@ -291,7 +291,7 @@ func (r *receiver) serveGRPC(t *testing.T, listener net.Listener, conf *tls.Conf
 	t.Cleanup(server.Stop)
 }
 
-// freeAddress is a loopback address on which nothing listens.
+// freeAddress returns a loopback address on which no process listens.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -7,19 +7,19 @@ import (
 	"lapwing/collectors/request"
 )
 
-// The window of what is recent: at least this long and this many requests, so
-// that a quiet service has one too. It lasts for up to twice that.
+// The window of recent requests: at least this long and this many requests, so
+// that a quiet service has one too. It lasts at most twice that.
 const (
 	recentTime     = time.Minute
 	recentRequests = 500
-	recentKnown    = 100 // requests before anything is called slow
+	recentKnown    = 100 // requests before any is called slow
 	recentServices = 1024
-	recentUpdate   = 64 // requests between two looks at the distribution
+	recentUpdate   = 64 // requests between two updates of the limit
 )
 
-// recent knows how long the recent requests of each service took.
+// recent holds the durations of the recent requests of each service.
 type recent struct {
-	slowest  float64 // the share that is slow
+	slowest  float64 // the share that counts as slow
 	services map[string]*latency
 }
 
@@ -28,7 +28,7 @@ func newRecent(slowest float64) *recent {
 }
 
 // isSlow reports whether a duration is among the slowest of its service, and
-// adds it. It allocates for a service like none before.
+// adds it. It only allocates for a new service.
 func (s *recent) isSlow(service string, d time.Duration, now request.Stamp) bool {
 	l, ok := s.services[service]
 	if !ok {
@@ -43,13 +43,13 @@ func (s *recent) isSlow(service string, d time.Duration, now request.Stamp) bool
 	return slow
 }
 
-// latency is the distribution of one service's durations: of the window that
-// is being filled, and of the one before.
+// latency is the distribution of one service's durations: of the window that is
+// being filled, and of the previous one.
 type latency struct {
 	current, previous distribution
 	began             request.Stamp
-	limit             time.Duration // from which on a request is slow; 0 when unknown
-	waiting           int           // requests since limit was found
+	limit             time.Duration // requests at or above it are slow; 0 if unknown
+	waiting           int           // requests since limit was computed
 }
 
 func (l *latency) add(d time.Duration, now request.Stamp, slowest float64) {
@@ -65,7 +65,8 @@ func (l *latency) add(d time.Duration, now request.Stamp, slowest float64) {
 	l.limit = l.find(slowest)
 }
 
-// find is the end of the bucket above which the share of the slowest lies.
+// find returns the upper bound of the bucket above which the slowest share
+// lies.
 func (l *latency) find(slowest float64) time.Duration {
 	total := l.current.total + l.previous.total
 	if total < recentKnown {
@@ -89,8 +90,8 @@ type distribution struct {
 }
 
 const (
-	latencyDigits  = 3  // bits behind the first one
-	latencyHighest = 44 // bits of what is told apart: five hours
+	latencyDigits  = 3  // bits after the leading one
+	latencyHighest = 44 // the highest number of bits that is distinguished: five hours
 	latencyBuckets = (latencyHighest - latencyDigits + 1) << latencyDigits
 )
 
@@ -100,7 +101,7 @@ func latencyBucket(d time.Duration) int {
 	return shift<<latencyDigits + int(ns>>shift)
 }
 
-// latencyEnd is the smallest duration above bucket i.
+// latencyEnd returns the smallest duration above bucket i.
 func latencyEnd(i int) time.Duration {
 	shift := max(i>>latencyDigits-1, 0)
 	return time.Duration(uint64(i-shift<<latencyDigits+1) << shift)

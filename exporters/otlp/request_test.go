@@ -10,7 +10,7 @@ import (
 	"lapwing/collectors/request"
 )
 
-// detail is what an HTTP parser would know.
+// detail is what an HTTP parser knows of a request.
 type detail struct {
 	query, userAgent, method string
 }
@@ -21,8 +21,8 @@ func (d *detail) QueryString() []byte       { return []byte(d.query) }
 func (d *detail) UserAgentOriginal() []byte { return []byte(d.userAgent) }
 func (d *detail) MethodOriginal() []byte    { return []byte(d.method) }
 
-// sample is a request that finished a moment ago: 2 ms queue, 1 ms parse, 5 ms
-// app, 3 ms write_back.
+// sample returns a request that finished a moment ago: 2 ms queue, 1 ms parse,
+// 5 ms app, 3 ms write_back.
 func sample() *request.Request {
 	arrived := request.Now() - request.Stamp(time.Second)
 	at := func(ms int) request.Stamp { return arrived + request.Stamp(ms)*request.Stamp(time.Millisecond) }
@@ -44,7 +44,7 @@ func sample() *request.Request {
 	}
 }
 
-// eventually waits for a condition that other goroutines bring about.
+// eventually waits for a condition that other goroutines fulfil.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !condition(); time.Sleep(2 * time.Millisecond) {

@@ -20,24 +20,24 @@ const scopeName = "lapwing"
 // unknownService stands for a server that could not be identified.
 const unknownService = "unknown_service"
 
-// resources makes the resource of each service on this host.
+// resources creates the resource of each service on this host.
 type resources struct {
 	common  []attribute.KeyValue // host.name and OTEL_RESOURCE_ATTRIBUTES
-	host    string               // what tells this host from others
+	host    string               // identifies this host
 	version string               // of the agent
 }
 
-// Option adds to what New and NewHealth know.
+// Option is an option of New and NewMetrics.
 type Option func(*resources)
 
-// WithVersion sets the agent's version as telemetry shows it. Without it, it
-// is the version of the main module that the build recorded.
+// WithVersion sets the version of the agent in the telemetry. Without it, the
+// version is that of the main module as recorded by the build.
 func WithVersion(version string) Option {
 	return func(r *resources) { r.version = version }
 }
 
 // newResources looks up what all services share. A host without a machine
-// identifier is told apart by its name.
+// identifier is identified by its name.
 func newResources(ctx context.Context, opts ...Option) (*resources, error) {
 	found, err := resource.New(ctx, resource.WithHost(), resource.WithFromEnv())
 	if err != nil {
@@ -63,8 +63,8 @@ func newResources(ctx context.Context, opts ...Option) (*resources, error) {
 	return r, nil
 }
 
-// attributes describes a service. The instance identifier is the same after a
-// restart of the server or of the agent.
+// attributes returns the attributes of a service. The instance identifier stays
+// the same after a restart of the server or of the agent.
 func (r *resources) attributes(service string) []attribute.KeyValue {
 	if service == "" {
 		service = unknownService
@@ -78,7 +78,7 @@ func (r *resources) attributes(service string) []attribute.KeyValue {
 	}, r.common...)
 }
 
-// instanceNamespace is the UUID namespace that the service conventions fix
+// instanceNamespace is the UUID namespace that the service conventions define
 // for instance identifiers that are derived from other facts.
 var instanceNamespace = uuid.MustParse("4d63009a-8d0f-11ee-aad7-4c796ed8e320")
 
@@ -86,7 +86,7 @@ func instanceID(host, service string) string {
 	return uuid.NewSHA1(instanceNamespace, []byte(host+"/"+service)).String()
 }
 
-// of is the resource of a service as it goes over the wire.
+// of returns the resource of a service in protobuf.
 func (r *resources) of(service string) *resourcepb.Resource {
 	a := attrs{slab: new(slab.Slab[attr])}
 	for _, kv := range r.attributes(service) {
@@ -95,7 +95,7 @@ func (r *resources) of(service string) *resourcepb.Resource {
 	return &resourcepb.Resource{Attributes: a.list}
 }
 
-// buildVersion is the version of the main module, as the build recorded it.
+// buildVersion returns the version of the main module as recorded by the build.
 func buildVersion() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" {

@@ -11,7 +11,7 @@ import (
 	"lapwing/collectors/service"
 )
 
-// reason says why a request was kept.
+// reason is why a request was kept.
 type reason uint8
 
 const (
@@ -31,19 +31,19 @@ func (r reason) String() string { return reasonNames[r] }
 type verdict struct {
 	reason reason
 	// chance is the probability with which a request like this one is kept; 0
-	// when only the parent knows it.
+	// if only the parent knows it.
 	chance float64
-	// over says that the request was not kept because the budget was spent
+	// over means that the request was not kept because the budget was spent
 	// before its chance could be lowered.
 	over bool
 }
 
-// ratio is the probability with which a request like this one is kept; ok is
-// false when only the parent knows it.
+// ratio returns the probability with which a request like this one is kept. ok
+// is false if only the parent knows it.
 func (v verdict) ratio() (ratio float64, ok bool) { return v.chance, v.chance > 0 }
 
-// threshold is the verdict in OpenTelemetry's tracestate notation, empty when
-// only the parent knows it.
+// threshold returns the verdict in OpenTelemetry's tracestate notation, empty
+// if only the parent knows it.
 func (v verdict) threshold() string {
 	if v.chance == 0 {
 		return ""
@@ -51,18 +51,18 @@ func (v verdict) threshold() string {
 	return notation(threshold(v.chance))
 }
 
-// randomBits is how many bits of a trace identifier OpenTelemetry's
+// randomBits is the number of bits of a trace identifier that OpenTelemetry's
 // consistent sampling takes as random: the last seven bytes.
 const randomBits = 56
 
-// threshold is the number that the randomness of a trace has to reach to be
-// kept with a probability.
+// threshold returns the number that the randomness of a trace must reach for
+// the trace to be kept with a probability.
 func threshold(chance float64) uint64 {
 	return 1<<randomBits - uint64(math.Round(chance*(1<<randomBits)))
 }
 
-// notation is a threshold as tracestate's th: hex digits without the zeros at
-// the end.
+// notation returns a threshold as the th of tracestate: hex digits without
+// trailing zeros.
 func notation(threshold uint64) string {
 	digits := strconv.FormatUint(1<<randomBits|threshold, 16)[1:]
 	if digits = strings.TrimRight(digits, "0"); digits == "" {
@@ -71,20 +71,21 @@ func notation(threshold uint64) string {
 	return digits
 }
 
-// rule is what applies to one service.
+// rule holds the sampling rules of one service.
 type rule struct {
 	ratio float64
 	slow  time.Duration
 }
 
-// sampler decides which requests become traces. It is for one goroutine.
+// sampler decides which requests become traces. It is not safe for concurrent
+// use.
 type sampler struct {
 	general      rule
 	services     map[string]rule
 	followParent bool
 	keepFailed   bool
-	recent       *recent // nil where nothing is relative
-	budget       *budget // nil for no bound
+	recent       *recent // nil if no rule is relative
+	budget       *budget // nil for no limit
 }
 
 func newSampler(c SamplingConfig) *sampler {
@@ -107,8 +108,8 @@ func newSampler(c SamplingConfig) *sampler {
 	return s
 }
 
-// decide judges one request. It assigns identifiers when a probability needs
-// them.
+// decide returns the verdict on one request. It assigns identifiers if a
+// probability needs them.
 func (s *sampler) decide(r *request.Request) verdict {
 	v := s.judge(r)
 	if v.reason == sampledOut {
@@ -128,7 +129,8 @@ func (s *sampler) decide(r *request.Request) verdict {
 	return v
 }
 
-// ruleOf is the rule of a service, or of the one whose pool it is.
+// ruleOf returns the rule of a service, or of the service that the pool belongs
+// to.
 func (s *sampler) ruleOf(name string) rule {
 	for len(s.services) > 0 {
 		if own, ok := s.services[name]; ok {
@@ -143,8 +145,9 @@ func (s *sampler) ruleOf(name string) rule {
 	return s.general
 }
 
-// judge finds the reason to keep a request and its probability before the
-// budget. The certain reasons come first: the ratio then holds for the rest.
+// judge finds the reason to keep a request, and its probability before the
+// budget. The certain reasons come first, so that the ratio applies to the
+// rest.
 func (s *sampler) judge(r *request.Request) verdict {
 	rule := s.ruleOf(r.Service)
 	slow := s.isSlow(r, rule)
@@ -164,16 +167,16 @@ func (s *sampler) judge(r *request.Request) verdict {
 	return verdict{}
 }
 
-// isSlow compares a request with its service's limit and with the service's
-// recent requests, of which it becomes one.
+// isSlow compares a request with the limit of its service and with the recent
+// requests of the service. The request is then added to these.
 func (s *sampler) isSlow(r *request.Request, rule rule) bool {
 	took := elapsed(r)
 	relative := s.recent != nil && s.recent.isSlow(r.Service, took, r.End())
 	return relative || (rule.slow > 0 && took >= rule.slow)
 }
 
-// odds is the probability that a request judged like this is kept if the
-// budget has room: a parent that decided leaves nothing to chance.
+// odds returns the probability that a request with this verdict is kept if the
+// budget has room. A decision of the parent leaves nothing to chance.
 func (v verdict) odds() float64 {
 	if v.reason == keptByParent {
 		return 1
@@ -181,8 +184,8 @@ func (v verdict) odds() float64 {
 	return v.chance
 }
 
-// luck draws: whether the request is among the share that the budget has room
-// for. All agents that see a trace draw alike.
+// luck reports whether the request is in the share that the budget has room
+// for. All agents that see a trace get the same result.
 func (v verdict) luck(r *request.Request, share float64) bool {
 	chance := share
 	if v.chance > 0 {
@@ -194,7 +197,8 @@ func (v verdict) luck(r *request.Request, share float64) bool {
 	return randomness(r) >= threshold(chance)
 }
 
-// elapsed is how long r took, or how long it was seen when it never finished.
+// elapsed returns the duration of r, or how long it was seen if it never
+// finished.
 func elapsed(r *request.Request) time.Duration {
 	if end := r.End(); r.Arrived.Seen() && end > r.Arrived {
 		return time.Duration(end - r.Arrived)
@@ -202,8 +206,8 @@ func elapsed(r *request.Request) time.Duration {
 	return 0
 }
 
-// randomness is the number that consistent sampling compares: the one in the
-// tracestate, or else the end of the trace's identifier.
+// randomness returns the number that consistent sampling compares: the one in
+// the tracestate, or else the end of the trace identifier.
 func randomness(r *request.Request) uint64 {
 	if rv, ok := stateRandomness(r.TraceState); ok {
 		return rv

@@ -69,7 +69,7 @@ func TestRatioIsMet(t *testing.T) {
 				kept++
 			}
 		}
-		// Six standard deviations: wrong by chance once in 500 million runs.
+		// Six standard deviations: a false failure once in 500 million runs.
 		if slack := 6 * math.Sqrt(n*ratio*(1-ratio)); math.Abs(float64(kept)-n*ratio) > slack {
 			t.Errorf("ratio %v kept %d of %d", ratio, kept, n)
 		}

@@ -5,32 +5,32 @@ import (
 	"time"
 )
 
-// SamplingConfig chooses the requests that become traces. It never touches
-// counts: metrics and tables see every request.
+// SamplingConfig selects the requests that become traces. It never affects
+// counts: metrics and tables include every request.
 type SamplingConfig struct {
-	// Ratio is the share of requests to keep, 0 to 1. The choice depends on
-	// the trace's identifier alone, so every agent makes the same one.
+	// Ratio is the share of requests to keep, 0 to 1. The choice depends on the
+	// trace identifier alone, so every agent makes the same choice.
 	Ratio float64 `koanf:"ratio"`
-	// FollowParent lets the sampled flag of an incoming traceparent decide in
-	// place of the ratio, so that traces stay whole. Switch it off where
+	// FollowParent lets the sampled flag of an incoming traceparent decide
+	// instead of the ratio, so that traces stay complete. Switch it off if
 	// clients are not trusted: they could have every request kept.
 	FollowParent bool `koanf:"follow_parent"`
-	// KeepFailed keeps every failed request, whatever else says.
+	// KeepFailed keeps every failed request, regardless of the other settings.
 	KeepFailed bool `koanf:"keep_failed"`
-	// Slow keeps every request that took at least this long. Zero is off.
+	// Slow keeps every request that took at least this long. Zero means off.
 	Slow time.Duration `koanf:"slow"`
-	// Slowest keeps this share of each service's requests, those that are slow
-	// next to the service's own recent ones: 0.01 keeps what is above the 99th
-	// percentile. Zero is off.
+	// Slowest keeps this share of each service's requests: those that are slow
+	// compared to the recent requests of the service. 0.01 keeps what is above
+	// the 99th percentile. Zero means off.
 	Slowest float64 `koanf:"slowest"`
-	// MaxSpansPerSecond bounds what all of the above keep. Zero is no bound.
+	// MaxSpansPerSecond limits what all of the above keep. Zero means no limit.
 	MaxSpansPerSecond int `koanf:"max_spans_per_second"`
-	// Services holds what differs for single services.
+	// Services holds the differences for single services.
 	Services []ServiceSampling `koanf:"services"`
 }
 
-// ServiceSampling replaces values of SamplingConfig for one service. A nil
-// value leaves the general one.
+// ServiceSampling overrides values of SamplingConfig for one service. A nil
+// value keeps the general one.
 type ServiceSampling struct {
 	Service string         `koanf:"service"`
 	Ratio   *float64       `koanf:"ratio"`
@@ -75,7 +75,7 @@ func checkRule(key string, ratio float64, slow time.Duration) error {
 	return nil
 }
 
-// maxSlowest keeps "slow" from meaning most requests.
+// maxSlowest keeps "slow" from including most requests.
 const maxSlowest = 0.5
 
 func (c SamplingConfig) forService(s ServiceSampling) (ratio float64, slow time.Duration) {

@@ -9,7 +9,7 @@ import (
 	"lapwing/exporters/internal/slab"
 )
 
-// span is a span with room for what it points to.
+// span is a span with room for the values that it points to.
 type span struct {
 	span    tracepb.Span
 	status  tracepb.Status
@@ -18,8 +18,8 @@ type span struct {
 	parent  [8]byte
 }
 
-// builder turns items into spans, grouped by service. What one build returns
-// is valid until the next: spans and attributes are used again.
+// builder turns items into spans, grouped by service. The result of a build is
+// valid until the next one: spans and attributes are reused.
 type builder struct {
 	clock     *request.Clock
 	withQuery bool
@@ -32,7 +32,8 @@ type builder struct {
 	batch  []*tracepb.ResourceSpans
 }
 
-// maxGroups bounds what the builder remembers of services. A host has tens.
+// maxGroups limits the number of services that the builder remembers. A host
+// has tens.
 const maxGroups = 1024
 
 func newBuilder(clock *request.Clock, withQuery bool, res *resources) *builder {
@@ -45,7 +46,7 @@ func newBuilder(clock *request.Clock, withQuery bool, res *resources) *builder {
 	}
 }
 
-// build returns the spans of items, and how many spans that are.
+// build returns the spans of items, and the number of these spans.
 func (b *builder) build(items []*item) (batch []*tracepb.ResourceSpans, spans int) {
 	b.reset()
 	for _, i := range items {
@@ -88,7 +89,7 @@ func (b *builder) add(i *item) {
 	}
 }
 
-// group returns the service's part of the batch.
+// group returns the part of the batch that belongs to the service.
 func (b *builder) group(service string) *tracepb.ResourceSpans {
 	group, ok := b.groups[service]
 	if !ok {
@@ -105,7 +106,7 @@ func (b *builder) group(service string) *tracepb.ResourceSpans {
 	return group
 }
 
-// root is the SERVER span of the whole request.
+// root returns the SERVER span of the whole request.
 func (b *builder) root(i *item, w window) *span {
 	s := b.spans.Next()
 	s.traceID, s.id, s.parent = i.req.TraceID, i.req.SpanID, i.req.ParentSpanID
@@ -133,10 +134,11 @@ func (b *builder) root(i *item, w window) *span {
 	return s
 }
 
-// flagSampled is the sampled bit of the W3C trace flags: what is exported was.
+// flagSampled is the sampled bit of the W3C trace flags. Everything that is
+// exported was sampled.
 const flagSampled = 1
 
-// phase is the INTERNAL span of one phase below root.
+// phase returns the INTERNAL span of one phase, a child of root.
 func (b *builder) phase(root *span, phase request.Phase, bounds request.Bounds, parts []request.PartDuration, w window) *span {
 	s := b.spans.Next()
 	s.id = request.NewSpanID()
@@ -154,8 +156,8 @@ func (b *builder) phase(root *span, phase request.Phase, bounds request.Bounds, 
 	return s
 }
 
-// window is where a request lies in wall time. One reading of the clock
-// places all its moments, so that the phases stay adjacent to the nanosecond.
+// window is the position of a request in wall time. One reading of the clock
+// places all its stamps, so that the phases stay adjacent to the nanosecond.
 type window struct {
 	start, end request.Stamp
 	wall       int64 // of start, nanoseconds since 1970
@@ -165,12 +167,12 @@ func windowOf(r *request.Request, clock *request.Clock) window {
 	start := r.End()
 	for _, s := range []request.Stamp{r.WriteLast, r.WriteFirst, r.ReadLast, r.ReadFirst, r.Arrived} {
 		if s.Seen() {
-			start = s // the earliest that was seen; most often the arrival
+			start = s // the earliest stamp that was seen; most often the arrival
 		}
 	}
 	end := max(r.End(), start)
 	for _, bound := range r.Bounds() {
-		end = max(end, bound) // a marker can be later than all End looks at
+		end = max(end, bound) // a marker can be later than all stamps that End considers
 	}
 	return window{start: start, end: end, wall: clock.UnixNano(start)}
 }

@@ -21,8 +21,7 @@ const (
 	defaultTimeout = 10 * time.Second
 )
 
-// signal is one of the kinds of telemetry that have variables and a URL path
-// of their own.
+// signal is a kind of telemetry that has variables and a URL path of its own.
 type signal struct {
 	env  string
 	path string
@@ -33,8 +32,8 @@ var (
 	metricsSignal = signal{env: "METRICS_", path: "/v1/metrics"}
 )
 
-// lookup returns the signal's own variable or else the general one, and the
-// name of the one that was set.
+// lookup returns the value of the signal's own variable, or else of the general
+// one, and the name of the variable that was set.
 func (s signal) lookup(name string) (value, variable string) {
 	for _, variable := range []string{envPrefix + s.env + name, envPrefix + name} {
 		if v := strings.TrimSpace(os.Getenv(variable)); v != "" {
@@ -44,19 +43,19 @@ func (s signal) lookup(name string) (value, variable string) {
 	return "", ""
 }
 
-// target is where one signal goes: the configuration and the environment,
-// resolved. Headers and compression are not here: the client libraries read
-// their variables.
+// target is the destination of one signal, resolved from the configuration and
+// the environment. It has no headers and no compression: the client libraries
+// read their variables themselves.
 type target struct {
 	protocol string
 	host     string // host:port for HTTP, any gRPC target for gRPC
-	path     string // of the URL, HTTP only
+	path     string // of the URL; HTTP only
 	secure   bool
 	tls      *tls.Config // nil unless secure
 	timeout  time.Duration
 }
 
-// String is the target as an operator knows it.
+// String returns the target as an operator knows it.
 func (t target) String() string {
 	scheme := "http"
 	if t.secure {
@@ -68,10 +67,10 @@ func (t target) String() string {
 	return scheme + "://" + t.host + t.path
 }
 
-// Enabled reports whether traces have somewhere to go.
+// Enabled reports whether traces have a destination.
 func (c Config) Enabled() bool { return c.enabled(tracesSignal) }
 
-// MetricsEnabled reports whether metrics are wanted and have somewhere to go.
+// MetricsEnabled reports whether metrics are enabled and have a destination.
 func (c Config) MetricsEnabled() bool { return c.Metrics.Enabled && c.enabled(metricsSignal) }
 
 func (c Config) enabled(s signal) bool {
@@ -115,8 +114,8 @@ func (c Config) endpoint(s signal) (target, error) {
 	return parseEndpoint(value, variable, below)
 }
 
-// parseEndpoint reads a URL that key names, and appends the path below it. A
-// URL with nothing below it is used as it is.
+// parseEndpoint reads a URL that key names, and appends the path below. If
+// below is empty, the URL is used as it is.
 func parseEndpoint(raw, key, below string) (target, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -133,7 +132,7 @@ func parseEndpoint(raw, key, below string) (target, error) {
 		}
 		return target{host: u.Host, path: at, secure: u.Scheme == "https"}, nil
 	}
-	// What else gRPC can resolve: dns:///host:port, unix:///path.
+	// Other targets that gRPC can resolve: dns:///host:port, unix:///path.
 	return target{host: raw, path: below, secure: u.Scheme != "unix"}, nil
 }
 

@@ -10,8 +10,8 @@ import (
 // file is a path and the key or variable that named it.
 type file struct{ path, key string }
 
-// tlsConfig reads the certificates that the configuration names, or those
-// that the environment names when the configuration has none.
+// tlsConfig reads the certificates that the configuration names, or those that
+// the environment names if the configuration has none.
 func (c Config) tlsConfig(s signal) (*tls.Config, error) {
 	ca, cert, key := file{c.TLS.CA, "tls.ca"}, file{c.TLS.Cert, "tls.cert"}, file{c.TLS.Key, "tls.key"}
 	if ca.path == "" && cert.path == "" && key.path == "" {

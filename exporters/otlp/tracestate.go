@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// A tracestate is a list of vendors' members, "ot=th:8;rv:…,other=…". The ot
+// A tracestate is a list of members of vendors, "ot=th:8;rv:…,other=…". The ot
 // member is OpenTelemetry's own: th is the sampling threshold, rv a source of
-// randomness that replaces the trace's identifier.
+// randomness that replaces the trace identifier.
 
 const rvDigits = randomBits / 4
 
@@ -45,8 +45,8 @@ func parseHex(digits []byte) (uint64, bool) {
 	return v, err == nil
 }
 
-// withThreshold returns state with its sampling threshold replaced. An empty
-// threshold returns state as it came.
+// withThreshold returns state with its sampling threshold replaced. If
+// threshold is empty, it returns state unchanged.
 func withThreshold(state []byte, threshold string) string {
 	if threshold == "" {
 		return string(state)
@@ -68,12 +68,12 @@ func withThreshold(state []byte, threshold string) string {
 			}
 		}
 	}
-	// The member that changed goes first, as the Trace Context standard asks.
+	// The changed member goes first, as the Trace Context standard requires.
 	return strings.Join(append([]string{"ot=" + strings.Join(fields, ";")}, others...), ",")
 }
 
-// stateChance returns the probability that the sampling threshold of a
-// tracestate stands for, 0 when it has none. It does not allocate.
+// stateChance returns the probability that corresponds to the sampling
+// threshold of a tracestate, 0 if it has none. It does not allocate.
 func stateChance(state []byte) float64 {
 	digits, ok := stateField(state, "th:")
 	if !ok || len(digits) == 0 || len(digits) > rvDigits {

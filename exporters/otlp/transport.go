@@ -22,9 +22,9 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// newTraceClient returns a client that makes one attempt per upload. Retries
-// are this package's own, because the client libraries do not retry a refused
-// connection over HTTP, and count all attempts against one timeout over gRPC.
+// newTraceClient returns a client that makes one attempt per upload. This
+// package does the retries, because the client libraries do not retry a refused
+// connection over HTTP, and apply one timeout to all attempts over gRPC.
 func newTraceClient(c Config, t target) otlptrace.Client {
 	if t.protocol == ProtocolGRPC {
 		return otlptracegrpc.NewClient(grpcOptions(c, t)...)
@@ -49,8 +49,8 @@ func grpcOptions(c Config, t target) []otlptracegrpc.Option {
 	return opts
 }
 
-// dialOptions are all there are: the client libraries forget those of an earlier
-// WithDialOption.
+// dialOptions returns all dial options at once: the client libraries ignore
+// those of an earlier WithDialOption.
 func dialOptions(c Config, t target, interceptors ...grpc.UnaryClientInterceptor) []grpc.DialOption {
 	opts := []grpc.DialOption{
 		grpc.WithChainUnaryInterceptor(interceptors...),
@@ -62,7 +62,7 @@ func dialOptions(c Config, t target, interceptors ...grpc.UnaryClientInterceptor
 	return opts
 }
 
-// uncompressed wins over a compression that the environment asks for; the
+// uncompressed overrides a compression that the environment asks for. The
 // client library has no option for it.
 var uncompressed = grpc.WithDefaultCallOptions(grpc.UseCompressor(grpcencoding.Identity))
 
@@ -110,19 +110,19 @@ func newTransport(t target) http.RoundTripper {
 	return transport
 }
 
-// reply is what the receiver answered to one attempt. The client libraries
-// fold it into an error text; retries and counts need the facts.
+// reply is the receiver's response to one attempt. The client libraries turn it
+// into an error text, but retries and counts need the facts.
 type reply struct {
 	delivered  bool
-	httpStatus int           // 0 without an HTTP answer
-	retryAfter time.Duration // what the receiver asked for, 0 for nothing
-	rejected   int64         // spans of a delivered batch that it did not take
-	complaint  string        // what it said about them
+	httpStatus int           // 0 if there was no HTTP response
+	retryAfter time.Duration // the pause that the receiver asked for; 0 for none
+	rejected   int64         // spans of a delivered batch that the receiver did not accept
+	complaint  string        // its message about these spans
 }
 
 type replyKey struct{}
 
-// withReply returns a context in which an attempt records its answer.
+// withReply returns a context in which an attempt records its response.
 func withReply(ctx context.Context) (context.Context, *reply) {
 	r := new(reply)
 	return context.WithValue(ctx, replyKey{}, r), r
@@ -149,7 +149,7 @@ func recordReply(ctx context.Context, method string, req, resp any, cc *grpc.Cli
 // replyRecorder is an HTTP transport that fills the context's reply.
 type replyRecorder struct{ base http.RoundTripper }
 
-// RoundTrip sends the request and hands the response on unchanged.
+// RoundTrip sends the request and returns the response unchanged.
 func (t replyRecorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := t.base.RoundTrip(req)
 	r, ok := req.Context().Value(replyKey{}).(*reply)
@@ -164,11 +164,11 @@ func (t replyRecorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// maxReply bounds what is looked at of a response's body.
+// maxReply limits how much of a response body is read, in bytes.
 const maxReply = 64 << 10
 
 // readPartial looks for a partial success. A body that cannot be read or
-// understood says nothing about the spans: the status has said it all.
+// decoded says nothing about the spans, so the status decides.
 func (r *reply) readPartial(resp *http.Response) {
 	var body bytes.Buffer
 	_, err := io.Copy(&body, io.LimitReader(resp.Body, maxReply))
@@ -193,7 +193,7 @@ func (r *reply) readPartial(resp *http.Response) {
 	}
 }
 
-// retryAfter reads the header of that name: seconds or a date.
+// retryAfter parses the header of that name: seconds or a date.
 func retryAfter(header string) time.Duration {
 	if seconds, err := strconv.ParseUint(header, 10, 31); err == nil {
 		return time.Duration(seconds) * time.Second

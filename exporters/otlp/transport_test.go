@@ -61,10 +61,10 @@ func TestEverythingFromTheEnvironment(t *testing.T) {
 	})
 }
 
-// identity is a certificate for 127.0.0.1 with its key, also as PEM files.
+// identity returns a certificate for 127.0.0.1 with its key, also as PEM files.
 func identity(t *testing.T) (pair tls.Certificate, cert, key string) {
 	t.Helper()
-	server := httptest.NewTLSServer(nil) // comes with one
+	server := httptest.NewTLSServer(nil) // comes with a certificate
 	defer server.Close()
 	pair = server.TLS.Certificates[0]
 	der, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
@@ -85,7 +85,7 @@ func TestTLS(t *testing.T) {
 	tests := map[string]struct {
 		tls    TLSConfig
 		env    map[string]string
-		client bool // the client shows a certificate
+		client bool // the client presents a certificate
 		fails  bool
 	}{
 		"authority":           {tls: TLSConfig{CA: cert}},

@@ -17,8 +17,8 @@ import (
 )
 
 var (
-	// errRejected means that the receiver will not take the batch, however
-	// often it is offered.
+	// errRejected means that the receiver will not accept the batch, even after
+	// retries.
 	errRejected = errors.New("the receiver rejected the batch")
 	// errStopping cuts pauses short when the exporter shuts down.
 	errStopping = errors.New("shutting down")
@@ -32,9 +32,9 @@ type uploader struct {
 	failing func(error) // called when an attempt failed and another will follow
 }
 
-// upload sends one batch, with retries until it is delivered, rejected or
-// given up. When running ends, pauses do too, and one last attempt decides.
-// When abort ends, the attempt does.
+// upload sends one batch, with retries until it is delivered, rejected or given
+// up. When running ends, there are no more pauses, and one last attempt
+// decides. When abort ends, that attempt ends too.
 func (u *uploader) upload(running, abort context.Context, batch []*tracepb.ResourceSpans) (*reply, error) {
 	attempt := func() (*reply, error) { return u.attempt(abort, batch) }
 	if running.Err() == nil {
@@ -64,8 +64,8 @@ func (u *uploader) pauses() backoff.BackOff {
 	}
 }
 
-// attempt sends the batch once. Its error is nil when the receiver took the
-// batch, whatever it said about parts of it.
+// attempt sends the batch once. Its error is nil if the receiver accepted the
+// batch, even if it refused parts of it.
 func (u *uploader) attempt(ctx context.Context, batch []*tracepb.ResourceSpans) (*reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, u.timeout)
 	defer cancel()
@@ -87,8 +87,8 @@ func (u *uploader) attempt(ctx context.Context, batch []*tracepb.ResourceSpans) 
 	return r, err
 }
 
-// judge tells failures that may pass from those that will not, as the OTLP
-// specification lists them, and how long the receiver asked to wait.
+// judge separates temporary from permanent failures, as listed in the OTLP
+// specification, and returns how long the receiver asked to wait.
 func judge(err error, r *reply) (retryable bool, pause time.Duration) {
 	switch r.httpStatus {
 	case 0:
@@ -117,7 +117,7 @@ func judgeStatus(s *status.Status) (retryable bool, pause time.Duration) {
 	case codes.Canceled, codes.DeadlineExceeded, codes.Aborted, codes.OutOfRange, codes.Unavailable, codes.DataLoss:
 		return true, pause
 	case codes.ResourceExhausted:
-		return asked, pause // without a pause, the batch is too large for good
+		return asked, pause // without a pause, the batch is too large permanently
 	}
 	return false, 0
 }

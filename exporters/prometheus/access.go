@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// load reads the certificates; the result is nil for plain http.
+// load reads the certificates. The result is nil for plain HTTP.
 func (c TLS) load() (*tls.Config, error) {
 	if c.Cert == "" {
 		return nil, nil
@@ -39,7 +39,8 @@ func (c TLS) load() (*tls.Config, error) {
 	return conf, nil
 }
 
-// guard lets only those through to next who know the password, if there is one.
+// guard passes requests on to next only if they have the password. Without a
+// configured password it passes all of them.
 func (c BasicAuth) guard(next http.Handler) (http.Handler, error) {
 	if c == (BasicAuth{}) {
 		return next, nil
@@ -52,7 +53,7 @@ func (c BasicAuth) guard(next http.Handler) (http.Handler, error) {
 	if password == "" {
 		return nil, fmt.Errorf("basic_auth.password_file: %s is empty", c.PasswordFile)
 	}
-	// Hashes are compared, so that the time says nothing about the length.
+	// Hashes are compared, so that the time does not reveal the length.
 	want := sha256.Sum256([]byte(c.Username + "\x00" + password))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name, given, _ := r.BasicAuth()

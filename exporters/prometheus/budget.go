@@ -11,22 +11,22 @@ import (
 	"lapwing/exporters/metrics"
 )
 
-// bytesPerSeries is how much of a page there is for each series that there may
-// be (metrics.max_series): a line with names of their greatest length fits. It
-// holds whatever the names are that a page is made of.
+// bytesPerSeries is the size of a page for each series that is allowed
+// (metrics.max_series), in bytes. A line with names of the greatest length
+// fits. So the page has a limit whatever names it contains.
 const bytesPerSeries = 400
 
-// What a line has besides its name and labels, and what an exemplar adds.
+// The size of a line without its name and labels, and that of an exemplar.
 const (
 	lineExtra     = len(` 1.7976931348623157e+308`) + len(`{}`) + 1
 	bucketExtra   = len(`_bucket`) + len(`le="0.0001",`)
 	exemplarExtra = len(` # {span_id="0123456789abcdef",trace_id="0123456789abcdef0123456789abcdef"} 0.123456789 1700000000.123456789`)
 )
 
-// trim leaves out of the page what would make it larger than its budget, and
-// returns how many values that are. What concerns single workers and processes
-// goes first, the agent's account of itself stays longest; of a metric, what was
-// there first stays.
+// trim removes from the page what would exceed its budget, and returns the
+// number of removed values. The values of single workers and processes are
+// removed first, the agent's account of itself last. Within a metric, the
+// earlier values stay.
 func (p *page) trim() (left int) {
 	room := p.snapshot.MaxSeries() * bytesPerSeries
 	if room == 0 {
@@ -46,7 +46,7 @@ func (p *page) trim() (left int) {
 	return left
 }
 
-// byWorth lists the families, the one to keep longest first.
+// byWorth lists the families, the most important one first.
 func (p *page) byWorth() []*metrics.FamilyPoints {
 	if len(p.worth) != len(p.snapshot.Families) { // they are the same each time
 		p.worth = make([]*metrics.FamilyPoints, len(p.snapshot.Families))
@@ -68,7 +68,7 @@ func rank(f *metrics.Family) int {
 	return 1
 }
 
-// size is how many bytes the lines of a point have at most.
+// size returns the highest number of bytes of the lines of a point.
 func (p *page) size(f *metrics.Family, point *metrics.Point) int {
 	line := len(p.described(f).GetName()) + len("_created") + lineExtra
 	if point.Service != "" {
@@ -79,7 +79,7 @@ func (p *page) size(f *metrics.Family, point *metrics.Point) int {
 		line += labelSize(p.names.of(kv.Key), shortly(kv.Value))
 	}
 	if f.Kind != metrics.KindHistogram {
-		return 2 * line // and the _created one of OpenMetrics
+		return 2 * line // and the _created line of OpenMetrics
 	}
 	size := 3*line + len(point.Classic)*(line+bucketExtra)
 	for i := range point.Exemplars {
@@ -90,7 +90,7 @@ func (p *page) size(f *metrics.Family, point *metrics.Point) int {
 	return size
 }
 
-// shortly is the value as text, without making one of a number.
+// shortly returns the value as text, without converting a number.
 func shortly(v attribute.Value) string {
 	if v.Type() == attribute.STRING {
 		return v.AsString()
@@ -98,7 +98,7 @@ func shortly(v attribute.Value) string {
 	return "-9223372036854775808" // no number is longer
 }
 
-// labelSize counts what becomes two characters in text.
+// labelSize counts characters that are escaped as two in text twice.
 func labelSize(name, value string) int {
 	value = text.Show(value)
 	return len(name) + len(value) + strings.Count(value, `\`) + strings.Count(value, `"`) + strings.Count(value, "\n") + len(`="",`)

@@ -12,7 +12,7 @@ import (
 	"lapwing/exporters/metrics"
 )
 
-// TestPageHasABudget has a source of values whose labels nobody limited.
+// TestPageHasABudget has a source of values with unlimited labels.
 func TestPageHasABudget(t *testing.T) {
 	for _, accept := range []string{"", "application/openmetrics-text"} {
 		a := metrics.New(metrics.Config{MaxLabelSets: 2000, MaxSeries: metrics.MinSeries})
@@ -36,8 +36,8 @@ func TestPageHasABudget(t *testing.T) {
 	}
 }
 
-// TestBudgetIsNotReached has as many series as there may be, with the longest
-// names that services have.
+// TestBudgetIsNotReached has the highest allowed number of series, with the
+// longest names of services.
 func TestBudgetIsNotReached(t *testing.T) {
 	a := metrics.New(metrics.Config{MaxLabelSets: 2000, MaxSeries: metrics.MinSeries})
 	for i := range 300 {
@@ -56,7 +56,7 @@ func TestBudgetIsNotReached(t *testing.T) {
 	}
 }
 
-// TestSizeIsAnUpperBound compares it with pages, without their descriptions.
+// TestSizeIsAnUpperBound compares size with pages, without their descriptions.
 func TestSizeIsAnUpperBound(t *testing.T) {
 	a := full()
 	a.AddSource(metrics.SourceFunc(func(s *metrics.Snapshot) {

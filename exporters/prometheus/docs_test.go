@@ -16,7 +16,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the tables of the agent's counters in docs")
 
-// held compares a page with what the table of counters gives.
+// held compares a page with what is generated from the table of counters.
 func held(t *testing.T, file string, made func(page []string) []string) {
 	t.Helper()
 	raw, err := os.ReadFile(file)
@@ -29,8 +29,8 @@ func held(t *testing.T, file string, made func(page []string) []string) {
 	assert.Equal(t, want, string(raw), "go test ./exporters/prometheus -update rewrites the table")
 }
 
-// TestMetricsAreDocumented holds the table of metrics against the code. The rows
-// of the agent's counters are made of their table.
+// TestMetricsAreDocumented compares the documented table of metrics with the
+// code. The rows of the agent's counters are generated from health.Table.
 func TestMetricsAreDocumented(t *testing.T) {
 	const page = "../../docs/telemetry.md"
 	held(t, page, func(page []string) (made []string) {
@@ -83,8 +83,8 @@ func counterRows() (rows []string) {
 	return rows
 }
 
-// TestCountersAreDocumented holds the table of what the agent counts against the
-// code.
+// TestCountersAreDocumented compares the documented table of the agent's
+// counters with the code.
 func TestCountersAreDocumented(t *testing.T) {
 	const head = "| count | what it means, what to do |\n"
 	held(t, "../../docs/operations.md", func(page []string) (made []string) {

@@ -16,12 +16,12 @@ import (
 	"lapwing/exporters/metrics"
 )
 
-// gatherer hands snapshots to client_golang in its own form. Each scrape in
-// progress has a page of its own, which a later one uses again.
+// gatherer converts snapshots to the form of client_golang. Each scrape in
+// progress has a page of its own, which later scrapes reuse.
 type gatherer struct {
 	read   func(*metrics.Snapshot)
 	clock  *request.Clock
-	native bool // with native histograms, which text has no form for
+	native bool // with native histograms, which the text format cannot represent
 	pages  chan *page
 	left   *leftOut
 }
@@ -70,7 +70,7 @@ var familyTypes = map[metrics.Kind]dto.MetricType{
 	metrics.KindHistogram: dto.MetricType_HISTOGRAM,
 }
 
-// newFamily describes a metric that has no values yet.
+// newFamily returns the description of a metric, without values.
 func newFamily(f *metrics.Family) *dto.MetricFamily {
 	return &dto.MetricFamily{
 		Name: proto.String(Name(f)),
@@ -79,8 +79,8 @@ func newFamily(f *metrics.Family) *dto.MetricFamily {
 	}
 }
 
-// fill makes families of the page's snapshot. Those without values are left
-// out: Prometheus has no use for them.
+// fill creates the families of the page's snapshot. Families without values are
+// left out, because Prometheus does not use them.
 func (p *page) fill() []*dto.MetricFamily {
 	p.reset()
 	for _, points := range p.snapshot.Families {
@@ -115,8 +115,8 @@ func (p *page) metric(f *metrics.Family, point *metrics.Point) *dto.Metric {
 	return &m.metric
 }
 
-// labels appends the service and the attributes, sorted by name as every
-// reader expects.
+// labels appends the service and the attributes, sorted by name as readers
+// expect.
 func (p *page) labels(labels []*dto.LabelPair, point *metrics.Point) []*dto.LabelPair {
 	if point.Service != "" {
 		labels = append(labels, p.label(serviceLabel.String(point.Service)))

@@ -13,11 +13,11 @@ import (
 
 var infinity = math.Inf(1)
 
-// maxGap is how many empty buckets in a row cost less than another span.
+// maxGap is the longest run of empty buckets that costs less than another span.
 const maxGap = 2
 
-// histogram is a distribution in both forms: classic buckets, which text
-// shows, and native ones, which protobuf carries as well.
+// histogram returns a distribution in both forms: with classic buckets, which
+// text shows, and with native ones, which protobuf carries as well.
 func (p *page) histogram(f *metrics.Family, point *metrics.Point) *dto.Histogram {
 	s := p.histograms.Next()
 	h := &s.histogram
@@ -34,7 +34,7 @@ func (p *page) histogram(f *metrics.Family, point *metrics.Point) *dto.Histogram
 	return h
 }
 
-// classic appends the cumulative buckets. The last one holds everything.
+// classic appends the cumulative buckets. The last one counts everything.
 func (p *page) classic(buckets []*dto.Bucket, f *metrics.Family, point *metrics.Point) []*dto.Bucket {
 	sum := uint64(0)
 	for i, n := range point.Classic {
@@ -55,9 +55,9 @@ func (p *page) classic(buckets []*dto.Bucket, f *metrics.Family, point *metrics.
 	return buckets
 }
 
-// native sets the spans of buckets that hold something, and the differences
+// native sets the spans of buckets that are not empty, and the differences
 // between their counts. Prometheus numbers a bucket by its upper bound,
-// OpenTelemetry by its lower one.
+// OpenTelemetry by its lower bound.
 func (p *page) native(h *dto.Histogram, point *metrics.Point) {
 	h.PositiveSpan, h.PositiveDelta = h.PositiveSpan[:0], h.PositiveDelta[:0]
 	var last int64
@@ -78,7 +78,7 @@ func (p *page) native(h *dto.Histogram, point *metrics.Point) {
 	}
 }
 
-// longGap reports whether counts begin with more empty buckets than are worth
+// longGap reports whether counts start with more empty buckets than are worth
 // sending.
 func longGap(counts []uint64) bool {
 	for i, n := range counts {
@@ -96,7 +96,7 @@ func (p *page) span(offset int32) *dto.BucketSpan {
 	return &s.span
 }
 
-// exemplar is a value and its trace, nil where there is none.
+// exemplar returns a value and its trace, nil if there is none.
 func (p *page) exemplar(e *metrics.Exemplar) *dto.Exemplar {
 	if !e.At.Seen() {
 		return nil

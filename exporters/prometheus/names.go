@@ -10,8 +10,9 @@ import (
 	"lapwing/exporters/metrics"
 )
 
-// reserved are the metrics whose translated names would end in _count, which
-// Prometheus keeps for parts of histograms and promtool complains about.
+// reserved are the metrics whose translated names would end in _count.
+// Prometheus reserves this suffix for parts of histograms, and promtool
+// complains about it.
 var reserved = map[string]string{
 	"process.thread.count":               "process.threads",
 	"process.unix.file_descriptor.count": "process.unix.file_descriptors",
@@ -23,7 +24,7 @@ var translatorTypes = map[metrics.Kind]otlptranslator.MetricType{
 	metrics.KindHistogram: otlptranslator.MetricTypeHistogram,
 }
 
-// Name is a metric's name in Prometheus.
+// Name returns the name of a metric in Prometheus.
 func Name(f *metrics.Family) string {
 	name, ok := reserved[f.Name]
 	if !ok {
@@ -32,12 +33,12 @@ func Name(f *metrics.Family) string {
 	namer := otlptranslator.NewMetricNamer("", otlptranslator.UnderscoreEscapingWithSuffixes)
 	translated, err := namer.Build(otlptranslator.Metric{Name: name, Unit: f.Unit, Type: translatorTypes[f.Kind]})
 	if err != nil {
-		panic(fmt.Sprintf("prometheus: metric %s has no name: %v", f.Name, err)) // a test names them all
+		panic(fmt.Sprintf("prometheus: metric %s has no name: %v", f.Name, err)) // a test covers all names
 	}
 	return translated
 }
 
-// labelNames translates the keys of attributes, each once.
+// labelNames translates attribute keys, each once.
 type labelNames map[attribute.Key]string
 
 func (n labelNames) of(key attribute.Key) string {
@@ -52,5 +53,5 @@ func (n labelNames) of(key attribute.Key) string {
 	return name
 }
 
-// serviceLabel is what the resource's service.name becomes.
+// serviceLabel is the key whose translation is the label of the service.
 const serviceLabel = semconv.ServiceNameKey

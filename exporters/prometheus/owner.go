@@ -11,8 +11,9 @@ import (
 // tcpListen is TCP_LISTEN of the kernel, as /proc/net/tcp shows it.
 const tcpListen = 10
 
-// owner names the process that listens on the port, empty when it cannot be
-// found: it may belong to another user, or to another network namespace.
+// owner returns the name of the process that listens on the port. It is empty
+// if the process cannot be found: it may belong to another user or to another
+// network namespace.
 func owner(address string) string {
 	at, err := netip.ParseAddrPort(address)
 	if err != nil {
@@ -28,7 +29,7 @@ func owner(address string) string {
 		return ""
 	}
 	for _, p := range procs {
-		targets, _ := p.FileDescriptorTargets() // of what ended meanwhile, none
+		targets, _ := p.FileDescriptorTargets() // none for processes that have ended meanwhile
 		for _, target := range targets {
 			if inodes[target] {
 				comm, _ := p.Comm()
@@ -39,7 +40,8 @@ func owner(address string) string {
 	return ""
 }
 
-// listening are the sockets that listen on a port, as links in /proc show them.
+// listening returns the sockets that listen on a port, as the links in /proc
+// name them.
 func listening(fs procfs.FS, port uint64) map[string]bool {
 	inodes := map[string]bool{}
 	//lint:ignore SA1019 netlink answers for the agent's own namespace only

@@ -9,15 +9,15 @@ import (
 	"lapwing/exporters/metrics"
 )
 
-// page is what one scrape is built from: a snapshot and the messages made of
-// it, all of them used again.
+// page holds the data of one scrape: a snapshot and the messages that are made
+// from it. All of them are reused.
 type page struct {
 	clock    *request.Clock
 	snapshot metrics.Snapshot
 	names    labelNames
 	families map[*metrics.Family]*dto.MetricFamily
 	out      []*dto.MetricFamily
-	worth    []*metrics.FamilyPoints // of the snapshot, see trim
+	worth    []*metrics.FamilyPoints // families of the snapshot, see trim
 
 	metrics    slab.Slab[metricSpace]
 	pairs      slab.Slab[pairSpace]
@@ -27,7 +27,7 @@ type page struct {
 	spans      slab.Slab[spanSpace]
 }
 
-// The spaces hold a message and what it points to.
+// Each space holds a message and the values that it points to.
 type (
 	metricSpace struct {
 		metric  dto.Metric
@@ -79,7 +79,7 @@ func (p *page) reset() {
 	p.spans.Reset()
 }
 
-// described is a metric with its names, made once.
+// described returns the description of a metric. It is created once.
 func (p *page) described(f *metrics.Family) *dto.MetricFamily {
 	family, ok := p.families[f]
 	if !ok {
@@ -89,14 +89,14 @@ func (p *page) described(f *metrics.Family) *dto.MetricFamily {
 	return family
 }
 
-// family is a metric without values.
+// family returns a metric without values.
 func (p *page) family(f *metrics.Family) *dto.MetricFamily {
 	family := p.described(f)
 	family.Metric = family.Metric[:0]
 	return family
 }
 
-// created is since when a point is counted, nil when it does not say.
+// created returns the time since when a point is counted, nil if it is unknown.
 func created(space *timestamppb.Timestamp, point *metrics.Point) *timestamppb.Timestamp {
 	if point.Start.IsZero() {
 		return nil

@@ -34,7 +34,8 @@ import (
 	"lapwing/exporters/metrics"
 )
 
-// finished took 1.5 s: 100 ms queue, 100 ms parse, 1.2 s app, 100 ms write_back.
+// finished returns a request of 1.5 s: 100 ms queue, 100 ms parse, 1.2 s app,
+// 100 ms write_back.
 func finished(service, route string, status int) *request.Request {
 	const ms = request.Stamp(time.Millisecond)
 	begin := request.Now() - 5000*ms
@@ -46,7 +47,7 @@ func finished(service, route string, status int) *request.Request {
 	}
 }
 
-// full is an aggregator with a point in every family.
+// full returns an aggregator with a point in every family.
 func full() *metrics.Aggregator {
 	a := metrics.New(metrics.DefaultConfig())
 	a.AddSource(metrics.Health(func() health.Health {
@@ -142,8 +143,8 @@ func TestOpenMetricsHasExemplars(t *testing.T) {
 	assert.True(t, strings.HasSuffix(text, "# EOF\n"))
 }
 
-// TestRegistryAgrees lets client_golang's own checks look at every family:
-// that names are unique, labels sorted and valid, buckets consistent.
+// TestRegistryAgrees runs client_golang's own checks on every family: names are
+// unique, labels are sorted and valid, buckets are consistent.
 func TestRegistryAgrees(t *testing.T) {
 	g := newGatherer(full().Read, request.NewClock(), true, new(leftOut))
 	families, done, err := g.Gather()
@@ -163,7 +164,7 @@ func TestNativeBucketsAddUp(t *testing.T) {
 		a.Export(r)
 	}
 	g := newGatherer(a.Read, request.NewClock(), true, new(leftOut))
-	for range 2 { // the second time in the memory of the first
+	for range 2 { // the second time in reused memory
 		families, done, err := g.Gather()
 		require.NoError(t, err)
 		for _, f := range families {
@@ -177,12 +178,12 @@ func TestNativeBucketsAddUp(t *testing.T) {
 	}
 }
 
-// checkNative decodes the spans as Prometheus does, and holds every bucket
-// against the classic ones.
+// checkNative decodes the spans as Prometheus does, and compares every bucket
+// with the classic ones.
 func checkNative(t *testing.T, name string, h *dto.Histogram) {
 	t.Helper()
 	index, count, total, next := int32(0), int64(0), h.GetZeroCount(), 0
-	below := map[float64]uint64{} // values not above a bound of a native bucket
+	below := map[float64]uint64{} // number of values up to each bound of a native bucket
 	for _, span := range h.PositiveSpan {
 		index += span.GetOffset()
 		for range span.GetLength() {
@@ -196,7 +197,7 @@ func checkNative(t *testing.T, name string, h *dto.Histogram) {
 	assert.Equal(t, len(h.PositiveDelta), next, name)
 	assert.Equal(t, h.GetSampleCount(), total, name)
 	assert.Equal(t, h.GetSampleCount(), h.Bucket[len(h.Bucket)-1].GetCumulativeCount(), name)
-	for i, b := range h.Bucket { // bounds that both have
+	for i, b := range h.Bucket { // bounds that both kinds of buckets have
 		if b.GetUpperBound() == 1 && i > 0 {
 			want := h.GetZeroCount()
 			for index, n := range below {
@@ -270,7 +271,7 @@ func TestTLS(t *testing.T) {
 	assert.NoError(t, ask())
 }
 
-// certificate makes a certificate for 127.0.0.1 that is its own authority.
+// certificate creates a certificate for 127.0.0.1 that is its own authority.
 func certificate(t *testing.T) (cert, key string) {
 	t.Helper()
 	secret, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -332,7 +333,7 @@ func TestScrapingUsesItsMemoryAgain(t *testing.T) {
 	assert.Less(t, testing.AllocsPerRun(5, scrape), 1000.0, "for more than 600 histograms")
 }
 
-// BenchmarkScrape is one scrape of 500 label sets as text.
+// BenchmarkScrape measures one scrape of 500 label sets as text.
 func BenchmarkScrape(b *testing.B) {
 	a := metrics.New(metrics.DefaultConfig())
 	for i := range 500 {
@@ -349,7 +350,7 @@ func BenchmarkScrape(b *testing.B) {
 	}
 }
 
-// nowhere is an answer that nobody reads.
+// nowhere is a response writer that discards everything.
 type nowhere struct{ header http.Header }
 
 func (n nowhere) Header() http.Header         { return n.header }

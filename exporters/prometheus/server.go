@@ -21,9 +21,9 @@ import (
 	"lapwing/exporters/metrics"
 )
 
-// The limits of what scrapers can ask of the agent.
+// The limits on what scrapers can ask of the agent.
 const (
-	maxScrapes    = 4 // at a time; more are told to come again
+	maxScrapes    = 4 // at the same time; others are told to try again later
 	headerTimeout = 5 * time.Second
 	writeTimeout  = 30 * time.Second
 	idleTimeout   = 2 * time.Minute
@@ -38,8 +38,8 @@ type Server struct {
 	done    chan struct{}
 }
 
-// Listen starts to serve what read gives. The clock dates exemplars. An error
-// names the key that is wrong, or who has the port.
+// Listen starts to serve the snapshots of read. The clock dates exemplars. An
+// error names the wrong key, or the process that uses the port.
 func Listen(c Config, read func(*metrics.Snapshot), clock *request.Clock, log *slog.Logger) (*Server, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -69,10 +69,10 @@ func Listen(c Config, read func(*metrics.Snapshot), clock *request.Clock, log *s
 	return s, nil
 }
 
-// Address is where the server listens.
+// Address returns the address on which the server listens.
 func (s *Server) Address() net.Addr { return s.address }
 
-// Shutdown lets scrapes in progress end, within ctx, and closes the port.
+// Shutdown waits for scrapes in progress, within ctx, and closes the port.
 func (s *Server) Shutdown(ctx context.Context) error {
 	err := s.http.Shutdown(ctx)
 	if err != nil {
@@ -89,7 +89,7 @@ func (s *Server) serve(l net.Listener) {
 	}
 }
 
-// announce logs the address, and warns when anybody who reaches it may read.
+// announce logs the address. It warns if everyone who can reach it may read.
 func (s *Server) announce(c Config) {
 	tcp, ok := s.address.(*net.TCPAddr)
 	if open := c.TLS.ClientCA == "" && c.BasicAuth == (BasicAuth{}); ok && !tcp.IP.IsLoopback() && open {
@@ -109,7 +109,7 @@ func newHTTPServer(handler http.Handler) *http.Server {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
-		// What a client gets wrong is no event of the agent's.
+		// Errors of clients are not events of the agent.
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
 	}
 }
@@ -133,11 +133,11 @@ func (c Config) handler(read func(*metrics.Snapshot), clock *request.Clock) (htt
 	return c.BasicAuth.guard(mux)
 }
 
-// inherited are the sockets that systemd opened for the process (lapwing.socket),
-// which may be in a network that the process is not in.
+// inherited returns the sockets that systemd opened for the process
+// (lapwing.socket). They can be in a network that the process is not in.
 var inherited = sync.OnceValues(activation.Listeners)
 
-// listen takes the socket of the address that systemd opened, or opens one.
+// listen returns the socket that systemd opened for the address, or opens one.
 func listen(address string) (net.Listener, error) {
 	opened, err := inherited()
 	if err != nil {
@@ -151,7 +151,8 @@ func listen(address string) (net.Listener, error) {
 	return net.Listen("tcp", address)
 }
 
-// listenError says who has the port, if it is taken and that can be found out.
+// listenError adds which process uses the port, if the port is taken and the
+// process can be found.
 func listenError(address string, err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):

@@ -1,3 +1,3 @@
-// Package record writes finished requests as JSON objects: the record of each request
-// that lapwing trace --format json prints, field by field as docs/phases.md has them.
+// Package record writes finished requests as JSON objects. This is the format
+// of lapwing trace --format json; docs/phases.md describes each field.
 package record

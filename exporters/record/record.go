@@ -9,8 +9,9 @@ import (
 	"lapwing/collectors/text"
 )
 
-// Append appends the record of r as one JSON object without a newline. A fact that was
-// not measured is left out. The clock gives the wall time of `start`.
+// Append appends the record of r as one JSON object without a newline. Facts
+// that were not measured are left out. The clock provides the wall time of
+// `start`.
 func Append(b []byte, r *request.Request, clock *request.Clock) []byte {
 	o := object{b: append(b, '{')}
 	o.identity(r, clock)
@@ -27,7 +28,7 @@ func Append(b []byte, r *request.Request, clock *request.Clock) []byte {
 	return append(o.b, '}')
 }
 
-// calls writes the calls as objects of their own.
+// calls writes the calls as separate objects.
 func (o *object) calls(calls []*request.Call, clock *request.Clock) {
 	if len(calls) == 0 {
 		return

@@ -18,7 +18,7 @@ import (
 
 const (
 	agentReady   = "lapwing: attached"
-	agentStart   = 30 * time.Second // verification of the programs included
+	agentStart   = 30 * time.Second // including the verification of the programs
 	agentStop    = 15 * time.Second
 	agentVerbose = 1 << 20 // bytes of its output that are kept
 )
@@ -29,7 +29,7 @@ type agent struct {
 	output *tail
 }
 
-// totals is what the agent's last line says.
+// totals are the totals in the agent's last line.
 type totals struct {
 	Final    bool `json:"final"`
 	Services []struct {
@@ -74,7 +74,7 @@ func startAgent(ctx context.Context, command []string, plan survey.Plan, port in
 	return a, nil
 }
 
-// discard stops an agent whose totals nobody wants.
+// discard stops an agent whose totals are not needed.
 func (a *agent) discard() error {
 	select {
 	case <-a.proc.Done():
@@ -123,7 +123,7 @@ func (t *tail) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Bytes is a copy of what was kept.
+// Bytes returns a copy of what was kept.
 func (t *tail) Bytes() []byte {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -131,7 +131,7 @@ func (t *tail) Bytes() []byte {
 }
 
 // agentPrograms lists the identifiers of the eBPF programs that a process
-// holds, itself or through links.
+// holds, directly or through links.
 func agentPrograms(pid int) ([]uint32, error) {
 	dir := fmt.Sprintf("/proc/%d/fdinfo", pid)
 	entries, err := os.ReadDir(dir)
@@ -143,7 +143,7 @@ func agentPrograms(pid int) ([]uint32, error) {
 	for _, entry := range entries {
 		info, err := os.ReadFile(dir + "/" + entry.Name())
 		if err != nil {
-			continue // closed in between
+			continue // closed in the meantime
 		}
 		if id, ok := programID(string(info)); ok && !seen[id] {
 			seen[id] = true

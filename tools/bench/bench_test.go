@@ -22,8 +22,8 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// With fakeAgentEnv set, the test binary is an agent that attaches one empty
-// program to every system call and claims to have seen fakeRequests.
+// With fakeAgentEnv set, the test binary acts as an agent that attaches one
+// empty program to every system call and reports fakeRequests.
 const (
 	fakeAgentEnv = "LAPWING_BENCH_FAKE_AGENT"
 	fakeRequests = 7
@@ -98,7 +98,7 @@ func TestWholeBenchmark(t *testing.T) {
 	checkSaved(t, opts.out)
 }
 
-// nginx makes at least a read and a write per request.
+// checkPrograms expects at least a read and a write of nginx per request.
 func checkPrograms(t *testing.T, s sample) {
 	t.Helper()
 	programs := s.Agent.Programs
@@ -107,7 +107,8 @@ func checkPrograms(t *testing.T, s sample) {
 	}
 }
 
-// The fake agent has seen seven requests and lost two in each of three runs.
+// checkVerdicts expects that the fake agent has seen seven requests and lost
+// two in each of three runs.
 func checkVerdicts(t *testing.T, r *report) {
 	t.Helper()
 	seen := make(map[string]bool)

@@ -1,4 +1,4 @@
-// Bench measures what the agent costs an nginx that answers from memory: runs
-// with and without the agent alternate, so that what the machine does besides
-// falls on both. docs/benchmark.md explains every figure.
+// Bench measures the overhead of the agent for an nginx that answers from
+// memory. Runs with and without the agent alternate, so that other work of the
+// machine affects both. docs/benchmark.md explains every figure.
 package main

@@ -11,7 +11,7 @@ import (
 
 // figure is one line of the result.
 type figure struct {
-	Subject string  `json:"subject"` // noise floor or a plan
+	Subject string  `json:"subject"` // the noise floor or a plan
 	Name    string  `json:"name"`
 	Unit    string  `json:"unit"`
 	Value   float64 `json:"value"`
@@ -20,10 +20,10 @@ type figure struct {
 	Target  *target `json:"target,omitempty"`
 }
 
-// target is what the project promises of a figure.
+// target is what the project promises for a figure.
 type target struct {
 	Limit   float64 `json:"limit"`
-	AtLeast bool    `json:"at_least"` // else at most
+	AtLeast bool    `json:"at_least"` // otherwise at most
 	Met     bool    `json:"met"`
 }
 
@@ -34,7 +34,7 @@ const (
 	unitCount = "requests"
 )
 
-// limits are the promises made for a plan; those that are nil are not made.
+// limits are the targets of a plan. A nil field has no target.
 type limits struct{ throughput, serverCPU, agentCPU, memory *float64 }
 
 func limitsOf(plan survey.Plan) limits {
@@ -87,14 +87,14 @@ func (r runs) figures(subject string, rate int, l limits) []figure {
 	}
 }
 
-// sides shows the medians from which a ratio or difference comes.
+// sides shows the medians that a ratio or difference is computed from.
 func sides(pairs []pair[sample], get func(sample) float64, scale float64, unit string) string {
 	without := over(pairs, func(p pair[sample]) float64 { return get(p.Without) * scale })
 	with := over(pairs, func(p pair[sample]) float64 { return get(p.With) * scale })
 	return fmt.Sprintf("%.4g → %.4g %s", without.Median, with.Median, unit)
 }
 
-// shortfall tells when the client did not keep the rate.
+// shortfall returns a note if the client did not keep the rate.
 func shortfall(pairs []pair[sample], rate int) string {
 	worst := over(pairs, func(p pair[sample]) float64 { return min(p.With.Throughput, p.Without.Throughput) }).Min
 	if worst >= 0.98*float64(rate) {
@@ -125,7 +125,7 @@ func (p planReport) figures(s setup) []figure {
 	return figures
 }
 
-// samples are all runs that had the agent beside them.
+// samples returns all runs with the agent.
 func (p planReport) samples() []sample {
 	all := []sample{p.Statistics}
 	for _, pairs := range [][]pair[sample]{p.FullSpeed, p.FixedRate} {
@@ -147,7 +147,8 @@ func (p planReport) memory() figure {
 		Note: fmt.Sprintf("most resident in any run; at the end of one: %.1f MiB", float64(most.Now)/mib)}
 }
 
-// probeTime is the time in the agent's programs per request, and of each.
+// probeTime returns the time in the agent's programs per request, in total and
+// for each program.
 func (p planReport) probeTime() []figure {
 	requests := float64(max(1, p.Statistics.Served))
 	var total float64
@@ -166,9 +167,9 @@ func (p planReport) probeTime() []figure {
 	return append([]figure{sum}, each...)
 }
 
-// miscounted is the worst disagreement, in any run, between the requests that
-// the agent reports and those that nginx counted. A request under way when the
-// client left may be counted by nginx and never be finished.
+// miscounted returns the worst difference, in any run, between the requests
+// that the agent reports and those that nginx counted. nginx may count a
+// request that was in flight when the client left, and that never finishes.
 func (p planReport) miscounted(connections int) figure {
 	var worst float64
 	var client, served, seen uint64

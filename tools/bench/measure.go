@@ -21,21 +21,21 @@ type sample struct {
 	Agent *agentSample `json:"agent,omitempty"` // absent in runs without it
 }
 
-// agentSample is what the agent did and used in a run.
+// agentSample is what the agent did and used during a run.
 type agentSample struct {
 	Requests    uint64            `json:"requests"`
 	Lost        map[string]uint64 `json:"lost"`
 	MissedStart map[string]uint64 `json:"missed_start"`
 	CPU         float64           `json:"cpu_ns_per_request"`
 	Memory      memory            `json:"memory"`
-	Programs    []programSample   `json:"programs,omitempty"` // in the run with statistics only
+	Programs    []programSample   `json:"programs,omitempty"` // only in the run with statistics
 	lost        uint64
 }
 
-// load runs one kind of load and returns the client's side of a sample.
+// load runs one kind of load and returns the client's part of a sample.
 type load func(context.Context) (sample, error)
 
-// session is a benchmark under way.
+// session is a running benchmark.
 type session struct {
 	opts  options
 	dir   string
@@ -60,7 +60,8 @@ func measure(ctx context.Context, opts options) (*report, error) {
 
 func (s *session) all(ctx context.Context) (*report, error) {
 	r := newReport(ctx, s.opts)
-	// The first run finds cold caches and a sleepy machine: nobody looks at it.
+	// The first run finds cold caches and CPUs in power saving; its result is
+	// discarded.
 	if _, err := s.bare(s.fullSpeed)(ctx); err != nil {
 		return nil, err
 	}
@@ -83,7 +84,7 @@ func (s *session) all(ctx context.Context) (*report, error) {
 	return r, nil
 }
 
-// pairs measures both kinds of load, bare against what with makes of it.
+// pairs measures both kinds of load: bare, and as changed by with.
 func (s *session) pairs(ctx context.Context, what string, with func(load) load) (r runs, err error) {
 	s.progress("%s: %d pairs at full speed", what, s.opts.pairs)
 	if r.FullSpeed, err = interleave(ctx, s.opts.pairs, s.bare(s.fullSpeed), with(s.fullSpeed)); err != nil {
@@ -108,7 +109,7 @@ func (s *session) fixedRate(ctx context.Context) (sample, error) {
 	return sample{Throughput: r.Rate, Client: r.Requests}, err
 }
 
-// bare runs a load without the agent and adds nginx's side of the sample.
+// bare runs a load without the agent and adds nginx's part of the sample.
 func (s *session) bare(l load) load {
 	return func(ctx context.Context) (sample, error) {
 		servedBefore, err := s.nginx.served(ctx)
@@ -137,7 +138,7 @@ func (s *session) bare(l load) load {
 	}
 }
 
-// beside runs a load with the agent there.
+// beside runs a load together with the agent.
 func (s *session) beside(plan survey.Plan, statistics bool, l load) load {
 	return func(ctx context.Context) (sample, error) {
 		a, err := startAgent(ctx, s.opts.agent, plan, s.nginx.port)
@@ -157,7 +158,7 @@ func (s *session) beside(plan survey.Plan, statistics bool, l load) load {
 	}
 }
 
-// watched runs a load and notes what the agent uses meanwhile.
+// watched runs a load and records what the agent uses meanwhile.
 func (s *session) watched(ctx context.Context, a *agent, usage *agentSample, statistics bool, l load) (sample, error) {
 	pid := a.proc.PID()
 	if statistics {
@@ -192,7 +193,7 @@ func (s *session) watched(ctx context.Context, a *agent, usage *agentSample, sta
 	return result, err
 }
 
-// perRequest is in nanoseconds.
+// perRequest returns the time per request in nanoseconds.
 func perRequest(d time.Duration, requests uint64) float64 {
 	return float64(d) / float64(max(1, requests))
 }

@@ -10,16 +10,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// programSample is what one of the agent's eBPF programs did in a run.
+// programSample is what one of the agent's eBPF programs did during a run.
 type programSample struct {
 	Name    string        `json:"name"`
 	Runs    uint64        `json:"runs"`
 	Runtime time.Duration `json:"run_time_ns"`
 }
 
-// meter reads the kernel's run-time statistics of a process's programs. The
-// kernel keeps them only while somebody holds them enabled, and they cost
-// about 25 ns a run: that is why they have a run of their own.
+// meter reads the kernel's run-time statistics of the programs of a process.
+// The kernel only keeps them while a process has them enabled, and they cost
+// about 25 ns per run of a program. That is why they are measured in a separate
+// run.
 type meter struct {
 	enabled  io.Closer
 	programs []*ebpf.Program
@@ -48,8 +49,8 @@ func startMeter(pid int) (*meter, error) {
 	return m, nil
 }
 
-// read returns what each program did since the meter was started. Programs
-// that did not run are left out.
+// read returns what each program did since the meter was started. Programs that
+// did not run are left out.
 func (m *meter) read() ([]programSample, error) {
 	after, err := m.totals()
 	if err != nil {

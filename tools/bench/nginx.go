@@ -17,7 +17,8 @@ import (
 	"lapwing/tools/child"
 )
 
-// The status page has a unix socket of its own: the agent looks at the port.
+// The status page has a unix socket of its own, because the agent observes the
+// port.
 const nginxConfig = `
 daemon off;
 worker_processes 1;
@@ -51,7 +52,7 @@ type nginx struct {
 	worker int // pid
 	port   int
 	status http.Client
-	asked  uint64 // how often its status was read: nginx counts that too
+	asked  uint64 // number of status requests, which nginx counts too
 }
 
 func startNginx(ctx context.Context, program, dir string) (*nginx, error) {
@@ -62,7 +63,7 @@ func startNginx(ctx context.Context, program, dir string) (*nginx, error) {
 	config := filepath.Join(dir, "nginx.conf")
 	user := ""
 	if os.Geteuid() == 0 {
-		user = "user root;" // else the worker cannot enter the temporary folder
+		user = "user root;" // otherwise the worker cannot enter the temporary folder
 	}
 	if err := os.WriteFile(config, fmt.Appendf(nil, nginxConfig, dir, port, user), 0o600); err != nil {
 		return nil, err
@@ -84,7 +85,7 @@ func startNginx(ctx context.Context, program, dir string) (*nginx, error) {
 	return n, nil
 }
 
-// freePort returns a loopback port that nobody listens on.
+// freePort returns a loopback port on which no process listens.
 func freePort() (int, error) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
@@ -120,8 +121,8 @@ func (n *nginx) address() string { return "127.0.0.1:" + strconv.Itoa(n.port) }
 
 var statusPage = regexp.MustCompile(`Active connections: (\d+)\s+server accepts handled requests\s+\d+ \d+ (\d+)`)
 
-// counters reads stub_status: open connections and requests begun, both
-// without those that reading them takes.
+// counters reads stub_status: the open connections and the requests started.
+// Both exclude those of the reading itself.
 func (n *nginx) counters(ctx context.Context) (active, requests uint64, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://status/", nil)
 	if err != nil {
@@ -151,7 +152,7 @@ func parseStatus(page string) (active, requests uint64, err error) {
 	return active, requests, errors.Join(errA, errR)
 }
 
-// served returns the requests so far, once all clients have gone.
+// served returns the number of requests so far, once all clients have gone.
 func (n *nginx) served(ctx context.Context) (uint64, error) {
 	const patience = 5 * time.Second
 	var served uint64
@@ -163,7 +164,7 @@ func (n *nginx) served(ctx context.Context) (uint64, error) {
 	return served, err
 }
 
-// poll asks until the answer is yes.
+// poll calls ask until it returns true.
 func poll(ctx context.Context, patience time.Duration, what string, ask func() (bool, error)) error {
 	deadline := time.Now().Add(patience)
 	for {

@@ -15,16 +15,17 @@ const (
 	formatJSON  = "json"
 )
 
-// defaultAgent is how the agent is run; {port} and {plan} are filled in.
+// defaultAgent is the command line of the agent; {port} and {plan} are
+// replaced.
 const defaultAgent = "bin/lapwing top --format json --port {port} --probe-plan {plan}"
 
 type options struct {
 	pairs       int
 	length      time.Duration // of one run
-	plans       []survey.Plan // none: only the noise floor is measured
+	plans       []survey.Plan // if empty, only the noise floor is measured
 	format      string
 	agent       []string
-	rate        int // requests/s of the runs at a fixed rate
+	rate        int // requests/s in the runs at a fixed rate
 	connections int
 	wrkThreads  int
 	nginx, wrk  string

@@ -15,19 +15,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pacedResult is what the paced client did.
+// pacedResult is the result of the paced client.
 type pacedResult struct {
 	Requests uint64
-	Rate     float64 // requests/s that it came to
+	Rate     float64 // the requests/s that it reached
 }
 
-// pacer sends requests at moments fixed in advance, whether or not earlier
-// ones have been answered, over kept-alive connections with one request in
-// flight on each. One thread does it all, so that the client takes as little
-// of the machine as it can.
+// pacer sends requests at times fixed in advance, even if earlier ones have not
+// been answered. It uses kept-alive connections with one request in flight on
+// each. It has a single thread, so that the client uses as little of the
+// machine as possible.
 type pacer struct {
 	request  []byte
-	response int // bytes of one answer, head included
+	response int // bytes of one response, including its head
 	conns    []pacedConn
 	fds      []unix.PollFd
 	idle     []int // connections without a request in flight
@@ -36,7 +36,7 @@ type pacer struct {
 
 type pacedConn struct {
 	fd   int
-	want int // bytes of the answer that are to come; 0 when idle
+	want int // bytes of the response still to come; 0 if idle
 }
 
 // runPaced loads the server with rate requests per second.
@@ -56,7 +56,8 @@ func runPaced(ctx context.Context, opts options, address string) (pacedResult, e
 	return p.run(ctx, opts.rate, opts.length)
 }
 
-// learn asks once to know how long an answer is: they are all alike.
+// learn sends one request to learn the length of a response. All have the same
+// length.
 func (p *pacer) learn(address string) error {
 	conn, err := net.DialTimeout("tcp4", address, time.Second)
 	if err != nil {
@@ -106,7 +107,7 @@ func (p *pacer) close() {
 	}
 }
 
-// overtime is how long the client goes on for what it could not do in time.
+// overtime is how long the client continues with requests that are late.
 const overtime = 2 * time.Second
 
 func (p *pacer) run(ctx context.Context, rate int, length time.Duration) (pacedResult, error) {
@@ -133,11 +134,11 @@ func (p *pacer) run(ctx context.Context, rate int, length time.Duration) (pacedR
 			return pacedResult{}, err
 		}
 	}
-	// One more was sent to learn what an answer looks like.
+	// One more request was sent to learn the length of a response.
 	return pacedResult{Requests: uint64(sent) + 1, Rate: float64(sent) / time.Since(begin).Seconds()}, nil
 }
 
-// send puts the next request on the connection that has been idle longest.
+// send sends the next request on the connection that has been idle longest.
 func (p *pacer) send() error {
 	c := &p.conns[p.idle[0]]
 	p.idle = append(p.idle[:0], p.idle[1:]...)
@@ -148,7 +149,7 @@ func (p *pacer) send() error {
 	return nil
 }
 
-// receive waits for answers, at most until the next request is due.
+// receive waits for responses, at most until the next request is due.
 func (p *pacer) receive(wait time.Duration) error {
 	timeout := unix.NsecToTimespec(int64(wait))
 	n, err := unix.Ppoll(p.fds, &timeout, nil)

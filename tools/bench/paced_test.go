@@ -31,7 +31,7 @@ func TestPacedSendsExactly(t *testing.T) {
 	if r.Requests != 201 || served.Load() != 201 {
 		t.Errorf("sent %d, served %d, want 201", r.Requests, served.Load())
 	}
-	// The last request is sent just before the half second is over.
+	// The last request is sent just before the end of the half second.
 	if r.Rate > 402 {
 		t.Errorf("%.1f requests/s are faster than the schedule", r.Rate)
 	}

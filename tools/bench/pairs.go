@@ -2,15 +2,14 @@ package main
 
 import "context"
 
-// pair is two runs next to each other in time.
+// pair is two consecutive runs.
 type pair[T any] struct {
 	Without T `json:"without"`
 	With    T `json:"with"`
 }
 
-// interleave makes n pairs of runs. Every other pair begins with the run with
-// the agent, so that a machine that slowly becomes faster or slower favours
-// neither.
+// interleave runs n pairs. Every other pair starts with the run with the agent,
+// so that a machine that slowly becomes faster or slower favours neither side.
 func interleave[T any](ctx context.Context, n int, without, with func(context.Context) (T, error)) ([]pair[T], error) {
 	pairs := make([]pair[T], n)
 	for i := range pairs {

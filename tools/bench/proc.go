@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// children lists the processes that pid's main thread has started.
+// children lists the processes that the main thread of pid has started.
 func children(pid int) ([]int, error) {
 	list, err := os.ReadFile(fmt.Sprintf("/proc/%[1]d/task/%[1]d/children", pid))
 	if err != nil {
@@ -27,12 +27,13 @@ func children(pid int) ([]int, error) {
 	return pids, nil
 }
 
-// cpuTime is the CPU time that all threads of a process have used so far, in
-// user mode and in the kernel, probes included. It is exact to nanoseconds,
-// where /proc/PID/stat counts in hundredths of a second.
+// cpuTime returns the CPU time that all threads of a process have used so far,
+// in user mode and in the kernel, including the probes. It is exact to
+// nanoseconds, while /proc/PID/stat counts in hundredths of a second.
 func cpuTime(pid int) (time.Duration, error) {
-	// The kernel's encoding of another process's CPU clock: the complement of
-	// its pid above three bits, of which 2 is "time on the scheduler's clock".
+	// The kernel's encoding of the CPU clock of another process: the complement
+	// of its pid, shifted left by three bits. The value 2 in these bits means
+	// "time on the scheduler's clock".
 	const schedulerClock = 2
 	var ts unix.Timespec
 	if err := unix.ClockGettime(int32(^pid<<3|schedulerClock), &ts); err != nil {
@@ -41,7 +42,7 @@ func cpuTime(pid int) (time.Duration, error) {
 	return time.Duration(ts.Nano()), nil
 }
 
-// memory is how much of a process is resident, in bytes.
+// memory is the resident memory of a process, in bytes.
 type memory struct {
 	Now  uint64 `json:"rss_bytes"`
 	Peak uint64 `json:"rss_max_bytes"`
@@ -68,7 +69,7 @@ func residentMemory(pid int) (memory, error) {
 	return m, nil
 }
 
-// kibibytes reads "  123 kB", in bytes; what is not that is zero.
+// kibibytes parses "  123 kB" and returns bytes. Anything else is zero.
 func kibibytes(value string) uint64 {
 	n, err := strconv.ParseUint(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
 	if err != nil {

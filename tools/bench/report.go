@@ -18,13 +18,13 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// report is everything that was measured. Its JSON form holds every run.
+// report holds everything that was measured. Its JSON form contains every run.
 type report struct {
 	Machine machine      `json:"machine"`
 	Setup   setup        `json:"setup"`
-	Noise   runs         `json:"noise_floor"` // pairs of runs that both lack the agent
+	Noise   runs         `json:"noise_floor"` // pairs of runs that are both without the agent
 	Plans   []planReport `json:"plans"`
-	Figures []figure     `json:"figures"` // filled in when the report is written
+	Figures []figure     `json:"figures"` // set when the report is written
 }
 
 type machine struct {
@@ -66,7 +66,7 @@ func newReport(ctx context.Context, o options) *report {
 	}
 }
 
-// thisMachine describes the machine as far as it tells.
+// thisMachine describes the machine as far as possible.
 func thisMachine(ctx context.Context, nginx string) machine {
 	m := machine{Time: time.Now().UTC(), CPUs: runtime.NumCPU(), CPU: cpuModel()}
 	var uts unix.Utsname
@@ -93,7 +93,7 @@ func cpuModel() string {
 	return ""
 }
 
-// save writes the JSON form to a file, whose folder it makes.
+// save writes the JSON form to a file. It creates the folder of the file.
 func (r *report) save(path string) error {
 	var b bytes.Buffer
 	if err := r.writeJSON(&b); err != nil {
@@ -115,7 +115,7 @@ func (r *report) writeJSON(w io.Writer) error {
 	return e.Encode(r)
 }
 
-// allMet is false if any figure missed its target.
+// allMet reports whether all figures met their targets.
 func (r *report) allMet() bool {
 	for _, f := range r.figures() {
 		if f.Target != nil && !f.Target.Met {

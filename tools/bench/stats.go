@@ -28,7 +28,7 @@ func spreadOf(values []float64) spread {
 	}
 }
 
-// quantile interpolates between the two values next to the wanted rank.
+// quantile interpolates between the two values next to the rank.
 func quantile(sorted []float64, q float64) float64 {
 	rank := q * float64(len(sorted)-1)
 	below, fraction := math.Modf(rank)
@@ -39,7 +39,7 @@ func quantile(sorted []float64, q float64) float64 {
 	return sorted[i] + fraction*(sorted[i+1]-sorted[i])
 }
 
-// over gives the spread of f over all pairs.
+// over returns the spread of f over all pairs.
 func over[T any](pairs []pair[T], f func(pair[T]) float64) spread {
 	values := make([]float64, len(pairs))
 	for i, p := range pairs {

@@ -7,7 +7,7 @@ import (
 	"text/tabwriter"
 )
 
-// writeTable prints the figures for people.
+// writeTable prints the figures as a table.
 func (r *report) writeTable(w io.Writer) error {
 	var b strings.Builder
 	m, s := r.Machine, r.Setup
@@ -19,7 +19,7 @@ func (r *report) writeTable(w io.Writer) error {
 	for _, f := range r.figures() {
 		if f.Subject != subject {
 			subject = f.Subject
-			// A title in the table's cells would widen its columns.
+			// A title in the cells of the table would widen its columns.
 			_ = table.Flush()
 			fmt.Fprintf(&b, "\n%s\n", title(subject))
 		}
@@ -37,7 +37,7 @@ func title(subject string) string {
 	return "plan " + subject
 }
 
-// show writes a value in the figure's unit.
+// show formats a value in the unit of the figure.
 func (f figure) show(v float64) string {
 	switch f.Unit {
 	case unitRatio:

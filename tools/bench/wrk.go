@@ -28,7 +28,7 @@ type wrkResult struct {
 
 func (r wrkResult) throughput() float64 { return float64(r.Requests) / (r.Micros / 1e6) }
 
-// runWrk loads the server as fast as it answers.
+// runWrk loads the server at full speed.
 func runWrk(ctx context.Context, opts options, dir, address string) (wrkResult, error) {
 	script := filepath.Join(dir, "wrk.lua")
 	if err := os.WriteFile(script, wrkScript, 0o600); err != nil {

@@ -11,19 +11,19 @@ import (
 	"time"
 )
 
-// Options say how a program is run.
+// Options describe how to run a program.
 type Options struct {
 	// Args are the program and its arguments.
 	Args []string
-	// Ready is the beginning of the line, on either output, by which the
-	// program says that it is ready.
+	// Ready is the beginning of the line, on either output, with which the
+	// program reports that it is ready.
 	Ready string
-	// Stdout and Stderr get what the program prints; nil discards it. An
-	// *os.File is handed to the program itself, so that it can see a terminal,
-	// and is not searched for the ready line.
+	// Stdout and Stderr receive what the program prints; nil discards it. An
+	// *os.File is passed to the program itself, so that it can detect a
+	// terminal. It is not searched for the ready line.
 	Stdout, Stderr io.Writer
-	// Session gives the program a session of its own. The kernel may share the
-	// CPU out between sessions first (sched_autogroup).
+	// Session starts the program in a session of its own. The kernel may divide
+	// the CPU between sessions first (sched_autogroup).
 	Session bool
 }
 
@@ -33,17 +33,17 @@ type Child struct {
 	name  string
 	watch *watch
 	done  chan struct{}
-	err   error // of Wait, valid once done is closed
+	err   error // of Wait; valid once done is closed
 }
 
-// Start runs a program in a process group of its own, so that a Ctrl-C on the
-// terminal reaches only the caller, who then stops its children in order.
-// Should the caller die first, the kernel terminates the program.
+// Start runs a program in a process group of its own. So a Ctrl-C on the
+// terminal only reaches the caller, which then stops its children in order. If
+// the caller dies first, the kernel terminates the program.
 func Start(opts Options) (*Child, error) {
 	cmd := exec.Command(opts.Args[0], opts.Args[1:]...)
-	// A new session is a new process group, too.
+	// A new session is also a new process group.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: opts.Session, Setpgid: !opts.Session, Pdeathsig: syscall.SIGTERM}
-	// A grandchild that keeps the pipes open must not keep Wait from returning.
+	// A grandchild that keeps the pipes open must not stop Wait from returning.
 	cmd.WaitDelay = time.Second
 	c := &Child{cmd: cmd, name: opts.Args[0], watch: newWatch(opts.Ready), done: make(chan struct{})}
 	cmd.Stdout = c.watch.stream(opts.Stdout)
@@ -58,14 +58,14 @@ func Start(opts Options) (*Child, error) {
 	return c, nil
 }
 
-// PID is the program's process id.
+// PID returns the process id of the program.
 func (c *Child) PID() int { return c.cmd.Process.Pid }
 
-// Done is closed when the program has ended.
+// Done returns a channel that is closed when the program has ended.
 func (c *Child) Done() <-chan struct{} { return c.done }
 
-// AwaitReady returns the line by which the program said that it is ready. If
-// the program ends before, the error quotes the last thing it said.
+// AwaitReady returns the line with which the program reported that it is ready.
+// If the program ends before, the error quotes its last output.
 func (c *Child) AwaitReady(ctx context.Context, timeout time.Duration) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -79,8 +79,8 @@ func (c *Child) AwaitReady(ctx context.Context, timeout time.Duration) (string, 
 	}
 }
 
-// readyAtLast is for a program that has ended: it may have done all its work
-// before anybody asked whether it was ready.
+// readyAtLast handles a program that has ended: it may have done all its work
+// before AwaitReady was called.
 func (c *Child) readyAtLast() (string, error) {
 	select {
 	case line := <-c.watch.ready:
@@ -104,8 +104,8 @@ func (c *Child) Wait(ctx context.Context) error {
 }
 
 // Stop asks the program to terminate and waits until it has. After grace it
-// kills the program's whole process group and says so in its error. Stopping
-// a program that has ended returns how it ended.
+// kills the whole process group of the program and returns an error that says
+// so. For a program that has ended it returns how the program ended.
 func (c *Child) Stop(grace time.Duration) error {
 	select {
 	case <-c.done:
@@ -118,15 +118,15 @@ func (c *Child) Stop(grace time.Duration) error {
 		return c.cause()
 	case <-time.After(grace):
 	}
-	// The program has not been waited for, so its number is still its own.
+	// The program has not been reaped, so its process id is still its own.
 	_ = syscall.Kill(-c.PID(), syscall.SIGKILL)
 	<-c.done
 	return fmt.Errorf("%s did not end within %s of SIGTERM and was killed", c.name, grace)
 }
 
-// cause is the program's exit with the last words it said, nil for status 0.
+// cause returns the exit of the program with its last output, nil for status 0.
 func (c *Child) cause() error {
-	// Grandchildren that hold the pipes are not the program's failure.
+	// Grandchildren that hold the pipes are not an error of the program.
 	if c.err == nil || errors.Is(c.err, exec.ErrWaitDelay) {
 		return nil
 	}

@@ -1,3 +1,3 @@
-// Package child runs the programs that the tools put beside each other, waits
-// until they are ready and leaves none of them behind.
+// Package child runs the programs that the tools start, waits until they are
+// ready, and makes sure that none of them keeps running.
 package child

@@ -8,14 +8,15 @@ import (
 	"sync"
 )
 
-// tailLines is how many of a program's last lines an error may quote.
+// tailLines is the number of the last lines of a program that an error may
+// quote.
 const tailLines = 3
 
-// maxLine bounds what is kept of a line that does not end.
+// maxLine limits how much of a line without an end is kept, in bytes.
 const maxLine = 64 << 10
 
-// watch looks for the ready line in what a program prints and keeps the last
-// lines of its complaints.
+// watch searches the output of a program for the ready line, and keeps the last
+// lines of its errors.
 type watch struct {
 	prefix string
 	ready  chan string

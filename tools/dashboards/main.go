@@ -1,5 +1,5 @@
-// Command dashboards writes the dashboards of package dashboards as the JSON
-// files that Grafana imports.
+// Command dashboards writes the dashboards of package dashboards as JSON files
+// for import into Grafana.
 //
 // Usage:
 //

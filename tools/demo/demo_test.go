@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// roleEnv makes the test binary play one of the two programs.
+// roleEnv makes the test binary act as one of the two programs.
 const roleEnv = "LAPWING_DEMO_ROLE"
 
 const totals = `{"final":true,"services":[{"service":"refserver","requests":36,
@@ -90,7 +90,8 @@ func playAgent() {
 	fmt.Println(strings.ReplaceAll(totals, "\n", ""))
 }
 
-// stageFolder holds the two programs, played by the test binary.
+// stageFolder returns a folder with the two programs, which are the test
+// binary.
 func stageFolder(t *testing.T) (bin, pids string) {
 	t.Helper()
 	bin = t.TempDir()
@@ -103,7 +104,7 @@ func stageFolder(t *testing.T) (bin, pids string) {
 	return bin, pids
 }
 
-// nothingRuns checks that every program that was started has ended.
+// nothingRuns checks that every started program has ended.
 func nothingRuns(t *testing.T, pids string, want int) {
 	t.Helper()
 	list, err := os.ReadFile(pids)
@@ -154,7 +155,7 @@ func TestDemoInterrupted(t *testing.T) {
 	nothingRuns(t, pids, 3)
 }
 
-// notifying calls on with the first line of the trace.
+// notifying calls a function at the first line of the trace.
 type notifying struct {
 	on func()
 }

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// load has each client ask for the page again as soon as it has got it. It
-// returns how many requests were answered; the last ones are waited for.
+// load makes each client request the page again as soon as it has received it.
+// It waits for the last responses and returns the number of answered requests.
 func load(ctx context.Context, page string, clients int, length time.Duration) (uint64, error) {
 	client := http.Client{
 		Transport: &http.Transport{DisableKeepAlives: true},
@@ -35,7 +35,7 @@ func load(ctx context.Context, page string, clients int, length time.Duration) (
 	}
 	all.Wait()
 	close(errs)
-	return answered.Load(), <-errs // nil when no client had one
+	return answered.Load(), <-errs // nil if no client had an error
 }
 
 func get(ctx context.Context, client *http.Client, page string) error {

@@ -16,9 +16,9 @@ import (
 )
 
 const (
-	startPatience = 30 * time.Second // loading the probes included
+	startPatience = 30 * time.Second // including loading the probes
 	stopPatience  = 10 * time.Second
-	shownLines    = 24 // requests that are shown one by one
+	shownLines    = 24 // requests that are shown individually
 	route         = "/sleep?ms=50"
 )
 
@@ -65,8 +65,7 @@ func parseOptions(args []string) (options, error) {
 	return o, nil
 }
 
-// run is the whole demo. Whatever happens, its children have ended when it
-// returns.
+// run runs the whole demo. Its children have always ended when it returns.
 func run(ctx context.Context, opts options, out io.Writer) error {
 	var s stage
 	err := s.play(ctx, opts, out)
@@ -86,8 +85,8 @@ func (s *stage) start(ctx context.Context, opts child.Options) (*child.Child, st
 	return c, line, err
 }
 
-// clear stops what still runs, the last started first. How programs ended is
-// of no interest once something else went wrong.
+// clear stops what still runs, the last one started first. If failed, it
+// ignores how the programs ended.
 func (s *stage) clear(failed bool) error {
 	var errs []error
 	for i := len(s.cast) - 1; i >= 0; i-- {

@@ -20,7 +20,7 @@ const (
 	agentReady  = "lapwing: attached"
 )
 
-// play starts everything, lets the clients run and tells what was measured.
+// play starts everything, lets the clients run and prints what was measured.
 func (s *stage) play(ctx context.Context, opts options, out io.Writer) error {
 	address, err := s.serve(ctx, opts)
 	if err != nil {
@@ -55,8 +55,8 @@ func (s *stage) play(ctx context.Context, opts options, out io.Writer) error {
 	return result.tell(out, opts, answered)
 }
 
-// letEnd leaves a program that has all its lines the time to end by itself, and
-// stops one that has not.
+// letEnd gives a program that has printed all its lines time to end by itself,
+// and stops any other.
 func letEnd(ctx context.Context, c *child.Child) error {
 	const moment = 2 * time.Second
 	soon, cancel := context.WithTimeout(ctx, moment)
@@ -67,8 +67,8 @@ func letEnd(ctx context.Context, c *child.Child) error {
 	return c.Stop(stopPatience)
 }
 
-// serve starts the reference server and returns its address. It closes each
-// connection after a response: a kept-alive one would keep its worker.
+// serve starts the reference server and returns its address. The server closes
+// each connection after a response: a kept-alive one would occupy its worker.
 func (s *stage) serve(ctx context.Context, opts options) (string, error) {
 	_, line, err := s.start(ctx, child.Options{Ready: serverReady, Args: []string{
 		filepath.Join(opts.bin, "refserver"), "--arch", "prefork", "--listen", "127.0.0.1:0",
@@ -77,8 +77,8 @@ func (s *stage) serve(ctx context.Context, opts options) (string, error) {
 	return strings.TrimPrefix(line, serverReady), err
 }
 
-// watch starts the agent. When it may not or cannot, it says what is missing
-// and how to give it, and that becomes the error.
+// watch starts the agent. If the agent lacks privileges or cannot run, it
+// prints what is missing and how to fix it. That text becomes the error.
 func (s *stage) watch(ctx context.Context, opts options, port string, out io.Writer, args ...string) (*child.Child, error) {
 	args = append([]string{filepath.Join(opts.bin, "lapwing")}, append(args, "--port", port)...)
 	c, _, err := s.start(ctx, child.Options{Ready: agentReady, Args: args, Stdout: out})

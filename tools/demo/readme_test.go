@@ -15,12 +15,13 @@ var (
 	blanks = regexp.MustCompile(` +`)
 )
 
-// plain is a text without its numbers and bars.
+// plain returns a text without its numbers and bars.
 func plain(text string) string {
 	return blanks.ReplaceAllString(number.ReplaceAllString(text, "0"), " ")
 }
 
-// TestReadmeShowsTodaysDemo compares what the demo prints besides the trace.
+// TestReadmeShowsTodaysDemo compares the README with the output of the demo,
+// except the trace.
 func TestReadmeShowsTodaysDemo(t *testing.T) {
 	readme, err := os.ReadFile("../../README.md")
 	require.NoError(t, err)

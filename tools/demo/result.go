@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// phaseNames are the phases in the order in which they happen.
+// phaseNames are the phases in order of time.
 var phaseNames = [...]string{"queue", "parse", "app", "write_back"}
 
 // result is what the agent measured of the reference server.
@@ -25,7 +25,7 @@ type stats struct {
 	Sum time.Duration `json:"sum_ns"`
 }
 
-// parseResult reads the totals, the last line of lapwing top --format json.
+// parseResult parses the totals, the last line of lapwing top --format json.
 func parseResult(output []byte) (result, error) {
 	output = bytes.TrimSpace(output)
 	last := output[bytes.LastIndexByte(output, '\n')+1:]
@@ -46,12 +46,13 @@ func parseResult(output []byte) (result, error) {
 	return totals.Services[0], nil
 }
 
-// share is the part of all time that was spent in a phase, from 0 to 1.
+// share returns the part of the total time that was spent in a phase, from 0 to
+// 1.
 func (r result) share(phase string) float64 {
 	return float64(r.Phases[phase].Sum) / float64(r.Duration.Sum)
 }
 
-// largest is the phase with most of the time.
+// largest returns the phase that took most of the time.
 func (r result) largest() string {
 	most := phaseNames[0]
 	for _, phase := range phaseNames {
@@ -62,7 +63,7 @@ func (r result) largest() string {
 	return most
 }
 
-// tell prints where the time went, and the sentence that follows from it.
+// tell prints where the time went, and the conclusion.
 func (r result) tell(w io.Writer, opts options, answered uint64) error {
 	const barWidth = 40
 	var b strings.Builder
@@ -79,7 +80,7 @@ func (r result) tell(w io.Writer, opts options, answered uint64) error {
 	return err
 }
 
-// sentence says what the figures mean.
+// sentence returns what the figures mean.
 func (r result) sentence(opts options) string {
 	phase := r.largest()
 	percent := 100 * r.share(phase)
@@ -91,7 +92,7 @@ func (r result) sentence(opts options) string {
 		percent, opts.clients, opts.workers, brief(r.Phases["queue"].P50), brief(r.Phases["app"].P50))
 }
 
-// brief writes a duration with three digits that matter.
+// brief formats a duration with three significant digits.
 func brief(d time.Duration) string {
 	switch {
 	case d >= time.Second:

@@ -15,11 +15,11 @@ import (
 	"lapwing/exporters/otlp"
 )
 
-// batch is how many requests come at once, as from the kernel's buffer.
+// batchEvery is the time between two batches of requests. They come in batches,
+// as from the kernel's buffer.
 const batchEvery = 10 * time.Millisecond
 
-// load makes requests. It uses one request and its memory again and again, as
-// the agent does.
+// load creates requests. Like the agent, it reuses one request and its memory.
 type load struct {
 	random   *rand.Rand
 	services []string
@@ -43,7 +43,7 @@ func newLoad(services, sets int) *load {
 	return l
 }
 
-// next is a request that has just ended. Its phases are log-normal, a few
+// next returns a request that has just ended. Its phases are log-normal, a few
 // milliseconds at the median and some hundreds in the tail.
 func (l *load) next(i int) *request.Request {
 	spread := func(typical float64) request.Stamp {
@@ -65,7 +65,7 @@ func (l *load) next(i int) *request.Request {
 	return r
 }
 
-// run sends rate requests per second for a time, a batch at a time.
+// run sends rate requests per second for a span of time, in batches.
 func (l *load) run(to func(*request.Request), rate int, span time.Duration) (requests uint64) {
 	tick := time.NewTicker(batchEvery)
 	defer tick.Stop()
@@ -80,14 +80,14 @@ func (l *load) run(to func(*request.Request), rate int, span time.Duration) (req
 	return requests
 }
 
-// cpu is the time that this process has used.
+// cpu returns the CPU time that this process has used.
 func cpu() time.Duration {
 	var u unix.Rusage
-	_ = unix.Getrusage(unix.RUSAGE_SELF, &u) // cannot fail for oneself
+	_ = unix.Getrusage(unix.RUSAGE_SELF, &u) // cannot fail for the process itself
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// memory is the most that was ever resident of this process, in bytes.
+// memory returns the peak resident memory of this process, in bytes.
 func memory() (uint64, error) {
 	p, err := procfs.NewProc(os.Getpid())
 	if err != nil {
@@ -97,7 +97,8 @@ func memory() (uint64, error) {
 	return s.VmHWM, err
 }
 
-// traced is what the agent does with a request that has its place in a trace.
+// traced returns what the agent does with a request whose place in a trace is
+// known.
 func traced(to *otlp.Exporter) func(*request.Request) {
 	return func(r *request.Request) {
 		request.AssignIDs(r)

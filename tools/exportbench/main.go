@@ -60,17 +60,17 @@ func (o options) run() error {
 	return writeTable(figures)
 }
 
-// figure is what one part cost.
+// figure is the cost of one part.
 type figure struct {
 	Part     string        `json:"part"`
 	Seconds  float64       `json:"seconds"`
-	Requests uint64        `json:"requests"` // that went in
+	Requests uint64        `json:"requests"` // requests that were passed in
 	Dropped  uint64        `json:"dropped"`
 	CPU      time.Duration `json:"cpu_ns"`           // of the exporting process
-	Memory   uint64        `json:"rss_bytes"`        // the most that was resident
+	Memory   uint64        `json:"rss_bytes"`        // peak resident memory
 	Series   int           `json:"series,omitempty"` // lines of one scrape
 	Bytes    int           `json:"scrape_bytes,omitempty"`
-	Limit    float64       `json:"cpu_limit"` // of one core
+	Limit    float64       `json:"cpu_limit"` // part of one core
 }
 
 func (f figure) core() float64 { return f.CPU.Seconds() / f.Seconds }

@@ -17,15 +17,15 @@ import (
 )
 
 const (
-	warmUp        = 3 * time.Second // until every series is there
-	metricsLimit  = 0.05            // of one core
+	warmUp        = 3 * time.Second // until every series exists
+	metricsLimit  = 0.05            // part of one core
 	tracesLimit   = 0.15
-	scrapeEvery   = 15 * time.Second // Prometheus's customary interval
+	scrapeEvery   = 15 * time.Second // the usual interval of Prometheus
 	metricsListen = "127.0.0.1:19464"
 )
 
-// inProcess runs one part in a process of its own, so that nothing else is in
-// its figures.
+// inProcess runs one part in a process of its own, so that its figures include
+// nothing else.
 func (o options) inProcess(role string) (figure, error) {
 	cmd := exec.Command(os.Args[0], "-role", role, "-time", o.seconds.String(), "-rate", fmt.Sprint(o.rate),
 		"-services", fmt.Sprint(o.services), "-sets", fmt.Sprint(o.sets), "-traces", fmt.Sprint(o.traces))
@@ -38,7 +38,7 @@ func (o options) inProcess(role string) (figure, error) {
 	return f, json.Unmarshal(out, &f)
 }
 
-// measureMetrics counts requests for an OTLP push once a minute, and for a
+// measureMetrics counts requests for an OTLP push once a minute and for a
 // scraper.
 func (o options) measureMetrics() (f figure, err error) {
 	peer, err := startPeer()

@@ -18,7 +18,8 @@ import (
 	"google.golang.org/grpc"
 )
 
-// peer is the process at the other end: it takes what is exported and scrapes.
+// peer is the process at the other end. It receives what is exported, and
+// scrapes.
 type peer struct {
 	cmd        *exec.Cmd
 	in         io.WriteCloser
@@ -48,16 +49,16 @@ func startPeer() (*peer, error) {
 
 func (p *peer) stop() {
 	_ = p.in.Close()
-	_ = p.cmd.Wait() // it ends with its input
+	_ = p.cmd.Wait() // it ends when its input is closed
 }
 
-// scrape lets the peer scrape an address at an interval.
+// scrape makes the peer scrape an address at an interval.
 func (p *peer) scrape(address string, every time.Duration) error {
 	_, err := fmt.Fprintln(p.in, address, every)
 	return err
 }
 
-// scraped is the size of the last scrape.
+// scraped returns the size of the last scrape.
 func (p *peer) scraped() (series, bytes int, err error) {
 	if _, err = fmt.Fprintln(p.in, "report", "0s"); err != nil {
 		return 0, 0, err
@@ -66,7 +67,7 @@ func (p *peer) scraped() (series, bytes int, err error) {
 	return series, bytes, err
 }
 
-// runPeer is the peer's own side.
+// runPeer is the code of the peer process.
 func runPeer() error {
 	web, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -94,7 +95,7 @@ func (taker) Export(context.Context, *coltracepb.ExportTraceServiceRequest) (*co
 	return new(coltracepb.ExportTraceServiceResponse), nil
 }
 
-// scraper does what Prometheus does.
+// scraper scrapes like Prometheus.
 type scraper struct {
 	series, bytes chan int
 }
@@ -124,7 +125,7 @@ func (s *scraper) scrape(address string, every time.Duration) {
 	for ; ; time.Sleep(every) {
 		req, _ := http.NewRequest(http.MethodGet, "http://"+address+"/metrics", nil)
 		req.Header.Set("Accept", "application/openmetrics-text;version=1.0.0")
-		res, err := http.DefaultClient.Do(req) // asks for gzip, as Prometheus does
+		res, err := http.DefaultClient.Do(req) // requests gzip, as Prometheus does
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "scrape:", err)
 			return
@@ -136,7 +137,7 @@ func (s *scraper) scrape(address string, every time.Duration) {
 	}
 }
 
-// keep makes v the value that waits in c.
+// keep replaces the value that waits in c with v.
 func keep(c chan int, v int) {
 	select {
 	case <-c:

@@ -1,4 +1,4 @@
-// Package fuzzing holds what fuzz targets share: the budget of an input.
+// Package fuzzing has what fuzz targets share: the budget of an input.
 package fuzzing
 
 import (
@@ -10,25 +10,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Budget is what a function may take for one input, however it was made.
+// Budget is what a function may use for one input, whatever the input is.
 type Budget struct {
-	Bytes uint64        // allocated, in all, whether they are let go or not
-	Time  time.Duration // of the processor
+	Bytes uint64        // allocated in total, even if freed again
+	Time  time.Duration // CPU time
 }
 
-// For is the budget of an input of so many bytes: some for itself, and some for each
-// of its bytes, the same for all targets.
+// For returns the budget of an input of this number of bytes: a fixed amount,
+// and an amount per byte, the same for all targets.
 func For(input int) Budget {
 	return Budget{Bytes: 256<<10 + 64*uint64(input), Time: 100*time.Millisecond + time.Duration(input)*10*time.Microsecond}
 }
 
-// attempts is how often what goes over its budget is measured again: what the rest of
-// the process allocates meanwhile is counted too, and a fuzzer at work allocates.
+// attempts is how often a measurement over budget is repeated. Allocations of
+// the rest of the process are counted too, and a running fuzzer allocates.
 const attempts = 5
 
-// Within runs f and fails the test if it takes more. What takes too much takes it each
-// time: f may be called again, and must do the same then. A host that is busy does not
-// count, only the processor's time of the calling thread does.
+// Within runs f and fails the test if f uses more than the budget. A real
+// excess repeats: f may be called again, and must do the same then. Other load
+// of the host does not count, because only the CPU time of the calling thread
+// is measured.
 func (b Budget) Within(t testing.TB, f func()) {
 	t.Helper()
 	runtime.LockOSThread()
@@ -53,15 +54,15 @@ func measure(allocated func() uint64, f func()) Budget {
 	return Budget{Time: threadTime() - spent, Bytes: allocated() - bytes}
 }
 
-// allocated stops nobody, but small objects are counted late, by the span: when the
-// garbage collector begins, all of what went before appears at once.
+// allocated does not stop the world. But small objects are counted late, per
+// span: when the garbage collector starts, all earlier ones appear at once.
 func allocated() uint64 {
 	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
 	metrics.Read(sample)
 	return sample[0].Value.Uint64()
 }
 
-// exactlyAllocated stops all threads for it.
+// exactlyAllocated is exact, but stops the world.
 func exactlyAllocated() uint64 {
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)

@@ -6,41 +6,41 @@ import (
 	"io"
 )
 
-// tolerance is the percentage by which a figure may grow unnoticed, and by
-// which one must shrink to be worth a new baseline.
+// tolerance is the percentage by which a figure may grow without a failure, and
+// by which it must shrink to be worth a new baseline.
 const tolerance = 3
 
-// noise is the percentage by which a figure without an agent may differ from
-// one run to the next.
+// noise is the percentage by which a figure without an agent may differ between
+// runs.
 const noise = 1
 
-// change is a figure beside that of the baseline.
+// change is a figure compared with the baseline.
 type change struct {
 	key
 	now int
-	// before is what the baseline lets expect here. It is 0 if the baseline
-	// does not know the figure.
+	// before is the expected value according to the baseline. It is 0 if the
+	// baseline does not have the figure.
 	before int
 }
 
-// growth is the percentage by which the figure grew.
+// growth returns the percentage by which the figure grew.
 func (c change) growth() float64 { return 100*float64(c.now)/float64(c.before) - 100 }
 
 func (c change) known() bool  { return c.before > 0 }
 func (c change) grown() bool  { return c.known() && 100*c.now > (100+tolerance)*c.before }
 func (c change) shrunk() bool { return c.known() && 100*c.now < (100-tolerance)*c.before }
 
-// server is true of a figure without an agent.
+// server reports whether the figure is one without an agent.
 func (c change) server() bool { return c.State == stateNone }
 
 func (c change) String() string {
 	return fmt.Sprintf("%s: %d instructions per request, %+.1f %% against the baseline's %d", c.key, c.now, c.growth(), c.before)
 }
 
-// compare holds the figures of a report against a baseline. What the server
-// and the kernel cost without an agent can differ from the baseline's on
-// another machine, with a newer nginx or kernel: that difference, where it is
-// more than noise, is added to what is expected of the figures with an agent.
+// compare compares the figures of a report with a baseline. On another machine,
+// or with a newer nginx or kernel, the cost of the server and the kernel
+// without an agent can differ from the baseline. If this difference is more
+// than noise, it is added to the expected figures with an agent.
 func compare(baseline, now report) []change {
 	changes := make([]change, 0, len(now.Figures))
 	for _, f := range now.Figures {
@@ -70,7 +70,7 @@ func expected(baseline, now report, k key) int {
 	return before.Instructions + moved
 }
 
-// verdict tells what changed, and fails if the agent costs more.
+// verdict reports what changed, and fails if the agent costs more.
 func verdict(w io.Writer, changes []change, path string) error {
 	var errs []error
 	dearer := false

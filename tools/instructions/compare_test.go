@@ -14,7 +14,7 @@ var (
 	wholeKey  = key{Kernel: "6.12", Plan: survey.PlanSocket, State: stateAll, Mode: "kept:tcp"}
 )
 
-// costs is a report with one figure without and one with the agent.
+// costs returns a report with one figure without and one with the agent.
 func costs(server, whole int) report {
 	return report{Figures: []figure{{key: serverKey, Instructions: server}, {key: wholeKey, Instructions: whole}}}
 }
@@ -23,7 +23,7 @@ func TestVerdict(t *testing.T) {
 	baseline := costs(40_000, 50_000)
 	for name, c := range map[string]struct {
 		now        report
-		fail, note string // what the error and the notes contain; "" is none
+		fail, note string // substrings of the error and the notes; "" means none
 	}{
 		"the same":                             {now: costs(40_000, 50_000)},
 		"grown by just 3 %":                    {now: costs(40_000, 51_500)},
@@ -50,8 +50,8 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
-// A figure that the baseline lacks, or cannot judge, must not pass for one
-// that has not grown.
+// TestUnknownFigureFails checks that a figure which the baseline lacks or
+// cannot judge is not accepted as one that has not grown.
 func TestUnknownFigureFails(t *testing.T) {
 	whole := costs(40_000, 50_000)
 	for name, baseline := range map[string]report{
@@ -66,7 +66,8 @@ func TestUnknownFigureFails(t *testing.T) {
 	}
 }
 
-// The committed baseline knows every figure of the whole and the short form.
+// TestBaselineIsWhole checks that the committed baseline has every figure of
+// the full and the short form.
 func TestBaselineIsWhole(t *testing.T) {
 	baseline, err := load("baseline.json")
 	require.NoError(t, err)

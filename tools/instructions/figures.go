@@ -9,17 +9,17 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// state is what of the agent runs beside the server.
+// state is the part of the agent that runs next to the server.
 type state string
 
 const (
 	stateNone    state = "none"    // no agent
-	stateIdle    state = "idle"    // an agent with a filter for a port that nobody uses
-	stateStopped state = "stopped" // the kernel side alone: the agent's process is stopped
+	stateIdle    state = "idle"    // an agent with a filter for an unused port
+	stateStopped state = "stopped" // only the probes: the process of the agent is stopped
 	stateAll     state = "all"
 )
 
-// words are the state's name for people.
+// words returns the name of the state for people.
 func (s state) words() string {
 	switch s {
 	case stateNone:
@@ -32,14 +32,14 @@ func (s state) words() string {
 	return string(s)
 }
 
-// mode is the kind of connections and their transport, like kept:tcp.
+// mode is the kind of connections and their transport, such as kept:tcp.
 type mode string
 
-// modeDatagrams has no requests: datagrams pass between two sockets, which are no
-// business of the agent's.
+// modeDatagrams has no requests: datagrams pass between two sockets that the
+// agent does not measure.
 const modeDatagrams mode = "kept:udp"
 
-// connections says how many requests a connection carries.
+// connections describes how many requests a connection carries.
 func (m mode) connections() string {
 	if m == modeDatagrams {
 		return "a datagram of 200 bytes"
@@ -58,8 +58,8 @@ func (m mode) transport() string {
 	return strings.ToUpper(transport)
 }
 
-// key names a figure. The plan of stateNone is empty: it is measured once for
-// a kernel.
+// key identifies a figure. The plan of stateNone is empty: it is measured once
+// per kernel.
 type key struct {
 	Kernel string      `json:"kernel"`
 	Plan   survey.Plan `json:"plan,omitempty"`
@@ -79,11 +79,11 @@ func (k key) String() string {
 type figure struct {
 	key
 	Instructions int `json:"instructions"`
-	// Process is the part that the agent's own process takes.
+	// Process is the share of the agent's own process.
 	Process int `json:"process,omitempty"`
 }
 
-// parseFigure reads what follows "figure" on a line of the guest.
+// parseFigure parses what follows "figure" on a line of the guest.
 func parseFigure(kernel, rest string) (figure, error) {
 	words := strings.Fields(rest)
 	if len(words) != 7 {
@@ -108,16 +108,16 @@ func parseFigure(kernel, rest string) (figure, error) {
 	if f.State != stateNone {
 		f.Plan = survey.Plan(words[0])
 	}
-	// A stopped agent uses nothing, and an idle one has no request to share
-	// its use among.
+	// A stopped agent uses nothing, and an idle one has no requests to divide
+	// its usage by.
 	if f.State == stateAll {
 		f.Process = int((agent + requests/2) / requests)
 	}
 	return f, nil
 }
 
-// checkAgent reads what follows "agent" on a line of the guest: an agent that
-// missed requests would be a cheap one.
+// checkAgent parses what follows "agent" on a line of the guest. It fails if
+// the agent missed requests, because such an agent would look cheap.
 func checkAgent(rest string) error {
 	words := strings.SplitN(rest, " ", 4)
 	if len(words) != 4 {

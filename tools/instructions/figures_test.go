@@ -16,7 +16,7 @@ func TestParseFigure(t *testing.T) {
 	for line, want := range map[string]figure{
 		"- none kept:tcp 8000 313862067 0 0": {
 			key: key{Kernel: "6.12", State: stateNone, Mode: "kept:tcp"}, Instructions: 39233},
-		// What the agent does after the loop is its cost, too.
+		// What the agent does after the loop is part of its cost.
 		"socket all each:unix 1000 60000000 9000000 12000000": {
 			key: key{Kernel: "6.12", Plan: survey.PlanSocket, State: stateAll, Mode: "each:unix"}, Instructions: 69000, Process: 12000},
 		"syscall stopped kept:tcp 1000 45000400 0 0": {
@@ -37,7 +37,8 @@ func TestParseFigure(t *testing.T) {
 	}
 }
 
-// An agent that missed requests must not pass for a cheap one.
+// TestCheckAgent checks that an agent that missed requests is not accepted as a
+// cheap one.
 func TestCheckAgent(t *testing.T) {
 	const (
 		good = `{"services":[{"service":"nginx","requests":17000},{"service":"x","requests":1000}],"lost":{},"final":true}`
@@ -102,7 +103,8 @@ func TestReportComesBack(t *testing.T) {
 	}
 }
 
-// A measurement of a part changes only that part of the baseline.
+// TestPartOfTheBaseline checks that measuring a part changes only that part of
+// the baseline.
 func TestPartOfTheBaseline(t *testing.T) {
 	other := figure{key: key{Kernel: "6.1", State: stateNone, Mode: "kept:tcp"}, Instructions: 1}
 	baseline := costs(40_000, 50_000)

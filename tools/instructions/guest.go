@@ -16,10 +16,10 @@ import (
 	"time"
 )
 
-// guestLimit is when a guest that does not end is stopped.
+// guestLimit is the time after which a guest is stopped.
 const guestLimit = time.Hour
 
-// guestRun is what one guest measured.
+// guestRun holds the results of one guest.
 type guestRun struct {
 	kernel, release string
 	figures         []figure
@@ -64,7 +64,7 @@ func collect(ctx context.Context, o options, runs []guestRun) report {
 	return r
 }
 
-// firstLine is what a program says of itself, or nothing.
+// firstLine returns the first line that a program prints, or an empty string.
 func firstLine(cmd *exec.Cmd) string {
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -77,7 +77,7 @@ func firstLine(cmd *exec.Cmd) string {
 func runGuest(ctx context.Context, o options, tree, kernel string) (guestRun, error) {
 	run := guestRun{kernel: kernel}
 	cmd := exec.CommandContext(ctx, "tools/kernels/run", o.guestArgs(tree, kernel)...)
-	// It ends its guest when it is terminated.
+	// The script ends its guest when it is terminated.
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
@@ -116,7 +116,8 @@ func (o options) guestArgs(tree, kernel string) []string {
 	}
 }
 
-// read takes the guest's output. A line that is no result is a complaint.
+// read parses the output of the guest. A line that is not a result is an error
+// message.
 func (r *guestRun) read(output io.Reader) error {
 	var errs []error
 	lines := bufio.NewScanner(output)
@@ -139,7 +140,7 @@ func (r *guestRun) read(output io.Reader) error {
 
 var releasePattern = regexp.MustCompile(`(?m)^kernels: Linux ([^:]+): exit status`)
 
-// releaseIn finds the kernel's release in what tools/kernels/run says.
+// releaseIn returns the kernel release in the output of tools/kernels/run.
 func releaseIn(notes string) string {
 	if m := releasePattern.FindStringSubmatch(notes); m != nil {
 		return m[1]
@@ -147,7 +148,7 @@ func releaseIn(notes string) string {
 	return ""
 }
 
-// complete fails if a figure is missing.
+// complete returns an error if a figure is missing.
 func (r *guestRun) complete(o options) error {
 	got := report{Figures: r.figures}
 	for _, k := range o.keys(r.kernel) {

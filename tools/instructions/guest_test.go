@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// fakeRun stands in for tools/kernels/run.
+// fakeRun replaces tools/kernels/run.
 func fakeRun(t *testing.T, script string) {
 	t.Helper()
 	t.Chdir(t.TempDir())
@@ -60,7 +60,8 @@ func TestRunGuestFails(t *testing.T) {
 	}
 }
 
-// The guest gets nginx with every library that it names.
+// TestLibraries checks that the guest gets nginx with every library that it
+// names.
 func TestLibraries(t *testing.T) {
 	shell, err := filepath.EvalSymlinks("/bin/sh")
 	require.NoError(t, err)

@@ -34,7 +34,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	now, err := measure(ctx, opts)
 	if err != nil {
-		// The other guests' figures may be what somebody waited for.
+		// Print the figures of the other guests, which may be needed.
 		return errors.Join(writeTable(os.Stderr, now, compare(before, now)), err)
 	}
 	if err := now.save(opts.out); err != nil {
@@ -55,8 +55,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	return errors.Join(err, verdict(os.Stderr, changes, opts.baseline))
 }
 
-// loadBaseline reads the baseline; one that is about to be written for the
-// first time is empty.
+// loadBaseline reads the baseline. It is empty if it will be written for the
+// first time.
 func loadBaseline(opts options) (report, error) {
 	before, err := load(opts.baseline)
 	if opts.update && errors.Is(err, os.ErrNotExist) {

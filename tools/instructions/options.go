@@ -16,7 +16,7 @@ const (
 )
 
 // guestPlans are the kernels that the guests boot and the plans that each of
-// them can carry, as in tools/kernels/kernels.mk.
+// them supports, as in tools/kernels/kernels.mk.
 var guestPlans = map[string][]survey.Plan{
 	"6.12": {survey.PlanSocket, survey.PlanSyscall},
 	"6.1":  {survey.PlanSyscall},
@@ -30,8 +30,9 @@ type work struct {
 	requests int
 }
 
-// The whole, and the short form that runs among the tests. The short form
-// leaves out what needs an agent of its own or moves only with the rest.
+// The full measurement, and the short form that is part of the tests. The short
+// form leaves out what needs an additional agent or only changes together with
+// the rest.
 var (
 	wholeWork = work{
 		states: []state{stateIdle, stateAll, stateStopped},
@@ -99,7 +100,7 @@ func parsePlans(list string) ([]survey.Plan, error) {
 	return plans, nil
 }
 
-// chooseKernels leaves out those that carry none of the plans.
+// chooseKernels leaves out the kernels that support none of the plans.
 func (o *options) chooseKernels(list string) error {
 	for kernel := range strings.SplitSeq(list, ",") {
 		if _, known := guestPlans[kernel]; !known {
@@ -125,14 +126,14 @@ func (o options) validate() error {
 	return nil
 }
 
-// plansOn are the plans to measure on a kernel.
+// plansOn returns the plans to measure on a kernel.
 func (o options) plansOn(kernel string) []survey.Plan {
 	return slices.DeleteFunc(slices.Clone(guestPlans[kernel]), func(p survey.Plan) bool {
 		return !slices.Contains(o.plans, p)
 	})
 }
 
-// keys are the figures to be had on a kernel.
+// keys returns the keys of all figures for a kernel.
 func (o options) keys(kernel string) []key {
 	var keys []key
 	for _, m := range o.modes {

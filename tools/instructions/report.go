@@ -11,10 +11,10 @@ import (
 	"strings"
 )
 
-// report is what was measured; a baseline is an earlier one.
+// report holds the measured figures. A baseline is an earlier report.
 type report struct {
-	// Agent, Nginx and Kernels say what was measured: they explain a
-	// difference, and nothing depends on them.
+	// Agent, Nginx and Kernels are the versions that were measured. They help
+	// to explain a difference, but are not compared.
 	Agent   string            `json:"agent"`
 	Nginx   string            `json:"nginx"`
 	Kernels map[string]string `json:"kernels"` // series: release
@@ -33,7 +33,7 @@ func load(path string) (report, error) {
 	return r, nil
 }
 
-// save writes the report to a file, whose folder it makes.
+// save writes the report to a file. It creates the folder of the file.
 func (r report) save(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("save the report: %w", err)
@@ -49,7 +49,8 @@ func (r report) save(path string) error {
 	return file.Close()
 }
 
-// write gives each figure a line, so that a change of the baseline is easy to read.
+// write writes one line per figure, so that a change of the baseline is easy to
+// read.
 func (r report) write(w io.Writer) error {
 	lines := make([]string, len(r.Figures))
 	for i, f := range r.Figures {
@@ -78,7 +79,8 @@ func (r report) get(k key) (figure, bool) {
 	return r.Figures[i], true
 }
 
-// with returns the report with the figures of a newer one in place of its own.
+// with returns the report, with its figures replaced by those of a newer
+// report.
 func (r report) with(newer report) report {
 	merged := report{Agent: newer.Agent, Nginx: newer.Nginx, Kernels: make(map[string]string)}
 	for _, from := range []report{r, newer} {
@@ -96,8 +98,8 @@ func (r report) with(newer report) report {
 	return merged
 }
 
-// sort puts the figures in the order in which they are read: kernel, plan,
-// mode, and from no agent to the whole one.
+// sort puts the figures in reading order: kernel, plan, mode, and from no agent
+// to the whole agent.
 func (r report) sort() {
 	rank := []state{stateNone, stateIdle, stateStopped, stateAll}
 	slices.SortStableFunc(r.Figures, func(a, b figure) int {

@@ -10,8 +10,8 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// writeTable prints the figures for people: a block for each kernel and plan,
-// a line for each state, a column for each mode.
+// writeTable prints the figures as tables: a block per kernel and plan, a line
+// per state, a column per mode.
 func writeTable(w io.Writer, r report, changes []change) error {
 	t := table{report: r, changes: changes}
 	fmt.Fprintf(&t.out, "%s, %s, one worker, 8 connections; instructions per request\n", r.Agent, r.Nginx)
@@ -52,7 +52,7 @@ func (t *table) block(b block) {
 	_ = cells.Flush() // into memory
 }
 
-// modes are those that were measured of a block.
+// modes returns the modes that were measured in a block.
 func (t *table) modes(b block) []mode {
 	return slices.DeleteFunc(slices.Clone(wholeWork.modes), func(m mode) bool {
 		_, ok := t.get(key{Kernel: b.kernel, Plan: b.plan, State: stateAll, Mode: m})
@@ -77,7 +77,7 @@ func (t *table) line(w io.Writer, b block, s state, modes []mode) {
 	fmt.Fprintln(w, name+cells.String())
 }
 
-// cell is a figure, what the agent's process takes of it, and its change.
+// cell returns a figure, the share of the agent's process, and its change.
 func (t *table) cell(f figure) string {
 	text := fmt.Sprint(f.Instructions)
 	if f.Process > 0 {

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// source holds what is the guest's own.
+// source is the folder of the guest's own files.
 const source = "tools/instructions/guest"
 
 // plant fills a folder with what the guest needs: the agent, the client, and
@@ -39,7 +39,7 @@ func plant(ctx context.Context, tree, lapwing string) error {
 	return errors.Join(errs...)
 }
 
-// compile makes a static program, which needs nothing of the guest.
+// compile builds a static program, which needs no files of the guest.
 func compile(ctx context.Context, from, to string) error {
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 		return fmt.Errorf("compile %s: %w", from, err)
@@ -51,7 +51,7 @@ func compile(ctx context.Context, from, to string) error {
 	return nil
 }
 
-// libraryPath is the path in a line of ldd, which may stand after a name.
+// libraryPath matches the path in a line of ldd, which can follow a name.
 var libraryPath = regexp.MustCompile(`(?m)^\s+(?:\S+ => )?(/\S+) \(0x`)
 
 func librariesOf(ctx context.Context, program string) ([]string, error) {
@@ -69,7 +69,7 @@ func librariesOf(ctx context.Context, program string) ([]string, error) {
 	return paths, nil
 }
 
-// copyFile copies a file with its mode, and makes the folder that it goes to.
+// copyFile copies a file with its mode, and creates the destination folder.
 func copyFile(from, to string) error {
 	content, err := os.ReadFile(from)
 	if err != nil {

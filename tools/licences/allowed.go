@@ -13,19 +13,19 @@ import (
 )
 
 // allowed are the licences of what is built or linked, by their SPDX names. All
-// are permissive but the MPL-2.0, which asks for changed files: what is under it
-// must be as it was published.
+// are permissive except the MPL-2.0, which requires changed files to be
+// published: files under it must be unchanged.
 var allowed = []string{
 	"Apache-2.0",
 	"BSD-2-Clause", "BSD-2-Clause-Views", "BSD-3-Clause", "0BSD",
-	"BlueOak-1.0.0", // of npm packages that run in make dashboard-schema only
+	"BlueOak-1.0.0", // of npm packages that only run in make dashboard-schema
 	"ISC",
 	"MIT", "MIT-0",
 	"MPL-2.0",
 }
 
-// reviewed are texts that no program knows and somebody has read, by their
-// SHA-256: a text that changes has to be read again.
+// reviewed are texts that no program recognises and that a person has read, by
+// their SHA-256. A text that changes has to be read again.
 var reviewed = map[string]string{
 	// libcap/cap and libcap/psx: "one or the other of these two Licenses".
 	"18eb30b662ed0abeef6ad6ded90a99b30332418d2f71e63dcb4646bbb23b9acc": "BSD-3-Clause OR GPL-2.0-only",
@@ -35,10 +35,10 @@ var reviewed = map[string]string{
 	"eb4df27f95a096a23d88e567331a4bee5590d22185942a1b0456197e29d03e59": "ISC",
 }
 
-// covered is the share of a text, in percent, that must be known licences.
+// covered is the share of a text that known licences must cover, in percent.
 const covered = 75
 
-// identify names the licences that a text holds, as an SPDX expression.
+// identify returns the licences in a text, as an SPDX expression.
 func identify(text []byte) (expression string, err error) {
 	sum := sha256.Sum256(text)
 	if known, ok := reviewed[hex.EncodeToString(sum[:])]; ok {
@@ -58,7 +58,7 @@ func identify(text []byte) (expression string, err error) {
 	return expression, nil
 }
 
-// judge says why an SPDX expression is not allowed.
+// judge returns why an SPDX expression is not allowed.
 func judge(expression string) error {
 	if expression == "" {
 		return errors.New("names no licence")

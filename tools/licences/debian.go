@@ -14,35 +14,36 @@ import (
 	"github.com/google/licensecheck"
 )
 
-// debPackage is a package that is installed.
+// debPackage is an installed package.
 type debPackage struct {
 	name, version, section string
 	depends                []string
 }
 
-// notFree matches the sections of what is not free, or needs such.
+// notFree matches the sections of packages that are not free or need such
+// packages.
 var notFree = regexp.MustCompile(`^(non-free|contrib|multiverse|restricted)`)
 
-// refused matches names and phrases of the licences that not even a program
-// which tests only run may have.
+// refused matches names and phrases of the licences that are not allowed even
+// for a program that only tests run.
 var refused = regexp.MustCompile(`(?i)\bagpl|affero|\bsspl|server side public|\bbusl\b|business source|elastic licen|commons clause|source[- ]available`)
 
-// metadata is what a package's own files say of its licence.
+// metadata is a line in a package's own files about its licence.
 type metadata struct{ file, line, licence string }
 
-// elsewhere are packages of which Debian's file describes an older version,
-// under another licence than the one that is installed.
+// elsewhere are packages for which Debian's file describes an older version
+// with a different licence than the installed one.
 var elsewhere = map[string]metadata{
 	"python3-inflect": {"usr/lib/python3/dist-packages/inflect-*/PKG-INFO", "Classifier: License :: OSI Approved :: MIT License", "MIT"},
 }
 
-// debian are the installed packages among those named, with those that they
-// depend on. root is where their files are.
+// debian returns the installed packages among names, with their dependencies.
+// root is the root of the file system.
 func debian(root string, installed map[string]*debPackage, names []string) (parts []*Part, err error) {
 	seen := map[string]bool{}
 	for queue := slices.Clone(names); len(queue) > 0; queue = queue[1:] {
 		p := installed[queue[0]]
-		if p == nil || seen[p.name] { // not here, or known by another name
+		if p == nil || seen[p.name] { // not installed, or seen under another name
 			continue
 		}
 		seen[p.name] = true
@@ -73,7 +74,7 @@ func (p *debPackage) part(root string) (*Part, error) {
 	if m, ok := elsewhere[p.name]; ok && m.holds(root) {
 		part.Licences = []string{m.licence}
 	}
-	if len(part.Licences) == 0 { // free all the same, or it were in another section
+	if len(part.Licences) == 0 { // still free, because of its section
 		part.licensed("in its own words")
 	}
 	for _, l := range part.Licences {
@@ -84,23 +85,23 @@ func (p *debPackage) part(root string) (*Part, error) {
 	return part, nil
 }
 
-// holds reports whether the installed files still say that.
+// holds reports whether the installed files still contain the line.
 func (m metadata) holds(root string) bool {
-	files, _ := filepath.Glob(filepath.Join(root, m.file)) // the pattern is a good one
+	files, _ := filepath.Glob(filepath.Join(root, m.file)) // the pattern is valid
 	return slices.ContainsFunc(files, func(file string) bool {
 		raw, err := os.ReadFile(file)
 		return err == nil && slices.Contains(strings.Split(string(raw), "\n"), m.line)
 	})
 }
 
-// What a copyright file names its licences by: a field, or a reference.
+// A copyright file names its licences in a field or by a reference.
 var (
 	field  = regexp.MustCompile(`(?im)^License:[ \t]*(\S.*)$`)
 	common = regexp.MustCompile(`common-licenses/([\w.+-]*\w)`)
 )
 
-// stated are the licences that a copyright file names. Only where it has no
-// field for them are they looked for in what it says.
+// stated returns the licences that a copyright file names. If it has no field
+// for them, they are searched in its text.
 func stated(text []byte) (names []string) {
 	add := func(name string) {
 		if name = strings.TrimSpace(name); !slices.Contains(names, name) {
@@ -125,8 +126,8 @@ func stated(text []byte) (names []string) {
 	return names
 }
 
-// installedPackages are those of this machine, by their names and by what they
-// provide. There are none where there is no dpkg.
+// installedPackages returns the packages of this machine, by their names and by
+// what they provide. Without dpkg there are none.
 func installedPackages() (map[string]*debPackage, error) {
 	out, err := exec.Command("dpkg-query", "--show", "--showformat",
 		`${db:Status-Status}\t${Package}\t${Version}\t${Section}\t${Depends}, ${Pre-Depends}\t${Provides}\n`).Output()
@@ -163,7 +164,8 @@ func parseInstalled(table string) map[string]*debPackage {
 
 var packageName = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]*`)
 
-// packageNames are those in a field such as "libc6 (>= 2.36), perl | awk".
+// packageNames returns the names in a field such as "libc6 (>= 2.36), perl |
+// awk".
 func packageNames(field string) (names []string) {
 	for _, item := range strings.FieldsFunc(field, func(r rune) bool { return r == ',' || r == '|' }) {
 		if name := packageName.FindString(strings.TrimSpace(item)); name != "" {

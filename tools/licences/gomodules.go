@@ -23,14 +23,14 @@ type module struct {
 	Replace            *module
 }
 
-// listed is a package of a build.
+// listed is a package in a build.
 type listed struct {
 	Dir    string
-	Module *module // none of the standard library
+	Module *module // nil for the standard library
 }
 
-// goModules are the modules with a package that the Go module in dir builds:
-// for its commands, its tools and its tests.
+// goModules returns the modules with a package that the Go module in dir
+// builds, for its commands, its tools or its tests.
 func goModules(dir string) ([]*Part, error) {
 	packages, err := goList(dir)
 	if err != nil {
@@ -78,8 +78,9 @@ func goList(dir string) (packages []listed, err error) {
 	}
 }
 
-// addTexts adds the licences in a package's folder and in those above it, up to
-// its module's: a part of a module may have a licence of its own.
+// addTexts adds the licences in the folder of a package and in its parent
+// folders, up to that of its module: a part of a module may have a licence of
+// its own.
 func (p *Part) addTexts(l listed, seen map[string]bool) error {
 	m := l.Module
 	if m.Replace != nil {
@@ -103,7 +104,7 @@ func (p *Part) addTexts(l listed, seen map[string]bool) error {
 	return nil
 }
 
-// addText adds what a file says.
+// addText adds the licence in a file.
 func (p *Part) addText(file string) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -117,14 +118,14 @@ func (p *Part) addText(file string) error {
 	return nil
 }
 
-// named matches the names of files that hold licences, and code those of files
-// that are about licences.
+// named matches the names of files that contain licences. code matches the
+// names of source files about licences.
 var (
 	named = regexp.MustCompile(`(?i)licen[cs]e|copying`)
 	code  = regexp.MustCompile(`(?i)\.(go|sh|py|js|c|h|s|tmpl|json|ya?ml)$`)
 )
 
-// texts are the files of a folder that hold licences.
+// texts returns the files of a folder that contain licences.
 func texts(dir string) (files []string, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -138,7 +139,7 @@ func texts(dir string) (files []string, err error) {
 	return files, nil
 }
 
-// toolchain is Go itself, whose library is linked into everything.
+// toolchain returns Go itself, whose library is linked into everything.
 func toolchain() (*Part, error) {
 	out, err := exec.Command("go", "env", "GOROOT").Output()
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// find is the part of that name, or nil.
+// find returns the part of that name, or nil.
 func find(parts []*Part, name string) *Part {
 	i := slices.IndexFunc(parts, func(p *Part) bool { return p.Name == name })
 	if i < 0 {
@@ -22,7 +22,7 @@ func find(parts []*Part, name string) *Part {
 	return parts[i]
 }
 
-// TestAllIsAllowed looks at this repository.
+// TestAllIsAllowed checks this repository.
 func TestAllIsAllowed(t *testing.T) {
 	parts, err := all("../..")
 	require.NoError(t, err)
@@ -51,7 +51,7 @@ func agpl(t *testing.T) string {
 	return string(text)
 }
 
-// moduleDir is where a module of this repository is.
+// moduleDir returns the folder of a module that this repository uses.
 func moduleDir(t *testing.T, path string) string {
 	t.Helper()
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", path).Output()
@@ -73,8 +73,8 @@ func textOf(t *testing.T, path ...string) string {
 	return string(text)
 }
 
-// TestModulesThatAreNotAllowed builds a module that uses others, of which each
-// has another fault, and one that has none.
+// TestModulesThatAreNotAllowed builds a module that uses several others: each
+// has a different fault, and one has none.
 func TestModulesThatAreNotAllowed(t *testing.T) {
 	t.Setenv("GOWORK", "off")
 	t.Setenv("GOPROXY", "off")
@@ -110,7 +110,7 @@ func TestModulesThatAreNotAllowed(t *testing.T) {
 	}
 	put(t, "module example.com/user\n\ngo 1.26.0\n\n"+requires, dir, "user", "go.mod")
 	put(t, "package user\n", dir, "user", "user.go")
-	put(t, "package user\n\n"+imports, dir, "user", "user_test.go") // what only tests use counts
+	put(t, "package user\n\n"+imports, dir, "user", "user_test.go") // modules that only tests use count too
 
 	parts, err := goModules(filepath.Join(dir, "user"))
 	require.NoError(t, err)
@@ -153,7 +153,7 @@ func TestNpmPackagesThatAreNotAllowed(t *testing.T) {
 	assert.Equal(t, []string{"@scope/affero", "both", "none", "vendor"}, refused)
 
 	put(t, `{"name": "copy", "version": "1.0.0", "license": "MIT"}`, dir, "copy", "package.json")
-	put(t, agpl(t), dir, "copy", "LICENSE") // which is not what it says
+	put(t, agpl(t), dir, "copy", "LICENSE") // the file does not match what the package says
 	copies, err := npmCopies(dir)
 	require.NoError(t, err)
 	require.Len(t, copies, 1)
@@ -199,7 +199,7 @@ func TestDebianPackagesThatAreNotAllowed(t *testing.T) {
 	assert.Equal(t, []string{"LGPL-2.1"}, find(parts, "libgood").Licences)
 }
 
-// TestMetadataElsewhere shows that a package is let off only while its own
+// TestMetadataElsewhere checks that a package is exempt only while its own
 // files say so.
 func TestMetadataElsewhere(t *testing.T) {
 	installed := parseInstalled("installed\tpython3-inflect\t1\tpython\t\t")

@@ -25,7 +25,7 @@ func main() {
 	}
 }
 
-// all is what the repository in dir uses.
+// all returns everything that the repository in dir uses.
 func all(dir string) ([]*Part, error) {
 	goRoot, err := toolchain()
 	if err != nil {
@@ -59,8 +59,8 @@ func all(dir string) ([]*Part, error) {
 	return unique(parts), nil
 }
 
-// manifests are the folders of the Go modules and the lock files of npm below
-// dir.
+// manifests returns the folders of the Go modules and the lock files of npm
+// below dir.
 func manifests(dir string) (modules, locks []string, err error) {
 	err = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		switch {
@@ -78,7 +78,7 @@ func manifests(dir string) (modules, locks []string, err error) {
 	return modules, locks, err
 }
 
-// testPackages are the Debian packages of scripts/deps that are installed.
+// testPackages returns the installed Debian packages of scripts/deps.
 func testPackages(dir string) ([]*Part, error) {
 	installed, err := installedPackages()
 	if err != nil || installed == nil {
@@ -91,7 +91,7 @@ func testPackages(dir string) ([]*Part, error) {
 	return debian("/", installed, strings.Fields(string(out)))
 }
 
-// unique leaves out what several modules use in one version.
+// unique removes duplicates: the same version used by several modules.
 func unique(parts []*Part) (kept []*Part) {
 	seen := map[string]*Part{}
 	for _, p := range parts {

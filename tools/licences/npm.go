@@ -10,12 +10,12 @@ import (
 	"strings"
 )
 
-// npmPackage is what a package says of itself.
+// npmPackage is a package's own description.
 type npmPackage struct {
 	Name, Version, License string
 }
 
-// npmLocked are the packages that a lock file names.
+// npmLocked returns the packages that a lock file names.
 func npmLocked(file string) ([]*Part, error) {
 	var lock struct{ Packages map[string]npmPackage }
 	if err := readJSON(file, &lock); err != nil {
@@ -23,7 +23,7 @@ func npmLocked(file string) ([]*Part, error) {
 	}
 	var parts []*Part
 	for path, p := range lock.Packages {
-		if _, name, ok := cutLast(path, "node_modules/"); ok { // the others are the project itself
+		if _, name, ok := cutLast(path, "node_modules/"); ok { // the other entries are the project itself
 			p.Name = name
 			parts = append(parts, p.part())
 		}
@@ -39,8 +39,8 @@ func (p npmPackage) part() *Part {
 	return part
 }
 
-// npmCopies are the packages that have files below a folder, with the texts of
-// the licences that are beside them.
+// npmCopies returns the packages that have files below a folder, with the
+// licence texts next to these files.
 func npmCopies(dir string) (parts []*Part, err error) {
 	err = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.Name() != "package.json" {

@@ -10,10 +10,10 @@ import (
 	"text/tabwriter"
 )
 
-// Part is something that build or tests use.
+// Part is something that the build or the tests use.
 type Part struct {
 	Kind, Name, Version string
-	Licences            []string // SPDX expressions, or what a package says
+	Licences            []string // SPDX expressions, or the package's own words
 	Problems            []string // why it is not allowed
 }
 
@@ -24,7 +24,7 @@ func (p *Part) licensed(expression string) {
 	}
 }
 
-// judge notes which licences are not allowed, or that there is none.
+// judge records which licences are not allowed, or that there is none.
 func (p *Part) judge() {
 	if len(p.Licences) == 0 {
 		p.object(errors.New("has no licence"))
@@ -34,7 +34,7 @@ func (p *Part) judge() {
 	}
 }
 
-// object notes why a part is not allowed.
+// object records why a part is not allowed.
 func (p *Part) object(err error) {
 	if err != nil && !slices.Contains(p.Problems, err.Error()) {
 		p.Problems = append(p.Problems, err.Error())
@@ -43,7 +43,7 @@ func (p *Part) object(err error) {
 
 func (p *Part) String() string { return strings.TrimSpace(p.Kind + " " + p.Name + " " + p.Version) }
 
-// write prints parts as a table, and what is not allowed after it.
+// write prints the parts as a table, followed by what is not allowed.
 func write(w io.Writer, parts []*Part) error {
 	slices.SortStableFunc(parts, func(a, b *Part) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Version, b.Version))

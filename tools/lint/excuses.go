@@ -12,7 +12,7 @@ import (
 	"golang.org/x/tools/go/analysis"
 )
 
-// excuse is a comment that lets findings stay.
+// excuse is a comment that makes lint ignore findings.
 type excuse struct {
 	at     token.Pos
 	check  string
@@ -20,19 +20,19 @@ type excuse struct {
 	used   atomic.Bool
 }
 
-// place is a line of a file.
+// place is a line in a file.
 type place struct {
 	file string
 	line int
 }
 
-// excused are the excuses of a package and its generated files.
+// excused holds the excuses of a package and its generated files.
 type excused struct {
 	excuses   map[place][]*excuse
 	generated map[string]bool
 }
 
-// form is that of an excuse: a check and a reason.
+// form matches an excuse: a check and a reason.
 var form = regexp.MustCompile(`^//lint:ignore(?:\s+(\S+))?(?:\s+(\S.*))?$`)
 
 // reading finds the excuses of a package.
@@ -61,7 +61,7 @@ func (e *excused) read(at token.Position, c *ast.Comment) {
 	}
 }
 
-// covers says whether a finding is excused, or in a generated file.
+// covers reports whether a finding is excused, or in a generated file.
 func (e *excused) covers(check string, at token.Position) bool {
 	if e.generated[at.Filename] {
 		return true
@@ -77,7 +77,7 @@ func (e *excused) covers(check string, at token.Position) bool {
 	return false
 }
 
-// excusable lets a check keep to itself what is excused.
+// excusable makes a check report only findings that are not excused.
 func excusable(check *analysis.Analyzer) {
 	run := check.Run
 	check.Requires = append(slices.Clone(check.Requires), reading)
@@ -94,7 +94,8 @@ func excusable(check *analysis.Analyzer) {
 	}
 }
 
-// excuses is the check of the excuses themselves, after all the others.
+// excuses returns the check of the excuses themselves. It runs after all
+// others.
 func excuses(checks []*analysis.Analyzer) *analysis.Analyzer {
 	return &analysis.Analyzer{
 		Name:     "excuses",

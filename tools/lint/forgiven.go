@@ -10,9 +10,10 @@ import (
 	"golang.org/x/tools/go/analysis"
 )
 
-// uncheckedErrors are those that nobody looks at. Three kinds are forgiven: of
-// what is printed, since there is nowhere else to say it; of a deferred call,
-// most often one that closes what was read; and of a channel that is waited for.
+// uncheckedErrors returns the check for errors that are ignored. Three kinds
+// are allowed: errors of printing, because there is nowhere else to report
+// them; errors of deferred calls, most of which close something that was read;
+// and receives from channels.
 func uncheckedErrors() *analysis.Analyzer {
 	errcheck.DefaultExcludedSymbols = append(errcheck.DefaultExcludedSymbols, "fmt.Fprint", "fmt.Fprintf", "fmt.Fprintln")
 	return forgive(errcheck.Analyzer, func(pass *analysis.Pass) func(token.Pos) bool {
@@ -32,9 +33,9 @@ func uncheckedErrors() *analysis.Analyzer {
 	})
 }
 
-// openBodies are those of responses that nobody closes. Tests are forgiven: most
-// have a helper that closes the body and hands the response on, which the check
-// does not see.
+// openBodies returns the check for response bodies that are not closed. Tests
+// are exempt: most have a helper that closes the body and returns the response,
+// which the check does not see.
 func openBodies() *analysis.Analyzer {
 	return forgive(bodyclose.Analyzer, func(pass *analysis.Pass) func(token.Pos) bool {
 		return func(at token.Pos) bool { return inTest(pass, at) }
@@ -45,7 +46,7 @@ func inTest(pass *analysis.Pass, at token.Pos) bool {
 	return strings.HasSuffix(pass.Fset.Position(at).Filename, "_test.go")
 }
 
-// forgive leaves findings of a check out.
+// forgive removes the forgiven findings of a check.
 func forgive(check *analysis.Analyzer, forgiven func(*analysis.Pass) func(token.Pos) bool) *analysis.Analyzer {
 	run := check.Run
 	check.Run = func(pass *analysis.Pass) (any, error) {

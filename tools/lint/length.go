@@ -6,8 +6,8 @@ import (
 	"golang.org/x/tools/go/analysis"
 )
 
-// longest is how many lines a function may have. Tests may have more: a table
-// of cases is read from top to bottom.
+// longest is the highest number of lines of a function. Functions in tests may
+// be longer: a table of cases is read from top to bottom.
 const longest = 60
 
 var length = &analysis.Analyzer{

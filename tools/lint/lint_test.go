@@ -11,10 +11,9 @@ import (
 	"testing"
 )
 
-// TestSample lets go vet look at a package with faults, of which some are
-// excused.
+// TestSample runs go vet on a package with faults, some of which are ignored.
 func TestSample(t *testing.T) {
-	// Built as make lint builds it, the tool finds its own answers in the cache.
+	// Built as in make lint, the tool finds its own results in the cache.
 	tool := filepath.Join(t.TempDir(), "lint")
 	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", tool, ".").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)

@@ -21,7 +21,7 @@ func main() {
 	unitchecker.Main(checks()...)
 }
 
-// checks are all checks, and last the one that looks at their excuses.
+// checks returns all checks. The last one checks the excuses for the others.
 func checks() []*analysis.Analyzer {
 	all := []*analysis.Analyzer{
 		conversions,
@@ -46,7 +46,7 @@ func checks() []*analysis.Analyzer {
 	return append(all, excuses(all))
 }
 
-// conversions are those to the type that the value has.
+// conversions reports conversions to the type that the value already has.
 var conversions = &analysis.Analyzer{
 	Name: "unconvert",
 	Doc:  "a conversion to the type that the value has",
@@ -58,7 +58,8 @@ var conversions = &analysis.Analyzer{
 	},
 }
 
-// unusedCode is what no other code of the package and no test in it uses.
+// unusedCode reports code that no other code of the package and none of its
+// tests uses.
 var unusedCode = &analysis.Analyzer{
 	Name:     "unused",
 	Doc:      "code that nothing uses",
@@ -71,7 +72,7 @@ var unusedCode = &analysis.Analyzer{
 	},
 }
 
-// position finds a place in the files of a package again.
+// position converts a position to one in the files of the package.
 func position(pass *analysis.Pass, at token.Position) token.Pos {
 	for _, f := range pass.Files {
 		if file := pass.Fset.File(f.FileStart); file.Name() == at.Filename {

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/tools/go/analysis"
 )
 
-// words are common misspellings, whether English or American.
+// words finds common misspellings, in British and American English.
 var words = sync.OnceValue(misspell.New)
 
 var spelling = &analysis.Analyzer{

@@ -6,9 +6,9 @@ import (
 	vegeta "github.com/tsenart/vegeta/v12/lib"
 )
 
-// Bursts is when clients come: Size of them at the same moment, the next ones
-// Every later, until there were Clients. It looks at the clock only, never at
-// how far the server has got.
+// Bursts is the timetable of clients: Size of them come at the same moment, and
+// the next ones Every later, until Clients have come. It depends only on the
+// clock, never on the progress of the server.
 type Bursts struct {
 	Size    int
 	Every   time.Duration

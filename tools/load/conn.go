@@ -16,20 +16,21 @@ import (
 type Sent struct {
 	ID     string // 32 hex digits
 	Before int64  // right before the write of the request's first bytes
-	Left   int64  // the kernel handed them to the loopback device, 0 if it did not say
-	Done   int64  // the whole response was read, 0 when it was not
+	Left   int64  // the kernel handed them to the loopback device; 0 if not reported
+	Done   int64  // the whole response was read; 0 if it was not
 	Status int    // of the response
 }
 
-// Request is what is asked for.
+// Request is a request to send.
 type Request struct {
-	Method string // GET when empty
+	Method string // GET if empty
 	Target string
 	Body   int  // length of the body in bytes
 	Close  bool // ask the server to close the connection afterwards
 }
 
-// Conn is a client's connection. Its methods are the vocabulary of a Script.
+// Conn is the connection of a client. A Script consists of calls to its
+// methods.
 type Conn struct {
 	conn  *socket
 	in    *bufio.Reader
@@ -39,7 +40,7 @@ type Conn struct {
 	got   int      // responses
 }
 
-// Send sends requests without a body by one write.
+// Send sends requests without a body in one write.
 func (c *Conn) Send(requests ...Request) error {
 	first := len(c.sent)
 	var out []byte
@@ -49,8 +50,8 @@ func (c *Conn) Send(requests ...Request) error {
 	return c.write(out, first)
 }
 
-// SendSlowly sends a request's head with the first piece of its body, and the
-// other pieces one by one, with a pause before each.
+// SendSlowly sends the head of a request with the first piece of its body, and
+// then the other pieces one by one, with a pause before each.
 func (c *Conn) SendSlowly(r Request, pieces int, pause time.Duration) error {
 	out := c.head(nil, r)
 	body := make([]byte, r.Body)
@@ -68,8 +69,8 @@ func (c *Conn) SendSlowly(r Request, pieces int, pause time.Duration) error {
 	return nil
 }
 
-// head appends the head of a request with an id of its own. The id stands in
-// front, where an agent that keeps only a part of a head sees it.
+// head appends the head of a request with an id of its own. The id comes first,
+// so that an agent that only keeps a part of a head sees it.
 func (c *Conn) head(b []byte, r Request) []byte {
 	id := c.ids.next()
 	c.sent = append(c.sent, Sent{ID: id})
@@ -87,7 +88,8 @@ func (c *Conn) head(b []byte, r Request) []byte {
 	return append(b, "\r\n"...)
 }
 
-// write hands bytes to the kernel; the requests from that one on begin in them.
+// write writes bytes that contain the requests from first on, and stamps these
+// requests.
 func (c *Conn) write(b []byte, first int) error {
 	before := clock.Now()
 	_, err := c.conn.Write(b)
@@ -110,7 +112,7 @@ func (c *Conn) finish() ([]Sent, error) {
 	return c.sent[:len(c.ended)], err
 }
 
-// Receive reads the responses to all requests that were sent.
+// Receive reads the responses to all sent requests.
 func (c *Conn) Receive() error {
 	for c.got < len(c.sent) {
 		resp, err := http.ReadResponse(c.in, nil)
@@ -131,7 +133,7 @@ func (c *Conn) Receive() error {
 	return nil
 }
 
-// ReadSlowly makes the client wait before every read of at most chunk bytes.
+// ReadSlowly makes the client pause before every read of at most chunk bytes.
 func (c *Conn) ReadSlowly(chunk int, pause time.Duration) {
 	c.in = bufio.NewReaderSize(slow{c.conn, pause}, chunk)
 }

@@ -1,11 +1,11 @@
-// Package load sends requests to a reference server the way clients do that
-// know nothing of it: when a client comes is fixed beforehand, so that a slow
-// server does not slow the arrivals (an open loop, paced by vegeta).
+// Package load sends requests to a reference server as independent clients do:
+// the arrival times are fixed in advance, so that a slow server does not slow
+// the arrivals (an open loop, paced by vegeta).
 //
-// What one client does on its connection is a Script: one request, several one
-// after the other with time to think in between or all at once, a body that
-// comes slowly, a response that is read slowly. Every request has an id of its
-// own, which travels as the trace id of its traceparent header, and is stamped
-// by the client with CLOCK_MONOTONIC, the clock of the servers' truth and of
-// the agent's probes.
+// A Script is what one client does on its connection: one request; several
+// requests one after the other, with pauses between them or all at once; a body
+// that is sent slowly; a response that is read slowly. Every request has an id
+// of its own, which is the trace id of its traceparent header. The client
+// stamps it with CLOCK_MONOTONIC, the clock of the servers' truth and of the
+// agent's probes.
 package load

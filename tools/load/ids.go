@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 )
 
-// ids gives out trace ids that nobody else has: half of each is random, the
-// other half counts.
+// ids generates unique trace ids: half of each is random, the other half is a
+// counter.
 type ids struct {
 	base [8]byte
 	last atomic.Uint64
@@ -16,7 +16,7 @@ type ids struct {
 
 func newIDs() *ids {
 	i := new(ids)
-	// Does not fail: the runtime ends the program first.
+	// Cannot fail: the runtime ends the program first.
 	_, _ = rand.Read(i.base[:])
 	return i
 }

@@ -28,7 +28,7 @@ func TestBurstsLookAtTheClockOnly(t *testing.T) {
 	assert.InDelta(t, 300, b.Rate(0), 1e-9)
 }
 
-// origin answers every request after a while and remembers the trace ids.
+// origin answers every request after a delay and remembers the trace ids.
 type origin struct {
 	*httptest.Server
 	mu    sync.Mutex
@@ -89,7 +89,7 @@ func TestScripts(t *testing.T) {
 	}
 }
 
-// TestSlowServerDoesNotSlowArrivals is what makes the loop an open one.
+// TestSlowServerDoesNotSlowArrivals checks that the loop is open.
 func TestSlowServerDoesNotSlowArrivals(t *testing.T) {
 	r := newOrigin(t, 500*time.Millisecond, 200).run(Once("/"), Bursts{Size: 2, Every: 20 * time.Millisecond, Clients: 10})
 	require.Empty(t, r.Errs)

@@ -12,23 +12,24 @@ import (
 	vegeta "github.com/tsenart/vegeta/v12/lib"
 )
 
-// patience bounds one client: a server that does not answer for that long has
-// failed.
+// patience limits the time of one client: a server that does not answer for
+// that long has failed.
 const patience = 30 * time.Second
 
-// Result is what the clients of a run did.
+// Result is what the clients did in a run.
 type Result struct {
 	Sent []Sent // in no particular order
 	Errs []error
 }
 
-// Run has clients come to a TCP address and play the script, and waits for the
-// last of them. Cancelling the context keeps further clients from coming.
+// Run starts clients that connect to a TCP address and play the script. It
+// waits for the last of them. Cancelling the context stops further clients from
+// starting.
 func Run(ctx context.Context, address string, script Script, when Bursts) Result {
 	p := &player{address: address, script: script, ids: newIDs()}
 	attacker := vegeta.NewAttacker(
 		vegeta.Client(&http.Client{Transport: p}),
-		vegeta.Workers(uint64(when.Size)), // more are started when a client comes and none is free
+		vegeta.Workers(uint64(when.Size)), // more are started if a client comes and none is free
 	)
 	defer context.AfterFunc(ctx, func() { attacker.Stop() })()
 	target := vegeta.NewStaticTargeter(vegeta.Target{Method: http.MethodGet, URL: "http://" + address})
@@ -42,7 +43,7 @@ func Run(ctx context.Context, address string, script Script, when Bursts) Result
 	return r
 }
 
-// player is the transport of vegeta's client: a hit is a client, which plays
+// player is the transport of vegeta's client. Each hit is a client, which plays
 // the script on a connection of its own.
 type player struct {
 	address string
@@ -79,8 +80,8 @@ func (p *player) play() ([]Sent, error) {
 	return sent, errors.Join(err, unstamped)
 }
 
-// Peak is how many requests were under way at the same time, at most: from the
-// client's send to its last byte of the response.
+// Peak returns the highest number of requests in flight at the same time, from
+// the client's send to its last byte of the response.
 func (r Result) Peak() int {
 	type edge struct {
 		at   int64

@@ -2,23 +2,23 @@ package load
 
 import "time"
 
-// Script is what one client does, from its connect to its close.
+// Script is what one client does, from connect to close.
 type Script struct {
-	// ReceiveBuffer is the size in bytes of the socket's receive buffer; 0
-	// leaves it to the kernel.
+	// ReceiveBuffer is the size of the socket's receive buffer in bytes; 0
+	// means the kernel's default.
 	ReceiveBuffer int
 	Play          func(*Conn) error
 }
 
-// Once asks for the target and closes.
+// Once requests the target and closes.
 func Once(target string) Script {
 	return Script{Play: func(c *Conn) error {
 		return ask(c, Request{Target: target, Close: true})
 	}}
 }
 
-// KeepAlive asks several times on one connection and thinks before it asks
-// again.
+// KeepAlive sends several requests on one connection, with a pause between
+// them.
 func KeepAlive(target string, times int, think time.Duration) Script {
 	return Script{Play: func(c *Conn) error {
 		for i := range times {
@@ -33,7 +33,7 @@ func KeepAlive(target string, times int, think time.Duration) Script {
 	}}
 }
 
-// Pipelined asks several times by one write, before it reads anything.
+// Pipelined sends several requests in one write, before it reads a response.
 func Pipelined(target string, times int) Script {
 	requests := make([]Request, times)
 	for i := range requests {
@@ -42,7 +42,7 @@ func Pipelined(target string, times int) Script {
 	return Script{Play: func(c *Conn) error { return ask(c, requests...) }}
 }
 
-// SlowUpload sends a body in pieces, with a pause between two.
+// SlowUpload sends a body in pieces, with a pause between them.
 func SlowUpload(target string, body, pieces int, pause time.Duration) Script {
 	return Script{Play: func(c *Conn) error {
 		r := Request{Method: "POST", Target: target, Body: body, Close: true}

@@ -10,15 +10,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// socket is a blocking connection. Go's own would answer to the kernel's
-// stamps, which come as errors do, as if the connection had failed.
+// socket is a blocking connection. The kernel delivers its stamps like errors,
+// and Go's own connections would treat them as failures.
 type socket struct {
 	fd      int
 	written uint32 // bytes
 	stamps  stamps
 }
 
-// dial connects. A receive buffer is set while the socket has no window yet.
+// dial connects. A receive buffer must be set before the socket has a window.
 func dial(address string, receiveBuffer int, patience time.Duration) (*socket, error) {
 	to, err := netip.ParseAddrPort(address)
 	if err != nil || !to.Addr().Is4() {
@@ -46,8 +46,8 @@ func dial(address string, receiveBuffer int, patience time.Duration) (*socket, e
 	return s, nil
 }
 
-// connect waits for the connection, signals of Go's scheduler notwithstanding:
-// after one, the connect goes on and is to be asked for again.
+// connect waits for the connection. A signal of Go's scheduler can interrupt
+// it: the connect then continues in the kernel, and must be waited for again.
 func connect(fd int, to unix.Sockaddr) error {
 	for {
 		err := unix.Connect(fd, to)

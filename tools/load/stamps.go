@@ -11,21 +11,21 @@ import (
 )
 
 // The kernel stamps each write of a client when it hands the bytes to the
-// loopback device (SO_TIMESTAMPING): from there to the server's receive queue
-// there is nothing but the other half of the network stack, on the same CPU.
-// So the moment at which a request arrives is known without the client's own
-// way into the kernel, and without any eBPF program.
+// loopback device (SO_TIMESTAMPING). From there to the receive queue of the
+// server, only the other half of the network stack follows, on the same CPU. So
+// the arrival of a request is known without the client's own path into the
+// kernel, and without an eBPF program.
 
-// stampWrites asks for the stamps, without the bytes, and numbered by the
-// bytes of the connection.
+// stampWrites enables the stamps, without the bytes, numbered by the bytes of
+// the connection.
 const stampWrites = unix.SOF_TIMESTAMPING_TX_SOFTWARE | unix.SOF_TIMESTAMPING_SOFTWARE |
 	unix.SOF_TIMESTAMPING_OPT_ID | unix.SOF_TIMESTAMPING_OPT_TSONLY
 
-// stamps are the kernel's, by the number of the last byte of a write. Values
-// are nanoseconds of CLOCK_MONOTONIC.
+// stamps are the stamps of the kernel, by the number of the last byte of a
+// write. Values are nanoseconds of CLOCK_MONOTONIC.
 type stamps map[uint32]int64
 
-// collect takes the stamps that the kernel has put into the error queue.
+// collect reads the stamps from the error queue of the socket.
 func (s *socket) collect() error {
 	var control [512]byte
 	for {
@@ -46,14 +46,15 @@ func (s *socket) collect() error {
 	}
 }
 
-// keep takes the two halves of a stamp: the time, and which write it is of.
+// keep reads the two parts of a stamp: the time, and the write that it belongs
+// to.
 func (s *socket) keep(messages []unix.SocketControlMessage) {
 	var at int64
 	var last uint32
 	for _, m := range messages {
 		switch {
 		case m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SO_TIMESTAMPING && len(m.Data) >= int(unsafe.Sizeof(unix.Timespec{})):
-			// The first of three is the software's.
+			// The first of three is the software stamp.
 			at = int64(binary.NativeEndian.Uint64(m.Data))*1e9 + int64(binary.NativeEndian.Uint64(m.Data[8:]))
 		case m.Header.Level == unix.SOL_IP && m.Header.Type == unix.IP_RECVERR && len(m.Data) >= 16:
 			last = binary.NativeEndian.Uint32(m.Data[12:]) // ee_data
@@ -65,16 +66,16 @@ func (s *socket) keep(messages []unix.SocketControlMessage) {
 	if s.stamps == nil {
 		s.stamps = make(stamps)
 	}
-	// A write that the device got in pieces has a stamp for each; the first
-	// one is the one that the server woke up for.
+	// A write that reaches the device in pieces has a stamp for each. The first
+	// one is the one that woke the server.
 	if _, earlier := s.stamps[last]; !earlier {
 		s.stamps[last] = at - wallOffset()
 	}
 }
 
-// wallOffset is how far the wall clock, the clock of the stamps, is ahead of
-// CLOCK_MONOTONIC now. It is the closest of a few tries, because a try can be
-// interrupted between its clock reads.
+// wallOffset returns how far the wall clock, which the stamps use, is ahead of
+// CLOCK_MONOTONIC now, in nanoseconds. It is the closest of a few tries,
+// because a try can be interrupted between its clock reads.
 func wallOffset() (offset int64) {
 	best := int64(1) << 62
 	for range 5 {

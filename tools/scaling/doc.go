@@ -1,7 +1,7 @@
-// Command scaling measures what one request, one set of labels and one worker
-// take on the way to the backends, by sending made-up ones through the agent's
-// own exporters, and multiplies that by a number of hosts. docs/scaling.md
-// explains the table.
+// Command scaling measures how much one request, one set of labels and one
+// worker add to what is sent to the backends. It sends synthetic ones through
+// the agent's own exporters, and multiplies the results by a number of hosts.
+// docs/scaling.md explains the table.
 //
 // Usage:
 //

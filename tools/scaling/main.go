@@ -9,12 +9,12 @@ import (
 	"lapwing/exporters/metrics"
 )
 
-// plan is what the hosts are like.
+// plan describes the hosts.
 type plan struct {
 	hosts    int
 	requests float64 // per second and host
-	ratio    float64 // of requests that become traces
-	most     int     // series of a host
+	ratio    float64 // of the requests that become traces
+	most     int     // the highest number of series per host
 	host
 }
 

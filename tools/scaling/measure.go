@@ -32,7 +32,7 @@ var quiet = slog.New(slog.DiscardHandler)
 // receiver counts what arrives.
 type receiver struct {
 	*httptest.Server
-	mu           sync.Mutex // guards what follows
+	mu           sync.Mutex // guards the fields below
 	bytes, spans int
 }
 
@@ -78,13 +78,13 @@ func countSpans(body []byte, zipped bool) (n int) {
 	return n
 }
 
-// heads makes requests whose bodies' sizes are known, as those of HTTP are.
+// heads makes requests whose body sizes are known, as those of HTTP are.
 type heads struct{}
 
 func (heads) HeadSizes() (request, response int) { return 600, 300 }
 func (heads) Clone() request.Detail              { return heads{} }
 
-// made is a request like those of a web application behind a proxy.
+// made returns a request like those of a web application behind a proxy.
 func made(i int) *request.Request {
 	start := request.Now() - request.Stamp(time.Minute) + request.Stamp(i*1_234_567)
 	after := func(us int) request.Stamp { return start + request.Stamp(us*1000+i%997) }
@@ -102,7 +102,7 @@ func made(i int) *request.Request {
 	}
 }
 
-// perTrace sends requests as traces and returns spans and bytes of each.
+// perTrace sends requests as traces and returns the spans and bytes per trace.
 func perTrace(compression string) (spans, bytes float64, err error) {
 	const n = 2560
 	r := newReceiver()
@@ -124,16 +124,16 @@ func perTrace(compression string) (spans, bytes float64, err error) {
 	return float64(r.spans) / n, float64(r.bytes) / n, nil
 }
 
-// host is what one host has, as far as the number of series depends on it.
+// host describes a host as far as the number of series depends on it.
 type host struct{ services, sets, workers int }
 
-// size is what the metrics of a host take.
+// size is the size of the metrics of a host.
 type size struct {
 	series             int // samples of one scrape
 	text, push, pushGz int // bytes of a scrape and of an upload
 }
 
-// metricsOf counts the metrics of a host that may have so many series.
+// metricsOf counts the metrics of a host with at most this number of series.
 func metricsOf(h host, most int) (s size, err error) {
 	a := metrics.New(metrics.Config{MaxLabelSets: metrics.MaxLabelSets, MaxSeries: most})
 	a.AddSource(metrics.Health(func() health.Health { return health.Health{} }))
@@ -143,7 +143,7 @@ func metricsOf(h host, most int) (s size, err error) {
 		r := made(i)
 		r.Service = fmt.Sprint("service", i%h.services)
 		r.Route = fmt.Sprintf("/route%d/{id}", i/h.services%h.sets)
-		r.Seq = 1 // the first of its connection has all parts
+		r.Seq = 1 // the first request of its connection has all parts
 		a.Export(r)
 	}
 	if s.series, s.text, err = scrape(a); err != nil {
@@ -156,16 +156,16 @@ func metricsOf(h host, most int) (s size, err error) {
 	return s, err
 }
 
-// shares are the series that each thing on a host adds.
+// shares are the numbers of series that each thing on a host adds.
 type shares struct{ set, worker, service, agent int }
 
-// sum is how many series a host has by them.
+// sum returns the number of series of a host.
 func (s shares) sum(h host) int {
 	return s.agent + h.services*(s.service+h.sets*s.set+h.workers*s.worker)
 }
 
-// perEach measures the shares, each by what one more of it adds to a host that
-// has no bound.
+// perEach measures the shares: what one more of each thing adds to a host
+// without a limit.
 func perEach() (s shares, err error) {
 	series := func(h host) int {
 		found, failed := metricsOf(h, metrics.MaxSeries)
@@ -181,7 +181,8 @@ func perEach() (s shares, err error) {
 	return s, err
 }
 
-// pools are those that the agent keeps: not more than its collector does.
+// pools returns the pools that the agent keeps, at most as many as its
+// collector.
 func (h host) pools() (pools []worker.Snapshot) {
 	for i := range min(h.services, worker.DefaultServices) {
 		p := worker.Snapshot{Service: fmt.Sprint("service", i), Workers: h.workers, Available: h.workers, Active: map[string]int{"GET": 0}, HTTP: true,

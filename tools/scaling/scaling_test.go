@@ -19,9 +19,9 @@ func TestPerTrace(t *testing.T) {
 	assert.Less(t, zipped, plain)
 }
 
-// TestSeriesAddUp checks what the page multiplies with: a service, a set of
-// labels and a worker each add the same number of series, however many there
-// are, and nothing is left out of the sum.
+// TestSeriesAddUp checks the factors of the page: a service, a set of labels
+// and a worker each add the same number of series, however many there are, and
+// the sum is complete.
 func TestSeriesAddUp(t *testing.T) {
 	each, err := perEach()
 	require.NoError(t, err)
@@ -32,7 +32,7 @@ func TestSeriesAddUp(t *testing.T) {
 	}
 }
 
-// TestSeriesStayBelowTheBound has more services than there is room for.
+// TestSeriesStayBelowTheBound has more services than the limit has room for.
 func TestSeriesStayBelowTheBound(t *testing.T) {
 	h := host{services: 300, sets: 1, workers: 2}
 	each, err := perEach()

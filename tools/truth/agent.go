@@ -17,10 +17,10 @@ import (
 
 const (
 	agentReady = "lapwing: attached"
-	startAgent = 90 * time.Second // verification of the programs included, on a busy machine
+	startAgent = 90 * time.Second // including the verification of the programs, on a busy machine
 )
 
-// record is what the comparison needs of a record of `lapwing trace`. A
+// record is the part of a record of `lapwing trace` that is compared. A
 // duration that the agent left out is nil.
 type record struct {
 	TraceID     string `json:"trace_id"`
@@ -47,7 +47,7 @@ type agent struct {
 
 func watch(ctx context.Context, o options, plan survey.Plan) (*agent, error) {
 	a := &agent{plan: plan, seen: sightings{at: make(map[string][]record)}}
-	// What other servers of the machine do must not fill the agent's output.
+	// Other servers of the machine must not fill the agent's output.
 	server, err := exec.LookPath(o.refserver)
 	if err == nil {
 		server, err = filepath.EvalSymlinks(server)
@@ -70,7 +70,7 @@ func watch(ctx context.Context, o options, plan survey.Plan) (*agent, error) {
 		err = fmt.Errorf("the agent was to use the plan %s and says %q", plan, line)
 	}
 	if err != nil {
-		_ = a.proc.Stop(stopPatience) // how it ended does not matter any more
+		_ = a.proc.Stop(stopPatience) // how it ended no longer matters
 		return nil, err
 	}
 	return a, nil
@@ -86,11 +86,11 @@ func (a *agent) stop() error {
 	return a.seen.err
 }
 
-// sightings takes what the agent prints and keeps it by the address of the
-// server.
+// sightings parses the output of the agent and keeps the records by the address
+// of the server.
 type sightings struct {
 	mu   sync.Mutex
-	part []byte // of a line
+	part []byte // an incomplete line
 	at   map[string][]record
 	err  error
 }
@@ -117,7 +117,7 @@ func (s *sightings) add(line []byte) {
 	s.at[r.Local] = append(s.at[r.Local], r)
 }
 
-// from returns the records at an address, without the first ones.
+// from returns the records at an address, except the first skip ones.
 func (s *sightings) from(address string, skip int) []record {
 	s.mu.Lock()
 	defer s.mu.Unlock()

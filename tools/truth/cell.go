@@ -15,28 +15,28 @@ type cell struct {
 	Plan     string `json:"plan"`
 
 	Workers int `json:"workers"`
-	Clients int `json:"clients"`   // that come at the same moment
-	Peak    int `json:"in_flight"` // requests under way at the same time, at most
+	Clients int `json:"clients"`   // clients that come at the same moment
+	Peak    int `json:"in_flight"` // the highest number of requests in flight at the same time
 
 	Sent          int `json:"sent"`
 	Seen          int `json:"seen"`
 	Missing       int `json:"missing"`
 	Doubled       int `json:"doubled"`
 	Misattributed int `json:"misattributed"`
-	Contradicted  int `json:"contradicted"` // requests with a phase that cannot have been
-	Invented      int `json:"invented"`     // records of requests that nobody sent
+	Contradicted  int `json:"contradicted"` // requests with an impossible phase
+	Invented      int `json:"invented"`     // records of requests that no client sent
 	Untold        int `json:"untold"`       // requests without a line of truth
 	Stamped       int `json:"stamped"`      // requests whose departure the kernel stamped
 
 	Phases   map[string]accuracy `json:"phases"`
 	Parts    map[string]accuracy `json:"parts"`
-	Boundary map[string]int      `json:"boundary"` // requests by what separates parse from app
+	Boundary map[string]int      `json:"boundary"` // requests by the boundary between parse and app
 	Hidden   spread              `json:"hidden"`   // see docs/truth.md: the wait between read and application
 
 	Tries  int      `json:"tries"`
-	Steal  float64  `json:"steal_ms"`  // of the CPUs, by the host, meanwhile
-	Waited float64  `json:"waited_ms"` // the servers' threads were ready and had no CPU
-	Pushed int      `json:"preempted"` // how often one of them lost the CPU although it was not done
+	Steal  float64  `json:"steal_ms"`  // CPU time that the hypervisor took meanwhile
+	Waited float64  `json:"waited_ms"` // time for which threads of the servers were runnable without a CPU
+	Pushed int      `json:"preempted"` // how often one of them was preempted
 	Errors []string `json:"errors,omitempty"`
 	Within bool     `json:"within_bounds"`
 }
@@ -44,13 +44,13 @@ type cell struct {
 var phaseOrder = []string{"queue", "parse", "app", "write_back"}
 
 // exact reports whether every request was seen once, with the right worker and
-// with phases that can have been.
+// with possible phases.
 func (c cell) exact() bool {
 	return c.Sent > 0 && c.Seen == c.Sent && len(c.Errors) == 0 &&
 		c.Missing == 0 && c.Doubled == 0 && c.Misattributed == 0 && c.Contradicted == 0 && c.Invented == 0 && c.Untold == 0
 }
 
-// lateOnly reports whether the cell is off by nothing but a p99.
+// lateOnly reports whether only a p99 of the cell is out of bounds.
 func (c cell) lateOnly() bool {
 	return c.exact() && !c.Within &&
 		!slices.ContainsFunc(append(c.accuracies(), c.parts()...), func(a accuracy) bool { return !a.Within && !a.late })
@@ -70,8 +70,8 @@ func (c cell) parts() (list []accuracy) {
 	return list
 }
 
-// excess says how far the cell's times are off: it tells the better of two
-// tries.
+// excess returns how far the times of the cell are off. It selects the better
+// of two tries.
 func (c cell) excess() (worst float64) {
 	for _, a := range append(c.accuracies(), c.parts()...) {
 		worst = max(worst, a.P50*1000/boundMedian)
@@ -82,7 +82,7 @@ func (c cell) excess() (worst float64) {
 	return worst
 }
 
-// complain keeps a few errors of the clients; they repeat.
+// complain keeps a few errors of the clients, because they repeat.
 func (c *cell) complain(text string) {
 	const kept = 3
 	if len(c.Errors) < kept && !slices.Contains(c.Errors, text) {
@@ -90,7 +90,7 @@ func (c *cell) complain(text string) {
 	}
 }
 
-// problems says in words what is wrong with the cell.
+// problems describes what is wrong with the cell.
 func (c cell) problems() string {
 	var list []string
 	if c.Sent == 0 {

@@ -6,30 +6,30 @@ import (
 	"lapwing/cmd/refserver/truth"
 )
 
-// account is one request as clients and servers have it.
+// account is one request as clients and servers recorded it.
 type account struct {
 	truth.Line
-	// sent is when the client was about to write the request: the kernel
-	// cannot have got it earlier.
+	// sent is when the client was about to write the request: the kernel cannot
+	// have received it earlier.
 	sent int64
 }
 
 // window is one duration of a request, in nanoseconds.
 type window struct {
 	name  string
-	agent *int64 // nil when the agent left it out
+	agent *int64 // nil if the agent left it out
 	truth int64
 }
 
 const boundaryMarker = "marker"
 
-// windows pairs the agent's phases, and the parts of queue, with the truth.
+// windows pairs the agent's phases and the parts of queue with the truth.
 func windows(r record, a account) []window {
 	parsed := a.ReadNS
 	if r.Boundary == boundaryMarker {
 		parsed = a.AppEnterNS
 	}
-	// A worker can be in accept and read again before the client's stamp.
+	// A worker can be in accept and read again before the stamp of the client.
 	queue := max(a.ReadFirstNS-a.sent, 0)
 	backlog := int64(0)
 	if a.Seq == 1 {
@@ -48,18 +48,19 @@ func windows(r record, a account) []window {
 	return list
 }
 
-// hidden is how long the request waited in the server between its last read and
-// the call of the application. Without a marker it counts as app.
+// hidden returns how long the request waited in the server between its last
+// read and the call of the application. Without a marker, this time counts as
+// app.
 func hidden(a account) time.Duration { return time.Duration(a.AppEnterNS - a.ReadNS) }
 
-// tolerance is by how much clocks may differ: those of the CPUs, and that of the
-// client's stamps, which the kernel takes by the wall clock.
+// tolerance is by how much clocks may differ: those of the CPUs, and that of
+// the client's stamps, which the kernel takes from the wall clock.
 const tolerance = 5_000 // ns
 
-// contradicted reports whether the agent says what cannot be. A server stamps
-// before it enters a call and after it has returned, so that a busy machine
-// makes the server's windows around calls longer, and those between calls
-// shorter, never the other way round.
+// contradicted reports whether the agent's figures are impossible. A server
+// takes its stamps before it enters a call and after the call has returned. So
+// on a busy machine the server's windows around calls become longer, and those
+// between calls shorter, never the other way round.
 func contradicted(r record, a account) bool {
 	longer := func(agent *int64, limit int64) bool { return agent != nil && *agent > limit+tolerance }
 	shorter := func(agent *int64, limit int64) bool { return agent != nil && *agent < limit-tolerance }
@@ -79,7 +80,7 @@ func misattributed(arch architecture, r record, a account) bool {
 		return true
 	}
 	if arch.readerTID && r.TID == a.AcceptorTID {
-		return false // it is this thread that reads
+		return false // the reading thread is the right one
 	}
 	return r.TID != a.TID
 }

@@ -6,17 +6,17 @@ import (
 	"lapwing/tools/load"
 )
 
-// evidence is what there is about the requests of a cell.
+// evidence is what is known about the requests of a cell.
 type evidence struct {
 	combination
 	workers int
 	result  load.Result
-	records []record           // at the measured server, since the cell began
+	records []record           // at the measured server, since the start of the cell
 	account map[string]account // by request id
 	noise   noise
 }
 
-// judge joins the evidence into a cell.
+// judge combines the evidence into a cell.
 func (e evidence) judge() cell {
 	c := cell{
 		Arch: e.arch.name, Scenario: e.scenario.name, Load: e.load.name, Plan: string(e.plan),
@@ -33,7 +33,7 @@ func (e evidence) judge() cell {
 	return c
 }
 
-// count tells the requests that were seen once from those that were not.
+// count separates the requests that were seen once from the others.
 func (e evidence) count(c *cell) map[string][]record {
 	found := make(map[string][]record, len(e.result.Sent))
 	for _, s := range e.result.Sent {
@@ -63,7 +63,7 @@ func (e evidence) count(c *cell) map[string][]record {
 	return found
 }
 
-// compare holds the phases of each request against the truth.
+// compare compares the phases of each request with the truth.
 func (e evidence) compare(c *cell, found map[string][]record) {
 	all := make(map[string]*series)
 	var waits []int64

@@ -35,7 +35,7 @@ func TestWindows(t *testing.T) {
 		"queue": 500, "backlog": 300, "dispatch": 200, "parse": 150, "app": 350, "write_back": 100,
 	}, got(record{Boundary: "marker"}, a))
 
-	a.sent = 1400 // on a connection that had been accepted
+	a.sent = 1400 // on a connection that was already accepted
 	assert.Equal(t, int64(0), got(record{}, a)["backlog"])
 	assert.Equal(t, int64(100), got(record{}, a)["dispatch"])
 	a.Seq = 2
@@ -54,7 +54,8 @@ func TestMisattributed(t *testing.T) {
 	assert.True(t, misattributed(architecture{readerTID: true}, record{PID: 7, TID: 1, AcceptorTID: 9}, a))
 }
 
-// exactly is evidence of n requests that the agent saw as they were.
+// exactly returns evidence of n requests that the agent saw exactly as they
+// were.
 func exactly(n int) evidence {
 	e := evidence{combination: combination{arch: architectures[1], scenario: scenarios[0], load: loads[0]}, account: make(map[string]account), workers: 2}
 	for i := range n {
@@ -73,7 +74,7 @@ func exactly(n int) evidence {
 func TestVerdicts(t *testing.T) {
 	for name, c := range map[string]struct {
 		spoil func(*evidence)
-		want  string // of the cell's problems; empty when it is within the bounds
+		want  string // substring of the cell's problems; empty if it is within the bounds
 	}{
 		"exact":            {func(*evidence) {}, ""},
 		"missing":          {func(e *evidence) { e.records = e.records[1:] }, "1 missing"},
@@ -109,8 +110,8 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
-// TestOnlyLateCellsRunAgain: a cell whose counts or whose medians are wrong is
-// not tried again.
+// TestOnlyLateCellsRunAgain checks that a cell with a wrong count or a wrong
+// median is not tried again.
 func TestOnlyLateCellsRunAgain(t *testing.T) {
 	for name, c := range map[string]struct {
 		spoil func(*evidence)
@@ -131,8 +132,8 @@ func TestOnlyLateCellsRunAgain(t *testing.T) {
 	}
 }
 
-// mark lets a marker, which the agent saw too early by so much, end parse. The
-// application was called 10 µs after the last read.
+// mark makes a marker end parse, which the agent saw too early by this time, in
+// nanoseconds. The application was called 10 µs after the last read.
 func (e *evidence) mark(early int64) {
 	for i, r := range e.records {
 		a := e.account[r.TraceID]
@@ -145,7 +146,7 @@ func (e *evidence) mark(early int64) {
 	}
 }
 
-// late puts off the server's stamp behind the read of some requests.
+// late delays the server's stamp after the read of some requests.
 func (e *evidence) late(n int, by int64) {
 	for _, r := range e.records[:n] {
 		a := e.account[r.TraceID]
@@ -156,14 +157,14 @@ func (e *evidence) late(n int, by int64) {
 	}
 }
 
-// shift puts the agent's parse of some requests off.
+// shift moves the agent's parse of some requests.
 func (e *evidence) shift(n int, by int64) {
 	for i := range n {
 		e.records[i].Parse = ns(100 + by)
 	}
 }
 
-// scale makes app long, and the agent's by so much longer.
+// scale makes app long, and the agent's app longer by this time.
 func (e *evidence) scale(app, by int64) {
 	for i, r := range e.records {
 		a := e.account[r.TraceID]
@@ -174,8 +175,8 @@ func (e *evidence) scale(app, by int64) {
 	}
 }
 
-// TestShareOfLongPhases: what is off by less than 1 % of a long phase is within
-// the bound of p99, but not within that of the median.
+// TestShareOfLongPhases checks that an error below 1 % of a long phase is
+// within the bound of p99, but not within that of the median.
 func TestShareOfLongPhases(t *testing.T) {
 	var s series
 	s.add("a", window{"app", ns(100_900_000), 100_000_000})

@@ -41,7 +41,7 @@ func run(ctx context.Context, args []string) error {
 	return errors.Join(err, report(opts, cells))
 }
 
-// report saves and prints what was measured, all of it or not.
+// report saves and prints what was measured, even if it is incomplete.
 func report(opts options, cells []cell) error {
 	err := save(opts.out, cells)
 	if opts.format == formatJSON {

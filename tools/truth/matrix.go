@@ -12,16 +12,16 @@ import (
 // architecture is one kind of reference server.
 type architecture struct {
 	name string
-	// single says that the server has one worker whatever is asked for.
+	// single means that the server always has one worker.
 	single bool
-	// blocking says that a slow request keeps the whole server, or those who
-	// happened to land on the same event loop, waiting.
+	// blocking means that a slow request blocks the whole server, or the
+	// requests on the same event loop.
 	blocking bool
-	// readerTID says that the thread that accepted reads the requests, and
-	// others run the application.
+	// readerTID means that the thread that accepted reads the requests, and
+	// other threads run the application.
 	readerTID bool
-	// upstream says that the server stands in front of a daemon or behind a
-	// front end.
+	// upstream means that the server is in front of a daemon, or after a front
+	// end.
 	upstream bool
 }
 
@@ -40,7 +40,8 @@ const (
 	archDaemon = "daemon"
 )
 
-// level is how many clients come at once, as a multiple of the workers.
+// level is the number of clients that come at once, as a multiple of the
+// workers.
 type level struct {
 	name    string
 	clients func(workers int) int
@@ -52,10 +53,10 @@ var loads = []level{
 	{"4x", func(workers int) int { return 4 * workers }},
 }
 
-// omission is a rule: what an architecture cannot do or what would say nothing
-// new, and why.
+// omission is a rule for what is left out, because an architecture cannot do it
+// or it would show nothing new.
 type omission struct {
-	arch   string // empty: all but the two that have an upstream connection
+	arch   string // empty: all except the two that have an upstream connection
 	covers func(scenario) bool
 	reason string
 }
@@ -70,7 +71,7 @@ func (o omission) applies(a architecture, s scenario) bool {
 	return (o.arch == a.name || o.arch == "" && !a.upstream) && o.covers(s)
 }
 
-// combination is one cell of the matrix, before it has run.
+// combination is one cell of the matrix before it has run.
 type combination struct {
 	plan     survey.Plan
 	arch     architecture
@@ -82,8 +83,8 @@ func (c combination) String() string {
 	return fmt.Sprintf("%-7s  %-8s  %-12s  %-3s", c.plan, c.arch.name, c.scenario.name, c.load.name)
 }
 
-// cells lists what was chosen, ordered so that a server and an agent can be
-// kept for the next cell, and what a rule leaves out of it.
+// cells lists the selected cells, ordered so that the next cell can often use
+// the same server and agent, and what a rule leaves out.
 func (s selection) cells() (todo []combination, omitted map[string][]string) {
 	omitted = make(map[string][]string)
 	for _, plan := range s.plans {
@@ -117,7 +118,7 @@ func note(omitted map[string][]string, why, what string) {
 	}
 }
 
-// tell prints what is left out, and why.
+// tell prints what is left out and why.
 func tell(w io.Writer, omitted map[string][]string) {
 	lines := make([]string, 0, len(omitted))
 	for why, what := range omitted {

@@ -11,7 +11,7 @@ import (
 	"lapwing/tools/load"
 )
 
-// bench is the programs that run at the moment.
+// bench holds the programs that are running.
 type bench struct {
 	options
 	dir   string
@@ -20,8 +20,8 @@ type bench struct {
 	set   set
 }
 
-// measure runs the cells one after the other and returns those that ran, with an
-// error, too. Whatever happens, its children have ended when it returns.
+// measure runs the cells one after the other. It returns those that ran, also
+// if there is an error. Its children have always ended when it returns.
 func measure(ctx context.Context, o options, todo []combination) (cells []cell, err error) {
 	dir, err := os.MkdirTemp("", "lapwing-truth-")
 	if err != nil {
@@ -56,7 +56,8 @@ func progress(done, of int, c combination, result cell) {
 	fmt.Fprintf(os.Stderr, "[%*d/%d]  %s  %s\n", len(fmt.Sprint(of)), done, of, c, text)
 }
 
-// prepare starts what the cell needs and the last one had not.
+// prepare starts what the cell needs, unless it already runs for the previous
+// cell.
 func (b *bench) prepare(ctx context.Context, c combination) error {
 	if b.agent == nil || b.agent.plan != c.plan {
 		if err := b.clear(); err != nil {
@@ -93,10 +94,11 @@ func (b *bench) clear() error {
 	return errors.Join(b.lower(), a.stop())
 }
 
-// best runs a cell until its times are within the bounds, or as often as
-// allowed, and returns the best try. Only a rare late stamp, which shows in the
-// p99, may be the machine's doing: a cell with a wrong count or a wrong median
-// is returned as it is, since another try would hide it.
+// best runs a cell until its times are within the bounds, or the allowed number
+// of tries is reached, and returns the best try. Only a rare late stamp, which
+// shows in the p99, can be caused by the machine. A cell with a wrong count or
+// a wrong median is returned as it is, because another try would hide the
+// error.
 func (b *bench) best(ctx context.Context, c combination) (best cell, err error) {
 	for try := 1; try <= b.tries; try++ {
 		result, err := b.once(ctx, c)
@@ -132,13 +134,12 @@ func (b *bench) once(ctx context.Context, c combination) (cell, error) {
 	return e.judge(), nil
 }
 
-// settle is how long the last records may take. The agent hands a request out
-// within a second, and the servers write theirs within 50 ms; the rest is for
+// settle is the longest wait for the last records. The agent exports a request
+// within a second, and the servers write theirs within 50 ms. The rest is for
 // machines on which neither gets a CPU.
 const settle = 10 * time.Second
 
-// gather waits until everything was told about the requests of a cell, or
-// nothing more is to be expected.
+// gather waits until all requests of a cell are recorded, or settle is over.
 func (b *bench) gather(e *evidence, target *server, known int) error {
 	for deadline := time.Now().Add(settle); ; time.Sleep(20 * time.Millisecond) {
 		var err error
@@ -153,8 +154,8 @@ func (b *bench) gather(e *evidence, target *server, known int) error {
 	}
 }
 
-// accounts joins what clients and servers know of the requests. For a daemon
-// the front end is the client.
+// accounts joins what clients and servers recorded about the requests. For a
+// daemon, the front end is the client.
 func (s *stage) accounts(target *server, sent []load.Sent) (map[string]account, error) {
 	if err := target.truth.update(); err != nil {
 		return nil, err

@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// noise is what the machine did besides: it can put off the stamps that a
-// server takes, and does not show in the agent's.
+// noise is the other activity of the machine. It can delay the stamps that a
+// server takes, without affecting those of the agent.
 type noise struct {
-	steal  time.Duration // CPU time that the host gave to others
-	waited time.Duration // time that the servers' threads were ready and had no CPU
-	// preempted is how often one of them lost the CPU although it was not done.
+	steal  time.Duration // CPU time that the hypervisor gave to other guests
+	waited time.Duration // time for which threads of the servers were runnable without a CPU
+	// preempted is how often one of these threads was preempted.
 	preempted int
 }
 
@@ -33,9 +33,9 @@ func (s *stage) noise() noise {
 	return n
 }
 
-// stolen is the machine's steal time.
+// stolen returns the steal time of the machine.
 func stolen() time.Duration {
-	const perTick = 10 * time.Millisecond // USER_HZ is 100 on all machines we know
+	const perTick = 10 * time.Millisecond // USER_HZ is 100 on all known machines
 	b, _ := os.ReadFile("/proc/stat")
 	line, _, _ := strings.Cut(string(b), "\n")
 	fields := strings.Fields(line)

@@ -21,15 +21,15 @@ type options struct {
 	pick               selection
 	lapwing, refserver string // the programs
 	workers            int
-	requests           int // of a cell, at least
-	tries              int // of a cell whose times are off
+	requests           int // at least, per cell
+	tries              int // for a cell whose times are off
 	priority           bool
-	markers            string // as the agent takes it
+	markers            string // as an option of the agent
 	format             string
 	out                string
 }
 
-// selection is what to run of each dimension.
+// selection is the part of each dimension to run.
 type selection struct {
 	archs, scenarios, loads []string
 	plans                   []survey.Plan
@@ -73,8 +73,8 @@ func parseOptions(args []string) (options, error) {
 
 const all = "all"
 
-// choose reads a list of names, of which there are only the known ones. They
-// keep the order in which they are known.
+// choose parses a list of names, all of which must be known. The names keep the
+// order of known.
 func choose(to *[]string, option, list string, known []string) error {
 	if list == all || list == "" {
 		*to = known

@@ -14,26 +14,25 @@ import (
 	"lapwing/tools/child"
 )
 
-// A server takes its stamps in user space. When a client that was just woken
-// gets the CPU first, the stamp behind a system call is late by a whole turn
-// of that client, and the agent, whose stamp is in the kernel, looks wrong. So
-// the server that is measured runs with the highest usual priority. It is no
-// real-time priority: whatever a server does then, the others still get a share
-// of the CPU, about one part in 90. The scheduler is fair, so that this alone
-// would let a client in now and then; hence clients, agent and the servers that
-// are not measured are batch work (SCHED_BATCH): they take no CPU from anybody
-// when they wake up.
+// A server takes its stamps in user space. If a client that was just woken gets
+// the CPU first, the stamp after a system call is late by a whole time slice of
+// that client. The agent, which takes its stamp in the kernel, then looks
+// wrong. So the measured server runs with the highest normal priority. It is
+// not a real-time priority, so the others always get a share of the CPU, about
+// 1/90. As the scheduler is fair, this alone would still let a client run now
+// and then. Therefore the clients, the agent and the other servers are batch
+// work (SCHED_BATCH): they do not preempt other threads when they wake up.
 //
-// A server that computes would keep clients from coming, and the load would be
-// no open one: it leaves one CPU to clients and agent, where there are several.
+// A server that computes would keep clients from coming, and the loop would not
+// be open. So it leaves one CPU to clients and agent, if there are several.
 
-// favour is how the threads of a measured server are scheduled. They are batch
-// work as well, so that they do not take the CPU from each other either.
+// favour is the scheduling of the threads of a measured server. They are batch
+// work as well, so that they do not preempt each other either.
 var favour = unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_BATCH, Nice: -20}
 
 // stepBack makes this process, and what it starts, batch work. Threads inherit
-// it from the one that starts them: the second turn catches those that began
-// during the first.
+// it from the thread that starts them. The second pass covers threads that
+// started during the first.
 func stepBack() error {
 	for range 2 {
 		tasks, err := filepath.Glob("/proc/self/task/*")
@@ -63,9 +62,9 @@ func setBatch(tid int) error {
 	return err
 }
 
-// favoured starts a server from a thread with priority, where computes is set
-// with all CPUs but one. The server's threads and processes inherit both; the
-// calling thread gives them back.
+// favoured starts a server from a thread with priority. If computes is set, the
+// thread uses all CPUs except one. The threads and processes of the server
+// inherit both. Afterwards the calling thread restores its own settings.
 func favoured(opts child.Options, computes bool) (c *child.Child, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -96,13 +95,13 @@ func favoured(opts child.Options, computes bool) (c *child.Child, err error) {
 	return c, favourSession(c.PID())
 }
 
-// favourSession gives a session priority over others: where the kernel shares
-// the CPU out between sessions first (sched_autogroup), a nice value counts
-// within one only.
+// favourSession gives a session priority over others. If the kernel divides the
+// CPU between sessions first (sched_autogroup), a nice value only counts within
+// a session.
 func favourSession(leader int) error {
 	file, err := os.OpenFile(fmt.Sprintf("/proc/%d/autogroup", leader), os.O_WRONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // the kernel has no such thing, or the server has ended: its own story
+		return nil // the kernel has no autogroups, or the server has ended, which is reported elsewhere
 	}
 	if err != nil {
 		return fmt.Errorf("give a server's session priority: %w", err)
@@ -111,7 +110,7 @@ func favourSession(leader int) error {
 	return errors.Join(err, file.Close())
 }
 
-// allButOne leaves out the first CPU, unless it is the only one.
+// allButOne removes the first CPU, unless it is the only one.
 func allButOne(cpus unix.CPUSet) unix.CPUSet {
 	for cpu := 0; cpus.Count() > 1; cpu++ {
 		if cpus.IsSet(cpu) {

@@ -14,15 +14,15 @@ import (
 	"lapwing/agent/e2e/harness"
 )
 
-// schedule is how a thread is scheduled.
+// schedule is the scheduling of a thread.
 type schedule struct {
 	policy uint32
 	nice   int32
 }
 
-// TestPriorityIsInherited: every thread of a measured server and of its workers
-// has priority, none of them a real-time one, and nobody else has it
-// afterwards.
+// TestPriorityIsInherited checks that every thread of a measured server and of
+// its workers has priority, that none is a real-time one, and that no other
+// thread has priority afterwards.
 func TestPriorityIsInherited(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root may give priority")
@@ -39,7 +39,7 @@ func TestPriorityIsInherited(t *testing.T) {
 	}
 }
 
-// schedules lists how threads are scheduled.
+// schedules returns the scheduling of the threads.
 func schedules(tids []int) map[schedule]bool {
 	found := make(map[schedule]bool)
 	for _, tid := range tids {

@@ -13,7 +13,7 @@ import (
 	"text/tabwriter"
 )
 
-// save writes the JSON form to a file, whose folder it makes.
+// save writes the JSON form to a file. It creates the folder of the file.
 func save(path string, cells []cell) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("save the report: %w", err)
@@ -34,7 +34,7 @@ func writeJSON(w io.Writer, cells []cell) error {
 	return e.Encode(cells)
 }
 
-// writeTable prints the cells for people.
+// writeTable prints the cells as a table.
 func writeTable(w io.Writer, cells []cell) error {
 	var b strings.Builder
 	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
@@ -42,7 +42,7 @@ func writeTable(w io.Writer, cells []cell) error {
 	for _, c := range cells {
 		if t := fmt.Sprintf("plan %s, %s", c.Plan, c.Arch); t != title {
 			title = t
-			// A title in the table's cells would widen its columns.
+			// A title in the cells of the table would widen its columns.
 			_ = table.Flush()
 			fmt.Fprintf(&b, "\n%s\n", title)
 			fmt.Fprintln(table, "  scenario\tload\tseen/sent\tm/d/w/c\tqueue\tparse\tapp\twrite_back\tverdict")
@@ -61,8 +61,8 @@ func writeTable(w io.Writer, cells []cell) error {
 	return cmp.Or(err, writeSummary(w, cells))
 }
 
-// writeSummary counts the cells within the bounds, and says of the others what
-// is wrong.
+// writeSummary counts the cells within the bounds, and describes what is wrong
+// with the others.
 func writeSummary(w io.Writer, cells []cell) error {
 	var b strings.Builder
 	within, late, repeats := 0, 0, 0
@@ -84,7 +84,7 @@ func writeSummary(w io.Writer, cells []cell) error {
 	return err
 }
 
-// effort says how often a cell ran, when that was more than once.
+// effort returns how often a cell ran, if it was more than once.
 func (c cell) effort() string {
 	if c.Tries < 2 {
 		return ""
@@ -104,7 +104,7 @@ func (c cell) verdict() string {
 }
 
 // writeQueues shows where requests waited when there were more clients than
-// workers: medians of the truth and of what the agent says.
+// workers: medians of the truth and of the agent's figures.
 func writeQueues(b *strings.Builder, cells []cell) {
 	table := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	head := "\nWhere requests waited under load 4x: medians in ms, truth → agent\n"
@@ -125,7 +125,7 @@ func writeQueues(b *strings.Builder, cells []cell) {
 
 func (a accuracy) medians() string { return fmt.Sprintf("%.2f → %.2f", a.Truth/1000, a.Agent/1000) }
 
-// verdict is an error when a cell is not within the bounds.
+// verdict returns an error if a cell is not within the bounds.
 func verdict(cells []cell) error {
 	off := 0
 	for _, c := range cells {

@@ -13,13 +13,13 @@ type scenario struct {
 	script load.Script
 	// each is the number of requests of one client.
 	each int
-	// takes is about how long a client keeps a worker.
+	// takes is about how long a client occupies a worker.
 	takes time.Duration
-	// computes says that the time is CPU time.
+	// computes means that the time is CPU time.
 	computes bool
-	// serial says that a process does this one at a time.
+	// serial means that a process handles one request at a time.
 	serial bool
-	// reuses says that a connection carries several requests.
+	// reuses means that a connection carries several requests.
 	reuses bool
 	// hop is how the front end reaches its daemon; the zero hop is the usual
 	// one.
@@ -48,8 +48,8 @@ var scenarios = append([]scenario{
 	{name: "pipelining", script: load.Pipelined("/sleep?ms=2", 4), each: 4, takes: 9 * time.Millisecond, reuses: true},
 }, hops()...)
 
-// hops are the ways from front end to daemon. The protocols are the same over
-// TCP: one of them, and HTTP, stand for all.
+// hops returns the ways from front end to daemon. All protocols are alike over
+// TCP, so one of them, and HTTP, stand for all.
 func hops() (list []scenario) {
 	for _, h := range []hop{
 		{"http", transportUnix}, {"http", transportTCP},
@@ -64,8 +64,8 @@ func hops() (list []scenario) {
 	return list
 }
 
-// when is the timetable of the clients: a burst of so many, and the next one
-// when the server must have worked off the last.
+// when returns the timetable of the clients: a burst of clients, and the next
+// burst when the server must have finished the last one.
 func (c combination) when(workers, requests int) load.Bursts {
 	if c.arch.single {
 		workers = 1
@@ -82,7 +82,7 @@ func (c combination) when(workers, requests int) load.Bursts {
 	}
 }
 
-// atOnce is how many clients the server can work for at the same time.
+// atOnce returns how many clients the server can serve at the same time.
 func (c combination) atOnce(workers int) int {
 	switch {
 	case c.scenario.serial || c.arch.blocking:

@@ -21,17 +21,18 @@ const (
 // server is a running reference server.
 type server struct {
 	proc    *child.Child
-	address string // as it says, and as the agent shows it
+	address string // as the server prints it, and as the agent shows it
 	truth   *truthFile
 }
 
-// stage is the servers that a cell needs: one, or a front end and its daemon.
+// stage holds the servers that a cell needs: one, or a front end and its
+// daemon.
 type stage struct {
 	entry  *server // where clients connect
-	daemon *server // nil without one
+	daemon *server // nil if there is none
 }
 
-// measured is the server whose requests are compared.
+// measured returns the server whose requests are compared.
 func (s *stage) measured(a architecture) *server {
 	if a.name == archDaemon {
 		return s.daemon
@@ -39,11 +40,11 @@ func (s *stage) measured(a architecture) *server {
 	return s.entry
 }
 
-// set is what decides whether a stage can stay for the next cell.
+// set decides whether a stage can be used for the next cell.
 type set struct {
 	measured string // architecture
-	hop      hop    // the zero hop without one
-	computes bool   // the server would use all CPUs if it could
+	hop      hop    // the zero hop if there is none
+	computes bool   // the server would use all CPUs if allowed
 }
 
 // set returns what the cell needs.
@@ -91,7 +92,7 @@ func (s *stage) stop() error {
 	return err
 }
 
-// start starts a server. The one that is measured has priority.
+// start starts a server. The measured server gets priority.
 func (o options) start(ctx context.Context, dir string, needs set, arch, listen string, more ...string) (*server, error) {
 	file := filepath.Join(dir, arch+".truth.jsonl")
 	args := append([]string{

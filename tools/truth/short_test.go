@@ -23,9 +23,9 @@ func TestMain(m *testing.M) {
 }
 
 // TestShort is the part of make truth that make test runs: the architectures
-// that differ most in where requests wait, overloaded, by both plans. Counts
-// must be exact. Times have some latitude here, because tests run on machines
-// that do other work as well; make truth has the strict bounds.
+// that differ most in where requests wait, overloaded, with both plans. Counts
+// must be exact. Times have larger bounds here, because tests run on machines
+// that do other work as well. make truth has the strict bounds.
 func TestShort(t *testing.T) {
 	o := options{
 		lapwing: harness.Lapwing(t), refserver: harness.RefServer(t),
@@ -61,8 +61,8 @@ func atMost(t *testing.T, what string, us float64, limit time.Duration) {
 	assert.LessOrEqual(t, us, micros(int64(harness.Slow(limit))), what+" in µs")
 }
 
-// queueIsWhere checks that the agent puts the wait where the architecture has
-// it.
+// queueIsWhere checks that the agent reports the wait where the architecture
+// has it.
 func queueIsWhere(t *testing.T, c cell) {
 	t.Helper()
 	queue, backlog, dispatch := c.Phases["queue"].Agent, c.Parts["backlog"].Agent, c.Parts["dispatch"].Agent

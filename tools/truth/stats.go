@@ -8,20 +8,19 @@ import (
 const (
 	boundMedian   = 20_000
 	boundP99      = 250_000
-	boundP99Share = 100 // or one part in so many of the phase, where that is more
+	boundP99Share = 100 // or this fraction of the phase (1/100), if that is more
 )
 
-// series is the errors of one phase over the requests of a cell.
+// series holds the errors of one phase for the requests of a cell.
 type series struct {
 	errs         []int64 // absolute, in nanoseconds
 	truth, agent []int64 // the durations themselves
-	over         int     // requests whose error is above what p99 may be
+	over         int     // requests whose error is above the bound of p99
 	absent       int     // requests for which the agent has no such phase
 	worst        sample
 }
 
-// sample is one request, for who wants to look it up. Durations are in
-// nanoseconds.
+// sample is one request, for looking it up. Durations are in nanoseconds.
 type sample struct {
 	ID    string `json:"id"`
 	Truth int64  `json:"truth_ns"`
@@ -53,23 +52,24 @@ type spread struct {
 	Max float64 `json:"max_us"`
 }
 
-// over describes values in nanoseconds.
+// over returns the distribution of values in nanoseconds.
 func over(values []int64) spread {
 	slices.Sort(values)
 	return spread{micros(rank(values, 50)), micros(rank(values, 99)), micros(rank(values, 100))}
 }
 
-// accuracy is what the report says of a phase. Its values are in microseconds.
+// accuracy is the part of the report about a phase. Its values are in
+// microseconds.
 type accuracy struct {
 	spread // of the absolute error
 
 	Truth  float64 `json:"truth_p50_us"` // the median duration
 	Agent  float64 `json:"agent_p50_us"`
 	Worst  sample  `json:"worst"` // the request with the largest error
-	Over   int     `json:"over"`  // requests whose error is above what p99 may be
+	Over   int     `json:"over"`  // requests whose error is above the bound of p99
 	Absent int     `json:"absent,omitempty"`
 	Within bool    `json:"within_bounds"`
-	late   bool    // off by its p99 and nothing else
+	late   bool    // only its p99 is out of bounds
 }
 
 func (s *series) accuracy() accuracy {
@@ -83,7 +83,7 @@ func (s *series) accuracy() accuracy {
 	return a
 }
 
-// rank is the nearest-rank percentile of sorted values.
+// rank returns the nearest-rank percentile of sorted values.
 func rank(sorted []int64, percent int) int64 {
 	if len(sorted) == 0 {
 		return 0
@@ -91,5 +91,5 @@ func rank(sorted []int64, percent int) int64 {
 	return sorted[(len(sorted)*percent+99)/100-1]
 }
 
-// micros is nanoseconds as microseconds with one decimal.
+// micros converts nanoseconds to microseconds with one decimal.
 func micros(ns int64) float64 { return float64((ns+50)/100) / 10 }

@@ -10,7 +10,8 @@ import (
 	"lapwing/cmd/refserver/truth"
 )
 
-// truthFile is what a server writes about its requests, read as it grows.
+// truthFile is the file in which a server records its requests. It is read
+// while it grows.
 type truthFile struct {
 	path   string
 	offset int64
@@ -21,7 +22,7 @@ func newTruthFile(path string) *truthFile {
 	return &truthFile{path: path, lines: make(map[string]truth.Line)}
 }
 
-// update reads the lines that were added.
+// update reads the new lines.
 func (f *truthFile) update() error {
 	file, err := os.Open(f.path)
 	if err != nil {
@@ -32,7 +33,7 @@ func (f *truthFile) update() error {
 	if err != nil {
 		return fmt.Errorf("read the server's truth: %w", err)
 	}
-	// The last line may not be complete yet.
+	// The last line may be incomplete.
 	added = added[:bytes.LastIndexByte(added, '\n')+1]
 	f.offset += int64(len(added))
 	for line := range bytes.Lines(added) {

@@ -9,11 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// SparseSize is what a SparseModule seems to have.
+// SparseSize is the apparent size of a SparseModule, in bytes.
 const SparseSize = 400 << 20
 
-// SparseModule writes a module of which nearly nothing is stored: tables of
-// symbols that each stay below the limit of one, over one huge table of names.
+// SparseModule writes a module of which almost nothing is stored: symbol tables
+// that are each below the limit for one table, and that share one huge table of
+// names.
 func SparseModule(file string, tables int, names uint64) error {
 	const sections = 4096
 	var b bytes.Buffer
@@ -29,7 +30,7 @@ func SparseModule(file string, tables int, names uint64) error {
 	return os.Truncate(file, SparseSize)
 }
 
-// Module writes a small module that has the function.
+// Module writes a small module that contains the function.
 func Module(file, function string) error {
 	const headers, code, names, page = 64 + 56 + 2*64 + 24, 1024, 2048, 4096
 	head := header(64+56, 2)
@@ -47,7 +48,7 @@ func Module(file, function string) error {
 	return os.WriteFile(file, raw, 0o755)
 }
 
-// header is that of a module with so many sections.
+// header returns the header of a module with this number of sections.
 func header(at uint64, sections int) elf.Header64 {
 	head := elf.Header64{
 		Type: uint16(elf.ET_DYN), Machine: uint16(elf.EM_X86_64), Version: 1, Ehsize: 64, Shentsize: 64,
@@ -58,7 +59,7 @@ func header(at uint64, sections int) elf.Header64 {
 	return head
 }
 
-// write adds a part of a file; parts have a fixed size, so it cannot fail.
+// write adds a part of a file. Parts have a fixed size, so it cannot fail.
 func write(b *bytes.Buffer, part any) { _ = binary.Write(b, binary.LittleEndian, part) }
 
 // Map maps a file as a program maps its libraries.

@@ -17,19 +17,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Life is one process of the user: what it does, by a seed, until its time is over.
+// Life is one process of the user. A seed determines what it does until its
+// time is over.
 type Life struct {
 	Seed    uint64
 	Dir     string        // for its files
 	Time    time.Duration // how long it lasts
-	Victims []string      // servers of others, which get no whole request from it
+	Victims []string      // servers of other users, which never get a complete request from it
 }
 
-// deed is something that a process does once. The next comes after a pause.
+// deed is something that a process does once. A pause follows it.
 type deed func(rng *rand.Rand, l Life) error
 
-// Live does two or three things at the same time, again and again. It may end the
-// process before its time, or put another life in its place.
+// Live does two or three things at the same time, again and again. It may end
+// the process early, or replace it by another life.
 func (l Life) Live() {
 	rng := rand.New(rand.NewPCG(l.Seed, 0))
 	ctx, end := context.WithTimeout(context.Background(), l.Time)
@@ -41,7 +42,7 @@ func (l Life) Live() {
 		do, own := pick(rng, doings), rand.New(rand.NewPCG(l.Seed, rng.Uint64()))
 		all.Go(func() {
 			for ctx.Err() == nil {
-				_ = do(own, l) // what does not work today is not done
+				_ = do(own, l) // what fails is skipped
 				time.Sleep(time.Duration(20+own.IntN(500)) * time.Millisecond)
 			}
 		})
@@ -57,7 +58,7 @@ func (l Life) Live() {
 	all.Wait()
 }
 
-// again executes the program in its own place, as somebody else.
+// again executes the program in the same process, under another identity.
 func (l Life) again(rng *rand.Rand, left time.Duration) {
 	exe, err := os.Readlink("/proc/self/exe")
 	if err != nil {
@@ -67,7 +68,7 @@ func (l Life) again(rng *rand.Rand, left time.Duration) {
 	_ = unix.Exec(exe, next.Args(rng), os.Environ())
 }
 
-// Args is the command line of a life, with a crafted name.
+// Args returns the command line of a life, with a crafted name.
 func (l Life) Args(rng *rand.Rand) []string {
 	return append([]string{Argument(rng), fmt.Sprint(l.Seed), l.Time.String(), l.Dir}, l.Victims...)
 }
@@ -83,7 +84,7 @@ func threads(rng *rand.Rand, _ Life) error {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		runtime.LockOSThread() // for good: the thread ends with the goroutine
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
 		setCommand(rng)
 	}()
 	<-done
@@ -131,7 +132,7 @@ func unixConversation(rng *rand.Rand, life Life) error {
 	return takeOne(rng, l)
 }
 
-// takeOne serves one connection, unless it leaves it in the backlog.
+// takeOne serves one connection, or leaves it in the backlog.
 func takeOne(rng *rand.Rand, l interface {
 	net.Listener
 	SetDeadline(time.Time) error
@@ -150,8 +151,8 @@ func takeOne(rng *rand.Rand, l interface {
 	return nil
 }
 
-// molest is a client of somebody else's server. It never sends a whole request: that
-// would be one.
+// molest is a client of another user's server. It never sends a complete
+// request, because that would be counted as one.
 func molest(rng *rand.Rand, life Life) error {
 	if len(life.Victims) == 0 {
 		return nil
@@ -169,8 +170,7 @@ func molest(rng *rand.Rand, life Life) error {
 	return nil
 }
 
-// files maps what looks like a server's module, and puts something else in the
-// place of the file.
+// files maps what looks like a module of a server, and replaces the file.
 func files(rng *rand.Rand, l Life) error {
 	name := pick(rng, []string{"mod_wsgi_x.so", "mod_passenger.so", "libphp8.2.so", "mod_proxy.so"})
 	file := filepath.Join(l.Dir, fmt.Sprintf("%d-%s", os.Getpid(), name))
@@ -199,7 +199,7 @@ var modules = []func(rng *rand.Rand, file string) error{
 	func(rng *rand.Rand, file string) error {
 		return SparseModule(file, 1+rng.IntN(8), uint64(rng.Int64N(300<<20)))
 	},
-	func(rng *rand.Rand, file string) error { // cut, or with bytes that are others
+	func(rng *rand.Rand, file string) error { // truncated, or with changed bytes
 		if err := Module(file, "wsgi_start_request"); err != nil {
 			return err
 		}
@@ -214,7 +214,8 @@ var modules = []func(rng *rand.Rand, file string) error{
 	},
 }
 
-// read reads a file's start, unless it was replaced: a link to /dev/zero has no end.
+// read reads the start of a file, unless the file was replaced: a link to
+// /dev/zero has no end.
 func read(file string) ([]byte, error) {
 	f, err := os.OpenFile(file, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -228,7 +229,7 @@ func read(file string) ([]byte, error) {
 	return raw, err
 }
 
-// replacements are what comes in the place of a mapped file.
+// replacements replace a mapped file.
 var replacements = []func(rng *rand.Rand, file string) error{
 	func(_ *rand.Rand, file string) error { return os.Remove(file) },
 	func(rng *rand.Rand, file string) error { return os.Truncate(file, rng.Int64N(4096)) },
@@ -253,7 +254,8 @@ func replace(file string, by func() error) error {
 	return by()
 }
 
-// openTerminal puts a link to a terminal of the user's own there, which is hung up.
+// openTerminal replaces the file by a link to a terminal of the user, and hangs
+// the terminal up.
 func openTerminal(_ *rand.Rand, file string) error {
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {

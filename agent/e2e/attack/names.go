@@ -5,21 +5,21 @@ import (
 	"strings"
 )
 
-// crafted are names that are taken for others', that act on a terminal, or that
-// break what somebody writes them into.
+// crafted are names that look like those of others, that control a terminal, or
+// that break the format they are written into.
 var crafted = []string{
 	"nginx", "httpd", "apache2", "gunicorn: master [app]", "php-fpm: pool www", "uwsgi", "victim-nginx ", "",
 	"\x1b[2J\x1b]0;owned\x07", "\u202egpj.x", "\u2066a\u2069", "\xff\xfe\x80", "a\nb", "x\"} 1\nlapwing_requests 7\n",
 	`{"service":"x"}`, "..", "%s%n", "é\u0301", "\u009b31m", "; reboot",
 }
 
-// Programs are the names of files that programs are started from.
+// Programs are the file names from which programs are started.
 var Programs = []string{"httpd", "nginx", "uwsgi", "php-fpm8.2", "ruby", "x\x1b[2Jy", "\u202egpj", "a\"b\\c", strings.Repeat("x", 255)}
 
-// maxArgument is what the kernel takes of one argument, with room for the end.
+// maxArgument is almost the kernel's limit of one argument, in bytes.
 const maxArgument = 120 << 10
 
-// Argument is an argv[0].
+// Argument returns an argv[0].
 func Argument(rng *rand.Rand) string {
 	name := crafted[rng.IntN(len(crafted))]
 	switch rng.IntN(6) {
@@ -34,7 +34,7 @@ func Argument(rng *rand.Rand) string {
 	return name
 }
 
-// noise is an argument of random bytes.
+// noise returns an argument of random bytes.
 func noise(rng *rand.Rand, size int) string {
 	b := make([]byte, size)
 	for i := range b {

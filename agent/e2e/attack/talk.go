@@ -11,10 +11,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// moment bounds every step of a conversation.
+// moment limits every step of a conversation.
 const moment = 500 * time.Millisecond
 
-// says are what a client sends: requests, halves and lies of several protocols.
+// says are what a client sends: complete, partial and false requests of several
+// protocols.
 var says = []func(*rand.Rand) string{
 	func(*rand.Rand) string { return "G" },
 	func(*rand.Rand) string { return "GET /ha" },
@@ -65,7 +66,7 @@ var answers = []func(*rand.Rand) string{
 
 func pick[T any](rng *rand.Rand, from []T) T { return from[rng.IntN(len(from))] }
 
-// conn is a connection that can be ended by halves.
+// conn is a connection whose sides can be closed separately.
 type conn interface {
 	net.Conn
 	CloseRead() error
@@ -74,7 +75,7 @@ type conn interface {
 
 var _, _ conn = (*net.TCPConn)(nil), (*net.UnixConn)(nil)
 
-// part ends a connection in one of many ways, or a half of it.
+// part ends a connection in one of many ways, or only one side of it.
 func part(rng *rand.Rand, c conn) {
 	switch rng.IntN(6) {
 	case 0:
@@ -91,7 +92,7 @@ func part(rng *rand.Rand, c conn) {
 	_ = c.Close()
 }
 
-// reset makes the end of a TCP connection a reset.
+// reset makes closing a TCP connection send a reset.
 func reset(c net.Conn) {
 	if tcp, ok := c.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
@@ -113,7 +114,7 @@ func serve(rng *rand.Rand, c conn) {
 	part(rng, c)
 }
 
-// talk is a client's side.
+// talk is the side of the client.
 func talk(rng *rand.Rand, c conn) {
 	_ = c.SetDeadline(time.Now().Add(moment))
 	for range 1 + rng.IntN(3) {
@@ -128,7 +129,7 @@ func talk(rng *rand.Rand, c conn) {
 	part(rng, c)
 }
 
-// fastOpen sends the first bytes with the SYN, where the host lets clients do so.
+// fastOpen sends the first bytes with the SYN, if the host allows it.
 func fastOpen(rng *rand.Rand, port int) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

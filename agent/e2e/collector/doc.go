@@ -1,7 +1,8 @@
-// Command collector is a small OpenTelemetry Collector, built from the
-// upstream modules for the end-to-end tests: OTLP over gRPC and HTTP in, JSON
-// lines of what arrived out, and what the delivered configurations use. It has a Go module of its own so that none of the
-// Collector's dependencies reach the agent's.
+// Command collector is a small OpenTelemetry Collector for the end-to-end
+// tests, built from the upstream modules. It receives OTLP over gRPC and HTTP,
+// writes what arrived as JSON lines, and has the components of the delivered
+// configurations. It has a Go module of its own, so that the dependencies of
+// the Collector do not become dependencies of the agent.
 //
 // Usage:
 //

@@ -64,8 +64,8 @@ func factories() (otelcol.Factories, error) {
 	return otelcol.Factories{Receivers: receivers, Processors: processors, Exporters: exporters, Telemetry: newTelemetry()}, nil
 }
 
-// newTelemetry logs to standard error and measures nothing: the upstream
-// telemetry would add three more exporters to what has to be compiled.
+// newTelemetry logs to standard error and measures nothing. The upstream
+// telemetry would add three more exporters to the build.
 func newTelemetry() telemetry.Factory {
 	return telemetry.NewFactory(
 		func() component.Config { return &struct{}{} },

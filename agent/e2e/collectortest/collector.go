@@ -21,7 +21,7 @@ type Collector struct {
 	GRPC string // endpoint URL for OTLP over gRPC
 	HTTP string // endpoint URL for OTLP over HTTP
 
-	traces  string // files of JSON lines
+	traces  string // paths of files with JSON lines
 	metrics string
 	process *os.Process
 	log     *output
@@ -50,7 +50,7 @@ service:
       exporters: [jsonfile/metrics]
 `
 
-// startTimeout bounds one start, which takes a fraction of a second.
+// startTimeout limits one start, which normally takes a fraction of a second.
 const startTimeout = 30 * time.Second
 
 // Start runs a Collector until the test ends.
@@ -60,7 +60,7 @@ func Start(t testing.TB) *Collector {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A free port can be taken by another process before the Collector has it.
+	// Another process can take a free port before the Collector opens it.
 	for range 3 {
 		c := new(Collector)
 		if err = c.start(path, t.TempDir()); err == nil {
@@ -93,8 +93,8 @@ func (c *Collector) start(binary, dir string) error {
 	return c.waitReady(grpc, http)
 }
 
-// run starts the process so that the kernel ends it if the test is killed.
-// That is tied to the starting thread, which therefore waits for the process.
+// run starts the process so that the kernel ends it if the test is killed. That
+// depends on the starting thread, which therefore waits for the process.
 func (c *Collector) run(cmd *exec.Cmd) error {
 	c.log = new(output)
 	cmd.Stdout, cmd.Stderr = c.log, c.log
@@ -158,7 +158,7 @@ func (c *Collector) Stop() {
 	}
 }
 
-// Complaints are the lines of the Collector's log that warn of something.
+// Complaints returns the warnings and errors in the log of the Collector.
 func (c *Collector) Complaints() []string {
 	var lines []string
 	for line := range strings.Lines(c.log.String()) {
@@ -198,7 +198,7 @@ func (o *output) String() string {
 	return o.buf.String()
 }
 
-// Validate lets the Collector check a configuration file, without running it.
+// Validate checks a configuration file with the Collector, without running it.
 func Validate(t testing.TB, file string, env ...string) error {
 	t.Helper()
 	path, err := binary()
@@ -214,7 +214,7 @@ func Validate(t testing.TB, file string, env ...string) error {
 }
 
 // StartFile runs a Collector with a configuration of its own until the test
-// ends. address is where that listens.
+// ends. address is the address that this configuration listens on.
 func StartFile(t testing.TB, file, address string, env ...string) *Collector {
 	t.Helper()
 	path, err := binary()

@@ -23,8 +23,8 @@ const (
 	statusError  = 2
 )
 
-// finished is a request that a server answered: 3 ms queue, 2 ms parse, 40 ms
-// app and 5 ms write_back, none of them round in nanoseconds.
+// finished returns a request that a server answered: 3 ms queue, 2 ms parse, 40
+// ms app and 5 ms write_back. None of them is round in nanoseconds.
 func finished(service string) *request.Request {
 	start := request.Now() - request.Stamp(time.Minute)
 	after := func(d time.Duration) request.Stamp { return start + request.Stamp(d) }
@@ -45,8 +45,8 @@ func finished(service string) *request.Request {
 	}
 }
 
-// reset is a request whose client went away while the application worked, and
-// that came with a trace context.
+// reset returns a request with a trace context whose client went away while the
+// application worked.
 func reset(service string) *request.Request {
 	r := finished(service)
 	r.Closed, r.WriteFirst, r.WriteLast, r.Acked = r.WriteFirst, 0, 0, 0
@@ -55,7 +55,7 @@ func reset(service string) *request.Request {
 	return r
 }
 
-// trace hands over requests as the agent does.
+// trace passes requests on as the agent does.
 func trace(e *otlp.Exporter, requests ...*request.Request) {
 	for _, r := range requests {
 		request.AssignIDs(r)
@@ -77,13 +77,13 @@ func send(t *testing.T, c otlp.Config, clock *request.Clock, requests ...*reques
 	}
 }
 
-// tree is the spans of one trace: the request and its phases by name.
+// tree holds the spans of one trace: the request, and its phases by name.
 type tree struct {
 	root   collectortest.Span
 	phases map[string]collectortest.Span
 }
 
-// treeOf finds the trace of r among spans and checks that it hangs together.
+// treeOf finds the trace of r among the spans and checks that it is connected.
 func treeOf(t *testing.T, spans []collectortest.Span, r *request.Request) tree {
 	t.Helper()
 	found := tree{phases: make(map[string]collectortest.Span)}

@@ -1,7 +1,7 @@
 package collectortest
 
-// The OTLP/JSON encoding, as far as tests look at it. protojson does not read
-// it: OTLP writes identifiers in hex.
+// The OTLP/JSON encoding, as far as the tests need it. protojson cannot read
+// it, because OTLP writes identifiers in hex.
 
 type tracesData struct {
 	ResourceSpans []struct {

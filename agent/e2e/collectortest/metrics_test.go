@@ -17,8 +17,8 @@ import (
 	"lapwing/exporters/otlp"
 )
 
-// allFamilies is an aggregator with a point in every family: from requests
-// where those make it, else from a source.
+// allFamilies returns an aggregator with a point in every family: from requests
+// if they produce it, otherwise from a source.
 func allFamilies(r ...*request.Request) *metrics.Aggregator {
 	a := metrics.New(metrics.DefaultConfig())
 	a.AddSource(metrics.Health(func() health.Health {
@@ -35,7 +35,7 @@ func allFamilies(r ...*request.Request) *metrics.Aggregator {
 		metrics.AgentLabelSets: true, metrics.AgentOverflow: true, metrics.AgentUntimed: true, metrics.AgentUnsplit: true,
 	}
 	for _, c := range health.Table {
-		fromHealth[metrics.Of(c)] = true // nil, of one that is no metric, is in no list
+		fromHealth[metrics.Of(c)] = true // nil, for a counter without a metric, is in no list
 	}
 	a.AddSource(metrics.SourceFunc(func(s *metrics.Snapshot) {
 		for _, f := range metrics.Families() {
@@ -58,8 +58,9 @@ type heads struct{}
 func (heads) HeadSizes() (int, int) { return 100, 100 }
 func (heads) Clone() request.Detail { return heads{} }
 
-// TestCollectorTakesAllMetrics pushes every metric there is, with both kinds of
-// histograms, in protobuf and in JSON, and reads back what a real Collector made of them.
+// TestCollectorTakesAllMetrics pushes every metric, with both types of
+// histograms, in protobuf and in JSON, and reads back what a real Collector
+// received.
 func TestCollectorTakesAllMetrics(t *testing.T) {
 	for _, tt := range []struct{ kind, protocol, compression string }{
 		{otlp.HistogramsExplicit, otlp.ProtocolGRPC, ""},

@@ -35,9 +35,9 @@ type Point struct {
 	Metric     string
 	Unit       string
 	Attributes map[string]any
-	Value      float64  // of a histogram the sum
-	Count      uint64   // of a histogram, as is what follows
-	Buckets    int      // how many there are
+	Value      float64  // for a histogram, the sum
+	Count      uint64   // of a histogram, like the fields below
+	Buckets    int      // their number
 	TraceIDs   []string // of the exemplars
 }
 
@@ -75,15 +75,15 @@ func (c *Collector) Points() ([]Point, error) {
 	return points, err
 }
 
-// WaitSpans returns all spans as soon as there are at least n. It fails the
-// test when they do not come.
+// WaitSpans returns all spans as soon as there are at least n. If they do not
+// arrive, it fails the test.
 func (c *Collector) WaitSpans(t testing.TB, n int) []Span {
 	t.Helper()
 	return wait(t, n, c.Spans)
 }
 
-// WaitPoints returns all data points as soon as there are at least n. It fails
-// the test when they do not come.
+// WaitPoints returns all data points as soon as there are at least n. If they
+// do not arrive, it fails the test.
 func (c *Collector) WaitPoints(t testing.TB, n int) []Point {
 	t.Helper()
 	return wait(t, n, c.Points)
@@ -107,8 +107,8 @@ func wait[T any](t testing.TB, n int, read func() ([]T, error)) []T {
 	}
 }
 
-// eachLine hands over the file's complete lines. A file that is not there yet
-// has none.
+// eachLine calls f for each complete line of the file. A missing file has no
+// lines.
 func eachLine(path string, f func([]byte) error) error {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -22,10 +22,10 @@ import (
 
 const root = "../../.."
 
-// environment is what the delivered configurations are told.
+// environment holds the variables of the delivered configurations.
 var environment = []string{"LISTEN=127.0.0.1", "TEMPO=127.0.0.1:4317", "METRICS=http://127.0.0.1:9090/api/v1/otlp", "GATEWAY=gateway.example"}
 
-// write puts a changed configuration into a file.
+// write writes a changed configuration to a file.
 func write(t *testing.T, config []byte) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "collector.yaml")
@@ -40,9 +40,9 @@ func read(t *testing.T, path string) string {
 	return string(raw)
 }
 
-// TestDeliveredConfigurations lets the real Collector check them. The module of
-// the loadbalancing exporter is not to be had here: in its place stands the
-// exporter that it makes one of per gateway, with the same settings.
+// TestDeliveredConfigurations checks them with the real Collector. The module
+// of the loadbalancing exporter is not available here. It is replaced by the
+// exporter that it creates per gateway, with the same settings.
 func TestDeliveredConfigurations(t *testing.T) {
 	assert.NoError(t, collectortest.Validate(t, filepath.Join(root, "dashboards/stack/collector/collector.yaml"), environment...))
 	assert.NoError(t, collectortest.Validate(t, filepath.Join(root, "packaging/collector/gateway.yaml"), environment...))
@@ -63,8 +63,8 @@ func TestDeliveredConfigurations(t *testing.T) {
 	assert.Error(t, collectortest.Validate(t, write(t, []byte(wrong)), environment...), "a key that does not exist")
 }
 
-// TestGatewaySamples sends traces of an agent through the gateway: those that
-// failed and the slow ones all arrive, and a part of the others.
+// TestGatewaySamples sends traces of an agent through the gateway. All that
+// failed and all slow ones arrive, and a part of the others.
 func TestGatewaySamples(t *testing.T) {
 	store := collectortest.Start(t)
 	address := harness.FreeAddress(t)

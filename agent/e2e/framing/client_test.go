@@ -15,20 +15,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// caller is a client of real servers, on one connection.
+// caller is a client of real servers on one connection.
 type caller struct {
 	net.Conn
 	in   *bufio.Reader
 	got  int           // bytes that were received
-	per  int           // after so many it stops
-	stop time.Duration // for so long; zero: never
+	per  int           // bytes after which it pauses
+	stop time.Duration // length of a pause; zero: no pauses
 	mark int
 
-	stopped time.Duration // in all
+	stopped time.Duration // in total
 }
 
-// dial connects a client that stops for a while after every so many bytes. A
-// slow one has a small receive buffer.
+// dial connects a client that pauses after every per bytes. A slow client has a
+// small receive buffer.
 func dial(t *testing.T, address string, per int, stop time.Duration) *caller {
 	t.Helper()
 	d := net.Dialer{Control: func(_, _ string, raw syscall.RawConn) error {
@@ -48,7 +48,7 @@ func dial(t *testing.T, address string, per int, stop time.Duration) *caller {
 	return c
 }
 
-// Read implements io.Reader at the pace of the client.
+// Read implements io.Reader at the speed of the client.
 func (c *caller) Read(p []byte) (int, error) {
 	if c.per > 0 && c.got >= c.mark {
 		c.mark += c.per
@@ -60,17 +60,17 @@ func (c *caller) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// answer is a response as its client saw it.
+// answer is a response as the client saw it.
 type answer struct {
 	status int
 	bytes  int
 	begun  time.Time
 	took   time.Duration
-	err    error // of its body
+	err    error // of reading the body
 }
 
-// call sends a request and takes the response. It fails the test, in any
-// goroutine of it, if there is none.
+// call sends a request and receives the response. If there is no response, it
+// fails the test, from any goroutine.
 func (c *caller) call(t *testing.T, request string) answer {
 	t.Helper()
 	a, before := answer{begun: time.Now()}, c.got-c.in.Buffered()

@@ -8,7 +8,8 @@ import (
 	"lapwing/agent/e2e/peer"
 )
 
-// row is a connection: what its ends do, and what must be printed of it.
+// row is a connection: what its ends do, and what the agent must print about
+// it.
 type row struct {
 	name     string
 	families []peer.Family // nil for TCP and unix
@@ -19,37 +20,37 @@ type row struct {
 	receiveBuffer int  // of the client
 }
 
-// exchange is a request and its response. The steps are labelled by its number
-// when the row is played.
+// exchange is a request and its response. When the row is played, its number
+// becomes part of the labels of its steps.
 type exchange struct {
 	ask     string      // the request, in one piece
 	send    []peer.Step // how the client sends it; empty: in one write
 	read    []peer.Step // how the server reads it; empty: in one read
 	work    time.Duration
 	write   []peer.Step // how the server responds
-	unread  []peer.Step // what it reads after that
-	receive []peer.Step // how the client takes it; empty: as fast as it can
+	unread  []peer.Step // what the server reads after that
+	receive []peer.Step // how the client receives it; empty: as fast as it can
 
-	method, path string // of the ask when empty
-	protocol     string // http/1.1 when empty
+	method, path string // derived from ask if empty
+	protocol     string // http/1.1 if empty
 	status       int
-	flags        []string // all that must be there, streamed aside
-	failed       bool     // error is set although the status does not say so
+	flags        []string // exactly the expected flags, except streamed
+	failed       bool     // error is set although the status is not an error
 	trace, span  string   // of the traceparent that it must continue
 
-	sentAs string // label of the send, where another request went along
+	sentAs string // label of the send, if another request was sent with it
 	readAs string // the same for the read
 
-	early     bool    // the response begins before the request was read
-	blocked   bool    // the client keeps the server waiting
-	endless   bool    // nothing but the close or the next request ends it
-	unknown   bool    // its framing cannot be known: no duration is right, too
-	answered  int     // bytes of the response, where the labels do not tell; −1: any
-	requested int     // bytes of the request, where the labels do not tell; −1: any
-	slowest   float64 // share of write_back that blocked must have; 0.8 when zero
+	early     bool    // the response starts before the request was read
+	blocked   bool    // the client makes the server wait
+	endless   bool    // only the close or the next request ends it
+	unknown   bool    // its framing cannot be known: no duration is also correct
+	answered  int     // bytes of the response, if the labels do not show it; −1: any
+	requested int     // bytes of the request, if the labels do not show it; −1: any
+	slowest   float64 // minimum share of blocked in write_back; 0.8 if zero
 }
 
-// labels are those of the exchange's steps.
+// labels returns the labels of the steps of the exchange.
 func (x exchange) labels(n string) (send, read, write string) {
 	send, read, write = "send"+n, "read"+n, "write"+n
 	if x.sentAs != "" {
@@ -61,7 +62,7 @@ func (x exchange) labels(n string) (send, read, write string) {
 	return send, read, write
 }
 
-// The labels of what is not part of a request or of a response.
+// The labels of what is part of neither a request nor a response.
 const (
 	interim = "interim"
 	aside   = "aside"
@@ -74,7 +75,7 @@ const (
 	released                   // the records were printed
 )
 
-// on lists the address families that the row is played on.
+// on lists the address families for which the row is played.
 func (r row) on() []peer.Family {
 	if r.families == nil {
 		return []peer.Family{peer.TCP4, peer.Unix}
@@ -82,8 +83,8 @@ func (r row) on() []peer.Family {
 	return r.families
 }
 
-// scripts are what the server and the client of the row do. A connection that
-// the server does not close stays open until the records were printed.
+// scripts returns what the server and the client of the row do. A connection
+// that the server does not close stays open until the records were printed.
 func (r row) scripts() (server, client peer.Program) {
 	serve := []peer.Step{peer.Accept().As("accept")}
 	if r.sendBuffer > 0 {
@@ -136,7 +137,7 @@ func labelled(steps []peer.Step, label string) (all []peer.Step) {
 	return all
 }
 
-// sizeOf is how many bytes the steps write.
+// sizeOf returns the number of bytes that the steps write.
 func sizeOf(steps []peer.Step) (n int) {
 	for _, s := range steps {
 		switch s.Op {
@@ -151,7 +152,7 @@ func sizeOf(steps []peer.Step) (n int) {
 	return n
 }
 
-// asked is the method and the path of the exchange.
+// asked returns the method and the path of the exchange.
 func (x exchange) asked() (method, path string) {
 	words := strings.Fields(x.ask)
 	method, path = x.method, x.path
@@ -164,10 +165,10 @@ func (x exchange) asked() (method, path string) {
 	return method, path
 }
 
-// get is a GET request with the header lines.
+// get returns a GET request with the header lines.
 func get(path string, headers ...string) string { return ask("GET", path, "", headers...) }
 
-// ask is a request whose body is framed by the header lines, where it has one.
+// ask returns a request. The header lines frame its body, if it has one.
 func ask(method, path, body string, headers ...string) string {
 	lines := append([]string{method + " " + path + " HTTP/1.1", "Host: example.test"}, headers...)
 	return strings.Join(lines, "\r\n") + "\r\n\r\n" + body
@@ -177,15 +178,15 @@ func lengthOf(body string) string { return fmt.Sprint("Content-Length: ", len(bo
 
 const chunkedField = "Transfer-Encoding: chunked"
 
-// head is the head of a response with the header lines.
+// head returns the head of a response with the header lines.
 func head(status string, headers ...string) string {
 	return strings.Join(append([]string{"HTTP/1.1 " + status}, headers...), "\r\n") + "\r\n\r\n"
 }
 
-// reply is a response with a body, whose length its head tells.
+// reply returns a response with a body and its length in the head.
 func reply(status, body string) string { return head(status, "Server: script", lengthOf(body)) + body }
 
-// chunk is one chunk, chunks are several and the last one.
+// chunk returns one chunk, chunks returns several and the last one.
 func chunk(data string) string { return fmt.Sprintf("%x\r\n%s\r\n", len(data), data) }
 
 func chunks(data ...string) (all string) {
@@ -197,12 +198,12 @@ func chunks(data ...string) (all string) {
 
 const lastChunk = "0\r\n\r\n"
 
-// plain is a request of 20 ms with a response in one write.
+// plain returns a request of 20 ms with a response in one write.
 func plain(path string) exchange {
 	return exchange{ask: get(path), work: ms(20), status: 200, write: []peer.Step{peer.Write(reply("200 OK", "plain"))}}
 }
 
-// padding is a header line of n bytes.
+// padding returns a header line of n bytes.
 func padding(n int) string { return "X-Pad: " + strings.Repeat("p", n-len("X-Pad: ")) }
 
 func ms(n int) time.Duration { return time.Duration(n) * time.Millisecond }

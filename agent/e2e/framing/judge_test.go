@@ -12,30 +12,31 @@ import (
 	"lapwing/collectors/request"
 )
 
-// played is what is known of a row after it was played.
+// played is what is known about a row after it was played.
 type played struct {
 	t       *testing.T
 	address peer.Address
 	stamps  peer.Stamps
-	noise   time.Duration // how long the scripts' threads had to wait for a CPU
+	noise   time.Duration // how long the threads of the scripts waited for a CPU
 	records []harness.Record
 
-	// absent counts the requests whose arrival no probe saw, which have no
-	// times: the documentation names when that happens.
+	// absent counts the requests whose arrival no probe saw, and which have no
+	// times. The documentation describes when that happens.
 	absent *atomic.Int64
 }
 
-// latitude is how much longer than by the scripts' stamps something may seem.
+// latitude returns how much longer than by the scripts' stamps something may
+// appear.
 func (p played) latitude(d time.Duration) time.Duration {
 	return harness.Slow(max(ms(20), d/20)) + p.noise
 }
 
-// little is how much shorter it may seem: a moment in the kernel lies between
-// the stamps around the call, so that only clocks can be off.
+// little is how much shorter it may appear. An event in the kernel is between
+// the stamps around the call, so only the clocks can differ.
 const little = time.Millisecond
 
 // judge compares the records with the exchanges, which must be printed in
-// their order.
+// order.
 func (p played) judge(talk []exchange) {
 	p.t.Helper()
 	if len(p.records) != len(talk) {
@@ -64,7 +65,7 @@ func (p played) judge(talk []exchange) {
 	}
 }
 
-// facts checks all that is not a time.
+// facts checks everything except times.
 func (p played) facts(n, path string, x exchange, r harness.Record) {
 	p.t.Helper()
 	protocol := x.protocol
@@ -104,7 +105,7 @@ func orLabel(n int, s peer.Stamps, label string) int {
 	return s.Bytes(label)
 }
 
-// times checks the duration, its phases and the parts of write_back.
+// times checks the duration, the phases and the parts of write_back.
 func (p played) times(n, path string, x exchange, r harness.Record) {
 	p.t.Helper()
 	sendLabel, readLabel, writeLabel := x.labels(n)
@@ -139,7 +140,7 @@ func (p played) times(n, path string, x exchange, r harness.Record) {
 	p.writing(n, path, x, r)
 }
 
-// end is when the response that nothing else ends ended at the latest.
+// end returns the latest end of a response that nothing else ends.
 func (p played) end(n string) int64 {
 	if next, ok := p.stamps.First("send" + number(int(n[0]-'0'))); ok {
 		return next.After
@@ -148,7 +149,7 @@ func (p played) end(n string) int64 {
 	return closed.After
 }
 
-// writing checks who kept the response waiting: the server or its client.
+// writing checks what delayed the response: the server or its client.
 func (p played) writing(n, path string, x exchange, r harness.Record) {
 	p.t.Helper()
 	wrote, blocked, produce := duration(r.WriteBack), duration(r.Blocked), duration(r.Produce)
@@ -172,8 +173,8 @@ func (p played) writing(n, path string, x exchange, r harness.Record) {
 	equal(p.t, path+" flag streamed", r.Has("streamed"), produce >= ms(1))
 }
 
-// widest is the time between the calls of a label at most: a script can lose its
-// CPU between a call and its stamps.
+// widest returns the longest possible time between the calls of a label: a
+// script can lose its CPU between a call and its stamps.
 func (p played) widest(label string) (d time.Duration) {
 	calls := p.stamps.Labelled(label)
 	for i := 1; i < len(calls); i++ {
@@ -182,7 +183,7 @@ func (p played) widest(label string) (d time.Duration) {
 	return d
 }
 
-// ends are the first and the last stamp of a label.
+// ends returns the first and the last stamp of a label.
 func (p played) ends(label string) (first, last peer.Stamp) {
 	p.t.Helper()
 	first, ok := p.stamps.First(label)
@@ -193,7 +194,7 @@ func (p played) ends(label string) (first, last peer.Stamp) {
 	return first, last
 }
 
-// near checks that a time lies between what it was at least and at most.
+// near checks that a time is between least and most.
 func (p played) near(what string, got *int64, least, most time.Duration) {
 	p.t.Helper()
 	if got == nil {
@@ -209,7 +210,7 @@ func span(from, to int64) time.Duration { return time.Duration(max(to-from, 0)) 
 
 func duration(p *int64) time.Duration { return time.Duration(value(p)) }
 
-// value is what a field holds, or zero if it was left out.
+// value returns the value of a field, or zero if it was left out.
 func value[T any](p *T) (v T) {
 	if p != nil {
 		v = *p
@@ -224,9 +225,9 @@ func equal[T comparable](t *testing.T, what string, got, want T) {
 	}
 }
 
-// nothingLost checks the agent's account of itself. Connections that it takes
-// for none of HTTP are counted for all of the machine: those of a row would be
-// missed by their records.
+// nothingLost checks the agent's account of itself. Connections that the agent
+// does not recognise as HTTP are counted for the whole machine. If one of a row
+// is among them, its records are missing.
 func nothingLost(t *testing.T, trace *harness.Trace) {
 	t.Helper()
 	lines := strings.Split(strings.TrimSpace(trace.Stderr()), "\n")

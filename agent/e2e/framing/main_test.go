@@ -10,7 +10,7 @@ import (
 	"lapwing/agent/e2e/peer"
 )
 
-// beside is how many rows are played at once: they sleep most of the time.
+// beside is the number of rows played at once. They sleep most of the time.
 const beside = "80"
 
 func TestMain(m *testing.M) {

@@ -11,13 +11,13 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// The events of a response that is under way.
+// The events of a response in progress.
 const (
 	begun peer.Event = 10 + iota // its first piece was written
-	goOn                         // the workers were looked at
+	goOn                         // the state of the workers was checked
 )
 
-// openRow is a response that is looked at in its pause.
+// openRow is a response that is checked during its pause.
 type openRow struct {
 	row
 	listener *peer.Listener
@@ -25,10 +25,10 @@ type openRow struct {
 	parts    []*peer.Part
 }
 
-// TestOpenRequestIsInProgress looks at responses in their pauses: none has a
-// record, and each worker is busy however long the pause is. When a response
-// has ended it has one, and its worker is free, although the connection stays
-// open.
+// TestOpenRequestIsInProgress checks responses during their pauses: none has a
+// record, and each worker is busy, however long the pause is. After a response
+// has ended, it has a record and its worker is free, although the connection
+// stays open.
 func TestOpenRequestIsInProgress(t *testing.T) {
 	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		trace := harness.StartTrace(t, plan, "--exe", harness.Executable(t))
@@ -61,7 +61,7 @@ func TestOpenRequestIsInProgress(t *testing.T) {
 	})
 }
 
-// openRows starts all of them.
+// openRows starts all rows.
 func openRows(t *testing.T) (rows []openRow) {
 	t.Helper()
 	wait := []peer.Step{peer.Signal(begun), peer.Await(goOn)}
@@ -83,8 +83,8 @@ func openRows(t *testing.T) (rows []openRow) {
 	return rows
 }
 
-// awaitBusy waits for a look at which so many workers were busy with the same
-// response for so long at least.
+// awaitBusy waits for a snapshot in which n workers were busy with the same
+// response for at least age.
 func awaitBusy(t *testing.T, pools *harness.Pools, what string, n int, age time.Duration) {
 	t.Helper()
 	before := len(pools.Objects())

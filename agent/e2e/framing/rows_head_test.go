@@ -7,14 +7,14 @@ import (
 )
 
 // headRows are responses with long heads, or heads in several pieces, and a
-// pause in which nothing but the head tells that there is more to come.
+// pause in which only the head shows that more bytes will follow.
 func headRows() []row {
 	const policy = "Content-Security-Policy: "
 	long := policy + strings.Repeat("x", 400)
 	body, wait := strings.Repeat("b", 1000), peer.Sleep(ms(pause))
 	half := peer.Write(body)
 	const length = "Content-Length: 2000"
-	// A head whose length's digits lie across the given byte.
+	// A head in which the digits of the length span the given byte.
 	across := func(at int) string {
 		const before = "HTTP/1.1 200 OK\r\n"
 		return head("200 OK", padding(at-len(before)-len("\r\nContent-Length: 20")), length)
@@ -67,7 +67,7 @@ func headRows() []row {
 	return append(rows, bodiless()...)
 }
 
-// lines writes a head line by line, and then what follows.
+// lines writes a head line by line, followed by other steps.
 func lines(head string, then ...peer.Step) (steps []peer.Step) {
 	for _, line := range strings.SplitAfter(head, "\r\n") {
 		if line != "" {
@@ -77,8 +77,8 @@ func lines(head string, then ...peer.Step) (steps []peer.Step) {
 	return append(steps, then...)
 }
 
-// unseen is a response whose head need not be visible: if its end is not known,
-// the next request ends it, and no pause.
+// unseen is a response whose head need not be visible. If its end is not known,
+// the next request ends it, never a pause.
 func unseen(name string, write ...peer.Step) row {
 	r := stream("unseen head, "+name, "", write...)
 	r.talk[0].unknown = true
@@ -96,7 +96,7 @@ func untilClose(name, head string, body ...peer.Step) row {
 	return r
 }
 
-// bodiless are responses that have no body whatever their fields say.
+// bodiless are responses without a body, whatever their header fields say.
 func bodiless() []row {
 	r := row{name: "head without a body"}
 	for path, response := range map[string]string{

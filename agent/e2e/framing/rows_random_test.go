@@ -9,8 +9,8 @@ import (
 	"lapwing/agent/e2e/peer"
 )
 
-// randomRows are connections whose messages have framings, lengths of heads and
-// cuts by chance, the same at each run.
+// randomRows are connections whose messages have random framings, head lengths
+// and cuts. They are the same in each run.
 func randomRows() (rows []row) {
 	for seed := range uint64(12) {
 		g := chance{rand.New(rand.NewPCG(seed, 10))}
@@ -53,7 +53,7 @@ func (g chance) exchange(i int) exchange {
 	return x
 }
 
-// body is one and the field that frames it.
+// body returns a body and the header field that frames it.
 func (g chance) body() (body, framing string) {
 	text := func() string {
 		return strings.Repeat([]string{"x", "\r\n", "0\r\n\r\n", "HTTP/1.1 200 OK\r\n", "Content-Length: 9\r\n"}[g.IntN(5)], 1+g.IntN(100))
@@ -69,7 +69,7 @@ func (g chance) body() (body, framing string) {
 	return chunks(data...), chunkedField
 }
 
-// fields are the given ones among others, in any order.
+// fields returns the given fields mixed with others, in random order.
 func (g chance) fields(own []string) []string {
 	for range g.IntN(3) {
 		own = append(own, padding([]int{10, 100, 300, 2000, 5000}[g.IntN(5)]))
@@ -79,7 +79,7 @@ func (g chance) fields(own []string) []string {
 	return own
 }
 
-// pieces cuts a text into a few writes, plain or of segments.
+// pieces cuts a text into a few writes, plain or as segments.
 func (g chance) pieces(text string) (steps []peer.Step) {
 	for len(text) > 0 {
 		n := len(text)

@@ -7,7 +7,8 @@ import (
 	"lapwing/agent/e2e/peer"
 )
 
-// bodyRows are requests whose chunked body holds lines that look like a head.
+// bodyRows are requests whose chunked body contains lines that look like a
+// head.
 func bodyRows() (rows []row) {
 	part := func(n int) string {
 		return fmt.Sprintf("--b\r\nContent-Type: application/http\r\nContent-Length: %d\r\n\r\nx\r\n--b--\r\n", n)
@@ -27,7 +28,7 @@ func bodyRows() (rows []row) {
 			whole := ask(method, "/batch", chunks(body), chunkedField)
 			rows = append(rows, batch(method+" body with "+name, exchange{ask: whole}))
 		}
-		// The server reads the head alone, and the body in pieces.
+		// The server reads only the head, and then the body in pieces.
 		whole := ask("POST", "/batch", chunks(body), chunkedField)
 		at := strings.Index(whole, "\r\n\r\n") + 4
 		rows = append(rows, batch("body in pieces with "+name, exchange{ask: whole,
@@ -37,14 +38,14 @@ func bodyRows() (rows []row) {
 	return rows
 }
 
-// batch is a request and three more on its connection.
+// batch is a request followed by three more on the same connection.
 func batch(name string, x exchange) row {
 	x.work, x.status, x.write = ms(20), 200, []peer.Step{peer.Write(reply("200 OK", "done"))}
 	return row{name: name, talk: []exchange{x, plain("/after1"), plain("/after2"), plain("/after3")}}
 }
 
-// bothRows are requests with a length and chunks, and others whose length is
-// easily misread. Chunks win.
+// bothRows are requests with a length and chunks, and requests whose length is
+// easily misread. Chunks take precedence.
 func bothRows() (rows []row) {
 	const body = "3\r\nabc\r\n0\r\n\r\n"
 	for name, x := range map[string]struct {
@@ -78,8 +79,8 @@ func bothRows() (rows []row) {
 	return rows
 }
 
-// expectRows are clients that ask for leave, are refused, and go on without
-// their body.
+// expectRows are clients that send Expect: 100-continue, are refused, and
+// continue without their body.
 func expectRows() (rows []row) {
 	expects := func(path string, fields ...string) string {
 		return ask("POST", path, "", append(fields, "Expect: 100-continue")...)
@@ -102,7 +103,7 @@ func expectRows() (rows []row) {
 }
 
 // refusedRows are uploads that are refused after their head. The client sends
-// the body all the same, the server reads it, and the connection goes on.
+// the body anyway, the server reads it, and the connection continues.
 func refusedRows() (rows []row) {
 	for _, line := range []string{"DELETE FROM t", "GET /x HTTP/1.1", "ERROR", "AAAA", "HTTP/1.1 500 Oops"} {
 		piece := line + strings.Repeat(" q", (998-len(line))/2)
@@ -132,7 +133,7 @@ func refused(name string, status int, whole string, piece int) row {
 	return row{name: name, talk: []exchange{upload, plain("/after")}}
 }
 
-// traceRows are requests with a traceparent behind a long cookie.
+// traceRows are requests with a traceparent after a long cookie.
 func traceRows() (rows []row) {
 	const trace, span = "4bf92f3577b34da6a3ce929d0e0e%04x", "00f067aa0ba9%04x"
 	for _, size := range []int{0, 150, 1500, 7000, 15_000} {
@@ -146,7 +147,7 @@ func traceRows() (rows []row) {
 			x.cutAfter(cut)
 			r.talk = append(r.talk, x)
 		}
-		// The server reads in pieces what came at once.
+		// The server reads in pieces what arrived at once.
 		x := r.talk[0]
 		x.ask = strings.Replace(x.ask, "/trace0", "/pieces", 1)
 		x.read = []peer.Step{peer.ReadFull(len(x.ask)).In(1000)}
@@ -159,7 +160,7 @@ func traceRows() (rows []row) {
 	return append(rows, notTraced())
 }
 
-// cutAfter has the request sent and read in two pieces, of which the first
+// cutAfter makes the request be sent and read in two pieces, the first of which
 // ends with the text.
 func (x *exchange) cutAfter(text string) {
 	if text == "" {
@@ -170,7 +171,7 @@ func (x *exchange) cutAfter(text string) {
 	x.read = []peer.Step{peer.ReadFull(at), peer.ReadFull(len(x.ask) - at)}
 }
 
-// notTraced has other places where the name stands before the field itself.
+// notTraced has the name of the field in other places before the field itself.
 func notTraced() row {
 	const trace, span = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 	field := "traceparent: 00-" + trace + "-" + span + "-01"

@@ -7,7 +7,7 @@ import (
 	"lapwing/agent/e2e/peer"
 )
 
-// hints is an interim response of about 60 bytes and 45 for each link.
+// hints returns an interim response of about 60 bytes, plus 45 for each link.
 func hints(links int) string {
 	var fields []string
 	for i := range links {
@@ -16,8 +16,8 @@ func hints(links int) string {
 	return head("103 Early Hints", fields...)
 }
 
-// interimRows are interim responses of all sizes and cuts, before responses of
-// which each has another status.
+// interimRows are interim responses of all sizes and cuts, before responses
+// with different statuses.
 func interimRows() (rows []row) {
 	wait, before := peer.Sleep(ms(30)), func(text string) peer.Step { return peer.Write(text).As(interim) }
 	pieces := func(texts ...string) peer.Step { return peer.WriteSegments(peer.Segments(texts...)...) }
@@ -75,8 +75,8 @@ func byLine(text string) (steps []peer.Step) {
 	return steps
 }
 
-// leaveInPieces are servers that give leave to send the body in several writes,
-// as Perl's HTTP::Daemon does.
+// leaveInPieces are servers that send 100 Continue in several writes, as Perl's
+// HTTP::Daemon does.
 func leaveInPieces() (rows []row) {
 	body := strings.Repeat("b", 1000)
 	for name, pieces := range map[string][]string{
@@ -109,7 +109,7 @@ func leaveInPieces() (rows []row) {
 }
 
 // rawRows are connections that become a raw stream after a response without a
-// length. What is typed there is no request.
+// length. What the client types there is not a request.
 func rawRows() (rows []row) {
 	typed := []string{"ls -l\n", get("/secret"), "SELECT * FROM t\n", reply("500 no", ""), "GET /secret2 HTTP/1.1\r\nHost: x\r\n\r\n"}
 	for name, response := range map[string]string{
@@ -124,7 +124,7 @@ func rawRows() (rows []row) {
 	return rows
 }
 
-// rawStream is one that ends when the server closes it; it echoes what was
+// rawStream is a raw stream that the server closes. The server echoes what was
 // typed, or only reads it.
 func rawStream(name, response string, typed []string, echoes bool) row {
 	x := exchange{ask: ask("POST", "/exec", "{}", "Content-Length: 2"), work: ms(20), status: 200, requested: -1, endless: true}
@@ -148,7 +148,7 @@ func rawStream(name, response string, typed []string, echoes bool) row {
 	return row{name: "raw stream, " + name + ", " + how, closes: true, talk: []exchange{x}}
 }
 
-// pairRows are two requests in one send whose answers are far apart.
+// pairRows are two requests in one send whose responses are far apart.
 func pairRows() (rows []row) {
 	for name, first := range map[string][]peer.Step{
 		"length":         {peer.Write(reply("200 OK", "first"))},
@@ -169,8 +169,8 @@ func pairRows() (rows []row) {
 	return rows
 }
 
-// pair is a connection with the two, where the server reads them in one read or
-// each by itself, and one that has served another request before.
+// pair is a connection with the two requests, which the server reads in one
+// read or separately, and a connection that has served another request before.
 func pair(name, one string, first []peer.Step) []row {
 	two := get("/second")
 	x := exchange{ask: one, requested: len(one), status: 200, write: first, work: ms(20),
@@ -185,8 +185,8 @@ func pair(name, one string, first []peer.Step) []row {
 	return []row{together, apart, later}
 }
 
-// blankRows have blank lines between the requests of a connection, which
-// belong to none of them.
+// blankRows have blank lines between the requests of a connection. They belong
+// to no request.
 func blankRows() []row {
 	late := func(blank string) exchange {
 		x := plain("/late")
@@ -199,7 +199,7 @@ func blankRows() []row {
 	together.send = []peer.Step{peer.Write("\r\n").As(aside), peer.Sleep(ms(pause)), peer.Write(together.ask), peer.Signal(taken)}
 	together.read = []peer.Step{peer.Await(taken), peer.ReadFull(2 + len(together.ask))}
 	together.requested = -1
-	// Some old clients send a CRLF after the body that no length counts.
+	// Some old clients send a CRLF after the body that no length includes.
 	body := "a=1"
 	posted := exchange{ask: ask("POST", "/form", body, lengthOf(body)), work: ms(20), status: 200, requested: -1,
 		write: []peer.Step{peer.Write(reply("200 OK", "posted"))}}
@@ -217,8 +217,8 @@ func blankRows() []row {
 	}
 }
 
-// unreadRows are servers that answer before they have read the body: the rest
-// of it and the next request come in one read.
+// unreadRows are servers that respond before they have read the body. The rest
+// of it and the next request arrive in one read.
 func unreadRows() (rows []row) {
 	body := strings.Repeat("line of a body\r\n", 200)
 	for name, whole := range map[string]string{
@@ -233,7 +233,8 @@ func unreadRows() (rows []row) {
 			y := exchange{ask: get("/next"), requested: len(get("/next")), work: ms(30), status: 404,
 				write: []peer.Step{peer.Write(reply("404 Not Found", "the second"))}}
 			y.read = []peer.Step{peer.ReadFull(len(whole) - at - had + len(y.ask))}
-			// The rest waits in the queue until the next request is there, too.
+			// The rest waits in the queue until the next request has also
+			// arrived.
 			y.send = []peer.Step{peer.Write(y.ask), peer.Signal(taken)}
 			y.read = append([]peer.Step{peer.Await(taken)}, y.read...)
 			rows = append(rows, row{name: fmt.Sprintf("body unread, %s, %d of it read", name, had), talk: []exchange{x, y, plain("/after")}})

@@ -7,15 +7,16 @@ import (
 	"lapwing/agent/e2e/peer"
 )
 
-// pause is longer than what an agent could take for the end of a response.
+// pause is longer than any time after which an agent could assume the end of a
+// response, in milliseconds.
 const pause = 450
 
 func streamHead(headers ...string) string {
 	return head("200 OK", append([]string{"Content-Type: text/event-stream", chunkedField}, headers...)...)
 }
 
-// streamRows are chunked responses with pauses, whose data looks like an end
-// of it or whose framing is cut where it hurts. Each is followed by another
+// streamRows are chunked responses with pauses, whose data looks like their
+// end, or whose framing is cut in difficult places. Each is followed by another
 // request on its connection.
 func streamRows() (rows []row) {
 	filler := strings.Repeat("x", 200)
@@ -51,7 +52,8 @@ func streamRows() (rows []row) {
 	)
 }
 
-// stream is a response with the head and what follows it, and another one.
+// stream is a response with the head and what follows it, and then another
+// response.
 func stream(name, head string, body ...peer.Step) row {
 	if head != "" {
 		body = append([]peer.Step{peer.Write(head)}, body...)
@@ -61,7 +63,7 @@ func stream(name, head string, body ...peer.Step) row {
 	return row{name: "stream, " + name, talk: []exchange{x, plain("/after" + path)}}
 }
 
-// cutStream is a stream that ends with the connection, too early.
+// cutStream is a stream that ends too early, with the connection.
 func cutStream(name string, body ...peer.Step) row {
 	r := stream(name, streamHead(), body...)
 	r.talk, r.closes = r.talk[:1], true
@@ -69,12 +71,12 @@ func cutStream(name string, body ...peer.Step) row {
 	return r
 }
 
-// memoryRows have vectored writes with a short last segment. What lies in
-// memory before it is not part of the response.
+// memoryRows have vectored writes with a short last segment. The bytes before
+// it in memory are not part of the response.
 func memoryRows() []row {
 	wait := peer.Sleep(ms(pause))
 	data := "row " + strings.Repeat("w", 300) + "\n"
-	// A chunk whose last CRLF lies in memory after the given bytes.
+	// A chunk whose last CRLF is in memory after the given bytes.
 	behind := func(before string) peer.Step {
 		segments := peer.Segments(fmt.Sprintf("%x\r\n", len(data)), data, "\r\n")
 		return peer.WriteSegments(peer.Preceded(before, segments)...)

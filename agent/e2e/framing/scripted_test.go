@@ -11,9 +11,8 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// TestScripted plays every row on each probe plan and address family. What the
-// agent prints is told apart by the listening address, of which each row has
-// its own.
+// TestScripted plays every row with each probe plan and address family. Each
+// row has a listening address of its own, by which its output is found.
 func TestScripted(t *testing.T) {
 	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		trace := harness.StartTrace(t, plan, "--exe", harness.Executable(t))
@@ -22,7 +21,8 @@ func TestScripted(t *testing.T) {
 		t.Run("row", func(t *testing.T) {
 			for _, r := range rows() {
 				for _, family := range r.on() {
-					// Open until all are done: no two rows share an address.
+					// Open until all are done, so that no two rows share an
+					// address.
 					listener := peer.Listen(t, family, 0)
 					wanted[listener.Address.String()] = len(r.talk)
 					t.Run(r.name+"/"+string(family), func(t *testing.T) {
@@ -46,14 +46,14 @@ func rows() []row {
 		expectRows(), refusedRows(), rawRows(), traceRows(), pairRows(), blankRows(), unreadRows(), randomRows())
 }
 
-// play runs the scripts of a row and judges what the agent printed of them.
+// play runs the scripts of a row and checks what the agent printed about them.
 func (r row) play(t *testing.T, trace *harness.Trace, l *peer.Listener, absent *atomic.Int64) {
 	run := peer.NewRun(t, l, harness.Slow(20*time.Second))
 	server, client := r.scripts()
 	parts := []*peer.Part{run.Serve(server), run.Call(client)}
 	address := l.Address.String()
 	if !r.closes {
-		// The connection is closed when the records are there, or must be.
+		// The connection is closed once the records are printed, or must be.
 		trace.AwaitRecords(address, len(r.talk), r.least()+3*time.Second)
 		run.Signal(released)
 	}
@@ -63,7 +63,7 @@ func (r row) play(t *testing.T, trace *harness.Trace, l *peer.Listener, absent *
 	p.judge(r.talk)
 }
 
-// gather waits for the scripts to end.
+// gather waits until the scripts have ended.
 func (p *played) gather(parts []*peer.Part) {
 	for _, part := range parts {
 		stamps, noise := part.Wait()
@@ -71,7 +71,8 @@ func (p *played) gather(parts []*peer.Part) {
 	}
 }
 
-// least is how long the scripts of the row take, as far as they say it.
+// least returns the minimum time of the scripts of the row, as far as it is
+// known.
 func (r row) least() (d time.Duration) {
 	server, client := r.scripts()
 	for _, s := range slices.Concat(server.Threads[0], client.Threads[0]) {

@@ -14,14 +14,13 @@ import (
 	"lapwing/agent/e2e/harness"
 )
 
-// A back end's stream has so many pieces with a pause after each.
+// The stream of a back end has this number of pieces, with a pause after each.
 const (
 	streamPieces = 3
 	streamPause  = 400 * time.Millisecond
 )
 
-// proxyScenes are proxies in front of a stream with pauses, of which they make
-// chunks.
+// proxyScenes are proxies that convert a stream with pauses to chunks.
 func proxyScenes() []scene {
 	return []scene{
 		{name: "nginx in front of a stream", start: startNginxProxy, play: playProxy},
@@ -94,14 +93,14 @@ var pieces = map[string]string{
 	"tiny": "x",
 }
 
-// startBackEnd starts a server of streams: /FRONT/PIECE/FRAMING/n, where the
-// framing is close or chunked, or broken for one that breaks off.
+// startBackEnd starts a server of streams: /FRONT/PIECE/FRAMING/n. The framing
+// is close, chunked, or broken for a stream that is cut off.
 func startBackEnd(t *testing.T) string {
 	t.Helper()
 	return serve(t, serveStreams)
 }
 
-// serve has a function serve the connections of a new address.
+// serve calls conn for each connection of a new address.
 func serve(t *testing.T, conn func(net.Conn)) (address string) {
 	t.Helper()
 	l, err := net.Listen("tcp", harness.FreeAddress(t))
@@ -148,7 +147,8 @@ func serveStreams(c net.Conn) {
 	}
 }
 
-// playProxy has all kinds of streams at once, each by a client of its own.
+// playProxy requests all kinds of streams at once, each from a client of its
+// own.
 func playProxy(t *testing.T, _ string, addresses []string) []fact {
 	front, back := addresses[0], addresses[1]
 	type result struct {
@@ -161,7 +161,7 @@ func playProxy(t *testing.T, _ string, addresses []string) []fact {
 		for _, framing := range []string{"close", "chunked", "broken"} {
 			for _, how := range []string{"/direct", "/buffered"} {
 				if how == "/buffered" && (piece != "big" || framing != "chunked") {
-					continue // nothing of it is sent before it is all there
+					continue // nothing is sent before everything has arrived
 				}
 				n++
 				path := unique(fmt.Sprintf("%s/%s/%s", how, piece, framing))

@@ -44,7 +44,7 @@ func startWaitress(t *testing.T, dir string) []string {
 
 const goServerVariable = "LAPWING_FRAMING_SERVER"
 
-// goServer serves with Go's own package if this process was started for it.
+// goServer serves with net/http if this process was started for that.
 func goServer() {
 	address := os.Getenv(goServerVariable)
 	if address == "" {
@@ -84,7 +84,7 @@ func playBoth(t *testing.T, _ string, addresses []string) (facts []fact) {
 			}
 			r, err := http.ReadResponse(c.in, nil)
 			if err != nil {
-				break // some servers close the connection, as they may
+				break // some servers close the connection, which is allowed
 			}
 			_, _ = io.Copy(io.Discard, r.Body)
 			facts = append(facts, fact{local: addresses[0], path: path, status: r.StatusCode})
@@ -93,7 +93,7 @@ func playBoth(t *testing.T, _ string, addresses []string) (facts []fact) {
 	return facts
 }
 
-// startRefusing starts a server that refuses to give leave and keeps the
+// startRefusing starts a server that refuses Expect: 100-continue and keeps the
 // connection.
 func startRefusing(t *testing.T, _ string) []string {
 	return []string{serve(t, refuse)}
@@ -116,8 +116,8 @@ func refuse(c net.Conn) {
 	}
 }
 
-// playCurl lets curl post twice on one connection. It asks for leave, and asks
-// again without when that is refused.
+// playCurl makes curl post twice on one connection. It sends Expect:
+// 100-continue, and repeats the request without it when it is refused.
 func playCurl(t *testing.T, dir string, addresses []string) (facts []fact) {
 	var urls []string
 	for range 2 {
@@ -127,7 +127,7 @@ func playCurl(t *testing.T, dir string, addresses []string) (facts []fact) {
 			facts = append(facts, fact{local: addresses[0], method: "POST", path: path, status: status, least: ms(20), most: ms(100)})
 		}
 	}
-	// From 1 MiB on curl asks for leave.
+	// From 1 MiB on, curl sends Expect: 100-continue.
 	body := write(t, dir, "body", strings.Repeat("b", 1200<<10))
 	args := append([]string{"--silent", "--max-time", "5", "--write-out", "%{num_connects}\n", "--data-binary", "@" + body}, urls...)
 	out, err := exec.Command(harness.Installed(t, "curl"), args...).Output()
@@ -152,7 +152,7 @@ def app(environ, start):
 	return []string{address}
 }
 
-// playGevent sends heads in two pieces. The marker says when the application
+// playGevent sends heads in two pieces. The marker shows when the application
 // was called: after the second piece.
 func playGevent(t *testing.T, _ string, addresses []string) (facts []fact) {
 	const wait, work = 30 * time.Millisecond, 20 * time.Millisecond
@@ -167,7 +167,7 @@ func playGevent(t *testing.T, _ string, addresses []string) (facts []fact) {
 		a := c.call(t, head[at:])
 		whole := a.begun.Add(a.took).Sub(began)
 		f := fact{local: addresses[0], path: path, status: a.status, least: wait + work, most: whole}
-		// Until it was called once, an event loop may have no marker.
+		// Before its first call, an event loop may have no marker.
 		marked := i > 0
 		f.check = func(t *testing.T, r harness.Record) {
 			if marked {
@@ -203,7 +203,7 @@ while (my $c = $d->accept) {
 	return []string{address}
 }
 
-// playLeave asks for leave, and sends the body 20 ms after it was given.
+// playLeave sends Expect: 100-continue, and the body 20 ms after 100 Continue.
 func playLeave(t *testing.T, _ string, addresses []string) (facts []fact) {
 	for path, status := range map[string]int{"/made": 201, "/missing": 404} {
 		path := unique(path)
@@ -223,7 +223,7 @@ func playLeave(t *testing.T, _ string, addresses []string) (facts []fact) {
 				t.Errorf("%s: app is %s", path, app)
 			}
 		}})
-		_ = c.Conn.Close() // the server has one connection at a time
+		_ = c.Conn.Close() // the server has only one connection at a time
 	}
 	return facts
 }

@@ -12,15 +12,15 @@ import (
 	"lapwing/agent/e2e/harness"
 )
 
-// bigBytes is the size of a response that no buffers between hold. That of a
-// compressed one is smaller: compressing it is time that the client is not to
-// blame for.
+// bigBytes is the size of a response that fits into no buffers on the way. The
+// compressed one is smaller, because compressing takes time that the client
+// does not cause.
 const (
 	bigBytes  = 8 << 20
 	gzipBytes = 4 << 20
 )
 
-// A slow client stops after so many bytes.
+// A slow client pauses after this number of bytes.
 const (
 	slowPer  = 1 << 20
 	slowStop = 250 * time.Millisecond
@@ -64,7 +64,7 @@ func startNginxGzip(t *testing.T, dir string) []string {
 	return []string{address}
 }
 
-// playNginxGzip holds the records against nginx's own log, for a chunked
+// playNginxGzip compares the records with nginx's own log, for a chunked
 // response and for one with a length.
 func playNginxGzip(t *testing.T, dir string, addresses []string) (facts []fact) {
 	done := make(chan fact)
@@ -73,7 +73,7 @@ func playNginxGzip(t *testing.T, dir string, addresses []string) (facts []fact) 
 		go func() {
 			a := c.call(t, get(path, fields...))
 			done <- fact{local: addresses[0], path: path, status: 200, bytes: a.bytes, check: func(t *testing.T, r harness.Record) {
-				// Compressing takes its time, too, on a busy machine.
+				// Compressing also takes time on a busy machine.
 				blocked, produce := duration(r.Blocked), duration(r.Produce)
 				if blocked < c.stopped*8/10 || produce > duration(r.WriteBack)-blocked {
 					t.Errorf("%s: %s are blocked and %s produce, the client stopped for %s", path, blocked, produce, c.stopped)
@@ -84,8 +84,8 @@ func playNginxGzip(t *testing.T, dir string, addresses []string) (facts []fact) 
 	for range 2 {
 		facts = append(facts, <-done)
 	}
-	// What the client has not read when nginx has written it all is no part of
-	// the duration: nginx says how long it took.
+	// What the client has not read when nginx has written everything is not
+	// part of the duration. nginx logs how long it took.
 	for i := range facts {
 		facts[i].least = loggedTime(t, dir, facts[i])
 		facts[i].most, facts[i].read = facts[i].least, true
@@ -93,7 +93,8 @@ func playNginxGzip(t *testing.T, dir string, addresses []string) (facts []fact) 
 	return facts
 }
 
-// loggedTime is $request_time, which nginx logs when it has written it all.
+// loggedTime returns $request_time, which nginx logs when it has written
+// everything.
 func loggedTime(t *testing.T, dir string, f fact) (took time.Duration) {
 	t.Helper()
 	var status, bytes int
@@ -102,7 +103,8 @@ func loggedTime(t *testing.T, dir string, f fact) (took time.Duration) {
 		for _, line := range strings.Split(string(log), "\n") {
 			var uri string
 			var seconds float64
-			// The URI is the rewritten one: the bytes tell which it is.
+			// The URI is the rewritten one, so the line is identified by its
+			// bytes.
 			if n, _ := fmt.Sscan(line, &uri, &status, &seconds, &bytes); n == 4 && bytes == f.bytes {
 				took = time.Duration(seconds * float64(time.Second))
 			}
@@ -113,8 +115,8 @@ func loggedTime(t *testing.T, dir string, f fact) (took time.Duration) {
 	return took
 }
 
-// playSlow has a slow client. What fits into the buffers between is written
-// before the client has it all.
+// playSlow has a slow client. What fits into the buffers on the way is written
+// before the client has received everything.
 func playSlow(path string, size int) func(t *testing.T, _ string, addresses []string) []fact {
 	return func(t *testing.T, _ string, addresses []string) []fact {
 		asked := unique(path)
@@ -201,7 +203,7 @@ url.rewrite-once = ( "^/big.txt" => "/big.txt" )
 	return []string{address}
 }
 
-// startTwisted starts a server of one file, which Twisted's producer writes in
+// startTwisted starts a server of one file. Twisted's producer writes it in
 // pieces of 64 KiB.
 func startTwisted(t *testing.T, dir string) []string {
 	writeBig(t, dir, bigBytes)

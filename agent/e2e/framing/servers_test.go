@@ -20,35 +20,35 @@ import (
 // fact is what the agent must print about one request to a real server.
 type fact struct {
 	local, path string
-	method      string // GET when empty
+	method      string // GET if empty
 	status      int
 	least, most time.Duration // of the duration
-	read        bool          // of the duration without queue
+	read        bool          // the duration without queue is compared
 	bytes       int           // of the response; 0: any
 	failed      bool
-	part        string // blocked or produce: where at least 80 % of write_back went
+	part        string // blocked or produce: the part with at least 80 % of write_back
 	check       func(t *testing.T, r harness.Record)
 }
 
-// scene is a real server with what it needs, and how to use it.
+// scene is a real server with what it needs, and its clients.
 type scene struct {
 	name string
-	// start starts it and says where it listens. The addresses are known
-	// before the agent starts.
+	// start starts the server and returns the addresses it listens on. They are
+	// known before the agent starts.
 	start func(t *testing.T, dir string) (addresses []string)
-	// play asks and says what must be printed. The word makes paths different
-	// on each plan.
+	// play sends requests and returns what must be printed. The paths are
+	// different for each plan.
 	play func(t *testing.T, dir string, addresses []string) []fact
 }
 
-// started is a scene whose servers run.
+// started is a scene whose servers are running.
 type started struct {
 	scene
 	dir       string
 	addresses []string
 }
 
-// TestServers plays all scenes at once, on each probe plan.
+// TestServers plays all scenes at once, with each probe plan.
 func TestServers(t *testing.T) {
 	var all []started
 	for _, s := range scenes() {
@@ -89,8 +89,8 @@ func scenes() []scene {
 	return slices.Concat(proxyScenes(), slowScenes(), requestScenes())
 }
 
-// recordsWithin is how long records may take. What comes with the first call
-// that is seen of a process can be held for five seconds.
+// recordsWithin is the longest wait for records. Those of the first calls of a
+// process can be held back for five seconds.
 const recordsWithin = 8 * time.Second
 
 // judge waits for the records of the facts and compares them.
@@ -147,7 +147,7 @@ func (f fact) judge(t *testing.T, r harness.Record) {
 	}
 }
 
-// nothingElse checks that every record is of a request that was sent.
+// nothingElse checks that every record belongs to a request that was sent.
 func nothingElse(t *testing.T, records []harness.Record, facts []fact) {
 	t.Helper()
 	if len(records) != len(facts) {
@@ -167,8 +167,8 @@ func linesOf(records []harness.Record) (lines []string) {
 	return lines
 }
 
-// write writes a file into the directory, with @NAME@ replaced by pairs of a
-// name and its value.
+// write writes a file into the directory. Each @NAME@ is replaced by the value
+// that follows the name in pairs.
 func write(t *testing.T, dir, name, content string, pairs ...string) string {
 	t.Helper()
 	for i, p := range pairs {
@@ -191,7 +191,8 @@ func run(t *testing.T, dir, program string, args ...string) {
 	harness.Start(t, cmd)
 }
 
-// python is the interpreter of the distribution, to which its modules belong.
+// python is the interpreter of the distribution, which has the packaged
+// modules.
 const python = "/usr/bin/python3"
 
 // counter makes the paths of all plans and attempts different.

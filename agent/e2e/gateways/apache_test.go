@@ -57,13 +57,14 @@ LoadModule proxy_fcgi_module /usr/lib/apache2/modules/mod_proxy_fcgi.so
 ProxyPassMatch ^/proxyfcgi/ fcgi://%s/DIR/index.php
 `
 
-// within is a judge against Apache's %D, which runs from the moment it read the
-// request's first line: the hop lies within it, and the front end needs some
-// time besides, in which requests may wait until one of the processes is free.
+// within checks against Apache's %D, which starts when Apache has read the
+// first line of the request. The hop is within this time. The front end needs
+// some additional time, in which requests may wait until one of the processes
+// is free.
 var within = since("Apache %D", func(r harness.Record) int64 { return value(r.Duration) }, -time.Second, 100*time.Microsecond)
 
-// behindApache starts Apache with mod_wsgi's daemon, mod_fcgid and php-fpm
-// behind it.
+// behindApache starts Apache with mod_wsgi's daemon, mod_fcgid and php-fpm as
+// application servers.
 func (s *site) behindApache(t *testing.T) []hop {
 	t.Helper()
 	front, fpm := harness.FreeAddress(t), harness.FreeAddress(t)
@@ -80,7 +81,8 @@ func (s *site) behindApache(t *testing.T) []hop {
 	}
 }
 
-// event is what mod_wsgi tells of a request, in seconds of the wall clock.
+// event holds what mod_wsgi reports about a request, in seconds of the wall
+// clock.
 type event struct {
 	ID     string  `json:"request_id"`
 	Event  string  `json:"event"`
@@ -92,10 +94,10 @@ type event struct {
 	Output float64 `json:"output_time"`
 }
 
-// byEvents compares all four phases with mod_wsgi's own events: the front end
-// connects at queue_start, the daemon has accepted at daemon_start and read the
-// request at application_start. The application runs until it hands over its
-// response, which takes output_time, and application_finish comes right after.
+// byEvents compares all four phases with mod_wsgi's own events. The front end
+// connects at queue_start. The daemon has accepted at daemon_start and read the
+// request at application_start. The application runs until it passes on its
+// response, which takes output_time. application_finish comes right after.
 func (s *site) byEvents(t *testing.T, pairs []pair) {
 	events := s.events(t)
 	var queue, parse, app, writeBack []time.Duration
@@ -118,7 +120,7 @@ func (s *site) byEvents(t *testing.T, pairs []pair) {
 	spread(t, "write_back", writeBack, -most, most)
 }
 
-// events reads what the daemon's processes kept, by path.
+// events reads the events that the processes of the daemon recorded, by path.
 func (s *site) events(t *testing.T) map[string]event {
 	t.Helper()
 	files, _ := filepath.Glob(s.path("events.*"))

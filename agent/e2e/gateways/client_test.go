@@ -14,11 +14,11 @@ import (
 	"lapwing/agent/e2e/harness"
 )
 
-// waitForLast is how long the last record may take. A request that another
-// server on the host asked for waits up to 5 s for its place in the trace.
+// waitForLast is the longest wait for the last record. A request from another
+// server on the host waits up to 5 s for its place in the trace.
 const waitForLast = 12 * time.Second
 
-// kinds are what is asked for in turn: what the application does, and its
+// kinds are the requests to send in turn: what the application does, and its
 // argument.
 var kinds = []struct {
 	path   string
@@ -31,7 +31,7 @@ func pathOf(name, run string, i int) string {
 
 func hasRun(path, name, run string) bool { return strings.HasPrefix(path, "/"+name+"/"+run+"/") }
 
-// askAll sends all requests of a hop, each client on connections of its own.
+// askAll sends all requests of a hop. Each client has connections of its own.
 func (h hop) askAll(t *testing.T, run string) {
 	t.Helper()
 	var all sync.WaitGroup
@@ -51,7 +51,8 @@ func (h hop) askAll(t *testing.T, run string) {
 	all.Wait()
 }
 
-// warmUp waits until the hop answers, which takes an interpreter's start.
+// warmUp waits until the hop responds, which includes the start of an
+// interpreter.
 func (h hop) warmUp(t *testing.T) {
 	t.Helper()
 	client := newClient()
@@ -75,8 +76,8 @@ func ask(ctx context.Context, client *http.Client, address, path string) (status
 	return send(ctx, client, address, path, "")
 }
 
-// send sends a GET request, or with a body a POST request, and reads the
-// answer.
+// send sends a GET request, or a POST request if there is a body, and reads the
+// response.
 func send(ctx context.Context, client *http.Client, address, path, body string) (status int, err error) {
 	method := http.MethodGet
 	if body != "" {

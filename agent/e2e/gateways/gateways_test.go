@@ -11,8 +11,8 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// requests is how many requests each hop gets, workers how many serve them at
-// a time, clients how many ask at a time.
+// requests is the number of requests to each hop. workers is the number that is
+// served at a time, clients the number of concurrent clients.
 const (
 	requests = 200
 	workers  = 4
@@ -31,19 +31,19 @@ func TestMain(m *testing.M) {
 type hop struct {
 	name     string // also the first element of its paths
 	front    string // address of the front end
-	protocol string // by which the agent must know it
+	protocol string // as the agent must report it
 	service  string
-	local    string // how the address of the back end begins, as the agent prints it
-	noMarker bool   // nothing tells when it calls the application
+	local    string // prefix of the back end's address, as the agent prints it
+	noMarker bool   // nothing shows when it calls the application
 
-	// logged reads the server's own log.
+	// logged reads the log of the server.
 	logged func(t *testing.T) []logged
-	// judge holds the agent's times against the server's own.
+	// judge compares the agent's times with those of the server.
 	judge func(t *testing.T, pairs []pair)
 }
 
-// TestGateways lets clients ask through each hop at once what takes twice as
-// many workers as there are.
+// TestGateways sends requests through all hops at once, from twice as many
+// clients as there are workers.
 func TestGateways(t *testing.T) {
 	s := openSite(t)
 	hops := append(append(s.behindNginx(t), s.behindApache(t)...), s.behindPassenger(t)...)
@@ -54,8 +54,8 @@ func TestGateways(t *testing.T) {
 	}
 	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		trace := harness.StartTrace(t, plan, "--exe", "uwsgi*", "--exe", "php*", "--exe", "apache2", "--exe", "python3*")
-		// What comes with the first call that is seen of a process can be held
-		// for five seconds. That goes on while the hops are tested.
+		// Records of the first calls of a process can be held back for five
+		// seconds. That continues while the hops are tested.
 		for _, h := range hops {
 			h.warmUp(t)
 		}
@@ -67,7 +67,7 @@ func TestGateways(t *testing.T) {
 	results.write(t)
 }
 
-// ours keeps the records of the hop in this run.
+// ours selects the records of the hop in this run.
 func (h hop) ours(run string) func(harness.Record) bool {
 	return func(r harness.Record) bool { return r.Protocol == h.protocol && hasRun(r.Path, h.name, run) }
 }
@@ -82,7 +82,7 @@ func (h hop) test(t *testing.T, trace *harness.Trace, run string) {
 	wrong, late := 0, 0
 	for _, r := range records {
 		// A server may read what a client just queued on a unix socket before
-		// the client's call gets to the hook that tells of it.
+		// the client's call reaches the hook that reports it.
 		if r.Start == "" && strings.HasPrefix(r.Local, "unix:") {
 			if late++; late <= requests/50 {
 				continue
@@ -100,10 +100,10 @@ func (h hop) test(t *testing.T, trace *harness.Trace, run string) {
 	}
 }
 
-// wrong says what does not hold for a record that must for each.
+// wrong returns what is wrong with a single record.
 func (h hop) wrong(r harness.Record) string {
 	switch {
-	case !service.MatchName(h.service, r.Service): // two servers of one program say which they are
+	case !service.MatchName(h.service, r.Service): // two servers of one program are told apart by name
 		return "service is not " + h.service
 	case !strings.HasPrefix(r.Local, h.local):
 		return "local is not " + h.local

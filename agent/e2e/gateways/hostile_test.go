@@ -14,12 +14,14 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// hostile are bytes that are no request, by what they are counted as.
+// hostile returns bytes that are not a request, by the reason under which they
+// are counted.
 func hostile() map[string][]string {
 	vars := protocoltest.Get("/invented")
 	fastcgi, uwsgi, scgi := vars.FastCGI(1, false, ""), vars.UWSGI(), vars.SCGI()
 	return map[string][]string{
-		// The answer is no record, which is what counts for those that are cut.
+		// The response is not a FastCGI record, which decides for truncated
+		// requests.
 		"fastcgi_malformed":   {fastcgi[:60], fastcgi[:8], fastcgi[:16] + "\x02" + fastcgi[17:], fastcgi[:16] + "\x01\x04\x00\x01\x00\x04\x00\x00\x7f\x00xx\x01\x04\x00\x01\x00\x00\x00\x00"},
 		"uwsgi_truncated":     {uwsgi[:60], "\x00\xff\xff\x00" + uwsgi[4:]},
 		"uwsgi_malformed":     {"\x00\x14\x00\x00\x0c\x00QUERY_STRING\x77\x00xxxx", protocoltest.Vars{"HTTP_HOST", "h"}.UWSGI()},
@@ -33,9 +35,9 @@ func hostile() map[string][]string {
 	}
 }
 
-// TestHostileBytes sends what is no request to a server that reads it in whole
-// and one that reads a few bytes first. Nothing may be reported but what is a
-// request, and each connection is counted by its reason, once.
+// TestHostileBytes sends bytes that are not a request to a server that reads
+// everything at once, and to one that reads a few bytes first. Only requests
+// may be reported, and each connection is counted once, under its reason.
 func TestHostileBytes(t *testing.T) {
 	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -52,7 +54,7 @@ func TestHostileBytes(t *testing.T) {
 				}
 			}
 			exchange(t, l, first, protocoltest.Get("/real").UWSGI())
-			if first >= 8 { // in fewer bytes the number is not seen for one
+			if first >= 8 { // in fewer bytes the number is not recognised
 				exchange(t, l, first, protocoltest.Get("/invented").ModWSGI()[:80])
 				want["mod_wsgi_truncated"]++
 			}
@@ -70,8 +72,8 @@ func TestHostileBytes(t *testing.T) {
 	})
 }
 
-// exchange lets a client send bytes and end, and a server read the first ones
-// by themselves, then the rest, answer and close.
+// exchange has a client that sends bytes and ends. The server reads the first
+// bytes separately, then the rest, responds and closes.
 func exchange(t *testing.T, l net.Listener, first int, bytes string) {
 	t.Helper()
 	client, err := net.Dial("tcp", l.Addr().String())

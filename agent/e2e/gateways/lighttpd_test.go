@@ -19,7 +19,7 @@ server.modules = ( "mod_fastcgi" )
 fastcgi.server = ( "/%s" => (( "host" => "%s", "port" => %s, "check-local" => "disable" )) )
 `
 
-// behindLighttpd starts lighttpd before a FastCGI socket that another hop has.
+// behindLighttpd starts lighttpd in front of the FastCGI socket of another hop.
 func (s *site) behindLighttpd(t *testing.T, back hop) []hop {
 	t.Helper()
 	back.name, back.front = "lighttpd", harness.FreeAddress(t)

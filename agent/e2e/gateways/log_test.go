@@ -14,21 +14,21 @@ import (
 	"lapwing/agent/e2e/harness"
 )
 
-// logged is one request by the server's own log.
+// logged is one request in the server's own log.
 type logged struct {
 	path   string
 	status int
-	took   time.Duration // by the server's clock; its definition is the hop's
+	took   time.Duration // by the clock of the server; each hop defines it differently
 }
 
-// pair is what both accounts say of one request.
+// pair holds both accounts of one request.
 type pair struct {
 	harness.Record
 	own logged
 }
 
-// logReader reads a log of path, status and time per line; unit is that of the
-// time.
+// logReader reads a log with path, status and time per line. unit is the unit
+// of the time.
 func logReader(file string, unit time.Duration) func(t *testing.T) []logged {
 	return func(t *testing.T) (all []logged) {
 		t.Helper()
@@ -63,7 +63,7 @@ func ofRun(all []logged, name, run string) []logged {
 	return slices.DeleteFunc(all, func(l logged) bool { return !hasRun(l.path, name, run) })
 }
 
-// sameRequests compares paths and statuses of both accounts.
+// sameRequests compares the paths and statuses of both accounts.
 func sameRequests(t *testing.T, records []harness.Record, own []logged) {
 	t.Helper()
 	balance := make(map[string]int)
@@ -99,8 +99,9 @@ func pairUp(records []harness.Record, own []logged) (pairs []pair) {
 	return pairs
 }
 
-// spread holds how much longer something took by the agent than by the server
-// against a range: the median must be in it, and nine of ten within 5 ms of it.
+// spread checks how much longer something took by the agent than by the server:
+// the median must be between least and most, and nine of ten within 5 ms of
+// that range.
 func spread(t *testing.T, what string, off []time.Duration, least, most time.Duration) {
 	t.Helper()
 	const slack = 5 * time.Millisecond
@@ -120,7 +121,8 @@ func spread(t *testing.T, what string, off []time.Duration, least, most time.Dur
 	}
 }
 
-// since is a judge of how long requests took, by a part of the agent's account.
+// since returns a judge of how long requests took, by a part of the agent's
+// record.
 func since(what string, part func(harness.Record) int64, least, most time.Duration) func(*testing.T, []pair) {
 	return func(t *testing.T, pairs []pair) {
 		t.Helper()

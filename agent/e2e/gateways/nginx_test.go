@@ -31,7 +31,7 @@ http {
 }
 `
 
-// behindNginx starts nginx with uWSGI and php-fpm behind it.
+// behindNginx starts nginx with uWSGI and php-fpm as application servers.
 func (s *site) behindNginx(t *testing.T) []hop {
 	t.Helper()
 	front := harness.FreeAddress(t)
@@ -100,8 +100,9 @@ access.format = "%%{REQUEST_URI}e %%s %%{microseconds}d"
 `
 
 // php starts php-fpm with a pool of workers per socket. Its clock runs from the
-// moment a worker began to look for a request: on a new connection that is
-// without the queue, on a kept one it is with the idle time before the request.
+// time at which a worker started to wait for a request. On a new connection
+// this excludes the queue, on a kept-alive one it includes the idle time before
+// the request.
 func (s *site) php(t *testing.T) (hops []hop, locations []string, kept string) {
 	t.Helper()
 	var tcp string
@@ -120,7 +121,7 @@ func (s *site) php(t *testing.T) (hops []hop, locations []string, kept string) {
 	}{
 		{"php-tcp", tcp, tcp, tcp, workers, -time.Millisecond},
 		{"php-unix", unix, "unix:" + unix, "unix:" + unix, workers, -time.Millisecond},
-		// A connection that is kept holds its worker.
+		// A kept-alive connection occupies its worker.
 		{"php-kept", kept, "kept", kept, clients, -25 * time.Millisecond},
 	} {
 		conf += fmt.Sprintf(phpPool, h.name, h.listen, h.children)

@@ -13,11 +13,12 @@ import (
 	"lapwing/agent/e2e/harness"
 )
 
-// site is a directory with the applications, which servers of any user reach.
+// site is a directory with the applications, which servers of any user can
+// read.
 type site struct{ dir string }
 
-// application is a WSGI application whose last three path elements say what to
-// do: sleep for some milliseconds, or answer with a status.
+// application is a WSGI application. The last three path elements define what
+// it does: sleep for some milliseconds, or respond with a status.
 const application = `import time
 
 def application(environ, start_response):
@@ -41,7 +42,7 @@ header('Content-Type: text/plain');
 echo "hello from the page\n";
 `
 
-// watched is the application for mod_wsgi, which also keeps its events.
+// watched is the application for mod_wsgi, which also records its events.
 const watched = application + `
 import json, mod_wsgi, os
 events = open(os.path.join(os.path.dirname(__file__), "events.%d" % os.getpid()), "a", buffering=1)
@@ -77,7 +78,8 @@ func openSite(t *testing.T) *site {
 
 func (s *site) path(name string) string { return filepath.Join(s.dir, name) }
 
-// write writes a file, in which DIR stands for the site's directory.
+// write writes a file. DIR in its content is replaced by the directory of the
+// site.
 func (s *site) write(t *testing.T, name, content string) string {
 	t.Helper()
 	path := s.path(name)

@@ -21,16 +21,16 @@ type measured struct {
 	median, p5, p95 time.Duration
 }
 
-// table is what TestGateways measured. Its subtests run one after the other.
+// table holds what TestGateways measured. Its subtests run one after the other.
 type table struct {
 	rows []measured
-	seen map[string]int // requests, by plan and hop
+	seen map[string]int // number of requests, by plan and hop
 }
 
 var results = table{seen: map[string]int{}}
 
-// placeOf tells plan and hop from the name of a subtest. Other tests have no
-// place in the table.
+// placeOf returns the plan and the hop in the name of a subtest. ok is false
+// for other tests.
 func placeOf(t *testing.T) (plan, hop string, ok bool) {
 	parts := strings.Split(t.Name(), "/")
 	if parts[0] != "TestGateways" || len(parts) != 3 {
@@ -51,7 +51,7 @@ func (tb *table) add(t *testing.T, what string, median, p5, p95 time.Duration) {
 	}
 }
 
-// write renews the documentation when asked to. A run that failed does not.
+// write updates the documentation if requested, unless the run failed.
 func (tb *table) write(t *testing.T) {
 	t.Helper()
 	if !*update {

@@ -20,7 +20,7 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// truth is one line of the reference server's own record; stamps are
+// truth is one line of the reference server's own record. Stamps are
 // nanoseconds of the monotonic clock.
 type truth struct {
 	PID           int    `json:"pid"`
@@ -41,9 +41,9 @@ type daemon struct {
 	process                        *harness.Process
 }
 
-// TestReferenceDaemons compares each request's phases and sizes with the
-// reference daemon's own record, bodies and files that the kernel sends
-// included.
+// TestReferenceDaemons compares the phases and sizes of each request with the
+// reference daemon's own record, including bodies, and files that the kernel
+// sends.
 func TestReferenceDaemons(t *testing.T) {
 	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		var daemons []*daemon
@@ -77,7 +77,7 @@ func startDaemon(t *testing.T, protocol, family string) *daemon {
 	return d
 }
 
-// routes are what is asked for in turn; a body makes it a POST.
+// routes are the requests to send in turn; one with a body is a POST.
 var routes = []struct {
 	path string
 	body int
@@ -110,7 +110,7 @@ func (d *daemon) test(t *testing.T, trace *harness.Trace) {
 	d.compare(t, trace.Records(ours), readTruth(t, d.file))
 }
 
-// compare pairs the requests of each worker in their order.
+// compare pairs the requests of each worker in order.
 func (d *daemon) compare(t *testing.T, records []harness.Record, own []truth) {
 	if len(records) != requests || len(own) != requests {
 		t.Errorf("%d records and %d lines of truth, want %d of both", len(records), len(own), requests)
@@ -144,8 +144,8 @@ func (d *daemon) compare(t *testing.T, records []harness.Record, own []truth) {
 	spread(t, "write_back", writeBack, -most, most)
 }
 
-// inOrder sorts records by worker and by when they were picked up. One whose
-// arrival was not seen stays behind the one that its worker had before it.
+// inOrder sorts records by worker and by the time at which the worker took
+// them. A record without an arrival stays after the previous one of its worker.
 func inOrder(records []harness.Record) []harness.Record {
 	type placed struct {
 		harness.Record

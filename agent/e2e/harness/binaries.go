@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// buildDir holds what this run built; Cleanup removes it.
+// buildDir returns the directory of what this run built. Cleanup removes it.
 var buildDir = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "lapwing-e2e") })
 
 var (
@@ -20,21 +20,21 @@ var (
 	buildHostileUser = sync.OnceValues(func() (string, error) { return build("agent/e2e/attack/user") })
 )
 
-// Lapwing is the path of the agent's binary: what LAPWING_BIN names, or the
-// command built anew.
+// Lapwing returns the path of the agent's binary: LAPWING_BIN, or a new build
+// of the command.
 func Lapwing(t testing.TB) string {
 	t.Helper()
 	return binary(t, "LAPWING_BIN", buildLapwing)
 }
 
-// RefServer is the path of the reference server's binary: what REFSERVER_BIN
-// names, or the command built anew.
+// RefServer returns the path of the reference server's binary: REFSERVER_BIN,
+// or a new build of the command.
 func RefServer(t testing.TB) string {
 	t.Helper()
 	return binary(t, "REFSERVER_BIN", buildRefServer)
 }
 
-// HostileUser is the path of the program that a user runs who attacks.
+// HostileUser returns the path of the program that the attacking user runs.
 func HostileUser(t testing.TB) string {
 	t.Helper()
 	return binary(t, "LAPWING_HOSTILE_USER_BIN", buildHostileUser)
@@ -50,7 +50,7 @@ func Cleanup() error {
 }
 
 // Main runs the tests of a package and removes what they built. It returns the
-// status to exit with.
+// exit status.
 func Main(m *testing.M) int {
 	status := m.Run()
 	if err := Cleanup(); err != nil {
@@ -60,7 +60,7 @@ func Main(m *testing.M) int {
 	return status
 }
 
-// ModuleRoot is the directory of this module.
+// ModuleRoot returns the directory of this module.
 func ModuleRoot(t testing.TB) string {
 	t.Helper()
 	root, err := FindModuleRoot()
@@ -106,8 +106,8 @@ func build(program string) (string, error) {
 	return path, nil
 }
 
-// FindModuleRoot is the directory of this module, found upwards from where the
-// test runs.
+// FindModuleRoot returns the directory of this module. It searches upwards from
+// the working directory of the test.
 func FindModuleRoot() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -126,7 +126,8 @@ func FindModuleRoot() (string, error) {
 	}
 }
 
-// Installed is the path of a program that the tests need on the machine.
+// Installed returns the path of a program that must be installed on the
+// machine.
 func Installed(t testing.TB, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
@@ -139,7 +140,8 @@ func Installed(t testing.TB, name string) string {
 	return path
 }
 
-// Executable is this test binary, which is also the scripted peers'.
+// Executable returns the path of this test binary, which also plays the
+// scripted peers.
 func Executable(t testing.TB) string {
 	t.Helper()
 	path, err := os.Executable()
@@ -149,7 +151,7 @@ func Executable(t testing.TB) string {
 	return path
 }
 
-// OpenDir is a directory that servers of other users can reach and fill.
+// OpenDir returns a directory that servers of other users can read and write.
 func OpenDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "lapwing-server")

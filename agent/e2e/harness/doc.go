@@ -1,10 +1,10 @@
-// Package harness starts the agent and the servers it watches the way a person
-// does, as processes, and reads back what they print.
+// Package harness starts the agent and the servers it watches as processes,
+// like a user does, and reads what they print.
 //
-// Everything a test starts is ended by its process id when the test ends. Waits
-// are polls of a condition with a deadline.
+// Every process that a test starts is ended, by its process id, when the test
+// ends. Waits poll a condition until a deadline.
 //
-// These environment variables change a run; all have a default:
+// These environment variables change a run. All have a default:
 //
 //	LAPWING_BIN          the agent to test; built from this module when unset
 //	REFSERVER_BIN        the reference server; built from this module when unset

@@ -36,8 +36,7 @@ func ForEachPlan(t *testing.T, test func(t *testing.T, plan survey.Plan)) {
 	}
 }
 
-// Slow stretches a time limit or a tolerance by the factor that
-// LAPWING_TEST_SLOW gives.
+// Slow multiplies a time limit or a tolerance by LAPWING_TEST_SLOW.
 func Slow(d time.Duration) time.Duration {
 	factor, err := strconv.ParseFloat(os.Getenv("LAPWING_TEST_SLOW"), 64)
 	if err != nil || factor < 1 {

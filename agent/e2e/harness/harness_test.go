@@ -49,7 +49,7 @@ func TestUnsoundRecords(t *testing.T) {
 	assert.NoError(t, err, "a request without a response")
 }
 
-// standIn puts a shell script in the agent's place.
+// standIn replaces the agent by a shell script.
 func standIn(t *testing.T, script string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "agent")
@@ -57,7 +57,7 @@ func standIn(t *testing.T, script string) string {
 	return path
 }
 
-// The stand-in for the agent prints what its subcommand prints, when it is
+// The replacement of the agent prints what its subcommand prints when it is
 // told to end.
 const agentScript = `
 printf 'lapwing: attached (plan %s)\n' "$5" >&2

@@ -14,15 +14,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// MemoryGroup is a control group for memory below the test's own, of whichever
-// version this machine has.
+// MemoryGroup is a memory control group below that of the test, of the version
+// that this machine uses.
 type MemoryGroup struct {
 	t      testing.TB
 	dir    string
 	second bool // version 2
 }
 
-// NewMemoryGroup makes a group without a limit.
+// NewMemoryGroup creates a group without a limit.
 func NewMemoryGroup(t testing.TB) *MemoryGroup {
 	t.Helper()
 	raw, err := os.ReadFile("/proc/self/cgroup")
@@ -38,7 +38,8 @@ func NewMemoryGroup(t testing.TB) *MemoryGroup {
 		if second {
 			parent, file = filepath.Join("/sys/fs/cgroup", fields[2]), "memory.max"
 		}
-		// Version 2 has no groups below one with processes: beside it will do.
+		// Version 2 has no groups below one with processes. A sibling group
+		// works too.
 		for _, below := range []string{parent, filepath.Dir(parent)} {
 			dir, err := os.MkdirTemp(below, "lapwing-test-")
 			if err != nil {
@@ -57,7 +58,7 @@ func NewMemoryGroup(t testing.TB) *MemoryGroup {
 	return nil
 }
 
-// Limit sets how much memory the group may have.
+// Limit sets the memory limit of the group, in bytes.
 func (g *MemoryGroup) Limit(bytes uint64) {
 	g.t.Helper()
 	file := "memory.limit_in_bytes"
@@ -67,14 +68,15 @@ func (g *MemoryGroup) Limit(bytes uint64) {
 	require.NoError(g.t, os.WriteFile(filepath.Join(g.dir, file), fmt.Append(nil, bytes), 0o644))
 }
 
-// Command is a command that enters the group before it runs.
+// Command returns a command that enters the group before it runs.
 func (g *MemoryGroup) Command(name string, args ...string) *exec.Cmd {
 	const enter = `echo $$ >"$0/cgroup.procs" && exec "$@"`
 	return exec.Command("sh", append([]string{"-c", enter, g.dir, name}, args...)...)
 }
 
-// Used is what the kernel counts as the group's memory, its own for BPF maps
-// included, but not the pages of files: those it takes back when others need them.
+// Used returns what the kernel counts as the group's memory, in bytes,
+// including the kernel memory of BPF maps. It excludes the page cache, which
+// the kernel reclaims when needed.
 func (g *MemoryGroup) Used() uint64 {
 	g.t.Helper()
 	file, files := "memory.usage_in_bytes", "cache"

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Scrape reads a page of metrics and says how long that took.
+// Scrape reads a page of metrics and returns how long that took.
 func Scrape(address string) (page string, took time.Duration, err error) {
 	client := http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	began := time.Now()
@@ -22,8 +22,8 @@ func Scrape(address string) (page string, took time.Duration, err error) {
 	return string(raw), time.Since(began), err
 }
 
-// SumOf adds up the series of a metric in a page that have all of the labels, each
-// written as there: service_name="shop".
+// SumOf adds up the series of a metric in a page that have all of the labels.
+// The labels are written as in the page: service_name="shop".
 func SumOf(t testing.TB, page, metric string, labels ...string) (sum float64) {
 	t.Helper()
 lines:
@@ -45,8 +45,8 @@ lines:
 	return sum
 }
 
-// FinalAccount is the line in which a daemon that has ended says what it did; empty
-// if there is none.
+// FinalAccount returns the line in which a daemon that has ended reports its
+// counts, empty if there is none.
 func (p *Process) FinalAccount() (account string) {
 	for line := range strings.SplitSeq(p.Stderr(), "\n") {
 		if strings.Contains(line, "msg=stopped") {

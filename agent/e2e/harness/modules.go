@@ -8,9 +8,9 @@ import (
 	"syscall"
 )
 
-// BuildModule builds a command of one of the modules beside the end-to-end
-// tests and returns its path. It stays in the folder build, so that the next
-// run has to link it only if something changed.
+// BuildModule builds a command of one of the modules next to the end-to-end
+// tests and returns its path. The command stays in the folder build, so that
+// the next run only links it if something changed.
 func BuildModule(module, command string, flags ...string) (string, error) {
 	root, err := FindModuleRoot()
 	if err != nil {
@@ -34,7 +34,8 @@ func BuildModule(module, command string, flags ...string) (string, error) {
 	return path, nil
 }
 
-// lock keeps the test processes of several packages from building at once.
+// lock keeps the test processes of several packages from building at the same
+// time.
 func lock(path string) (unlock func(), err error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {

@@ -27,7 +27,7 @@ type PoolsObject struct {
 	Pools []Pool      `json:"pools"`
 	Host  worker.Host `json:"host"`
 
-	InFlight *uint64 `json:"in_flight"` // of the final object
+	InFlight *uint64 `json:"in_flight"` // in the final object
 }
 
 // Pool is one pool in it.
@@ -69,14 +69,15 @@ func (p *Pools) collect(out io.Reader) {
 	}
 }
 
-// Objects lists what was printed so far.
+// Objects returns what was printed so far.
 func (p *Pools) Objects() []PoolsObject {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return append([]PoolsObject(nil), p.objects...)
 }
 
-// Await waits for an object whose only pool is as wanted, and returns it.
+// Await waits for an object with a single pool that satisfies is, and returns
+// it.
 func (p *Pools) Await(limit time.Duration, what string, is func(Pool) bool) Pool {
 	p.t.Helper()
 	return p.await(limit, what, func(all []Pool) (Pool, bool) {
@@ -87,7 +88,7 @@ func (p *Pools) Await(limit time.Duration, what string, is func(Pool) bool) Pool
 	}, is)
 }
 
-// AwaitOf waits until the pool of a service is as wanted, and returns it.
+// AwaitOf waits until the pool of a service satisfies is, and returns it.
 func (p *Pools) AwaitOf(limit time.Duration, service, what string, is func(Pool) bool) Pool {
 	p.t.Helper()
 	return p.await(limit, service+": "+what, func(all []Pool) (Pool, bool) {
@@ -116,14 +117,14 @@ func (p *Pools) await(limit time.Duration, what string, choose func([]Pool) (Poo
 		return false
 	}) {
 		found.PerWorker = nil
-		_ = p.Stop() // it tells of losses at its end
+		_ = p.Stop() // it reports losses at its end
 		p.t.Fatalf("not seen within %v: %s; last seen: [%s] %+v\n%s", limit, what, last, found.Snapshot, p.Stderr())
 	}
 	return found
 }
 
-// Finish ends the agent the way a person does and returns its last object,
-// which has the totals.
+// Finish ends the agent like a user does and returns its last object, which has
+// the totals.
 func (p *Pools) Finish() PoolsObject {
 	p.t.Helper()
 	if err := p.Stop(); err != nil {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Process is a program that the test started. It is ended with the test.
+// Process is a program that the test started. It ends with the test.
 type Process struct {
 	Name string
 
@@ -28,7 +28,7 @@ func Start(t testing.TB, cmd *exec.Cmd) *Process {
 	return start(t, cmd, nil)
 }
 
-// StartAs is Start for a program that another user runs.
+// StartAs is like Start, for a program that runs as another user.
 func StartAs(t testing.TB, cmd *exec.Cmd, uid uint32) *Process {
 	t.Helper()
 	return start(t, cmd, &syscall.Credential{Uid: uid, Gid: uid})
@@ -40,16 +40,16 @@ func start(t testing.TB, cmd *exec.Cmd, user *syscall.Credential) *Process {
 	if cmd.Stderr == nil {
 		cmd.Stderr = &p.stderr
 	}
-	// A server must not outlive a test binary that was killed, nor children
-	// their server.
+	// If a test binary is killed, its servers must not keep running, nor their
+	// children.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setpgid: true, Credential: user}
-	cmd.WaitDelay = 2 * time.Second // children that hold its output open
+	cmd.WaitDelay = 2 * time.Second // children may keep its output open
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("start %s: %v", p.Name, err)
 	}
 	go func() {
 		p.err = cmd.Wait()
-		// Its group is what it started and left behind.
+		// The group contains the processes that it started and left running.
 		_ = syscall.Kill(-p.PID(), syscall.SIGKILL)
 		close(p.exited)
 	}()
@@ -57,7 +57,7 @@ func start(t testing.TB, cmd *exec.Cmd, user *syscall.Credential) *Process {
 	return p
 }
 
-// PID is the process's id.
+// PID returns the process id.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
 // Exited reports whether the process has ended.
@@ -70,13 +70,13 @@ func (p *Process) Exited() bool {
 	}
 }
 
-// Stderr is what the process wrote to its standard error so far.
+// Stderr returns what the process wrote to its standard error so far.
 func (p *Process) Stderr() string { return p.stderr.String() }
 
-// Signal sends a signal to the process, if it is still there.
+// Signal sends a signal to the process, if it is still running.
 func (p *Process) Signal(sig syscall.Signal) { _ = p.cmd.Process.Signal(sig) }
 
-// Stop asks the process to end and waits until it did; it returns the error of
+// Stop asks the process to end, waits until it has, and returns the error of
 // its exit status. A process that does not end in time fails the test.
 func (p *Process) Stop() error {
 	p.t.Helper()
@@ -120,7 +120,7 @@ func (p *Process) end() {
 	}
 }
 
-// ExitStatus is the exit status behind the error of Stop or AwaitExit; −1 for
+// ExitStatus returns the exit status in the error of Stop or AwaitExit; −1 for
 // a process that a signal ended.
 func ExitStatus(err error) int {
 	var exit *exec.ExitError
@@ -133,7 +133,8 @@ func ExitStatus(err error) int {
 	return -1
 }
 
-// lockedBuffer is a buffer that one goroutine fills while others look at it.
+// lockedBuffer is a buffer that can be read while another goroutine writes to
+// it.
 type lockedBuffer struct {
 	mu  sync.Mutex
 	buf bytes.Buffer

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// Record is one line of `lapwing trace --format json`. A fact that the agent
-// left out is a nil pointer or an empty string. The decoder refuses a field
-// that is not listed here.
+// Record is one line of `lapwing trace --format json`. What the agent left out
+// is a nil pointer or an empty string. The decoder refuses a field that is not
+// listed here.
 type Record struct {
 	TraceID      string `json:"trace_id"`
 	SpanID       string `json:"span_id"`
@@ -57,7 +57,7 @@ type Record struct {
 	Line string `json:"-"`
 }
 
-// Call is what the server asked of another one for a request.
+// Call is a call that the server made for a request.
 type Call struct {
 	SpanID        string `json:"span_id"`
 	Start         string `json:"start"`
@@ -74,7 +74,7 @@ type Call struct {
 	Error         string `json:"error"`
 }
 
-// ParseRecord decodes one line and checks what holds for every record.
+// ParseRecord decodes one line and checks the rules for every record.
 func ParseRecord(line []byte) (Record, error) {
 	r := Record{Line: string(line), Printed: time.Now()}
 	dec := json.NewDecoder(bytes.NewReader(line))
@@ -85,7 +85,7 @@ func ParseRecord(line []byte) (Record, error) {
 	return r, r.check()
 }
 
-// check tests the contract's rules that hold for any request.
+// check checks the documented rules that apply to every request.
 func (r Record) check() error {
 	phases := []*int64{r.Queue, r.Parse, r.App, r.WriteBack}
 	sum := int64(0)
@@ -110,5 +110,5 @@ func (r Record) check() error {
 // Has reports whether the record carries the flag.
 func (r Record) Has(flag string) bool { return slices.Contains(r.Flags, flag) }
 
-// Arrived is the wall time at which the request arrived.
+// Arrived returns the wall time at which the request arrived.
 func (r Record) Arrived() (time.Time, error) { return time.Parse(time.RFC3339Nano, r.Start) }

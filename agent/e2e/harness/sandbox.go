@@ -2,10 +2,10 @@ package harness
 
 import "os"
 
-// A system call that the agent's filter does not know ends it in all tests,
-// that is to say fails them: the list in agent/privilege/sandbox is held against
-// all that the agent does. A test that sets the environment of an agent anew
-// takes over KillEnv.
+// init makes a system call that the agent's filter does not allow end the agent
+// in all tests, which fails the test. So the tests check the list in
+// agent/privilege/sandbox against everything that the agent does. A test that
+// sets a new environment for an agent must include KillEnv.
 func init() {
 	name, value := "LAPWING_SANDBOX", "kill"
 	if _, set := os.LookupEnv(name); !set {
@@ -13,5 +13,5 @@ func init() {
 	}
 }
 
-// KillEnv is the variable for agents whose environment a test makes anew.
+// KillEnv returns the variable for agents with a new environment.
 func KillEnv() string { return "LAPWING_SANDBOX=" + os.Getenv("LAPWING_SANDBOX") }

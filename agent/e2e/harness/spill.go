@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// spill is a pipe that holds whatever is written: a test that is slow to look
-// at the agent's output must not make the agent drop some of it.
+// spill is a pipe without a size limit: a test that reads the agent's output
+// slowly must not make the agent drop some of it.
 type spill struct {
 	mu    sync.Mutex
 	more  sync.Cond
@@ -29,7 +29,7 @@ func (s *spill) Write(p []byte) (int, error) {
 	return s.held.Write(p)
 }
 
-// Close lets the reader come to an end.
+// Close lets the reader reach the end.
 func (s *spill) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -13,7 +13,7 @@ func TestSpillHoldsAllUntilItIsRead(t *testing.T) {
 	s := newSpill()
 	piece := bytes.Repeat([]byte("0123456789"), 1000)
 	var want []byte
-	for range 200 { // nobody reads yet
+	for range 200 { // no reader yet
 		n, err := s.Write(piece)
 		require.NoError(t, err)
 		require.Len(t, piece, n)

@@ -11,7 +11,7 @@ const (
 	tableEnd   = "<!-- table: end -->\n"
 )
 
-// WriteTable puts a table between the marks for it in a page of the docs.
+// WriteTable writes a table between its marks in a page of the documentation.
 func WriteTable(t testing.TB, page, table string) {
 	t.Helper()
 	b, err := os.ReadFile(page)

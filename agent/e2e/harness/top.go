@@ -40,7 +40,7 @@ type ServiceTotals struct {
 	Phases   map[string]Percentiles `json:"phases"`
 }
 
-// Percentiles describe the distribution of a duration in nanoseconds.
+// Percentiles describes the distribution of a duration, in nanoseconds.
 type Percentiles struct {
 	P50 int64 `json:"p50_ns"`
 	P95 int64 `json:"p95_ns"`
@@ -56,7 +56,7 @@ func (t Totals) Requests() (n uint64) {
 	return n
 }
 
-// Sum adds up counts that are kept per cause.
+// Sum adds up counts by cause.
 func Sum(causes map[string]uint64) (n uint64) {
 	for _, c := range causes {
 		n += c
@@ -74,7 +74,7 @@ func StartTop(t testing.TB, plan survey.Plan, args ...string) *Top {
 	return top
 }
 
-// readTotals reads all objects and keeps the last.
+// readTotals reads all objects and keeps the last one.
 func readTotals(out io.Reader) (o topOutcome) {
 	for dec := json.NewDecoder(out); ; o.lines++ {
 		var t Totals
@@ -91,7 +91,7 @@ func readTotals(out io.Reader) (o topOutcome) {
 	}
 }
 
-// Finish ends the agent the way a person does and returns its totals.
+// Finish ends the agent like a user does and returns its totals.
 func (top *Top) Finish() Totals {
 	top.t.Helper()
 	if err := top.Stop(); err != nil {

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// CheckTotals compares how many records there are in all per listening address:
-// none may come late, twice or for something that is no request.
+// CheckTotals compares the total number of records per listening address: no
+// record may come late or twice, or for something that is not a request.
 func CheckTotals(t testing.TB, records []Record, wanted map[string]int) {
 	t.Helper()
 	printed := make(map[string][]string)
@@ -25,8 +25,8 @@ func CheckTotals(t testing.TB, records []Record, wanted map[string]int) {
 	}
 }
 
-// Unknown are the counts of connections of no known protocol in the agent's last
-// word about itself, by reason.
+// Unknown returns the numbers of connections of unknown protocol in the agent's
+// final account, by reason.
 func Unknown(log string) map[string]int {
 	counts := make(map[string]int)
 	group := regexp.MustCompile(`\(([^()]*)\) connections of unknown protocol`).FindStringSubmatch(log)

@@ -24,8 +24,8 @@ type Trace struct {
 	read    chan struct{} // closed when the output has ended
 }
 
-// StartTrace starts the agent and waits until its probes are attached. args
-// are added to the command line.
+// StartTrace starts the agent and waits until its probes are attached. args are
+// appended to the command line.
 func StartTrace(t testing.TB, plan survey.Plan, args ...string) *Trace {
 	t.Helper()
 	tr := &Trace{read: make(chan struct{})}
@@ -54,7 +54,7 @@ func startAgent(t testing.TB, command string, plan survey.Plan, args []string) (
 	return p, out
 }
 
-// awaitAttached waits for the agent's word that its probes are in place.
+// awaitAttached waits until the agent reports that its probes are attached.
 func awaitAttached(t testing.TB, p *Process, plan survey.Plan) {
 	t.Helper()
 	ready := "lapwing: attached (plan " + string(plan) + ")"
@@ -69,7 +69,7 @@ func awaitAttached(t testing.TB, p *Process, plan survey.Plan) {
 	})
 }
 
-// awaitMarkers waits until the processes that run were searched for markers,
+// awaitMarkers waits until the running processes were searched for markers,
 // which the agent does after it is attached.
 func awaitMarkers(t testing.TB, p *Process, args []string) {
 	t.Helper()
@@ -101,7 +101,7 @@ func (tr *Trace) collect(out io.Reader) {
 	}
 }
 
-// Records lists what was printed so far and satisfies keep; nil keeps all.
+// Records returns what was printed so far and satisfies keep; nil keeps all.
 func (tr *Trace) Records(keep func(Record) bool) []Record {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
@@ -114,26 +114,27 @@ func (tr *Trace) Records(keep func(Record) bool) []Record {
 	return kept
 }
 
-// At keeps the records of one listening address.
+// At selects the records of one listening address.
 func At(address string) func(Record) bool {
 	return func(r Record) bool { return r.Local == address }
 }
 
 // AwaitRecords waits until at least n records of the address were printed, and
-// returns them, or fewer when the time is up.
+// returns them. After the limit, it returns fewer.
 func (tr *Trace) AwaitRecords(address string, n int, limit time.Duration) []Record {
 	Within(limit, func() bool { return len(tr.Records(At(address))) >= n || tr.Exited() })
 	return tr.Records(At(address))
 }
 
-// Finish ends the agent the way a person does and returns all that it printed.
-// The agent must exit with status 0, and every line must be a sound record.
+// Finish ends the agent like a user does and returns everything that it
+// printed. The agent must exit with status 0, and every line must be a valid
+// record.
 func (tr *Trace) Finish() []Record {
 	tr.t.Helper()
 	return tr.finished(tr.Stop())
 }
 
-// AwaitLimit waits until the agent ends by its own --for or --count.
+// AwaitLimit waits until the agent ends because of its own --for or --count.
 func (tr *Trace) AwaitLimit(limit time.Duration) []Record {
 	tr.t.Helper()
 	return tr.finished(tr.AwaitExit(limit))

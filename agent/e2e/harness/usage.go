@@ -8,10 +8,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// clockTick is the kernel's unit of processor time in /proc.
+// clockTick is the unit of CPU time in /proc.
 const clockTick = 10 * time.Millisecond
 
-// Resident is the memory of a process, in bytes.
+// Resident returns the resident memory of a process, in bytes.
 func Resident(t testing.TB, pid int) uint64 {
 	t.Helper()
 	p, err := procfs.NewProc(pid)
@@ -21,7 +21,7 @@ func Resident(t testing.TB, pid int) uint64 {
 	return s.VmRSS
 }
 
-// CPUTime is what a process and its children that ended have used of the processors.
+// CPUTime returns the CPU time that a process and its ended children have used.
 func CPUTime(t testing.TB, pid int) time.Duration {
 	t.Helper()
 	p, err := procfs.NewProc(pid)
@@ -31,7 +31,8 @@ func CPUTime(t testing.TB, pid int) time.Duration {
 	return time.Duration(s.UTime+s.STime+uint(s.CUTime+s.CSTime)) * clockTick
 }
 
-// Terminal is the number of the terminal that controls a process, 0 if there is none.
+// Terminal returns the number of the controlling terminal of a process, 0 if
+// there is none.
 func Terminal(t testing.TB, pid int) int {
 	t.Helper()
 	p, err := procfs.NewProc(pid)

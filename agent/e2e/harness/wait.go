@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Eventually polls until the condition holds, or fails the test with what was
-// waited for.
+// Eventually polls until the condition holds. After the limit it fails the test
+// and names what it waited for.
 func Eventually(t testing.TB, limit time.Duration, what string, cond func() bool) {
 	t.Helper()
 	if !Within(limit, cond) {
@@ -18,7 +18,7 @@ func Eventually(t testing.TB, limit time.Duration, what string, cond func() bool
 	}
 }
 
-// Within polls until the condition holds and reports whether it did in time.
+// Within polls until the condition holds, and reports whether it did in time.
 func Within(limit time.Duration, cond func() bool) bool {
 	for deadline := time.Now().Add(Slow(limit)); ; {
 		if cond() {
@@ -31,15 +31,16 @@ func Within(limit time.Duration, cond func() bool) bool {
 	}
 }
 
-// Ports from which addresses are handed out. They are below those that the
-// kernel gives to sockets that ask for any: a server that opens such a socket
-// (uWSGI's router does) would take the address of one that is yet to start.
+// The ports of the addresses that are handed out. They are below those that the
+// kernel gives to sockets without a chosen port. A server that opens such a
+// socket (uWSGI's router does) could otherwise take the address of a server
+// that starts later.
 const firstPort, portsInAll = 20_000, 10_000
 
 var nextPort atomic.Uint32
 
-// FreeAddress is a loopback address with a port that nobody listens on, and
-// that was not handed out lately.
+// FreeAddress returns a loopback address with a port on which no process
+// listens, and that was not handed out recently.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
 	nextPort.CompareAndSwap(0, uint32(os.Getpid()*97))
@@ -54,7 +55,7 @@ func FreeAddress(t testing.TB) string {
 	return ""
 }
 
-// Port is the port of an address.
+// Port returns the port of an address.
 func Port(t testing.TB, address string) string {
 	t.Helper()
 	_, port, err := net.SplitHostPort(address)
@@ -64,8 +65,8 @@ func Port(t testing.TB, address string) string {
 	return port
 }
 
-// AwaitListener waits until somebody accepts connections at the address. It
-// opens a connection and says nothing on it.
+// AwaitListener waits until a server accepts connections at the address. It
+// opens a connection and sends nothing.
 func AwaitListener(t testing.TB, p *Process, address string) {
 	t.Helper()
 	Eventually(t, 10*time.Second, "a listener at "+address, func() bool {
@@ -76,8 +77,8 @@ func AwaitListener(t testing.TB, p *Process, address string) {
 	})
 }
 
-// Listens reports whether somebody accepts connections at the address. It
-// opens a connection and says nothing on it.
+// Listens reports whether a server accepts connections at the address. It opens
+// a connection and sends nothing.
 func Listens(address string) bool {
 	c, err := net.DialTimeout("tcp", address, time.Second)
 	return err == nil && c.Close() == nil

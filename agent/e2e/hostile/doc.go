@@ -1,3 +1,3 @@
-// Package hostile runs the agent beside programs of a user who means it harm.
-// The programs are this package's test binary under other names.
+// Package hostile runs the agent together with programs of a hostile user. The
+// programs are this package's test binary under other names.
 package hostile

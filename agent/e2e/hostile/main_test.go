@@ -16,7 +16,8 @@ import (
 	"lapwing/agent/e2e/harness"
 )
 
-// addressFile makes the test binary a server, which writes there where it listens.
+// addressFile makes the test binary a server that writes its address to the
+// file.
 const addressFile = "LAPWING_TEST_ADDRESS_FILE"
 
 func TestMain(m *testing.M) {
@@ -48,14 +49,15 @@ func serve(file string) error {
 }
 
 // startServers starts a server for each argv[0], and returns their addresses.
-// They run a file called busybox, which holds programs that are named by that.
+// They run a file called busybox, which contains programs that are selected by
+// argv[0].
 func startServers(t *testing.T, names ...string) []string {
 	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
 	dir := t.TempDir()
 	busybox := filepath.Join(dir, "busybox")
-	if os.Link(self, busybox) != nil { // another file system
+	if os.Link(self, busybox) != nil { // on another file system
 		raw, err := os.ReadFile(self)
 		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(busybox, raw, 0o755))

@@ -28,11 +28,11 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// receiver looks at the uploads that it gets.
+// receiver checks the uploads that it gets.
 type receiver struct {
 	mu       sync.Mutex
 	largest  int
-	services map[string]bool // of traces
+	services map[string]bool // services in traces
 }
 
 func (r *receiver) ServeHTTP(_ http.ResponseWriter, req *http.Request) {
@@ -61,8 +61,8 @@ func (r *receiver) count() int {
 
 const programs = 40
 
-// page lets programs of those names answer one request each, and returns a
-// scrape that has them all.
+// page has programs with those names serve one request each, and returns a
+// scrape that includes all of them.
 func page(t *testing.T, name func(i int) string) (text string, r *receiver) {
 	t.Helper()
 	r = &receiver{services: map[string]bool{}}
@@ -97,8 +97,8 @@ var (
 	label  = regexp.MustCompile(`service_name="([^"]*)"`)
 )
 
-// TestLongNames has 40 programs with an argv[0] of 120 KB that answer a request
-// each: 1.1 GB a scrape, when names had no limit.
+// TestLongNames has 40 programs with an argv[0] of 120 KB that serve one
+// request each: 1.1 GB per scrape when names had no limit.
 func TestLongNames(t *testing.T) {
 	fillings := []string{strings.Repeat("A", 120<<10), strings.Repeat("\xff\x80\xe2", 40<<10), strings.Repeat("\x1b[2J\u202e\u009b", 13<<10)}
 	plain, _ := page(t, func(i int) string { return fmt.Sprintf("plain%02d", i) })
@@ -118,7 +118,8 @@ func TestLongNames(t *testing.T) {
 	harmless(t, strings.ReplaceAll(text, "\n", ""))
 }
 
-// harmless fails if a terminal would act on some of the text, or not show it.
+// harmless fails if a terminal would interpret a part of the text, or not show
+// it.
 func harmless(t *testing.T, s string) {
 	t.Helper()
 	require.True(t, utf8.ValidString(s))
@@ -127,8 +128,8 @@ func harmless(t *testing.T, s string) {
 	}
 }
 
-// TestStringsInRecords looks at what the command for records prints of such a
-// program, and of paths with parameters and control characters.
+// TestStringsInRecords checks what the command for records prints about such a
+// program, and about paths with parameters and control characters.
 func TestStringsInRecords(t *testing.T) {
 	address := startServers(t, "\x1b]0;owned\x07"+strings.Repeat("\u202eA", 20<<10))[0]
 	for _, tt := range []struct {
@@ -170,8 +171,8 @@ func checkRecords(t *testing.T, lines string) {
 	assert.ElementsMatch(t, []string{"/shop/%41/x", "/\u202e\u2066\x1b[2J\uFFFD/é"}, paths, "a reader of JSON gets what was sent")
 }
 
-// send sends a request whose target no client library would, and waits for the
-// end of the answer.
+// send sends a request with a target that no client library would send, and
+// waits for the end of the response.
 func send(t *testing.T, address, target string) {
 	t.Helper()
 	conn, err := net.Dial("tcp", address)

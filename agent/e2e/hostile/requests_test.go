@@ -32,7 +32,7 @@ func listeners(t *testing.T) []net.Listener {
 	return all
 }
 
-// askAll asks once for each method on one connection.
+// askAll sends one request per method on one connection.
 func askAll(l net.Listener, methods int, method func(i int) string) error {
 	c, err := net.Dial(l.Addr().Network(), l.Addr().String())
 	if err != nil {
@@ -55,9 +55,10 @@ func askAll(l net.Listener, methods int, method func(i int) string) error {
 	return nil
 }
 
-// TestManyMethods asks a server 20,000 times on connections that are kept, with
-// LAPWING_SOAK 100,000 times, each time with another method: none was seen, when a
-// method was capitals. Others ask the same server as usual.
+// TestManyMethods sends 20,000 requests, or 100,000 with LAPWING_SOAK, each
+// with a different method, on kept-alive connections. No request was seen when
+// any word in capitals was a method. Other clients use the same server
+// normally.
 func TestManyMethods(t *testing.T) {
 	const clients = 4 // on each network
 	requests := 2_500
@@ -65,8 +66,8 @@ func TestManyMethods(t *testing.T) {
 		requests = 12_500
 	}
 
-	// Room for all that is told of them, requests and calls: what this is about is
-	// not how fast the agent reads on a busy machine.
+	// Room for all records, of requests and of calls: this test is not about
+	// how fast the agent reads on a busy machine.
 	t.Setenv("LAPWING_PROBES_RING_BYTES", "128MiB")
 	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		var served, odd atomic.Uint64
@@ -97,14 +98,14 @@ func TestManyMethods(t *testing.T) {
 	})
 }
 
-// half is a conversation that ends before its request is whole.
+// half is a conversation that ends before its request is complete.
 type half struct {
-	before         bool   // a whole request comes first on the connection
-	ask, answer    string // no answer: the connection is closed
-	request, other bool   // what it is: a request, a connection of no known protocol
+	before         bool   // a complete request comes first on the connection
+	ask, answer    string // without answer, the connection is closed
+	request, other bool   // its result: a request, a connection of unknown protocol
 }
 
-// play has the conversation with a listener, as client and as server.
+// play plays the conversation with a listener, as client and as server.
 func (h half) play(t *testing.T, l net.Listener) {
 	t.Helper()
 	client, err := net.Dial(l.Addr().Network(), l.Addr().String())
@@ -127,9 +128,9 @@ func (h half) play(t *testing.T, l net.Listener) {
 	require.NoError(t, server.Close())
 }
 
-// halves are the 53 ways to leave a head unfinished, each answered with bytes of no
-// HTTP, on a connection of its own and on one that was used before; then what is
-// answered as HTTP, and what is not answered.
+// halves returns the 53 ways to leave a head unfinished, each answered with
+// bytes that are not HTTP, on a new connection and on one that was used before.
+// Then follow some that are answered as HTTP, and some without an answer.
 func halves() (all []half) {
 	const head = "GET /a/half HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n"
 	for at := 1; at < len(head); at++ {
@@ -144,8 +145,8 @@ func halves() (all []half) {
 	return all
 }
 
-// TestHalfHeads counts requests and others: 51 of 53 were requests, when what
-// begins like a request was one.
+// TestHalfHeads counts requests and others. 51 of 53 were counted as requests
+// when everything that starts like a request was one.
 func TestHalfHeads(t *testing.T) {
 	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		trace := harness.StartTrace(t, plan, "--exe", harness.Executable(t))

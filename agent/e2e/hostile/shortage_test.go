@@ -16,8 +16,7 @@ import (
 	"lapwing/agent/e2e/harness"
 )
 
-// fails runs an agent for which something was arranged, and returns the line
-// that it ends with.
+// fails runs an agent after arrange, and returns the last line of its output.
 func fails(t *testing.T, cmd *exec.Cmd, arrange func() error) string {
 	t.Helper()
 	var errs bytes.Buffer
@@ -34,12 +33,12 @@ func fails(t *testing.T, cmd *exec.Cmd, arrange func() error) string {
 	return last
 }
 
-// startArranged starts a command from a thread on which arrange was called, and
-// which ends after that.
+// startArranged starts a command from a thread on which arrange was called. The
+// thread ends after that.
 func startArranged(cmd *exec.Cmd, arrange func() error) error {
 	started := make(chan error)
 	go func() {
-		runtime.LockOSThread() // for good: the thread ends with the goroutine
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
 		err := arrange()
 		if err == nil {
 			err = cmd.Start()
@@ -49,8 +48,8 @@ func startArranged(cmd *exec.Cmd, arrange func() error) error {
 	return <-started
 }
 
-// TestMemoryIsShort starts the agent in control groups that have room for less
-// than its maps.
+// TestMemoryIsShort starts the agent in control groups with too little memory
+// for its maps.
 func TestMemoryIsShort(t *testing.T) {
 	group := harness.NewMemoryGroup(t)
 	group.Limit(48 << 20)
@@ -62,7 +61,7 @@ func TestMemoryIsShort(t *testing.T) {
 	assert.Regexp(t, `the maps take 2\d\d(\.\d+)?MiB, messages alone 259(\.\d+)?MiB`, line)
 }
 
-// TestFilterForbidsBPF starts the agent under a seccomp filter like those of
+// TestFilterForbidsBPF starts the agent with a seccomp filter like those of
 // containers, as root with all capabilities.
 func TestFilterForbidsBPF(t *testing.T) {
 	line := fails(t, exec.Command(harness.Lapwing(t), "trace"), func() error { return forbid(unix.SYS_BPF) })
@@ -70,8 +69,8 @@ func TestFilterForbidsBPF(t *testing.T) {
 	assert.NotContains(t, line, "MEMLOCK")
 }
 
-// TestNoTracefs starts the agent where tracefs is not mounted and it may not
-// mount it, with a plan that needs it.
+// TestNoTracefs starts the agent with a plan that needs tracefs, on a host
+// where tracefs is not mounted and the agent may not mount it.
 func TestNoTracefs(t *testing.T) {
 	const without = `umount --lazy /sys/kernel/tracing; umount --lazy /sys/kernel/debug 2>/dev/null
 exec setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin "$@"`
@@ -80,8 +79,8 @@ exec setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin "$@"`
 	assert.Contains(t, line, "tracefs is not mounted")
 }
 
-// forbid makes a system call of the calling thread, and of what it executes, fail
-// with EPERM.
+// forbid makes a system call fail with EPERM in the calling thread, and in what
+// it executes.
 func forbid(call uint32) error {
 	const load, equal, ret = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, unix.BPF_RET | unix.BPF_K
 	program := []unix.SockFilter{

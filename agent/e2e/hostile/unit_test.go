@@ -19,9 +19,9 @@ import (
 	"lapwing/agent/e2e/harness"
 )
 
-// asUnit does what systemd does for the unit, as far as a test can: a user
-// without rights but the four capabilities, a /proc that shows others' processes
-// only to who may trace them, a port opened in advance if there is one, and the
+// asUnit does what systemd does for the unit, as far as a test can: a user with
+// only the four capabilities, a /proc that shows processes of others only to
+// those who may trace them, a port opened in advance if there is one, and the
 // system calls that the unit allows.
 const asUnit = `mount -t proc -o hidepid=2 proc /proc && export LISTEN_PID=$$ &&
 exec setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs \
@@ -29,9 +29,10 @@ exec setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs \
 	--bounding-set=-all,+bpf,+perfmon,+sys_ptrace,+dac_read_search \
 	--ambient-caps=-all,+bpf,+perfmon,+sys_ptrace,+dac_read_search "$@"`
 
-// TestAsTheUnit holds the packaged units against what the agent needs: it
-// measures servers of other users, in other networks, is scraped, marks the calls
-// into applications, says that it is ready, and keeps its watchdog quiet.
+// TestAsTheUnit checks that the packaged units allow what the agent needs. The
+// agent measures servers of other users, in other networks, is scraped, marks
+// the calls of applications, reports that it is ready, and keeps the watchdog
+// quiet.
 func TestAsTheUnit(t *testing.T) {
 	for name, tt := range map[string]struct {
 		files   []string
@@ -81,11 +82,12 @@ func TestAsTheUnit(t *testing.T) {
 	}
 }
 
-// seenWhole: the worker and the process of the server can be looked at.
+// seenWhole matches if the worker and the process of the server could be
+// inspected.
 var seenWhole = regexp.MustCompile(`(?ms)^lapwing_workers\{service_name="shopfront.*^process_memory_usage_bytes\{[^}]*service_name="shopfront`)
 
-// marked is a server whose call into the application can be marked, of a user
-// who lets nobody read its program.
+// marked is a server whose call of the application can be marked. Its user lets
+// no other user read its program.
 type marked struct {
 	*harness.Process
 	address int64
@@ -121,7 +123,7 @@ func startMarked(t *testing.T) *marked {
 	return m
 }
 
-// read reads the code where a mark goes.
+// read reads the code at the place of the marker.
 func (m *marked) read(t *testing.T) (code [16]byte) {
 	t.Helper()
 	memory, err := os.Open(fmt.Sprintf("/proc/%d/mem", m.PID()))
@@ -132,8 +134,9 @@ func (m *marked) read(t *testing.T) (code [16]byte) {
 	return code
 }
 
-// awaitMark waits until an agent says that it has set marks, and the code has
-// changed: another agent on the machine may have marked it too.
+// awaitMark waits until the agent reports that it has set markers and the code
+// has changed. The code alone is not enough, because another agent on the
+// machine may have marked it.
 func (m *marked) awaitMark(t *testing.T, agent *harness.Process) {
 	t.Helper()
 	harness.Eventually(t, 20*time.Second, "a mark", func() bool {
@@ -144,7 +147,7 @@ func (m *marked) awaitMark(t *testing.T, agent *harness.Process) {
 
 var setMarks = regexp.MustCompile(`"processes searched for markers" files=\d+ markers=[1-9]`)
 
-// notified is what a service told its manager.
+// notified is what a service reported to its manager.
 type notified struct {
 	path string
 	seen chan string
@@ -166,7 +169,7 @@ func notifications(t *testing.T) *notified {
 			}
 			select {
 			case n.seen <- string(buf[:size]):
-			default: // nobody waits for so many
+			default: // no test waits for that many
 			}
 		}
 	}()

@@ -16,14 +16,14 @@ import (
 	"lapwing/agent/e2e/harness"
 )
 
-// The variables that make the test binary take on the filter of a unit and
-// become what its arguments say.
+// The variables that make the test binary install the filter of a unit and
+// execute its arguments.
 const (
 	unitCalls    = "LAPWING_TEST_UNIT_CALLS"
 	unitFamilies = "LAPWING_TEST_UNIT_FAMILIES"
 )
 
-// underFilter takes on a unit's filter, as systemd would have.
+// underFilter installs the filter of a unit, as systemd does.
 func underFilter(args []string) error {
 	calls, families := strings.Fields(os.Getenv(unitCalls)), strings.Fields(os.Getenv(unitFamilies))
 	filter, err := unitFilter(calls, families)
@@ -38,7 +38,8 @@ func underFilter(args []string) error {
 
 var familyNumbers = map[string]uint32{"AF_UNIX": unix.AF_UNIX, "AF_INET": unix.AF_INET, "AF_INET6": unix.AF_INET6}
 
-// unitFilter allows the calls, and sockets of the families.
+// unitFilter returns a filter that allows the calls, and sockets of the
+// families.
 func unitFilter(calls, families []string) ([]unix.SockFilter, error) {
 	info, err := arch.GetInfo("")
 	if err != nil {
@@ -57,7 +58,7 @@ func unitFilter(calls, families []string) ([]unix.SockFilter, error) {
 	}
 	program = append(program, socket...)
 	for _, call := range calls {
-		if nr, ok := info.SyscallNames[call]; ok { // the sets are for all architectures
+		if nr, ok := info.SyscallNames[call]; ok { // the sets cover all architectures
 			program = append(program, bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(nr), SkipFalse: 1}, allow)
 		}
 	}
@@ -72,7 +73,7 @@ func unitFilter(calls, families []string) ([]unix.SockFilter, error) {
 	return filter, nil
 }
 
-// unitEnv is what a unit and its drop-ins say about system calls.
+// unitEnv returns what a unit and its drop-ins set about system calls.
 func unitEnv(t *testing.T, files ...string) []string {
 	t.Helper()
 	var calls, families []string
@@ -99,13 +100,13 @@ func unitEnv(t *testing.T, files ...string) []string {
 			}
 		}
 	}
-	// Always allowed beside a list.
+	// Always allowed in addition to a list.
 	calls = append(calls, expand(t, "@default")...)
 	slices.Sort(calls)
 	return []string{unitCalls + "=" + strings.Join(slices.Compact(calls), " "), unitFamilies + "=" + strings.Join(families, " ")}
 }
 
-// expand lists the calls of a set, as the systemd of this machine has it.
+// expand returns the calls of a set, as defined by the systemd of this machine.
 func expand(t *testing.T, name string) []string {
 	t.Helper()
 	if !strings.HasPrefix(name, "@") {

@@ -16,13 +16,13 @@ import (
 	"lapwing/agent/e2e/harness"
 )
 
-// ownUser is nobody else on this machine.
+// ownUser is a user that no other process on this machine uses.
 const ownUser = "64321"
 
-// TestRootBecomesAnOwnUser: the agent and its helper are that user, in all
-// threads and without groups, have only what reading /proc takes, and all works:
-// others' processes, marks in files that only their owner may read, a
-// configuration that only root may.
+// TestRootBecomesAnOwnUser checks that the agent and its helper run as that
+// user, in all threads and without groups, with only the capabilities that
+// reading /proc needs. Everything works: processes of others, markers in files
+// that only their owner can read, a configuration that only root can read.
 func TestRootBecomesAnOwnUser(t *testing.T) {
 	server := startServers(t, "shopfront")[0]
 	application := startMarked(t)
@@ -79,7 +79,8 @@ func TestRootBecomesAnOwnUser(t *testing.T) {
 	})
 }
 
-// TestUserWhoDoesNotExist is named in the configuration: nothing is guessed.
+// TestUserWhoDoesNotExist configures such a user. The agent must not guess
+// another.
 func TestUserWhoDoesNotExist(t *testing.T) {
 	cmd := exec.Command(harness.Lapwing(t), "trace")
 	cmd.Env = append(os.Environ(), "LAPWING_USER=nobody-of-that-name")
@@ -106,7 +107,7 @@ func children(t *testing.T, parent int) []int {
 	return pids
 }
 
-// statuses are those of all threads of a process.
+// statuses returns the status of each thread of a process.
 func statuses(t *testing.T, pid int) []string {
 	t.Helper()
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
@@ -116,7 +117,7 @@ func statuses(t *testing.T, pid int) []string {
 	for _, file := range files {
 		raw, err := os.ReadFile(file)
 		if err != nil {
-			continue // the thread ended
+			continue // the thread has ended
 		}
 		all = append(all, string(raw))
 	}

@@ -22,8 +22,8 @@ import (
 	"lapwing/agent/e2e/harness"
 )
 
-// deafVariable names, in the environment of this test's own program, the file that
-// makes an attacker of it.
+// deafVariable is the environment variable that makes this test binary an
+// attacker. Its value is the file.
 const deafVariable = "LAPWING_HUNG_FILE"
 
 func TestMain(m *testing.M) {
@@ -33,18 +33,18 @@ func TestMain(m *testing.M) {
 	os.Exit(harness.Main(m))
 }
 
-// nobody is the user that the attackers are.
+// nobody is the user of the attackers.
 const nobody = 65534
 
-// attacker is a server whose memory is locked before it listens: nobody has looked
-// at it by then.
+// attacker is a server whose memory is locked before it listens, so that no
+// other process has looked at it before.
 type attacker struct {
 	*harness.Process
 	address string
 }
 
-// startAttacker starts an unprivileged server, with a file that does not answer of
-// its own, and waits until it holds its lock.
+// startAttacker starts an unprivileged server with a file of its own that does
+// not answer, and waits until the server holds its lock.
 func startAttacker(t *testing.T, name string) *attacker {
 	t.Helper()
 	file := mountDeafFile(t)
@@ -58,7 +58,7 @@ func startAttacker(t *testing.T, name string) *attacker {
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	a := &attacker{Process: harness.StartAs(t, cmd, nobody)}
-	// The file answers before anybody waits for the attacker's end.
+	// The file must answer before the test waits for the end of the attacker.
 	t.Cleanup(file.release)
 	a.address, err = bufio.NewReader(out).ReadString('\n')
 	require.NoError(t, err)
@@ -73,7 +73,7 @@ func startAttacker(t *testing.T, name string) *attacker {
 	return a
 }
 
-// ask makes one request.
+// ask sends one request.
 func (a *attacker) ask(t *testing.T) {
 	t.Helper()
 	client := http.Client{Timeout: harness.Slow(20 * time.Second), Transport: &http.Transport{DisableKeepAlives: true}}
@@ -83,8 +83,8 @@ func (a *attacker) ask(t *testing.T) {
 	assert.Equal(t, http.StatusOK, resp.StatusCode)
 }
 
-// attack is the attacker. Once its memory is locked it must not ask for memory
-// any more, or wait for those of its threads that do.
+// attack is the attacker. Once its memory is locked, it must not allocate
+// memory or wait for its threads that do.
 func attack(file string) {
 	debug.SetGCPercent(-1)
 	runtime.GOMAXPROCS(4)
@@ -92,7 +92,7 @@ func attack(file string) {
 	must(unix.Bind(listener, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
 	at := try(unix.Getsockname(listener)).(*unix.SockaddrInet4)
 	fd := try(unix.Open(file, unix.O_RDWR, 0))
-	must(unix.Fstat(fd, new(unix.Stat_t))) // the kernel does not know its size before
+	must(unix.Fstat(fd, new(unix.Stat_t))) // before this, the kernel does not know its size
 	mem := try(unix.Mmap(fd, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED))
 	mem[0] = 1 // to be written back when it is unmapped
 	go answerAll(listener)
@@ -121,8 +121,8 @@ func answerAll(listener int) {
 	}
 }
 
-// lockMemory maps something else over the file: the kernel writes it back under
-// the lock, and waits.
+// lockMemory maps something else over the file. The kernel writes the file back
+// while it holds the lock, and waits.
 func lockMemory(mem []byte) {
 	runtime.LockOSThread()
 	_, _, _ = syscall.RawSyscall6(unix.SYS_MMAP, uintptr(unsafe.Pointer(&mem[0])), 4096, unix.PROT_READ,

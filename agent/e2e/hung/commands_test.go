@@ -14,8 +14,8 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// watch runs a command that shows something until its probes are attached and, for
-// said, until it wrote that, then ends it. Each is waited for within a time.
+// watch runs a command with output until its probes are attached and, if said
+// is set, until it wrote that. Then it ends the command. Each wait has a limit.
 func watch(t *testing.T, said string, args ...string) (attached, ended time.Duration) {
 	t.Helper()
 	began := time.Now()
@@ -32,8 +32,8 @@ func watch(t *testing.T, said string, args ...string) (attached, ended time.Dura
 	return attached, time.Since(began)
 }
 
-// TestCommandsWithFilters runs the commands that compare a filter with what runs
-// beside processes whose command lines nobody can read.
+// TestCommandsWithFilters runs the commands that compare a filter with the
+// running processes, while the command lines of some processes cannot be read.
 func TestCommandsWithFilters(t *testing.T) {
 	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		args := func(args ...string) []string { return append(args, "--probe-plan", string(plan)) }

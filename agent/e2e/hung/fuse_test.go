@@ -15,7 +15,7 @@ import (
 	"lapwing/agent/e2e/harness"
 )
 
-// The operations of FUSE that the file needs, of linux/fuse.h.
+// The operations of FUSE that the file needs, from linux/fuse.h.
 const (
 	opForget    = 2
 	opGetAttr   = 3
@@ -63,19 +63,19 @@ type (
 	}
 )
 
-// deafFile is a file of one page in a file system of its own. What is written to
-// it is never acknowledged, until the test ends.
+// deafFile is a file of one page in a file system of its own. Writes to it are
+// not acknowledged until the test ends.
 type deafFile struct {
 	path string
 	dev  int
 
 	mu      sync.Mutex
-	written []uint64 // requests without an answer
+	written []uint64 // requests that were not answered
 	over    bool
 }
 
-// mountDeafFile mounts the file. /dev/fuse is there on every kernel that
-// distributions build; mounting by oneself saves fusermount.
+// mountDeafFile mounts the file. Every kernel of a distribution has /dev/fuse.
+// Mounting it directly avoids fusermount.
 func mountDeafFile(t *testing.T) *deafFile {
 	t.Helper()
 	f := &deafFile{path: filepath.Join(harness.OpenDir(t), "file")}
@@ -136,7 +136,7 @@ func (f *deafFile) answer(in inHeader) {
 	}
 }
 
-// release answers what was written: whoever waits goes on.
+// release answers the writes, so that waiting processes continue.
 func (f *deafFile) release() {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -22,20 +22,20 @@ import (
 )
 
 const (
-	// connections are those of the load: as many requests can be under way when it
-	// ends.
+	// connections is the number of connections of the load. As many requests
+	// can be in flight when it ends.
 	connections = 16
 	loadTime    = 4 * time.Second
-	// scrapeTime is what a scrape may take, SIGTERM endTime.
+	// scrapeTime is the limit of a scrape, endTime that of SIGTERM.
 	scrapeTime = 100 * time.Millisecond
 	endTime    = time.Second
 )
 
-// agent is one that runs as a daemon.
+// agent is an agent that runs as a daemon.
 type agent struct {
 	*harness.Process
 	metrics  string
-	attached time.Duration // what that took
+	attached time.Duration // how long that took
 }
 
 func startAgent(t *testing.T, plan survey.Plan) *agent {
@@ -51,7 +51,7 @@ func startAgent(t *testing.T, plan survey.Plan) *agent {
 	return a
 }
 
-// scrape reads the metrics and says how long that took.
+// scrape reads the metrics and returns how long that took.
 func (a *agent) scrape(t *testing.T) (page string, took time.Duration) {
 	t.Helper()
 	page, took, err := harness.Scrape(a.metrics)
@@ -59,8 +59,8 @@ func (a *agent) scrape(t *testing.T) (page string, took time.Duration) {
 	return page, took
 }
 
-// slowest scrapes until a time is over, or something is so, and returns the
-// longest that one took.
+// slowest scrapes until the limit or until the condition holds, and returns the
+// longest time of one scrape.
 func (a *agent) slowest(t *testing.T, limit time.Duration, until func() bool) (most time.Duration) {
 	t.Helper()
 	for end := time.Now().Add(limit); time.Now().Before(end) && !until(); time.Sleep(20 * time.Millisecond) {
@@ -70,8 +70,8 @@ func (a *agent) slowest(t *testing.T, limit time.Duration, until func() bool) (m
 	return most
 }
 
-// end sends SIGTERM, and returns what the agent says at last and how long that
-// took. usual is how long it takes with no attacker, on a host as busy.
+// end sends SIGTERM and returns the agent's final account and how long the end
+// took. usual is the time without an attacker on an equally busy host.
 func (a *agent) end(t *testing.T, usual time.Duration) (account string, took time.Duration) {
 	t.Helper()
 	began := time.Now()
@@ -107,7 +107,8 @@ server { listen %[3]s; location / { stub_status; } } }`, dir, n.address, n.statu
 	return n
 }
 
-// counted asks nginx how many requests it had, this one included.
+// counted returns the number of requests by nginx's own count, including this
+// one.
 func (n *nginx) counted(t *testing.T) uint64 {
 	t.Helper()
 	resp, err := http.Get("http://" + n.status + "/")
@@ -134,8 +135,8 @@ func requestsOf(t *testing.T, page, service string) uint64 {
 	return uint64(harness.SumOf(t, page, "http_server_request_duration_seconds_count", `service_name="`+service+`"`))
 }
 
-// TestServerThatHoldsItsLock has processes of nobody's, whose memory is locked for
-// ever, answer one request each while nginx is under load.
+// TestServerThatHoldsItsLock has processes of the user nobody, whose memory is
+// locked forever. Each serves one request while nginx is under load.
 func TestServerThatHoldsItsLock(t *testing.T) {
 	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		_, usual := startAgent(t, plan).end(t, 10*time.Second)
@@ -172,7 +173,7 @@ func TestServerThatHoldsItsLock(t *testing.T) {
 	})
 }
 
-// TestAgentThatFindsItHeld starts beside such processes.
+// TestAgentThatFindsItHeld starts the agent next to such processes.
 func TestAgentThatFindsItHeld(t *testing.T) {
 	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		usual := startAgent(t, plan)

@@ -20,7 +20,7 @@ import (
 	"lapwing/agent/e2e/harness"
 )
 
-// binary builds Jaeger, once per process, and returns its path.
+// binary builds Jaeger once per process and returns its path.
 var binary = sync.OnceValues(func() (string, error) {
 	return harness.BuildModule("jaeger", "github.com/jaegertracing/jaeger/cmd/jaeger", "-ldflags=-s -w")
 })
@@ -32,11 +32,11 @@ type Jaeger struct {
 	OTLP string // endpoint for OTLP over HTTP
 }
 
-// ports are those of the delivered configuration, the API's first and the one
-// for OTLP over HTTP second.
+// ports are the ports of the delivered configuration. The API's is the first,
+// that of OTLP over HTTP the second.
 var ports = []string{"16686", "14318", "14317", "16685"}
 
-// startTimeout is ample: a start takes about a second.
+// startTimeout is generous: a start takes about a second.
 const startTimeout = 30 * time.Second
 
 // Start runs a Jaeger until the test ends.
@@ -92,7 +92,7 @@ func configure(t testing.TB) (file string, addresses []string) {
 	return file, addresses
 }
 
-// Search is what Jaeger looks for; a service has to be named.
+// Search holds the conditions of a search. The service is required.
 type Search struct {
 	Service, Operation string
 	Longer             time.Duration
@@ -100,11 +100,11 @@ type Search struct {
 	From, To           time.Time
 }
 
-// limit is more traces than a test makes.
+// limit is higher than the number of traces of any test.
 const limit = 20000
 
-// Find returns the spans of all traces that have a span as it is looked for,
-// by the API that the user interface and Grafana's data source take.
+// Find returns the spans of all traces with a span that matches the search. It
+// uses the API of the user interface and of Grafana's data source.
 func (j *Jaeger) Find(t testing.TB, s Search) []collectortest.Span {
 	t.Helper()
 	values := url.Values{
@@ -117,8 +117,8 @@ func (j *Jaeger) Find(t testing.TB, s Search) []collectortest.Span {
 	return j.spans(t, "/api/v3/traces?"+values.Encode())
 }
 
-// IDs are the identifiers of the traces that a search finds with conditions on
-// tags, which only the API of Jaeger's own user interface takes.
+// IDs returns the identifiers of the traces that match a search with conditions
+// on tags. Only the API of Jaeger's own user interface supports these.
 func (j *Jaeger) IDs(t testing.TB, s Search) (ids []string) {
 	t.Helper()
 	tags, err := json.Marshal(s.Tags)
@@ -150,7 +150,7 @@ func (j *Jaeger) Trace(t testing.TB, id string) []collectortest.Span {
 	return j.spans(t, "/api/v3/traces/"+id)
 }
 
-// Services are the names that can be looked for.
+// Services returns the names of the services in Jaeger.
 func (j *Jaeger) Services(t testing.TB) []string {
 	t.Helper()
 	var found struct {
@@ -160,7 +160,7 @@ func (j *Jaeger) Services(t testing.TB) []string {
 	return found.Services
 }
 
-// spans reads an answer in OTLP. There may be none.
+// spans decodes a response in OTLP, which may be empty.
 func (j *Jaeger) spans(t testing.TB, path string) []collectortest.Span {
 	t.Helper()
 	var found struct {
@@ -183,7 +183,7 @@ func (j *Jaeger) get(t testing.TB, path string, into any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if status == http.StatusNotFound { // nothing found is said this way
+	if status == http.StatusNotFound { // the response if nothing was found
 		return
 	}
 	if status != http.StatusOK {

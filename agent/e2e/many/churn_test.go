@@ -16,13 +16,13 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// churn is what clients did that open a connection for each request.
+// churn counts what clients did that open a connection for each request.
 type churn struct {
 	opened, answered, silent atomic.Int64
 }
 
-// run opens, asks and closes until the time is over. The server closes every second
-// connection; every tenth is closed without a word.
+// run connects, sends a request and closes until the time is over. The server
+// closes every second connection. Every tenth is closed without a request.
 func (c *churn) run(s *server, until time.Time, clients int) error {
 	errs := make(chan error, clients)
 	var wait sync.WaitGroup
@@ -64,9 +64,9 @@ func (c *churn) one(address string, k int, answer []byte) error {
 	return nil
 }
 
-// TestConnectionsComeAndGo opens and closes connections as fast as the machine can.
-// What the clients, the server and the agent counted is the same. With LAPWING_SOAK
-// it does so for 30 seconds.
+// TestConnectionsComeAndGo opens and closes connections as fast as the machine
+// can. The counts of the clients, the server and the agent must be equal. With
+// LAPWING_SOAK it runs for 30 seconds.
 func TestConnectionsComeAndGo(t *testing.T) {
 	length := 4 * time.Second
 	if os.Getenv("LAPWING_SOAK") != "" {

@@ -16,7 +16,8 @@ import (
 
 const mebi = 1 << 20
 
-// openIdle opens connections, has a request answered on each, and leaves them be.
+// openIdle opens connections, completes a request on each, and leaves them
+// idle.
 func openIdle(t *testing.T, s *server, n int) {
 	t.Helper()
 	const clients = 8
@@ -51,18 +52,18 @@ func openIdle(t *testing.T, s *server, n int) {
 	require.NoError(t, <-errs)
 }
 
-// share is the share of a processor that the agent takes.
+// share returns the share of a CPU that the agent uses.
 func (a *agent) share(during time.Duration) float64 {
 	before, began := a.cpu(), time.Now()
 	time.Sleep(during)
 	return float64(a.cpu()-before) / float64(time.Since(began))
 }
 
-// longestPause is the longest that the agent makes between two looks.
+// longestPause is the longest pause of the agent between two snapshots.
 const longestPause = 10 * time.Second
 
-// atRest is the share over such a pause. The machine has other work too: where it
-// is more than it may be, it is measured again.
+// atRest returns the share over such a pause. Because the machine has other
+// work too, a share above most is measured again.
 func (a *agent) atRest(most float64) (share float64) {
 	for range 3 {
 		if share = a.share(longestPause); share < most {
@@ -72,14 +73,14 @@ func (a *agent) atRest(most float64) (share float64) {
 	return share
 }
 
-// TestIdleConnections holds 8,000 connections open that were used once, with
-// LAPWING_SOAK 20,000 or as many as one process may have. The agent keeps worker
-// pools and is scraped.
+// TestIdleConnections keeps 8,000 connections open that were used once; with
+// LAPWING_SOAK 20,000, or as many as one process may have. The agent keeps
+// worker pools and is scraped.
 func TestIdleConnections(t *testing.T) {
 	const (
-		// Of a processor, more than without connections. It is 0.01 and less where
-		// no bytes come or go on the host; beside other traffic, which no test can
-		// rule out, the bounds of sweeps and looks add up to 0.0175.
+		// In CPUs, more than without connections. It is 0.01 or less if no
+		// bytes come or go on the host. With other traffic, which no test can
+		// rule out, the limits of sweeps and snapshots add up to 0.0175.
 		most   = 0.025
 		each   = 3 << 10
 		inAll  = 96 * mebi
@@ -111,17 +112,18 @@ func TestIdleConnections(t *testing.T) {
 		assert.Less(t, share-base, most)
 		assert.Less(t, perConn, float64(each), "bytes for a connection")
 		assert.Less(t, used, uint64(inAll))
-		// So many at once, on a machine that has other work, can be too fast for it.
+		// On a machine with other work, so many at once can be too fast for the
+		// agent.
 		assert.LessOrEqual(t, lost, float64(n)/100, "lost")
 		require.NoError(t, a.Stop(), a.Stderr())
 		if lost > 0 {
-			t.Log(a.Stderr()) // which tells why
+			t.Log(a.Stderr()) // explains the losses
 		}
 	})
 }
 
-// TestStartsWithLittleMemory starts the agent in a control group that may have
-// 64 MiB, with everything on. It measures and is scraped.
+// TestStartsWithLittleMemory starts the agent in a control group with 64 MiB,
+// with everything enabled. It must measure and be scraped.
 func TestStartsWithLittleMemory(t *testing.T) {
 	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		s := startServer(t)

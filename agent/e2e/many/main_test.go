@@ -20,8 +20,8 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// serverFiles makes the test binary a server, which writes there where it listens,
-// and at its end how many requests it answered.
+// serverFiles makes the test binary a server. It writes its address to this
+// directory and, at its end, the number of requests it served.
 const serverFiles = "LAPWING_TEST_SERVER_FILES"
 
 func TestMain(m *testing.M) {
@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 	os.Exit(harness.Main(m))
 }
 
-// publish writes a file at once.
+// publish writes a file atomically.
 func publish(dir, name string, content any) error {
 	file := filepath.Join(dir, name)
 	if err := os.WriteFile(file+".new", fmt.Append(nil, content), 0o600); err != nil {
@@ -44,9 +44,9 @@ func publish(dir, name string, content any) error {
 	return os.Rename(file+".new", file)
 }
 
-// serve answers until its standard input ends.
+// serve serves until its standard input ends.
 func serve(dir string) error {
-	listener, err := net.Listen("tcp4", "0.0.0.0:0") // all of 127.0.0.0/8: each has its own ports
+	listener, err := net.Listen("tcp4", "0.0.0.0:0") // all of 127.0.0.0/8: each address has its own ports
 	if err != nil {
 		return err
 	}
@@ -67,8 +67,8 @@ func serve(dir string) error {
 	return publish(dir, "answered", answered.Load())
 }
 
-// answer serves one connection, and closes it after an answer where the path asks
-// for that.
+// answer serves one connection, and closes it after a response if the path
+// requests that.
 func answer(conn net.Conn, answered *atomic.Uint64) {
 	defer conn.Close()
 	head := make([]byte, 0, 128)
@@ -116,7 +116,7 @@ func startServer(t *testing.T) *server {
 	return s
 }
 
-// answered ends the server and returns how many requests it answered.
+// answered ends the server and returns the number of requests it served.
 func (s *server) answered() int {
 	s.t.Helper()
 	require.NoError(s.t, s.stop.Close())
@@ -138,10 +138,10 @@ func (s *server) await(name string) (n int) {
 	return n
 }
 
-// at is an address of the server: there are 200.
+// at returns one of the 200 addresses of the server.
 func (s *server) at(i int) string { return fmt.Sprintf("127.0.0.%d:%d", 1+i%200, s.port) }
 
-// ask sends a request and reads the answer, which is always the same.
+// ask sends a request and reads the response, which is always the same.
 func ask(conn net.Conn, path string, answer []byte) error {
 	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: many\r\n\r\n", path); err != nil {
 		return err
@@ -151,12 +151,12 @@ func ask(conn net.Conn, path string, answer []byte) error {
 	return err
 }
 
-// room is how many connections a process may have, up to what is wanted.
+// room returns how many connections a process may have, at most want.
 func room(t *testing.T, want int) int {
 	t.Helper()
 	var limit unix.Rlimit
 	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
-	return int(min(uint64(want), limit.Cur-500)) // the language's runtime raised it as far as it goes
+	return int(min(uint64(want), limit.Cur-500)) // the Go runtime raised it as far as possible
 }
 
 // agent is a running agent that is scraped, in a control group of its own.
@@ -185,7 +185,7 @@ func startAgent(t *testing.T, plan survey.Plan, limit uint64, env ...string) *ag
 	return a
 }
 
-// page is what the agent serves as metrics.
+// page returns the metrics that the agent serves.
 func (a *agent) page() string {
 	a.t.Helper()
 	page, _, err := harness.Scrape(a.metrics)
@@ -193,11 +193,12 @@ func (a *agent) page() string {
 	return page
 }
 
-// cpu is the processor time that the agent has used.
+// cpu returns the CPU time that the agent has used.
 func (a *agent) cpu() time.Duration {
 	a.t.Helper()
 	var id unix.Timespec
-	// The clock of a process: its id, negated and shifted, and 2 for all threads.
+	// The clock of a process: its complemented id, shifted, and 2 for all
+	// threads.
 	require.NoError(a.t, unix.ClockGettime(int32(^a.PID()<<3|2), &id))
 	return time.Duration(id.Nano())
 }

@@ -28,14 +28,14 @@ const application = `def app(environ, start_response):
     return [b"ok\n"]
 `
 
-// place is where a server listens and what its requests are to be called by.
+// place is the address of a server and the expected name of its service.
 type place struct {
 	network, address, want string
 	fastcgi                bool
 	workers                int
 }
 
-// local is the place as records have it.
+// local returns the address as records show it.
 func (p place) local() string {
 	if p.network == "unix" {
 		return "unix:" + p.address
@@ -43,7 +43,7 @@ func (p place) local() string {
 	return p.address
 }
 
-// ask makes one request on a connection of its own.
+// ask sends one request on a connection of its own.
 func (p place) ask(t *testing.T) {
 	t.Helper()
 	c, err := net.DialTimeout(p.network, p.address, 10*time.Second)
@@ -68,8 +68,8 @@ func write(t *testing.T, dir, name, text string) string {
 	return file
 }
 
-// gunicorns are two servers of one program, of which only the command lines
-// and the sockets differ.
+// gunicorns returns two servers of one program that differ only in their
+// command lines and sockets.
 func gunicorns(t *testing.T) []place {
 	dir := t.TempDir()
 	tcp, unix := harness.FreeAddress(t), filepath.Join(dir, "front.sock")
@@ -81,7 +81,7 @@ func gunicorns(t *testing.T) []place {
 	return []place{{"tcp", tcp, "gunicorn:weblog", false, 2}, {"unix", unix, "gunicorn:storefront", false, 2}}
 }
 
-// php is one master with two pools.
+// php returns one master with two pools.
 func php(t *testing.T) []place {
 	dir := t.TempDir()
 	require.NoError(t, os.Chmod(dir, 0o755))
@@ -110,7 +110,7 @@ func listen(t *testing.T, places []place) {
 	}
 }
 
-// await waits until one of the last pools is as it should be.
+// await waits until one of the last pools satisfies is.
 func await(t *testing.T, pools *harness.Pools, what string, is func(harness.Pool) bool) {
 	t.Helper()
 	var last []harness.Pool
@@ -127,8 +127,9 @@ func await(t *testing.T, pools *harness.Pools, what string, is func(harness.Pool
 	}
 }
 
-// TestPoolsOfOneProgram tells apart what listens at different sockets, in both
-// views. Every server has as many workers and requests as it really has.
+// TestPoolsOfOneProgram checks that both views tell servers at different
+// sockets apart. Every server must have as many workers and requests as it
+// really has.
 func TestPoolsOfOneProgram(t *testing.T) {
 	const requests = 6
 	places := append(gunicorns(t), php(t)...)
@@ -143,7 +144,7 @@ func TestPoolsOfOneProgram(t *testing.T) {
 		}
 		for _, p := range places {
 			found := trace.AwaitRecords(p.local(), requests, harness.Slow(20*time.Second))
-			// The first of a name is alone until the second is seen.
+			// The first server of a name is alone until the second is seen.
 			assert.Equal(t, p.want, found[len(found)-1].Service, p.local())
 			await(t, pools, p.want+" with its own workers and listener", func(pool harness.Pool) bool {
 				return pool.Service == p.want && pool.Workers == p.workers && len(pool.Listeners) == 1 &&
@@ -179,8 +180,8 @@ const script = `#!%s
 %s
 `
 
-// TestScriptsBelongToTheServer asks for what scripts in two languages answer,
-// one of them that of the server.
+// TestScriptsBelongToTheServer requests scripts in two languages, one of them
+// the language of the server.
 func TestScriptsBelongToTheServer(t *testing.T) {
 	dir := t.TempDir()
 	answer := `HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n`
@@ -214,7 +215,8 @@ func TestScriptsBelongToTheServer(t *testing.T) {
 	})
 }
 
-// TestAppletHasItsOwnName runs a server that is one of many in an executable.
+// TestAppletHasItsOwnName runs a server that is one of many programs in an
+// executable.
 func TestAppletHasItsOwnName(t *testing.T) {
 	address := harness.FreeAddress(t)
 	harness.Start(t, exec.Command(harness.Installed(t, "busybox"), "httpd", "-f", "-p", address, "-h", t.TempDir()))

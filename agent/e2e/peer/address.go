@@ -15,20 +15,20 @@ import (
 // Family is the address family of a connection.
 type Family string
 
-// The families that the agent measures.
+// The families that the agent supports.
 const (
 	TCP4 Family = "tcp4"
 	TCP6 Family = "tcp6"
 	Unix Family = "unix"
 
-	// Mapped is a client of IPv4 at a server's socket of IPv6.
+	// Mapped is an IPv4 client of an IPv6 server socket.
 	Mapped Family = "mapped"
 )
 
-// Families lists those that every case is played on.
+// Families are those for which every case is played.
 var Families = []Family{TCP4, TCP6, Unix}
 
-// Address is where a server listens.
+// Address is the address on which a server listens.
 type Address struct {
 	Family Family
 	Port   uint16 // of the loopback address
@@ -46,7 +46,7 @@ func (a Address) String() string {
 	return fmt.Sprintf("127.0.0.1:%d", a.Port)
 }
 
-// bindTo is what the server's socket is bound to.
+// bindTo returns the address that the server's socket is bound to.
 func (a Address) bindTo() unix.Sockaddr {
 	if a.Family == Mapped {
 		loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
@@ -65,7 +65,7 @@ func (a Address) sockaddr() unix.Sockaddr {
 	return &unix.SockaddrInet4{Port: int(a.Port), Addr: [4]byte{127, 0, 0, 1}}
 }
 
-// socket makes a client's socket, or a server's.
+// socket creates the socket of a client or of a server.
 func (a Address) socket(server bool) (int, error) {
 	domain := unix.AF_INET
 	switch {
@@ -83,12 +83,12 @@ type Listener struct {
 	file    *os.File
 }
 
-// given are the ports that Listen gave out.
+// given holds the ports that Listen gave out.
 var given sync.Map
 
-// Listen opens a listening socket on a new path, or on a free loopback port that
-// it has not given out before: what an agent prints of two listeners is told
-// apart by their addresses. It is closed when the test ends.
+// Listen opens a listening socket on a new path, or on a free loopback port
+// that it has not given out before, because the output of an agent is assigned
+// to listeners by address. The socket is closed when the test ends.
 func Listen(t testing.TB, family Family, backlog int) *Listener {
 	t.Helper()
 	a := Address{Family: family}
@@ -102,11 +102,11 @@ func Listen(t testing.TB, family Family, backlog int) *Listener {
 		}
 		if _, again := given.LoadOrStore(l.Address.Port, true); !again {
 			return l
-		} // kept open, so that the next is another
+		} // kept open, so that the next port is a different one
 	}
 }
 
-// open listens, on a port of the kernel's choice.
+// open listens on a port that the kernel chooses.
 func (a Address) open(t testing.TB, backlog int) *Listener {
 	t.Helper()
 	fd, err := a.listen(backlog)
@@ -145,8 +145,8 @@ func (a Address) listen(backlog int) (int, error) {
 	return fd, nil
 }
 
-// shortTempDir is a directory whose name fits into a unix socket's address,
-// which t.TempDir's need not.
+// shortTempDir returns a directory whose name fits into the address of a unix
+// socket. The name of t.TempDir can be too long.
 func shortTempDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "lw")
@@ -167,8 +167,8 @@ func sockaddrPort(sa unix.Sockaddr) uint16 {
 	return 0
 }
 
-// localName is the local address of a connected socket as the agent shows the
-// peer of its other end; empty for a unix socket without a name.
+// localName returns the local address of a connected socket, as the agent shows
+// the peer of its other end. It is empty for a unix socket without a name.
 func localName(fd int) string {
 	sa, err := unix.Getsockname(fd)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// board is a page of memory that all processes of a run share: one futex word
-// per event, zero until the event happened.
+// board is a page of memory that all processes of a run share. It has one futex
+// word per event, which is zero until the event happened.
 type board struct {
 	file  *os.File
 	words []byte
@@ -20,7 +20,7 @@ type board struct {
 
 const boardBytes = MaxEvents * 4
 
-// The kernel's operations on a futex word, from its linux/futex.h.
+// The kernel's operations on a futex word, from linux/futex.h.
 const (
 	futexWait = 0
 	futexWake = 1
@@ -57,7 +57,7 @@ func (b *board) word(e Event) *atomic.Uint32 {
 	return (*atomic.Uint32)(unsafe.Pointer(&b.words[int(e)*4]))
 }
 
-// signal makes the event happen and wakes who awaits it.
+// signal makes the event happen and wakes the threads that await it.
 func (b *board) signal(e Event) error {
 	w := b.word(e)
 	w.Store(1)

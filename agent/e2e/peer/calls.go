@@ -8,10 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The calls that are stamped bypass the Go scheduler: after an ordinary call a
-// goroutine may have to wait for its turn, and the stamp behind it would be
-// late by that. A thread that blocks like this keeps its share of the scheduler,
-// of which Main makes sure there are enough, and would hold up a garbage
+// The stamped calls bypass the Go scheduler. After an ordinary call a goroutine
+// may have to wait for its turn, and the stamp after the call would be late by
+// that time. A thread that blocks like this keeps its place in the scheduler,
+// of which Main makes sure there are enough. It would also delay a garbage
 // collection, which Main turns off.
 
 // raw makes a system call.
@@ -23,15 +23,15 @@ func raw(number uintptr, fd int, a, b, c, d, e uintptr) (int, error) {
 	return int(n), nil
 }
 
-// plain makes a call whose arguments are a buffer, its length and flags, where
-// it has flags.
+// plain makes a call whose arguments are a buffer, its length and, if it has
+// any, flags.
 func plain(number uintptr, fd int, b []byte, flags int) (int, error) {
 	n, err := raw(number, fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), uintptr(flags), 0, 0)
 	runtime.KeepAlive(b)
 	return n, err
 }
 
-// receive reads by the chosen system call.
+// receive reads with the selected system call.
 func receive(via string, fd int, b []byte) (int, error) {
 	switch via {
 	case ViaPlain:
@@ -48,7 +48,7 @@ func receive(via string, fd int, b []byte) (int, error) {
 	return 0, fmt.Errorf("unknown system call family %q", via)
 }
 
-// send writes by the chosen system call.
+// send writes with the selected system call.
 func send(via string, fd int, b []byte) (int, error) {
 	switch via {
 	case ViaPlain:
@@ -65,7 +65,7 @@ func send(via string, fd int, b []byte) (int, error) {
 	return 0, fmt.Errorf("unknown system call family %q", via)
 }
 
-// halves splits a buffer of at least a byte, so that a vectored call has more
+// halves splits a buffer of at least one byte, so that a vectored call has more
 // than one part.
 func halves(b []byte) []unix.Iovec {
 	half := len(b) / 2
@@ -137,7 +137,7 @@ func accept(listener int) (int, error) {
 	return raw(unix.SYS_ACCEPT4, listener, 0, 0, unix.SOCK_CLOEXEC, 0, 0)
 }
 
-// sleepUntil sleeps on the kernel's timer until the time of the monotonic clock.
+// sleepUntil sleeps on the kernel's timer until a time of the monotonic clock.
 func sleepUntil(at int64) error {
 	ts := unix.NsecToTimespec(at)
 	_, err := raw(unix.SYS_CLOCK_NANOSLEEP, unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, uintptr(unsafe.Pointer(&ts)), 0, 0, 0)

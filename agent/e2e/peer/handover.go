@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// socketpair makes two connected unix sockets, to pass descriptors over.
+// socketpair creates two connected unix sockets for passing descriptors.
 func (t *thread) socketpair(s Step) error {
 	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -18,7 +18,7 @@ func (t *thread) socketpair(s Step) error {
 	return nil
 }
 
-// passFD sends a descriptor to whoever reads the other end.
+// passFD sends a descriptor to the reader of the other end.
 func (t *thread) passFD(s Step, fd int) error {
 	over, err := t.fd(s.Other)
 	if err != nil {

@@ -22,8 +22,8 @@ const (
 	answered
 )
 
-// between wants a wait of the scripted length. It can be longer: the thread that
-// goes on then may have to wait for a processor, which no script sees.
+// between checks that a wait has the scripted length. It can be longer, because
+// the next thread may have to wait for a CPU, which no script sees.
 func between(t *testing.T, what string, got, least, noise time.Duration) {
 	t.Helper()
 	if late := got - least; late < -tolerance || late > 5*tolerance+noise {

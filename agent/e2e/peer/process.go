@@ -16,26 +16,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// roleVariable marks a process as one that Main plays a program in.
+// roleVariable marks a process in which Main plays a program.
 const roleVariable = "LAPWING_E2E_PEER"
 
-// setup is what a process is told on its standard input.
+// setup is what a process receives on its standard input.
 type setup struct {
 	Program  Program
 	Address  Address
-	Timeout  time.Duration // of one wait for an event
-	Listener int           // descriptor; 0 for none
+	Timeout  time.Duration // of a single wait for an event
+	Listener int           // descriptor; 0 if there is none
 	Slots    map[Slot]int  // inherited descriptors
 }
 
-// result is what a process tells on its standard output.
+// result is what a process writes to its standard output.
 type result struct {
 	Stamps Stamps
-	Waited int64 // time in nanoseconds its threads were ready without a CPU
+	Waited int64 // time in nanoseconds that its threads were runnable without a CPU
 	Error  string
 }
 
-// boardDescriptor is where a process finds the event board.
+// boardDescriptor is the descriptor of the event board.
 const boardDescriptor = 3
 
 // process is the process that plays a program, seen from inside.
@@ -51,13 +51,13 @@ type process struct {
 	children []*child
 }
 
-// Main plays a program if this process was started for that, and does not
-// return then. Call it first in TestMain.
+// Main plays a program if this process was started for that; it does not return
+// then. It must be called first in TestMain.
 func Main() {
 	if os.Getenv(roleVariable) == "" {
 		return
 	}
-	// A thread in a stamped call cannot be stopped for a collection.
+	// A thread in a stamped call cannot be stopped for a garbage collection.
 	debug.SetGCPercent(-1)
 	if err := serve(os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "peer:", err)
@@ -66,8 +66,9 @@ func Main() {
 	os.Exit(0)
 }
 
-// serve plays the program that in holds and writes the result to out. It then
-// waits for the end of in: a process that is gone cannot be looked up in /proc.
+// serve plays the program in the input and writes the result to out. It then
+// waits for the end of the input, because a process that has ended cannot be
+// looked up in /proc.
 func serve(in io.Reader, out io.Writer) error {
 	var s setup
 	dec := json.NewDecoder(in)
@@ -94,7 +95,7 @@ func serve(in io.Reader, out io.Writer) error {
 	return err
 }
 
-// play runs all threads and gathers what they and the children did.
+// play runs all threads and collects what they and the children did.
 func (p *process) play(prog Program) result {
 	type outcome struct {
 		stamps Stamps
@@ -114,7 +115,7 @@ func (p *process) play(prog Program) result {
 		res.Stamps = append(res.Stamps, o.stamps...)
 		res.Waited += o.waited
 		if o.err != nil {
-			// The other threads may wait for this one for ever.
+			// The other threads may wait forever for this one.
 			res.Error = o.err.Error()
 			return res
 		}
@@ -214,8 +215,8 @@ func startChild(s setup, files []*os.File) (*child, error) {
 	}
 	c := &child{cmd: exec.Command(self)}
 	c.cmd.Env = append(os.Environ(), roleVariable+"=1",
-		// Threads in stamped calls count as running: there must be room for
-		// others, and no signals to preempt them.
+		// Threads in stamped calls count as running. There must be room for
+		// others, and no signals that preempt them.
 		"GOMAXPROCS=16", "GODEBUG=asyncpreemptoff=1")
 	c.cmd.ExtraFiles = files
 	c.cmd.Stderr = &c.err
@@ -245,7 +246,8 @@ func (c *child) result() (result, error) {
 	return r, nil
 }
 
-// end lets the process go and waits for it. What does not go is killed.
+// end lets the process exit and waits for it. If it does not exit, it is
+// killed.
 func (c *child) end() error {
 	_ = c.stdin.Close()
 	kill := time.AfterFunc(5*time.Second, func() { _ = c.cmd.Process.Kill() })

@@ -4,18 +4,18 @@ import (
 	"time"
 )
 
-// Slot numbers a descriptor of a process. Slot 0 is the connection unless a
+// Slot identifies a descriptor of a process. Slot 0 is the connection unless a
 // step says otherwise.
 type Slot int
 
-// ListenerSlot holds the listening socket that Start hands to a server.
+// ListenerSlot is the listening socket that Start passes to a server.
 const ListenerSlot Slot = -1
 
-// Event names a moment that one thread signals and others await, also across
-// processes. It is an index into a board shared by all processes of a run.
+// Event is an event that one thread signals and others await, also across
+// processes. It is an index into a board that all processes of a run share.
 type Event uint8
 
-// MaxEvents bounds the events of a run.
+// MaxEvents is the highest number of events of a run.
 const MaxEvents = 32
 
 // Program is what one process does.
@@ -41,7 +41,7 @@ func (p Program) WithBacklog(n int) Program {
 	return p
 }
 
-// Inheriting says which slots a spawned program gets from its parent.
+// Inheriting sets the slots that a spawned program gets from its parent.
 func (p Program) Inheriting(slots ...Slot) Program {
 	p.Inherit = slots
 	return p
@@ -50,7 +50,7 @@ func (p Program) Inheriting(slots ...Slot) Program {
 // Op is what a step does.
 type Op string
 
-// The operations. Each read and write is stamped on its own, so that one step
+// The operations. Each read and write is stamped separately, so that one step
 // can leave several stamps under its label.
 const (
 	OpAccept     Op = "accept"
@@ -62,12 +62,12 @@ const (
 	OpReadEOF    Op = "read_eof"    // calls until the end of the stream
 	OpPeek       Op = "peek"        // one call that leaves the bytes where they are
 	OpReadNone   Op = "read_none"   // one call that finds nothing (EAGAIN)
-	OpWrite      Op = "write"       // one call, which blocks as long as it takes
-	OpTrickle    Op = "trickle"     // Chunk bytes a call, Pause between calls
+	OpWrite      Op = "write"       // one call, which blocks as long as necessary
+	OpTrickle    Op = "trickle"     // Chunk bytes per call, Pause between calls
 	OpWritePoll  Op = "write_poll"  // non-blocking calls, poll between them
 	OpWriteRoom  Op = "write_room"  // poll for room before each non-blocking call
-	OpSegments   Op = "segments"    // the Segments in one vectored call, as far as it takes them
-	OpSendfile   Op = "sendfile"    // the data by sendfile
+	OpSegments   Op = "segments"    // the Segments in one vectored call, as far as it accepts them
+	OpSendfile   Op = "sendfile"    // the data with sendfile
 	OpSplice     Op = "splice"      // the data through a pipe
 	OpShutdown   Op = "shutdown"    // no more writes
 	OpClose      Op = "close"       //
@@ -81,11 +81,11 @@ const (
 	OpAwait      Op = "await"
 )
 
-// Step is one step of a script. Make it with the functions named after the
+// Step is one step of a script. Create it with the functions named after the
 // operations.
 type Step struct {
 	Op       Op
-	Label    string        // the stamps are found under it; empty: not stamped
+	Label    string        // the label of its stamps; empty: not stamped
 	Slot     Slot          // the descriptor
 	Other    Slot          // a second descriptor
 	Data     []byte        // what is written
@@ -97,10 +97,10 @@ type Step struct {
 	Event    Event
 	Address  Address // where to connect; zero: where the run's server listens
 	Child    *Program
-	MayFail  bool // an error of the call is stamped and the script goes on
+	MayFail  bool // if the call fails, the error is stamped and the script continues
 }
 
-// The system calls that can carry a read or a write.
+// The system calls for a read or a write.
 const (
 	ViaPlain   = ""        // read, write
 	ViaSocket  = "socket"  // recvfrom, sendto
@@ -109,13 +109,13 @@ const (
 	ViaBatch   = "batch"   // recvmmsg, sendmmsg
 )
 
-// As names the stamps of the step.
+// As sets the label of the step's stamps.
 func (s Step) As(label string) Step { s.Label = label; return s }
 
-// On moves the step to another descriptor.
+// On selects another descriptor for the step.
 func (s Step) On(slot Slot) Step { s.Slot = slot; return s }
 
-// By chooses the system call family.
+// By selects the system call family.
 func (s Step) By(via string) Step { s.Via = via; return s }
 
 // In sets the bytes of one call.
@@ -124,16 +124,16 @@ func (s Step) In(chunk int) Step { s.Chunk = chunk; return s }
 // Every sets the pause between the calls of the step.
 func (s Step) Every(d time.Duration) Step { s.Pause = d; return s }
 
-// Tolerant lets the script go on when the call fails.
+// Tolerant lets the script continue if the call fails.
 func (s Step) Tolerant() Step { s.MayFail = true; return s }
 
 // To sets the address of a connect.
 func (s Step) To(a Address) Step { s.Address = a; return s }
 
-// Accept takes a connection from the listener.
+// Accept accepts a connection from the listener.
 func Accept() Step { return Step{Op: OpAccept} }
 
-// Connect connects; a size sets the receive buffer first.
+// Connect connects. A size sets the receive buffer before that.
 func Connect() Step { return Step{Op: OpConnect} }
 
 // ReceiveBuffer sets SO_RCVBUF before the connect.
@@ -154,21 +154,21 @@ func ReadHead() Step { return Step{Op: OpReadHead} }
 // ReadEOF reads until the end of the stream.
 func ReadEOF() Step { return Step{Op: OpReadEOF} }
 
-// Peek looks at up to n bytes without taking them.
+// Peek reads up to n bytes without removing them from the socket.
 func Peek(n int) Step { return Step{Op: OpPeek, Size: n} }
 
-// ReadNone asks, without blocking, for bytes that are not there.
+// ReadNone reads without blocking and expects no bytes.
 func ReadNone() Step { return Step{Op: OpReadNone} }
 
-// Write hands the data over in one call.
+// Write writes the data in one call.
 func Write(data string) Step { return Step{Op: OpWrite, Data: []byte(data)} }
 
-// Trickle hands the data over in calls of chunk bytes.
+// Trickle writes the data in calls of chunk bytes.
 func Trickle(data string, chunk int, pause time.Duration) Step {
 	return Step{Op: OpTrickle, Data: []byte(data), Chunk: chunk, Pause: pause}
 }
 
-// WriteRoom polls for room before each call of chunk bytes, as event loops do
+// WriteRoom polls for room before each call of chunk bytes, like event loops
 // that never see a full buffer.
 func WriteRoom(data string, chunk int) Step {
 	return Step{Op: OpWriteRoom, Data: []byte(data), Chunk: chunk}
@@ -195,7 +195,7 @@ func Close() Step { return Step{Op: OpClose} }
 // Reset closes the descriptor with a reset.
 func Reset() Step { return Step{Op: OpReset} }
 
-// Socketpair makes two connected unix sockets.
+// Socketpair creates two connected unix sockets.
 func Socketpair(a, b Slot) Step { return Step{Op: OpSocketpair, Slot: a, Other: b} }
 
 // PassFD sends the connection over the unix socket.

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// read makes the calls of a read step until what it waits for has come.
+// read makes the calls of a read step until it has what it waits for.
 func (t *thread) read(s Step, fd int) error {
 	var got []byte
 	total := 0
@@ -56,7 +56,7 @@ func (t *thread) readOnce(s Step, fd, total int) (int, error) {
 	return max(n, 0), err
 }
 
-// look makes a call that takes no bytes from the socket: a peek, or one that
+// look makes a call that removes no bytes from the socket: a peek, or one that
 // must find nothing.
 func (t *thread) look(s Step, fd int) error {
 	flags := unix.MSG_PEEK

@@ -23,8 +23,8 @@ type Part struct {
 	res   *result
 }
 
-// NewRun prepares a run around one listening socket. timeout bounds every wait
-// for an event and the whole of each program. The processes are gone when the
+// NewRun prepares a run with one listening socket. timeout limits every wait
+// for an event, and the whole of each program. The processes are gone when the
 // test ends.
 func NewRun(t testing.TB, l *Listener, timeout time.Duration) *Run {
 	t.Helper()
@@ -61,7 +61,7 @@ func (r *Run) start(s setup, files ...*os.File) *Part {
 	return p
 }
 
-// PID is the process of the part.
+// PID returns the process id of the part.
 func (p *Part) PID() int { return p.child.cmd.Process.Pid }
 
 // Signal makes an event happen, from the test itself.
@@ -80,9 +80,9 @@ func (r *Run) Await(e Event) {
 	}
 }
 
-// Wait waits for the program to end and returns what its process did, and the
-// time its threads were ready to run and had no CPU. The process itself stays
-// until the test ends, so that it can be looked up.
+// Wait waits for the program to end. It returns what its process did, and the
+// time for which its threads were runnable without a CPU. The process itself
+// stays until the test ends, so that it can be looked up.
 func (p *Part) Wait() (Stamps, time.Duration) {
 	p.run.t.Helper()
 	if p.res == nil {
@@ -111,7 +111,7 @@ func (r *Run) end() {
 	}
 }
 
-// String shows the stamps relative to the first, one a line.
+// String shows the stamps relative to the first, one per line.
 func (s Stamps) String() string {
 	if len(s) == 0 {
 		return "(nothing stamped)"

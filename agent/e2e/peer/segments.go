@@ -10,10 +10,10 @@ import (
 // Segment is a piece of memory that a vectored call writes.
 type Segment struct {
 	Data   []byte
-	Before []byte // what lies in memory before it
+	Before []byte // the bytes before it in memory
 }
 
-// Segments are segments of which nothing is said about the memory before them.
+// Segments returns segments without known bytes before them in memory.
 func Segments(texts ...string) (all []Segment) {
 	for _, text := range texts {
 		all = append(all, Segment{Data: []byte(text)})
@@ -21,15 +21,15 @@ func Segments(texts ...string) (all []Segment) {
 	return all
 }
 
-// Preceded says what lies in memory before the last of the segments.
+// Preceded sets the bytes in memory before the last of the segments.
 func Preceded(before string, all []Segment) []Segment {
 	all = slices.Clone(all)
 	all[len(all)-1].Before = []byte(before)
 	return all
 }
 
-// WriteSegments hands the segments over in one non-blocking vectored call. If
-// it took only some of the bytes, the rest follows after a poll for room.
+// WriteSegments writes the segments in one non-blocking vectored call. If the
+// kernel took only some of the bytes, the rest follows after a poll for room.
 func WriteSegments(all ...Segment) Step { return Step{Op: OpSegments, Segments: all} }
 
 func (t *thread) writeSegments(s Step, fd int) error {
@@ -55,8 +55,8 @@ func (t *thread) writeSegments(s Step, fd int) error {
 	return nil
 }
 
-// laidOut puts each segment into memory of its own, after what is to lie before
-// it.
+// laidOut copies each segment into memory of its own, after the bytes that must
+// precede it.
 func laidOut(all []Segment) (data [][]byte) {
 	for _, s := range all {
 		if len(s.Data) > 0 {
@@ -66,7 +66,7 @@ func laidOut(all []Segment) (data [][]byte) {
 	return data
 }
 
-// advanced is what is left of the data after its first n bytes.
+// advanced returns what is left of the data after its first n bytes.
 func advanced(data [][]byte, n int) [][]byte {
 	for len(data) > 0 && n >= len(data[0]) {
 		n, data = n-len(data[0]), data[1:]

@@ -6,24 +6,24 @@ import (
 	"lapwing/collectors/request"
 )
 
-// Stamp is one system call of a script. Before and After are nanoseconds of
-// the monotonic clock: what the kernel did lies between them.
+// Stamp is one system call of a script. Before and After are nanoseconds of the
+// monotonic clock. What the kernel did happened between them.
 type Stamp struct {
 	Label  string
 	Op     Op
 	Before int64
 	After  int64
-	N      int    // bytes carried, where the call carries bytes
-	Err    string // why the call failed, where the script tolerates it
+	N      int    // bytes carried, if the call carries bytes
+	Err    string // why the call failed, if the script tolerates it
 	PID    int
 	TID    int
 	Name   string // of a connect: the client's own address
 }
 
-// Stamps is what the processes of a run did, each in its own order.
+// Stamps are the calls of the processes of a run, each process in order.
 type Stamps []Stamp
 
-// Labelled lists the stamps of one label in their order.
+// Labelled returns the stamps of one label in order.
 func (s Stamps) Labelled(label string) Stamps {
 	var found Stamps
 	for _, st := range s {
@@ -34,7 +34,7 @@ func (s Stamps) Labelled(label string) Stamps {
 	return found
 }
 
-// First is the first stamp of the label, and whether there is one.
+// First returns the first stamp of the label, and whether there is one.
 func (s Stamps) First(label string) (Stamp, bool) {
 	for _, st := range s {
 		if st.Label == label {
@@ -44,7 +44,7 @@ func (s Stamps) First(label string) (Stamp, bool) {
 	return Stamp{}, false
 }
 
-// Last is the last stamp of the label, and whether there is one.
+// Last returns the last stamp of the label, and whether there is one.
 func (s Stamps) Last(label string) (Stamp, bool) {
 	for i := len(s) - 1; i >= 0; i-- {
 		if s[i].Label == label {
@@ -54,7 +54,7 @@ func (s Stamps) Last(label string) (Stamp, bool) {
 	return Stamp{}, false
 }
 
-// Bytes adds up what the calls of the label carried.
+// Bytes returns the number of bytes that the calls of the label carried.
 func (s Stamps) Bytes(label string) (n int) {
 	for _, st := range s.Labelled(label) {
 		n += st.N
@@ -62,8 +62,8 @@ func (s Stamps) Bytes(label string) (n int) {
 	return n
 }
 
-// Gaps adds up the time between consecutive calls of the label: from the
-// return of each to the begin of the next.
+// Gaps returns the time between consecutive calls of the label: from the return
+// of each to the start of the next.
 func (s Stamps) Gaps(label string) (d time.Duration) {
 	calls := s.Labelled(label)
 	for i := 1; i < len(calls); i++ {

@@ -19,17 +19,18 @@ type thread struct {
 	stamps Stamps
 	buf    []byte
 
-	at      int              // the step that is played
-	sources map[int]*os.File // what steps send from
+	at      int              // the current step
+	sources map[int]*os.File // the files and pipes that steps send from
 }
 
-// bufferBytes is how much a read asks for when the script does not say.
+// bufferBytes is the size of a read if the script does not set it.
 const bufferBytes = 256 << 10
 
-// run plays the script. waited is the time in nanoseconds the thread was ready
-// to run and had no CPU: what a stamp taken in user space can be late by.
+// run plays the script. waited is the time in nanoseconds for which the thread
+// was runnable without a CPU: a stamp taken in user space can be late by that
+// time.
 func (p *process) run(steps []Step) (stamps Stamps, waited int64, err error) {
-	// Not unlocked: a thread with a priority of its own must not be reused.
+	// Never unlocked: a thread with its own priority must not be reused.
 	runtime.LockOSThread()
 	setRealtime()
 	t := &thread{process: p, tid: unix.Gettid(), buf: make([]byte, bufferBytes), sources: make(map[int]*os.File)}
@@ -153,8 +154,8 @@ func (t *thread) connect(s Step) error {
 		}
 	}
 	if to.Family != Unix {
-		// A write is to be on its way when it returns, not when the peer has
-		// acknowledged the one before.
+		// A write must be sent when it returns, not only after the peer has
+		// acknowledged the previous one.
 		if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
 			return err
 		}
@@ -172,10 +173,10 @@ func (t *thread) close(s Step, fd int) error {
 	return t.stamped(s, func() (int, error) { return 0, unix.Close(fd) })
 }
 
-// setRealtime gives the thread real-time priority, so that it runs as soon as
-// the script says so on a busy machine. It is a help, not a need: without the
-// right to do so the thread stays as it is. Threads and processes that it
-// starts do not inherit the priority.
+// setRealtime gives the thread real-time priority, so that it runs at the right
+// time on a busy machine. This is optional: without the privilege the thread
+// stays as it is. Threads and processes that it starts do not inherit the
+// priority.
 func setRealtime() {
 	_ = unix.SchedSetAttr(0, &unix.SchedAttr{
 		Size:     unix.SizeofSchedAttr,
@@ -185,8 +186,8 @@ func setRealtime() {
 	}, 0)
 }
 
-// runDelay is the time in nanoseconds that the calling thread has spent ready
-// to run without a CPU; 0 where the kernel does not account for it.
+// runDelay returns the time in nanoseconds that the calling thread has spent
+// runnable without a CPU; 0 if the kernel does not account for it.
 func runDelay() int64 {
 	b, err := os.ReadFile("/proc/thread-self/schedstat")
 	if err != nil {
@@ -203,7 +204,7 @@ func runDelay() int64 {
 	return n
 }
 
-// sleep sleeps for the time from now.
+// sleep sleeps for d, starting now.
 func sleep(d time.Duration) error {
 	until := now() + int64(d)
 	for {

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// write makes the calls of a write step until all data was handed over.
+// write makes the calls of a write step until all data was written.
 func (t *thread) write(s Step, fd int) error {
 	data := s.payload()
 	if s.Op == OpWritePoll || s.Op == OpWriteRoom {
@@ -40,7 +40,7 @@ func (t *thread) write(s Step, fd int) error {
 	return nil
 }
 
-// payload is the data of the step, lengthened to its size.
+// payload returns the data of the step, padded to its size.
 func (s Step) payload() []byte {
 	if s.Size <= len(s.Data) {
 		return s.Data
@@ -52,8 +52,8 @@ func (s Step) payload() []byte {
 	return data
 }
 
-// writeOnce makes one call. A call that was refused for want of room is not
-// stamped: it carried nothing.
+// writeOnce makes one call. A call that was refused because of a full buffer is
+// not stamped, because it carried nothing.
 func (t *thread) writeOnce(s Step, fd int, data []byte) (int, error) {
 	if s.Chunk > 0 {
 		data = data[:min(len(data), s.Chunk)]
@@ -67,7 +67,8 @@ func (t *thread) writeOnce(s Step, fd int, data []byte) (int, error) {
 	return max(n, 0), err
 }
 
-// carrying makes a call that is stamped unless it was refused for want of room.
+// carrying makes a call and stamps it, unless it was refused because of a full
+// buffer.
 func (t *thread) carrying(s Step, call func() (int, error)) error {
 	err := t.stamped(s, call)
 	if errors.Is(err, unix.EAGAIN) && s.Label != "" {
@@ -76,7 +77,7 @@ func (t *thread) carrying(s Step, call func() (int, error)) error {
 	return err
 }
 
-// awaitRoom polls until the socket takes data again.
+// awaitRoom polls until the socket accepts data again.
 func awaitRoom(fd int) error {
 	for {
 		_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, -1)
@@ -86,11 +87,11 @@ func awaitRoom(fd int) error {
 	}
 }
 
-// sendFrom hands the data over without passing it through a write: from a file
-// by sendfile, or from a pipe by splice.
+// sendFrom sends the data without a write call: from a file with sendfile, or
+// from a pipe with splice.
 func (t *thread) sendFrom(s Step, fd int) error {
 	from := int(t.sources[t.at].Fd())
-	for left := max(s.Size, len(s.Data)); left > 0; { // making it again would take time
+	for left := max(s.Size, len(s.Data)); left > 0; { // creating it again would take time
 		n := 0
 		err := t.stamped(s, func() (int, error) {
 			var err error
@@ -112,8 +113,8 @@ func (t *thread) sendFrom(s Step, fd int) error {
 	return nil
 }
 
-// prepare makes what the steps of a script send from, so that making it is not
-// among what they take.
+// prepare creates the sources of the steps of a script, so that their time does
+// not include this.
 func (t *thread) prepare(steps []Step) error {
 	for i, s := range steps {
 		if s.Op != OpSendfile && s.Op != OpSplice {
@@ -128,7 +129,7 @@ func (t *thread) prepare(steps []Step) error {
 	return nil
 }
 
-// source is a file, or the read end of a pipe, that holds the step's data.
+// source returns a file, or the read end of a pipe, with the step's data.
 func (s Step) source() (*os.File, error) {
 	data := s.payload()
 	if s.Op == OpSplice {
@@ -136,7 +137,7 @@ func (s Step) source() (*os.File, error) {
 		if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
 			return nil, err
 		}
-		// What does not fit into the pipe would block for ever.
+		// What does not fit into the pipe would block forever.
 		_, err := unix.FcntlInt(uintptr(ends[1]), unix.F_SETPIPE_SZ, max(len(data), 4096))
 		if err == nil {
 			_, err = unix.Write(ends[1], data)

@@ -17,17 +17,17 @@ import (
 	"lapwing/collectors/request"
 )
 
-// call is a system call, by the caller's own clock, that carried the bytes of
-// its stream up to end.
+// call is a system call with times by the caller's own clock. It carried the
+// bytes of its stream up to end.
 type call struct {
 	before, after request.Stamp
 	end           int
 }
 
-// journal are the calls of one end on one stream, one after the other.
+// journal holds the calls of one end on one stream, in order.
 type journal []call
 
-// of is the call that carried a byte.
+// of returns the call that carried a byte.
 func (j journal) of(at int) call {
 	for _, c := range j {
 		if at < c.end {
@@ -54,7 +54,7 @@ func (j *journal) do(what func() (int, error)) (n int, err error) {
 	return n, nil
 }
 
-// conversation is a connection and what its ends noted.
+// conversation is a connection and what its ends recorded.
 type conversation struct {
 	client, server      int // descriptors
 	clientRand          *rand.Rand
@@ -65,7 +65,7 @@ type conversation struct {
 	asksEnd, answersEnd []int
 	mu                  sync.Mutex
 	answered            *sync.Cond
-	got                 int // responses that the client has
+	got                 int // responses that the client has received
 }
 
 func newConversation(t *testing.T, l net.Listener, first int) *conversation {
@@ -84,7 +84,8 @@ func newConversation(t *testing.T, l net.Listener, first int) *conversation {
 	return c
 }
 
-// descriptor is another one of the connection, on which calls block.
+// descriptor returns another descriptor of the connection, on which calls
+// block.
 func descriptor(t *testing.T, c net.Conn) int {
 	raw, err := c.(syscall.Conn).SyscallConn()
 	require.NoError(t, err)
@@ -117,8 +118,8 @@ func (c *conversation) run() error {
 	return errors.Join(err, unix.Close(c.client), unix.Close(c.server))
 }
 
-// ask writes the requests in pieces that need not end where requests do, a few
-// ahead of the answers.
+// ask writes the requests in pieces whose ends need not be ends of requests, a
+// few requests ahead of the responses.
 func (c *conversation) ask() error {
 	var stream []byte
 	for i, text := range c.asks {
@@ -130,7 +131,7 @@ func (c *conversation) ask() error {
 		c.mu.Unlock()
 		stream = append(stream, text...)
 		if i < len(c.asks)-1 && c.clientRand.IntN(3) == 0 && underWay < ahead-1 {
-			continue // the next one goes along
+			continue // the next one is sent with it
 		}
 		if err := c.sent.say(c.client, c.clientRand, stream); err != nil {
 			return fmt.Errorf("client: %w", err)
@@ -159,8 +160,8 @@ func (c *conversation) hear() error {
 	return nil
 }
 
-// serve reads what is there, and answers the requests that are whole: each by
-// itself, or several at once.
+// serve reads what has arrived, and answers the complete requests, individually
+// or several at once.
 func (c *conversation) serve() error {
 	buf, have, served := make([]byte, 4096), 0, 0
 	for served < len(c.asks) {
@@ -195,7 +196,7 @@ func (c *conversation) answer(stream []byte) error {
 	return nil
 }
 
-// say writes bytes in pieces of chance.
+// say writes bytes in random pieces.
 func (j *journal) say(fd int, rng *rand.Rand, stream []byte) error {
 	for len(stream) > 0 {
 		n := piece(rng, len(stream))
@@ -221,8 +222,8 @@ func pause(rng *rand.Rand) {
 	}
 }
 
-// check compares a request with what both ends noted, and counts the stamps
-// that are absent.
+// check compares a request with what both ends recorded, and counts the absent
+// stamps.
 func (c *conversation) check(n int, r *request.Request) (absent int, err error) {
 	asked, answer := c.asksEnd[n]-len(c.asks[n]), c.answersEnd[n]-len(c.answers[n])
 	readFirst, readLast := c.read.of(asked), c.read.of(c.asksEnd[n]-1)

@@ -1,4 +1,4 @@
-// Package pipelining tests the stamps of requests that are under way together
-// on one connection, byte by byte: clients and servers with random pieces write
-// down when each of their system calls was, and what it carried.
+// Package pipelining tests the stamps of requests that are in flight together
+// on one connection, byte by byte. Clients and servers write random pieces, and
+// record when each of their system calls was made and what it carried.
 package pipelining

@@ -25,12 +25,12 @@ import (
 
 const (
 	connections = 20
-	requests    = 100 // on each of them
-	ahead       = 5   // so many can be under way at most
+	requests    = 100 // per connection
+	ahead       = 5   // the highest number in flight
 )
 
-// TestStampsOfPipelinedRequests holds each stamp against the time of the system
-// calls that carried the request's and the response's first and last byte.
+// TestStampsOfPipelinedRequests compares each stamp with the time of the system
+// calls that carried the first and last bytes of the request and the response.
 func TestStampsOfPipelinedRequests(t *testing.T) {
 	for _, plan := range harness.Plans(t) {
 		for _, network := range []string{"tcp4", "unix"} {
@@ -77,7 +77,7 @@ func run(t *testing.T, plan survey.Plan, network string) {
 	t.Logf("%d requests, %d of them pipelined, %d stamps are absent", len(seen), pipelined, absent)
 }
 
-// talk has clients and servers talk, three at a time.
+// talk runs the clients and servers, three at a time.
 func talk(t *testing.T, network string) []*conversation {
 	address := map[string]string{"tcp4": "127.0.0.1:0", "unix": filepath.Join(t.TempDir(), "s")}
 	listener, err := net.Listen(network, address[network])
@@ -99,7 +99,7 @@ func talk(t *testing.T, network string) []*conversation {
 	return talks
 }
 
-// texts are a connection's requests and responses.
+// texts returns the requests and responses of a connection.
 func texts(rng *rand.Rand, first int) (asks, answers []string) {
 	for i := range requests {
 		body := strings.Repeat("b", rng.IntN(2)*rng.IntN(600))

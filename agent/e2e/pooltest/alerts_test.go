@@ -20,9 +20,9 @@ import (
 	"lapwing/agent/e2e/promtest"
 )
 
-// alertsFor is how long the servers are left in their states: make alerts sets
-// two minutes. The rules' times are shortened with it, an alert that waits for
-// five minutes included.
+// alertsFor returns how long the servers stay in their states. make alerts sets
+// two minutes. The times of the rules are shortened accordingly, including that
+// of an alert that waits for five minutes.
 func alertsFor(t *testing.T) time.Duration {
 	if text := os.Getenv("LAPWING_ALERTS"); text != "" {
 		span, err := time.ParseDuration(text)
@@ -37,7 +37,7 @@ const rulesTake = 8 * time.Minute
 
 var ruleTimes = regexp.MustCompile(`(\[|for: |offset )(\d+)m`)
 
-// shortRules writes the alert rules with all times as short as the test.
+// shortRules writes the alert rules with all times shortened to fit the test.
 func shortRules(t *testing.T, span time.Duration) string {
 	t.Helper()
 	rules, err := os.ReadFile(filepath.Join(harness.ModuleRoot(t), "dashboards/stack/prometheus/rules.yaml"))
@@ -54,21 +54,21 @@ func shortRules(t *testing.T, span time.Duration) string {
 	return path
 }
 
-// alerting is a server in a state, and the alerts that it should raise.
+// alerting is a server in a state, and the alerts that it must cause.
 type alerting struct {
 	name    string // of the server and its state
-	pattern string // in its command line
+	pattern string // matches its command line
 	address string
 	clients int
 	took    time.Duration
-	every   time.Duration // between connections of one that only looks; 0: none does
-	held    int           // connections that are kept and say nothing more
+	every   time.Duration // interval of quick requests on new connections; 0: none
+	held    int           // number of connections that are kept and send nothing more
 	want    []string
 }
 
 var overloaded = []string{"LapwingBacklogOverflow", "LapwingPoolExhausted", "LapwingQueueDominates"}
 
-// states are those of each kind of server, all with four workers.
+// states returns the states of each kind of server, all with four workers.
 func states(kind string) []alerting {
 	return []alerting{
 		{name: kind + "-idle", every: 100 * time.Millisecond},
@@ -109,8 +109,8 @@ LoadModule wsgi_module /usr/lib/apache2/modules/mod_wsgi.so
 WSGIScriptAlias / %[1]s/application.py
 `
 
-// startAlerting starts all servers. The name of each one's service is in the
-// configuration.
+// startAlerting starts all servers. The configuration has the names of their
+// services.
 func startAlerting(t *testing.T) (all []*alerting, config string) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "lapwing-alerts")
@@ -179,10 +179,11 @@ func startAlerting(t *testing.T) (all []*alerting, config string) {
 	return all, config
 }
 
-// burden puts the server in its state.
+// burden brings the server into its state.
 func (a *alerting) burden(t *testing.T) *load {
 	t.Helper()
-	// Who gives up stays in the backlog of a server that accepts nobody, and fills it.
+	// A client that gives up stays in the backlog of a server that does not
+	// accept, and fills it.
 	s := &server{network: "tcp", address: a.address, patience: time.Hour}
 	for i := range a.held {
 		resp, err := http.ReadResponse(bufio.NewReader(s.ask(t, i, "/0")), nil)
@@ -205,9 +206,9 @@ func (a *alerting) burden(t *testing.T) *load {
 	return l
 }
 
-// TestAlerts leaves an idle, a busy and an overloaded Apache, uWSGI, gunicorn
-// and php-fpm beside Prometheus, and an Apache that idle connections hold:
-// exactly the alerts that should fire do.
+// TestAlerts runs an idle, a busy and an overloaded Apache, uWSGI, gunicorn and
+// php-fpm with Prometheus, and an Apache that is held by idle connections.
+// Exactly the right alerts must fire.
 func TestAlerts(t *testing.T) {
 	span := alertsFor(t)
 	all, config := startAlerting(t)
@@ -219,7 +220,7 @@ func TestAlerts(t *testing.T) {
 		}
 		return strings.Contains(agent.Stderr(), "probes attached")
 	})
-	for _, a := range all { // every pool is known, and its counters start
+	for _, a := range all { // every pool must be known, so that its counters start
 		resp, err := http.Get("http://" + a.address + "/0")
 		require.NoError(t, err)
 		require.NoError(t, resp.Body.Close())
@@ -229,7 +230,7 @@ func TestAlerts(t *testing.T) {
 	time.Sleep(2 * time.Second)
 	for _, a := range all {
 		l := a.burden(t)
-		defer close(l.done) // those that wait end with their server
+		defer close(l.done) // the waiting clients end with their server
 	}
 	time.Sleep(span)
 	fired := map[string][]string{}

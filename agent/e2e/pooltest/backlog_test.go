@@ -13,7 +13,7 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// TestBacklogOverflows sends more clients than the backlog takes.
+// TestBacklogOverflows has more clients than the backlog can hold.
 func TestBacklogOverflows(t *testing.T) {
 	const limit = 3
 	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
@@ -35,14 +35,14 @@ func TestBacklogOverflows(t *testing.T) {
 			}()
 		}
 		p := agent.Await(harness.Slow(10*time.Second), "drops", func(p harness.Pool) bool { return p.Overflows > 0 && p.BacklogLen > limit })
-		// The kernel lets one more in than it says, and on each processor at the
-		// same time.
+		// The kernel accepts one more than the limit, and concurrently one more
+		// per CPU.
 		assert.LessOrEqual(t, p.BacklogLen, limit+runtime.NumCPU())
 		assert.GreaterOrEqual(t, p.BacklogMax, p.BacklogLen)
 		assert.LessOrEqual(t, p.BacklogMax, limit+runtime.NumCPU())
 		final := agent.Finish()
 		require.Len(t, final.Pools, 1)
-		// The host counts for other listeners too.
+		// The host also counts for other listeners.
 		dropped := final.Pools[0].Overflows
 		assert.LessOrEqual(t, dropped, final.Host.ListenDrops, "the host counts %+v", final.Host)
 		assert.GreaterOrEqual(t, 2*dropped, final.Host.ListenDrops, "the host counts %+v", final.Host)

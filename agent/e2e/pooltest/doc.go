@@ -1,3 +1,4 @@
-// Package pooltest holds `lapwing workers` against what servers themselves say
-// about their workers: full pools, held workers, recycled workers, backlogs.
+// Package pooltest compares `lapwing workers` with what servers themselves
+// report about their workers: full pools, held workers, recycled workers,
+// backlogs.
 package pooltest

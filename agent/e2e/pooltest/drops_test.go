@@ -22,10 +22,10 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// listening is a server, its clients and nothing else in a network namespace
-// of their own, so that the kernel's counts are those of its listener. It says
-// READY, does what it is told when a line comes, and prints the kernel's
-// counts. It serves nobody before its clients have done their worst.
+// listening is a server with its clients in a network namespace without other
+// processes, so that the kernel's counts are those of its listener. It prints
+// READY, starts when it receives a line, and prints the kernel's counts. It
+// serves no request before its clients have done everything.
 const listening = `import fcntl, json, socket, struct, sys, threading, time
 defer, backlog, clients, stall = sys.argv[1] == "defer", int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
 s = socket.socket()
@@ -83,15 +83,15 @@ print(json.dumps(dict(counts(), Waiting=full)), flush=True)
 sys.stdin.readline()
 `
 
-// kernelCounts are those of a network namespace, and the length of its listener's
-// backlog when the server began to serve.
+// kernelCounts are the counts of a network namespace, and the length of its
+// listener's backlog when the server started to serve.
 type kernelCounts struct {
 	ListenDrops, ListenOverflows, TCPDeferAcceptDrop uint64
 
 	Waiting int
 }
 
-// listenerServer is such a server.
+// listenerServer is a running server of this kind.
 type listenerServer struct {
 	*harness.Process
 	in  io.Writer
@@ -118,7 +118,7 @@ func startScript(t *testing.T, script string, args ...string) *listenerServer {
 	return s
 }
 
-// run lets the clients ask, and returns the kernel's counts after that.
+// run starts the clients, and returns the kernel's counts after that.
 func (s *listenerServer) run(t *testing.T) (c kernelCounts) {
 	t.Helper()
 	_, err := io.WriteString(s.in, "\n")
@@ -128,9 +128,9 @@ func (s *listenerServer) run(t *testing.T) (c kernelCounts) {
 	return c
 }
 
-// TestDropsAreTheKernels holds DROPS and MAX against the kernel's own counts:
-// of servers that defer accept and are well, and of servers whose backlog
-// overflows before any request of them was seen.
+// TestDropsAreTheKernels compares DROPS and MAX with the kernel's own counts:
+// for healthy servers with deferred accept, and for servers whose backlog
+// overflows before any of their requests was seen.
 func TestDropsAreTheKernels(t *testing.T) {
 	rows := []struct {
 		name    string
@@ -179,18 +179,19 @@ func TestDropsAreTheKernels(t *testing.T) {
 			require.GreaterOrEqual(t, n, 0, row.name)
 			p := final.Pools[n]
 			assert.Equal(t, counted[i].ListenDrops, p.Overflows, row.name)
-			// The kernel lets one more in than it says, and on each processor
-			// at the same time.
+			// The kernel accepts one more than the limit, and concurrently one
+			// more per CPU.
 			assert.LessOrEqual(t, p.BacklogMax, row.backlog+runtime.NumCPU(), row.name)
 		}
 		assert.Zero(t, final.Host.Unattributed)
 	})
 }
 
-// several are four servers in one network namespace, whose backlogs overflow at
-// the same time or not at all. Each SYN to a full backlog is sent once: the client
-// goes away before it repeats it. What is dropped at the end of a handshake, which
-// only deferred accept leads to here, only the kernel counts.
+// several is a script with four servers in one network namespace, whose
+// backlogs overflow at the same time or not at all. Each SYN to a full backlog
+// is sent once, because the client ends before it repeats it. Drops at the end
+// of a handshake, which only deferred accept causes here, are only counted by
+// the kernel.
 const several = `import fcntl, json, os, socket, struct, subprocess, sys, time
 s = socket.socket()
 fcntl.ioctl(s, 0x8914, struct.pack("16sh14x", b"lo", 1))
@@ -271,8 +272,9 @@ for p in all:
     p.wait()
 `
 
-// TestDropsOfSeveralAtOnce has two servers overflow at the same time, beside one
-// that defers accept and is well, and one that defers accept and overflows.
+// TestDropsOfSeveralAtOnce has two servers that overflow at the same time, a
+// healthy one with deferred accept, and one with deferred accept that
+// overflows.
 func TestDropsOfSeveralAtOnce(t *testing.T) {
 	args := []string{"first:0:2:8081", "second:0:4:8082", "well:2:100:8083", "late:1:1:8084"}
 	want := map[string]uint64{"several-first": 3 * 20, "several-second": 3 * 10, "several-well": 0}
@@ -291,7 +293,7 @@ func TestDropsOfSeveralAtOnce(t *testing.T) {
 			name := "several-" + arg[:strings.Index(arg, ":")]
 			agent.AwaitOf(harness.Slow(10*time.Second), name, "its requests", func(p harness.Pool) bool { return p.Served > 0 })
 		}
-		time.Sleep(1500 * time.Millisecond) // another look
+		time.Sleep(1500 * time.Millisecond) // time for another snapshot
 		final := agent.Finish()
 		sum := uint64(0)
 		for _, arg := range args {

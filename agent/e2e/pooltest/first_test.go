@@ -21,19 +21,20 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// kinds are the servers that are looked at together: where their clients wait
-// differs, and so does what the kernel tells.
+// kinds are the servers that are tested together. They differ in where their
+// clients wait, and in what the kernel reports.
 var kinds = []struct {
 	name, network string
 	args          []string
-	backlog       bool // clients wait in the backlog, else accepted and unread
+	backlog       bool // clients wait in the backlog, otherwise accepted and unread
 }{
 	{"prefork", "tcp", []string{"--arch", "prefork"}, true},
 	{"threaded", "tcp", []string{"--arch", "threaded"}, false},
 	{"daemon", "unix", []string{"--arch", "daemon", "--protocol", "http"}, true},
 }
 
-// startKinds starts a server of each kind. The configuration names their pools.
+// startKinds starts a server of each kind. The configuration has the names of
+// their pools.
 func startKinds(t *testing.T, args ...string) (all []*server, config string) {
 	t.Helper()
 	rules := "services:\n"
@@ -55,8 +56,8 @@ func poolOf(t *testing.T, o harness.PoolsObject, name string) harness.Pool {
 }
 
 // TestTotalOutageAtTheFirstLook starts the agent when every worker is held by a
-// kept connection and all other clients wait: nothing moves, and no request is
-// ever seen.
+// kept-alive connection and all other clients wait. Nothing moves, and no
+// request is ever seen.
 func TestTotalOutageAtTheFirstLook(t *testing.T) {
 	const waiting = 11
 	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
@@ -88,7 +89,7 @@ func TestTotalOutageAtTheFirstLook(t *testing.T) {
 	})
 }
 
-// load asks again and again until it is ended.
+// load sends requests repeatedly until it is ended.
 type load struct {
 	done chan struct{}
 	all  sync.WaitGroup
@@ -99,7 +100,7 @@ func (l *load) end() {
 	l.all.Wait()
 }
 
-// one asks for something on a connection of its own.
+// one sends one request on a connection of its own.
 func (s *server) one(path string) {
 	c, err := net.Dial(s.network, s.address)
 	if err != nil {
@@ -114,7 +115,7 @@ func (s *server) one(path string) {
 	}
 }
 
-// closed keeps so many clients asking, each waiting for its answer.
+// closed keeps a number of clients busy, each of which waits for its response.
 func (s *server) closed(clients int, path string) *load {
 	l := &load{done: make(chan struct{})}
 	for range clients {
@@ -132,7 +133,7 @@ func (s *server) closed(clients int, path string) *load {
 	return l
 }
 
-// open asks so often, whoever waits.
+// open sends requests at an interval, even if earlier ones still wait.
 func (s *server) open(every time.Duration, path string) *load {
 	l := &load{done: make(chan struct{})}
 	l.all.Go(func() {
@@ -150,9 +151,9 @@ func (s *server) open(every time.Duration, path string) *load {
 	return l
 }
 
-// TestFirstFigures starts the agent in the middle of a steady overload: 12
-// clients, 4 workers, 400 ms each. Every figure that it tells is true: ten
-// requests a second, and no worker is ever free.
+// TestFirstFigures starts the agent during a steady overload: 12 clients, 4
+// workers, 400 ms each. Every figure that it reports must be true: ten requests
+// a second, and never a free worker.
 func TestFirstFigures(t *testing.T) {
 	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		all, config := startKinds(t, "--keepalive", "0")
@@ -170,7 +171,7 @@ func TestFirstFigures(t *testing.T) {
 				p := poolOf(t, o, k.name)
 				if p.Rate != nil {
 					told++
-					assert.InDelta(t, 10, *p.Rate, 4.5, "%s, table %d", k.name, i) // four end at a time
+					assert.InDelta(t, 10, *p.Rate, 4.5, "%s, table %d", k.name, i) // four end at the same time
 				}
 				if p.Utilisation != nil {
 					assert.GreaterOrEqual(t, *p.Utilisation, .85, "%s, table %d", k.name, i)
@@ -187,7 +188,7 @@ func TestFirstFigures(t *testing.T) {
 }
 
 // TestNeedIsNotBoundedByThePool sends requests of 300 ms to four workers, more
-// of them than four can do or fewer.
+// or fewer than four workers can serve.
 func TestNeedIsNotBoundedByThePool(t *testing.T) {
 	need := map[string]int{"prefork": 6, "threaded": 10, "daemon": 2}
 	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {

@@ -13,8 +13,8 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// forking serves each connection by a process of its own, as inetd and CGI do:
-// fork, answer, exit.
+// forking serves each connection with a process of its own, like inetd and CGI:
+// fork, respond, exit.
 const forking = `import os, signal, socket, sys, time
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 host, port = sys.argv[1].split(":")
@@ -34,8 +34,9 @@ while True:
     c.close()
 `
 
-// TestShortLivedWorkers keeps eight clients asking a server that starts a
-// process for each: eight are alive at a time, forty a second come and go.
+// TestShortLivedWorkers keeps eight clients busy with a server that starts a
+// process for each request. Eight processes exist at a time, and forty a second
+// start and end.
 func TestShortLivedWorkers(t *testing.T) {
 	const clients = 8
 	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
@@ -55,7 +56,7 @@ func TestShortLivedWorkers(t *testing.T) {
 			}
 		}
 		require.Greater(t, looks, 3)
-		// The parent waits for connections; a child can end between two questions.
+		// The parent waits for connections. A child can end between two reads.
 		assert.LessOrEqual(t, most, clients+1+2)
 	})
 }

@@ -19,10 +19,11 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// backend is a pool of two workers that a front end asks by its own protocol.
+// backend is a pool of two workers that a front end calls with its own
+// protocol.
 type backend struct {
 	name     string
-	location string // of nginx
+	location string // location of nginx
 }
 
 const (
@@ -81,11 +82,11 @@ http {
 }
 `
 
-// backends starts every server and nginx in front of them all. It returns the
-// address of nginx and the configuration that names the pools.
+// backends starts every server, and nginx in front of them. It returns the
+// address of nginx and the configuration with the names of the pools.
 func backends(t *testing.T) (front string, all []backend, config string) {
 	t.Helper()
-	// Servers of other users must get at it.
+	// Servers of other users must be able to read it.
 	dir, err := os.MkdirTemp("", "lapwing-pools")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
@@ -170,8 +171,8 @@ func backends(t *testing.T) (front string, all []backend, config string) {
 	return front, all, file("lapwing.yaml", rules, 0o644)
 }
 
-// TestGatewayWorkers saturates pools that speak FastCGI, uwsgi and SCGI, two
-// workers each, with eight clients each.
+// TestGatewayWorkers saturates pools that speak FastCGI, uwsgi and SCGI. Each
+// has two workers and eight clients.
 func TestGatewayWorkers(t *testing.T) {
 	front, all, config := backends(t)
 	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
@@ -218,7 +219,7 @@ func TestGatewayWorkers(t *testing.T) {
 				return p.Served >= backendClients && p.Busy == 0 && p.Available == backendWorkers && (p.BusyTime-took).Abs() < backendTook
 			})
 		}
-		// A response that has begun and goes on keeps its worker busy.
+		// A response that has started and continues keeps its worker busy.
 		asked = nil
 		for _, b := range all {
 			if b.name != "fcgiwrap" {

@@ -14,8 +14,8 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// TestHeldByIdleConnections keeps four connections alive, which pin all four
-// workers: a fifth client's request is read by nobody.
+// TestHeldByIdleConnections has four kept-alive connections that occupy all
+// four workers. No worker reads the request of a fifth client.
 func TestHeldByIdleConnections(t *testing.T) {
 	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		s := startServer(t, "tcp", "--arch", "threaded", "--keepalive", "20s")
@@ -30,7 +30,8 @@ func TestHeldByIdleConnections(t *testing.T) {
 		}
 		last := s.ask(t, workers, "/fast")
 		p := agent.Await(harness.Slow(10*time.Second), "four held workers and one request in dispatch", func(p harness.Pool) bool {
-			// That a thread accepts for others shows a look after the first that waits.
+			// The snapshot after the first waiting connection shows that a
+			// thread accepts for others.
 			return p.Held == workers && p.Dispatch == 1 && p.Available == 0
 		})
 		assert.Equal(t, "KKKK", p.Scoreboard)

@@ -31,9 +31,9 @@ require("http").createServer((q, r) => setTimeout(() => { r.setHeader("Connectio
 `
 )
 
-// TestThreadsBehindOneThatReads has servers of which one thread reads and answers
-// all requests: in two of them for threads that do the work, how many is not known;
-// the third does it itself, and is a pool of one.
+// TestThreadsBehindOneThatReads has servers in which one thread reads and
+// answers all requests. In two of them, an unknown number of other threads does
+// the work. In the third, the thread does it itself, and is a pool of one.
 func TestThreadsBehindOneThatReads(t *testing.T) {
 	dir := t.TempDir()
 	for name, content := range map[string]string{"sleeping.py": sleepingWSGI, "sleeping.ru": sleepingRack, "sleeping.js": sleepingNode} {

@@ -17,8 +17,8 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// leftOpen are what clients send, what the server answers and how many requests
-// are then without an end.
+// leftOpen are what clients send, what the server answers, and how many
+// requests have no end then.
 var leftOpen = []struct {
 	name, asks, answers string
 	open                uint64
@@ -33,7 +33,7 @@ var leftOpen = []struct {
 	{"nothing was sent", "", "", 0},
 }
 
-// leaveOpen starts a server and leaves a connection of each kind open.
+// leaveOpen starts a server and leaves one connection of each kind open.
 func leaveOpen(t *testing.T, network string) (open uint64) {
 	t.Helper()
 	address := "127.0.0.1:0"
@@ -67,19 +67,20 @@ func leaveOpen(t *testing.T, network string) (open uint64) {
 	return open
 }
 
-// TestInFlightAtTheEnd ends the agent while so many requests are open. Each
-// command says so, and none of them counts as a request or as an error.
+// TestInFlightAtTheEnd ends the agent while requests are in flight. Each
+// command must report their number, and count none of them as a request or as
+// an error.
 func TestInFlightAtTheEnd(t *testing.T) {
 	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		own := []string{"--exe", harness.Executable(t)}
 		trace := harness.StartTrace(t, plan, own...)
 		top := harness.StartTop(t, plan, own...)
 		pools := harness.StartPools(t, plan, own...)
-		other := startServer(t, "tcp", "--arch", "threaded") // of no interest to them
+		other := startServer(t, "tcp", "--arch", "threaded") // filtered out
 		other.ask(t, 0, "/sleep?ms=60000")
 		want := leaveOpen(t, "tcp") + leaveOpen(t, "unix")
 		time.Sleep(time.Second)
-		const ended = 4 // two that were answered and kept, two that were pipelined
+		const ended = 4 // two that were answered on kept-alive connections, two that were pipelined
 		assert.Len(t, trace.Finish(), ended)
 		assert.Contains(t, trace.Stderr(), fmt.Sprintf("%d requests, 0 lost, %d still in flight at the end", ended, want))
 		totals := top.Finish()
@@ -92,7 +93,8 @@ func TestInFlightAtTheEnd(t *testing.T) {
 	})
 }
 
-// TestNoneInFlightAtTheEnd ends the agent beside connections that are kept.
+// TestNoneInFlightAtTheEnd ends the agent while kept-alive connections are
+// open.
 func TestNoneInFlightAtTheEnd(t *testing.T) {
 	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		s := startServer(t, "tcp", "--arch", "threaded", "--keepalive", "20s")

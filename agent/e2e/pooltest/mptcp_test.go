@@ -17,8 +17,8 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// TestMultipathListener has clients, some of which speak MPTCP, wait for a
-// listener that does, as those of Go's do by default.
+// TestMultipathListener has clients, some with MPTCP, that wait for a listener
+// with MPTCP, which is the default for Go's listeners.
 func TestMultipathListener(t *testing.T) {
 	text, err := os.ReadFile("/proc/sys/net/core/somaxconn")
 	require.NoError(t, err)

@@ -14,20 +14,20 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// overload is a server whose four workers have forty clients.
+// overload is a server with four workers and forty clients.
 type overload struct {
 	name, network string
 	args          []string
-	backlog       bool // requests wait in the listen backlog, else behind accept
+	backlog       bool // requests wait in the listen backlog, otherwise after accept
 }
 
 const (
 	clients = 40
-	// The first four keep the pool busy until everybody else waits.
+	// The first four keep the pool busy until all others wait.
 	first   = 1500 * time.Millisecond
 	working = 250 * time.Millisecond
-	// tolerance is for what lies between the server's stamps and the kernel's
-	// on a busy machine; the times that are compared are up to 4 s.
+	// tolerance is the difference between the stamps of the server and those of
+	// the kernel on a busy machine. The compared times are up to 4 s.
 	tolerance = 150 * time.Millisecond
 )
 
@@ -55,7 +55,7 @@ func (o overload) test(t *testing.T, plan survey.Plan) {
 		}
 		asked = append(asked, s.ask(t, i, "/sleep?ms="+strconv.Itoa(int(took.Milliseconds()))))
 	}
-	// Between two rounds of work the counts are of different moments.
+	// Between two rounds of work, the counts are of different times.
 	full := agent.Await(harness.Slow(20*time.Second), "a full pool and everybody else waiting", func(p harness.Pool) bool {
 		return p.Busy == workers && p.BacklogLen+p.Dispatch == clients-workers-int(p.Served) && int(p.Served) < clients/2
 	})
@@ -74,7 +74,7 @@ func (o overload) test(t *testing.T, plan survey.Plan) {
 	checkAgainst(t, truth, asked, agent.Objects())
 }
 
-// checkFull looks at a pool of which all workers are busy, while others wait.
+// checkFull checks a pool in which all workers are busy while others wait.
 func (o overload) checkFull(t *testing.T, p harness.Pool, waiting int) {
 	t.Helper()
 	assert.Equal(t, "WWWW", p.Scoreboard)
@@ -104,8 +104,8 @@ func (o overload) checkTotals(t *testing.T, p harness.Pool, waiting int, all []t
 	}
 }
 
-// checkAgainst compares every busy worker of every object with the server's
-// own stamps: who it was, since when it worked, how long the request waited.
+// checkAgainst compares every busy worker in every object with the server's own
+// stamps: its id, since when it worked, and how long the request waited.
 func checkAgainst(t *testing.T, all []truth, asked []*client, objects []harness.PoolsObject) {
 	t.Helper()
 	clock := request.NewClock()
@@ -134,7 +134,7 @@ func checkAgainst(t *testing.T, all []truth, asked []*client, objects []harness.
 	assert.Greater(t, len(seen), clients/2, "most requests are looked at while they are in progress")
 }
 
-// nearest is the request of a thread that began nearest to a moment.
+// nearest returns the request of a thread that started closest to a time.
 func nearest(all []truth, tid uint32, at time.Time, clock *request.Clock) (best *truth) {
 	for i := range all {
 		l := &all[i]
@@ -152,7 +152,7 @@ func TestPoolThatIsFullAtTheStart(t *testing.T) {
 		for i := range 10 {
 			s.ask(t, i, "/sleep?ms=6000")
 		}
-		time.Sleep(500 * time.Millisecond) // the age that the agent must find out
+		time.Sleep(500 * time.Millisecond) // the age that the agent must determine
 		agent := harness.StartPools(t, plan, append(s.filter(), "--interval", "300ms")...)
 		p := agent.Await(harness.Slow(5*time.Second), "four busy workers with their ages", func(p harness.Pool) bool {
 			return p.Busy == workers && p.PerWorker[0].Age > 0

@@ -24,7 +24,7 @@ const application = `def app(environ, start_response):
 `
 
 // TestRecycling runs gunicorn, whose workers end after ten requests each. Its
-// log says which it started.
+// log shows which workers it started.
 func TestRecycling(t *testing.T) {
 	const requests, each = 100, 10
 	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
@@ -45,12 +45,12 @@ func TestRecycling(t *testing.T) {
 		now := agent.Await(harness.Slow(20*time.Second), "what gunicorn's log and process list say", func(pool harness.Pool) bool {
 			return pool.Served == requests && fmt.Sprint(pids(pool)) == fmt.Sprint(children(p.PID())) &&
 				pool.Exits == logged("Worker exiting") && pool.Exits == logged("Booting worker")-2 &&
-				pool.Starts >= pool.Exits // each was replaced; the last ones may have been seen just now
+				pool.Starts >= pool.Exits // each was replaced; the last ones may just have been seen
 		})
 		agent.Finish()
 		assert.GreaterOrEqual(t, now.Exits, uint64(requests/each-1))
-		// The first two can come and go before anything is known of them but
-		// their requests: then they count as started.
+		// The first two can come and go before anything except their requests
+		// is known. Then they count as started.
 		assert.LessOrEqual(t, now.Starts, now.Exits+2)
 		assert.Equal(t, now.Exits, now.Recycled)
 		assert.Equal(t, 2, now.Workers)

@@ -24,8 +24,8 @@ func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 type server struct {
 	*harness.Process
 	network, address string
-	file             string        // the server's truth
-	patience         time.Duration // of its clients; 0: half a minute
+	file             string        // the truth file of the server
+	patience         time.Duration // of its clients; 0: 30 s
 }
 
 const workers = 4
@@ -72,7 +72,7 @@ func (s *server) ask(t *testing.T, id int, path string) *client {
 	return out
 }
 
-// answered waits for the begin of the response.
+// answered waits for the start of the response.
 func (c *client) answered(t *testing.T) {
 	t.Helper()
 	require.NoError(t, c.SetReadDeadline(time.Now().Add(harness.Slow(60*time.Second))))
@@ -91,7 +91,7 @@ type truth struct {
 	Left      request.Stamp `json:"write_leave_ns"`
 }
 
-// truth reads what the server wrote, which is complete once it has ended.
+// truth reads what the server recorded, which is complete once it has ended.
 func (s *server) truth(t *testing.T) []truth {
 	t.Helper()
 	f, err := os.Open(s.file)

@@ -19,8 +19,8 @@ import (
 	"lapwing/agent/e2e/harness"
 )
 
-// The features of Prometheus 2 that have to be asked for. With native
-// histograms it keeps no classic buckets of a histogram that has both.
+// The features of Prometheus 2 that have to be enabled. With native histograms
+// it drops the classic buckets of a histogram that has both.
 const (
 	Exemplars        = "exemplar-storage"
 	NativeHistograms = "native-histograms"
@@ -33,7 +33,7 @@ type Prometheus struct {
 	api v1.API
 }
 
-// frame scrapes one target, and often.
+// frame is a configuration that scrapes one target frequently.
 const frame = `global:
   scrape_interval: %[1]s
   scrape_timeout: %[1]s
@@ -45,18 +45,18 @@ scrape_configs:
       - targets: [%[3]s]
 `
 
-// Options say how Prometheus is run.
+// Options configure Prometheus.
 type Options struct {
 	Features []string
-	Rules    []string // files of rules
-	Targets  []string // more hosts and ports to scrape
+	Rules    []string // rule files
+	Targets  []string // more targets to scrape, as host:port
 
-	Every    time.Duration // between scrapes; 200 ms where it is 0
-	Evaluate time.Duration // between evaluations of the rules; a minute where it is 0
+	Every    time.Duration // between scrapes; 0 means 200 ms
+	Evaluate time.Duration // between evaluations of the rules; 0 means a minute
 }
 
-// Start runs a Prometheus that scrapes a target, a host and a port, until the
-// test ends.
+// Start runs a Prometheus that scrapes a target, as host:port, until the test
+// ends.
 func Start(t testing.TB, target string, o Options) *Prometheus {
 	t.Helper()
 	dir, address := t.TempDir(), harness.FreeAddress(t)
@@ -104,7 +104,8 @@ func (p *Prometheus) Query(t testing.TB, expression string) model.Vector {
 	return vector
 }
 
-// At evaluates an expression at a moment. What it finds is series of one value.
+// At evaluates an expression at a time. The result is series with one value
+// each.
 func (p *Prometheus) At(t testing.TB, expression string, at time.Time) (series model.Matrix) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), harness.Slow(queryTimeout))
@@ -131,7 +132,7 @@ func (p *Prometheus) Range(t testing.TB, expression string, from, to time.Time, 
 	return result.(model.Matrix)
 }
 
-// LabelValues are the values that a label has in a selector's series.
+// LabelValues returns the values of a label in the series of a selector.
 func (p *Prometheus) LabelValues(t testing.TB, label, selector string, from, to time.Time) (values []string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), harness.Slow(queryTimeout))
@@ -146,8 +147,8 @@ func (p *Prometheus) LabelValues(t testing.TB, label, selector string, from, to 
 	return values
 }
 
-// Value is the value of an expression that has exactly one; ok is false when
-// it has none.
+// Value returns the value of an expression with exactly one; ok is false if
+// there is none.
 func (p *Prometheus) Value(t testing.TB, expression string) (value float64, ok bool) {
 	t.Helper()
 	vector := p.Query(t, expression)
@@ -160,7 +161,8 @@ func (p *Prometheus) Value(t testing.TB, expression string) (value float64, ok b
 	return float64(vector[0].Value), true
 }
 
-// Exemplars returns the exemplars of a selector's series, of the last minutes.
+// Exemplars returns the exemplars of the series of a selector in the last
+// minutes.
 func (p *Prometheus) Exemplars(t testing.TB, selector string) []v1.Exemplar {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), harness.Slow(queryTimeout))

@@ -9,7 +9,8 @@ import (
 
 const apacheModules = "/usr/lib/apache2/modules/mod_"
 
-// apacheFrame is what all rows share: their own files only, four workers.
+// apacheFrame is the common configuration: only files of the row, and four
+// workers.
 const apacheFrame = `ServerRoot @DIR@
 ServerName localhost
 PidFile @DIR@/apache.pid
@@ -28,8 +29,8 @@ Timeout 30
 LoadModule authz_core_module ` + apacheModules + `authz_core.so
 `
 
-// The ways in which Apache divides work. A kept-alive connection holds a
-// worker of prefork and of worker, so it is given up after some requests.
+// The ways in which Apache divides work. In prefork and worker, a kept-alive
+// connection occupies a worker, so it is closed after some requests.
 const (
 	prefork = `LoadModule mpm_prefork_module ` + apacheModules + `mpm_prefork.so
 StartServers 4
@@ -63,7 +64,7 @@ WSGIScriptAlias / @DIR@/shop.wsgi
 WSGIPythonPath @DIR@
 `
 
-// shopWSGI also writes down mod_wsgi's events, which are wall time in seconds.
+// shopWSGI also records mod_wsgi's events, as wall time in seconds.
 const shopWSGI = `import os, threading
 import mod_wsgi
 from application import app
@@ -118,7 +119,7 @@ AliasMatch "^/" @DIR@/work.php
 SetHandler application/x-httpd-php
 `
 
-// workPHP is the application of the tests in PHP.
+// workPHP is the test application in PHP.
 const workPHP = `<?php
 $begin = hrtime(true);
 $path = $_SERVER["REQUEST_URI"];
@@ -168,7 +169,7 @@ var (
 	wsgiNeeds = []need{apachePkg, apacheModule("wsgi", "libapache2-mod-wsgi-py3")}
 )
 
-// apache is a row of Apache: the parts of its configuration, and files.
+// apache returns a row of Apache from parts of its configuration and files.
 func apache(s server, parts ...string) server {
 	s.service, s.workers, s.waits, s.threads, s.logs = "apache2", 4, inBacklog, sameThread, append(s.logs, apacheTime)
 	s.marked = true

@@ -14,17 +14,17 @@ import (
 
 // change is a row of the test of servers that change under load.
 type change struct {
-	server string   // the row to which it happens
-	adds   []string // arguments that it takes for it
+	server string   // the row that changes
+	adds   []string // additional arguments for the server
 	signal syscall.Signal
-	path   func(run string, i int) string // nil for the application's
-	// losing: the server may leave requests without an answer.
+	path   func(run string, i int) string // nil for that of the application
+	// losing means that the server may leave requests without a response.
 	losing bool
-	// processes is how many different ones must have served.
+	// processes is the number of different processes that must have served.
 	processes int
 }
 
-// changesAt is the number of the request that is followed by the signal.
+// changesAt is the number of the request after which the signal is sent.
 const changesAt = 60
 
 func changes() []change {
@@ -53,8 +53,8 @@ func (c change) name() string {
 	return c.server + ", " + what
 }
 
-// killingPath asks the application three times to kill its own process in the
-// middle of the work.
+// killingPath requests three times that the application kills its own process
+// in the middle of the work.
 func killingPath(run string, i int) string {
 	path := applicationPath(run, i)
 	if i%60 == 50 {
@@ -64,7 +64,7 @@ func killingPath(run string, i int) string {
 	return path
 }
 
-// row is the server's row, with what the change adds.
+// row returns the row of the server with the additions of the change.
 func (c change) row() server {
 	all := allServers()
 	s := all[slices.IndexFunc(all, func(s server) bool { return s.name == c.server })]
@@ -76,15 +76,16 @@ func (c change) row() server {
 	return s
 }
 
-// outcome is what a client knows of a request: err is nil if it was answered.
+// outcome is what a client knows about a request: err is nil if it got a
+// response.
 type outcome struct {
 	asked
 	err     error
-	retried bool // on a new connection, because the kept one was given up
+	retried bool // on a new connection, because the kept-alive one was closed
 }
 
-// TestChange kills, reloads and recycles the workers of servers under load: no
-// request may be missing, doubled or taken for another service's.
+// TestChange kills, reloads and recycles the workers of servers under load. No
+// request may be missing, doubled or attributed to another service.
 func TestChange(t *testing.T) {
 	rows := changes()
 	var all []server
@@ -128,8 +129,8 @@ func askAllThroughout(trace *harness.Trace, run string, servers []*standing, row
 	return outcomes
 }
 
-// askThroughout lets the clients ask for all requests while the server
-// changes. A client goes on after a failure.
+// askThroughout lets the clients send all requests while the server changes. A
+// client continues after a failure.
 func (s *standing) askThroughout(run string, c change) []outcome {
 	all := make([]outcome, requests)
 	var clients sync.WaitGroup
@@ -152,7 +153,8 @@ func (s *standing) askThroughout(run string, c change) []outcome {
 	return all
 }
 
-// try asks once, or again where a server may give up a kept connection.
+// try sends a request, and repeats it if the server may have closed a
+// kept-alive connection.
 func (c *client) try(path string, again bool) (o outcome) {
 	if again {
 		o.asked, o.retried, o.err = c.retry(path, false)
@@ -163,7 +165,7 @@ func (c *client) try(path string, again bool) (o outcome) {
 	return o
 }
 
-// judge compares what was printed of a row with what the clients know.
+// judge compares what was printed about a row with what the clients know.
 func (c change) judge(t *testing.T, service string, records []harness.Record, outcomes []outcome) {
 	t.Helper()
 	p := newProblems(t)
@@ -180,7 +182,7 @@ func (c change) judge(t *testing.T, service string, records []harness.Record, ou
 		p.check(named(r, service), "service is not %q: %s", service, r.Line)
 		pids[r.PID] = true
 	}
-	// The first attempt of a request that was sent again may have been read.
+	// The first attempt of a repeated request may have been read.
 	all := len(records)
 	records = slices.DeleteFunc(records, func(r harness.Record) bool {
 		return r.Status == 0 && r.Error != "" && (r.Path == "" || retried[r.Path])
@@ -198,7 +200,7 @@ func (c change) judge(t *testing.T, service string, records []harness.Record, ou
 	t.Logf("%d requests, %d not answered at first, %d records, %d processes", len(outcomes), failed, all, len(pids))
 }
 
-// judgeOne compares what was printed of one request with its outcome.
+// judgeOne compares what was printed about one request with its outcome.
 func (c change) judgeOne(p *problems, o outcome, printed []harness.Record) {
 	var r harness.Record
 	if len(printed) > 0 {

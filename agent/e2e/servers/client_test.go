@@ -15,26 +15,27 @@ import (
 	"lapwing/collectors/request"
 )
 
-// asked is one request by the client's account.
+// asked is one request as recorded by the client.
 type asked struct {
 	path   string
 	status int
-	// sent lies around the write of the request's first byte, ended before
-	// that of its last byte; received after the read of the response's last.
+	// before and after are the times around the write of the first byte of the
+	// request. ended is before the write of its last byte, received after the
+	// read of the last byte of the response.
 	before, after, ended, received request.Stamp
 }
 
-// client asks one request after the other, on one connection as long as the
-// server keeps it.
+// client sends one request after the other, on one connection as long as the
+// server keeps it open.
 type client struct {
 	address  string
 	closes   bool
-	patience time.Duration // with a connection
+	patience time.Duration // for one connection
 	conn     net.Conn
 	in       *bufio.Reader
 }
 
-// askAll lets the clients ask for all requests of a run.
+// askAll makes the clients send all requests of a run.
 func (s server) askAll(t *testing.T, address, run string) []asked {
 	t.Helper()
 	all := make([]asked, requests)
@@ -57,8 +58,8 @@ func (s server) askAll(t *testing.T, address, run string) []asked {
 	return all
 }
 
-// retry asks again on a new connection when the server gave up the kept one
-// meanwhile, as it may at any time; clients of all kinds do that.
+// retry repeats the request on a new connection if the server has closed the
+// kept-alive one, which it may do at any time. All kinds of clients do this.
 func (c *client) retry(path string, halts bool) (a asked, again bool, err error) {
 	kept := c.conn != nil
 	a, err = c.ask(path, halts)
@@ -69,10 +70,10 @@ func (c *client) retry(path string, halts bool) (a asked, again bool, err error)
 	return a, again, err
 }
 
-// errUnanswered says that no byte of a response came.
+// errUnanswered means that no byte of a response arrived.
 var errUnanswered = errors.New("no response")
 
-// ask sends a GET request, in two pieces if it shall halt.
+// ask sends a GET request, in two pieces if halts is set.
 func (c *client) ask(path string, halts bool) (a asked, err error) {
 	if err = c.connect(); err != nil {
 		return a, err

@@ -13,31 +13,32 @@ import (
 	"lapwing/collectors/request"
 )
 
-// comparison holds what the agent printed against the other accounts.
+// comparison compares what the agent printed with the other accounts.
 type comparison struct {
 	server
 	t       *testing.T
 	records []harness.Record
 	asked   []asked
-	worked  []worked   // empty where there is no application
-	logged  [][]logged // of each of the server's own logs
+	worked  []worked   // empty if there is no application
+	logged  [][]logged // of each log of the server
 	clock   *request.Clock
 	late    *[]string // times that do not agree
 }
 
-// slack is what two readings of the same moment may differ by: the wall time
-// of a record is converted by the agent's clock and back by the test's.
+// slack returns the possible difference of two readings of the same time. The
+// wall time of a record is converted by the agent's clock and back by the
+// test's clock.
 func slack() time.Duration { return harness.Slow(time.Millisecond) }
 
-// putOff is for how long a packet can wait, on a busy machine, for the thread
-// of the kernel that takes packets in.
+// putOff returns how long a packet can wait, on a busy machine, for the kernel
+// thread that receives packets.
 func putOff() time.Duration { return harness.Slow(9 * time.Millisecond) }
 
-// near is how far medians may lie apart that mean the same moment.
+// near returns the largest difference of medians of the same event.
 func near() time.Duration { return harness.Slow(3 * time.Millisecond) }
 
-// judge fails the test for facts that are wrong. Times that do not agree it
-// returns: another program may have had the processors.
+// judge fails the test if facts are wrong. It returns the times that do not
+// agree, because another program may have used the CPUs.
 func (c comparison) judge(plan string) (result, []string) {
 	c.t.Helper()
 	c.clock, c.late = request.NewClock(), new([]string)
@@ -54,8 +55,8 @@ func (c comparison) judge(plan string) (result, []string) {
 	return r, *c.late
 }
 
-// sameRequests compares paths and statuses of all accounts, whatever their
-// order: none may have more than the others, and none twice.
+// sameRequests compares the paths and statuses of all accounts, in any order.
+// No account may have more requests than the others, or one twice.
 func (c comparison) sameRequests() {
 	c.t.Helper()
 	printed := counts(c.records, func(r harness.Record) string { return fmt.Sprint(r.Path, " ", r.Status) })
@@ -85,7 +86,7 @@ func (c comparison) same(who string, printed, own map[string]int) {
 		len(printed), who, len(own), more(printed, own), who, more(own, printed))
 }
 
-// more lists a few of what a has more often than b.
+// more lists a few elements that a has more often than b.
 func more(a, b map[string]int) string {
 	var left []string
 	for key, n := range a {
@@ -100,7 +101,7 @@ func more(a, b map[string]int) string {
 	return strings.Join(left, ", ")
 }
 
-// facts checks who served.
+// facts checks which processes and threads served.
 func (c comparison) facts() {
 	c.t.Helper()
 	app := byPath(c.worked, func(w worked) string { return w.path })
@@ -129,9 +130,9 @@ func byPath[T any](all []T, path func(T) string) map[string]T {
 	return m
 }
 
-// against compares the moments with those of the client and the application.
-// What happens before something else must be seen before it, in each request;
-// what means the same moment must agree at the median.
+// against compares the times with those of the client and the application. The
+// order of events must be right in each request. Times of the same event must
+// agree at the median.
 func (c comparison) against(r *result) {
 	c.t.Helper()
 	client := byPath(c.asked, func(a asked) string { return a.path })
@@ -179,7 +180,7 @@ func (c comparison) against(r *result) {
 	r.Entry = c.atMost("from parse to the application", entry, near())
 }
 
-// queues checks that requests waited where this server lets them wait.
+// queues checks that requests waited where this server makes them wait.
 func (c comparison) queues(r *result) {
 	c.t.Helper()
 	var queue, backlog, dispatch, app time.Duration
@@ -250,8 +251,8 @@ func median(all []time.Duration) time.Duration {
 	return sorted[len(sorted)/2]
 }
 
-// problems collects what is wrong with single requests, of which a row has
-// many: it shows a few and counts the rest.
+// problems collects problems of single requests. As a row has many requests, it
+// shows a few problems and counts the rest.
 type problems struct {
 	t     *testing.T
 	shown []string
@@ -276,7 +277,8 @@ func (p *problems) report() {
 	}
 }
 
-// nothingElse checks at the end of the agent that no request was printed again.
+// nothingElse checks, when the agent has ended, that no request was printed
+// again.
 func nothingElse(t *testing.T, records []harness.Record) {
 	t.Helper()
 	for path, n := range counts(records, func(r harness.Record) string { return r.Local + r.Path }) {

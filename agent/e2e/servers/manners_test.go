@@ -17,7 +17,7 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// manner is a client that does not simply ask and wait.
+// manner is a client that does not simply send a request and wait.
 type manner struct {
 	name string
 	play func(c *conversation) error
@@ -25,23 +25,23 @@ type manner struct {
 	check func(c *conversation, p *problems)
 }
 
-// conversation is one manner at one server.
+// conversation is one manner with one server.
 type conversation struct {
 	server
 	run          string
 	at           place
 	conn         net.Conn
 	in           *bufio.Reader
-	paths        []string // of the requests, in their order
-	statuses     []int    // of the responses that came
-	continued    bool     // an interim response came
+	paths        []string // of the requests, in order
+	statuses     []int    // of the responses received
+	continued    bool     // an interim response arrived
 	began, ended span     // around the writes of the first and the last byte
 	err          error
 	records      []harness.Record
 	worked       []worked
 }
 
-// span lies around a moment.
+// span is the time before and after an event.
 type span struct{ before, after request.Stamp }
 
 func manners() []manner {
@@ -52,8 +52,8 @@ func manners() []manner {
 	}
 }
 
-// TestManners has one client with each of the manners at each server that runs
-// an application.
+// TestManners has one client of each manner for each server with an
+// application.
 func TestManners(t *testing.T) {
 	servers := startAll(t, allServers())
 	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
@@ -72,8 +72,8 @@ func TestManners(t *testing.T) {
 }
 
 // awaitPrinted waits until the requests of all talks were printed, and then for
-// any that come twice. One through a proxy is printed when it is known which
-// calls are its own.
+// any that are printed twice. A request through a proxy is printed when its
+// calls are known.
 func awaitPrinted(trace *harness.Trace, talks []*conversation) {
 	for end := time.Now().Add(harness.Slow(15 * time.Second)); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
 		if !slices.ContainsFunc(talks, func(c *conversation) bool { return len(c.printed(trace)) < len(c.statuses) }) {
@@ -83,14 +83,14 @@ func awaitPrinted(trace *harness.Trace, talks []*conversation) {
 	time.Sleep(harness.Slow(500 * time.Millisecond))
 }
 
-// printed are the records of a conversation so far.
+// printed returns the records of a conversation so far.
 func (c *conversation) printed(trace *harness.Trace) []harness.Record {
 	return trace.Records(func(r harness.Record) bool {
 		return r.Local == c.at.address && strings.Contains(r.Path, "/"+c.run+"-")
 	})
 }
 
-// talkToAll talks to all servers at the same time.
+// talkToAll starts a conversation with all servers at the same time.
 func talkToAll(servers []*standing, m manner, run string) (talks []*conversation) {
 	var all sync.WaitGroup
 	for _, s := range servers {
@@ -143,7 +143,7 @@ func withPath(records []harness.Record, path string) (own []harness.Record) {
 	return own
 }
 
-// path is that of the n-th request.
+// path returns the path of the n-th request.
 func (c *conversation) path(n string) string {
 	path := "/work/10/200/" + c.run + "-" + n
 	c.paths = append(c.paths, path)
@@ -157,7 +157,7 @@ func (c *conversation) write(text string) (at span, err error) {
 	return at, err
 }
 
-// read reads a response, behind an interim one if there is one.
+// read reads a response, after an interim one if there is one.
 func (c *conversation) read(method string) error {
 	resp, err := http.ReadResponse(c.in, &http.Request{Method: method})
 	if err != nil {
@@ -178,8 +178,8 @@ const (
 	gap     = 30 * time.Millisecond
 )
 
-// hesitate opens a connection, says nothing for a while, and sends its request
-// in three pieces.
+// hesitate opens a connection, sends nothing for a while, and then sends its
+// request in three pieces.
 func (c *conversation) hesitate() (err error) {
 	time.Sleep(silence)
 	head := "GET " + c.path("1") + " HTTP/1.1\r\nHost: example.test\r\nConnection: close\r\n\r\n"
@@ -197,8 +197,8 @@ func (c *conversation) hesitate() (err error) {
 	return c.read("GET")
 }
 
-// hesitated: the silence before the first byte is nobody's, the gaps are the
-// server's waiting.
+// hesitated checks that the silence before the first byte belongs to no phase,
+// and that the gaps are time in which the server waited.
 func (c *conversation) hesitated(p *problems) {
 	clock := request.NewClock()
 	for _, r := range c.records {
@@ -214,7 +214,7 @@ func (c *conversation) hesitated(p *problems) {
 	}
 }
 
-// workedAt is when the application was called, or was done.
+// workedAt returns when the application was called, or when it was done.
 func (c *conversation) workedAt(path string, begin bool) time.Time {
 	clock := request.NewClock()
 	for _, w := range c.worked {
@@ -228,7 +228,7 @@ func (c *conversation) workedAt(path string, begin bool) time.Time {
 	return time.Time{}
 }
 
-// expect sends the body when it is told to go on, or after a while.
+// expect sends the body after 100 Continue, or after a while without it.
 func (c *conversation) expect() error {
 	const wait = 100 * time.Millisecond
 	head := "POST " + c.path("1") + " HTTP/1.1\r\nHost: example.test\r\nContent-Length: 5\r\nConnection: close\r\nExpect: 100-continue\r\n\r\n"
@@ -252,15 +252,16 @@ func (c *conversation) expect() error {
 	return c.read("POST")
 }
 
-// expected: the interim response is not the response, and waiting for the body
-// is not work.
+// expected checks that the interim response does not count as the response, and
+// that waiting for the body does not count as app.
 func (c *conversation) expected(p *problems) {
 	clock := request.NewClock()
 	for _, r := range c.records {
 		m, err := momentsOf(r)
 		p.check(err == nil, "%v", err)
 		p.check(r.Method == "POST" && r.Has("continued") == c.continued, "told to go on is %t: %s", c.continued, r.Line)
-		// Where a mark shows the call of the application, the body is read within it.
+		// If a mark shows the call of the application, the body is read during
+		// the call.
 		marked := r.Boundary == "marker"
 		p.check(marked || !m.readLast.Add(slack()).Before(clock.Time(c.ended.before)), "read before it was sent: %s", r.Line)
 		p.check(marked || sum(r.ClientWait) > gap-slack(), "the wait is missing in client_wait: %s", r.Line)
@@ -268,7 +269,7 @@ func (c *conversation) expected(p *problems) {
 	}
 }
 
-// hurry sends three requests in one write. Some servers answer the first only.
+// hurry sends three requests in one write. Some servers only answer the first.
 func (c *conversation) hurry() error {
 	var all strings.Builder
 	for _, n := range []string{"1", "2", "3"} {
@@ -283,15 +284,15 @@ func (c *conversation) hurry() error {
 			return err
 		}
 		if err := c.read("GET"); err != nil {
-			break // what came is what counts
+			break // only the received responses count
 		}
 		patience = 2 * time.Second
 	}
 	return nil
 }
 
-// hurried: what was answered is there once, in order and marked, and nothing
-// of what was dropped looks answered.
+// hurried checks that each answered request is printed once, in order and
+// marked as pipelined, and that no dropped one looks answered.
 func (c *conversation) hurried(p *problems) {
 	p.check(len(c.statuses) > 0, "no response at all")
 	for i, path := range c.paths {

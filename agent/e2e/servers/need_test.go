@@ -10,16 +10,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// need is something a row cannot do without: a file by which it is known (a
-// glob) and the package that brings it.
+// need is something that a row requires: a file that proves its presence (a
+// glob) and the package that contains it.
 type need struct{ proof, pkg string }
 
-// pythonModule is a Python module as the distribution packages it.
+// pythonModule returns a Python module of the distribution.
 func pythonModule(name, pkg string) need {
 	return need{"/usr/lib/python3/dist-packages/" + name, pkg}
 }
 
-// apacheModule is a loadable module of Apache.
+// apacheModule returns a loadable module of Apache.
 func apacheModule(name, pkg string) need { return need{apacheModules + name + ".so", pkg} }
 
 func (n need) present() bool {
@@ -27,8 +27,8 @@ func (n need) present() bool {
 	return err == nil && len(found) > 0
 }
 
-// leftOut says why a row cannot be played on this machine, or is empty if it
-// can be. A package that the distribution offers must be installed.
+// leftOut returns why a row cannot be played on this machine, empty if it can.
+// A package that the distribution has must be installed.
 func (s server) leftOut(t *testing.T) string {
 	t.Helper()
 	for _, n := range s.needs {
@@ -44,7 +44,8 @@ func (s server) leftOut(t *testing.T) string {
 	return ""
 }
 
-// unavailable is the proof that the package cannot be had, or empty.
+// unavailable returns the proof if the package is not available, or an empty
+// string.
 func (n need) unavailable() string {
 	policy, err := exec.Command("apt-cache", "policy", n.pkg).Output()
 	switch {
@@ -56,11 +57,11 @@ func (n need) unavailable() string {
 	return "no " + n.proof + ", and apt-cache knows no package " + n.pkg
 }
 
-// python is the interpreter of the distribution, to which its modules belong;
-// another can stand before it on the path.
+// python is the interpreter of the distribution, which has the packaged
+// modules. Another one can come before it in the PATH.
 const python = "/usr/bin/python3"
 
-// writeFiles fills the directory of a server, which runs as any user.
+// writeFiles fills the directory of a server, which can run as any user.
 func writeFiles(t *testing.T, at place, files []file) {
 	t.Helper()
 	host, port, _ := strings.Cut(at.address, ":")
@@ -73,5 +74,5 @@ func writeFiles(t *testing.T, at place, files []file) {
 	}
 }
 
-// sbin is a program that is not on everybody's path.
+// sbin returns the path of a program that is not on every user's PATH.
 func sbin(name string) string { return "/usr/sbin/" + name }

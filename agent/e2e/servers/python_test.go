@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// application is the WSGI application of the tests, and what the applications
-// for other interfaces share with it. It works for as long as the path says,
-// a tenth of it with the CPU, and notes what it did when. Status 599 kills its
-// process.
+// application is the WSGI application of the tests, and the code that it shares
+// with the applications for other interfaces. It works for the time in the
+// path, a tenth of it on the CPU, and records what it did when. Status 599
+// kills its process.
 const application = `import os, signal, threading, time
 
 _log = os.open("@DIR@/application.log", os.O_WRONLY | os.O_APPEND)
@@ -94,8 +94,8 @@ from application import app
 serve(app, listen="@ADDRESS@", threads=4)
 `
 
-// tornadoShop has two applications: one that gives way to others while it
-// waits, and one that holds the loop, as much code of the wild does.
+// tornadoShop has two applications: one that yields to others while it waits,
+// and one that blocks the loop, as real code often does.
 const tornadoShop = `import asyncio, sys, time
 import tornado.web
 from application import asked, note, spin
@@ -135,7 +135,7 @@ async def main():
 asyncio.run(main())
 `
 
-// djangoFiles are a project of one view.
+// djangoFiles are a project with one view.
 var djangoFiles = []file{
 	{"shopsite/manage.py", `import os, sys
 sys.path.insert(0, "@DIR@")
@@ -169,7 +169,7 @@ urlpatterns = [re_path(".*", view)]
 `},
 }
 
-// gunicornTime is gunicorn's %(D)s: it begins when gunicorn has parsed the
+// gunicornTime is gunicorn's %(D)s: it starts when gunicorn has parsed the
 // request and ends after the last write.
 var gunicornTime = &serverLog{
 	file: "access.log", parse: fields(time.Microsecond), took: fromParsed, within: 3 * time.Millisecond,
@@ -186,7 +186,7 @@ func gunicornAt(at place, bind, log string, arguments ...string) *exec.Cmd {
 		"--access-logformat", "%(U)s %(s)s %(D)s"}, append(arguments, "application:app")...)...)
 }
 
-// script runs one of the files of the row.
+// script returns a command that runs one of the files of the row.
 func script(arguments ...string) func(at place) *exec.Cmd {
 	return func(place) *exec.Cmd { return exec.Command(python, arguments...) }
 }

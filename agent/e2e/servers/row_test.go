@@ -17,24 +17,25 @@ import (
 // means in the agent's terms.
 type server struct {
 	name    string
-	service string  // by which the agent must know it
+	service string  // as the agent must name it
 	needs   []need  // what must be installed for it
-	workers int     // requests that it works on at once; twice as many clients ask
-	waits   waiting // where requests wait that find all workers busy
-	threads threads // who runs the application
-	closes  bool    // the clients ask for a connection per request
-	marked  bool    // the agent sees the call into the application
-	files   []file  // to be written before it starts
+	workers int     // requests that it serves at once; there are twice as many clients
+	waits   waiting // where requests wait when all workers are busy
+	threads threads // which threads run the application
+	closes  bool    // the clients request a new connection for each request
+	marked  bool    // the agent sees the call of the application
+	files   []file  // to write before it starts
 	command func(at place) *exec.Cmd
 	adds    []string // arguments at the end of the command
 
-	// path is what the i-th request of a run asks for; nil for the
-	// application of the tests.
+	// path returns the path of the i-th request of a run; nil means that of the
+	// test application.
 	path   func(run string, i int) string
-	behind func(at place) *exec.Cmd // what it passes requests on to, at the socket "behind"
+	behind func(at place) *exec.Cmd // the server that it passes requests on to, at the socket "behind"
 	logs   []*serverLog             // the server's own logs
 	flush  syscall.Signal           // makes it write its logs
-	// limits says for the documentation what the agent cannot tell here.
+	// limits describes, for the documentation, what the agent cannot
+	// distinguish here.
 	limits string
 }
 
@@ -44,14 +45,15 @@ type waiting string
 const (
 	inBacklog waiting = "listen backlog" // queue, the part backlog
 	unread    waiting = "accepted"       // queue, the part dispatch
-	inServer  waiting = "server"         // read already: app, the agent cannot tell
-	// A loop that is held reads all that came meanwhile before it goes on.
+	inServer  waiting = "server"         // already read: counts as app, because the agent cannot distinguish it
+	// A blocked loop reads everything that arrived meanwhile before it
+	// continues.
 	unreadOrServer waiting = "accepted, then server"
-	nowhere        waiting = "nowhere" // each request is worked on at once
+	nowhere        waiting = "nowhere" // each request is served at once
 )
 
-// threads is how the thread that reads a request and the one that runs the
-// application are related.
+// threads is the relation between the thread that reads a request and the one
+// that runs the application.
 type threads string
 
 const (
@@ -79,22 +81,22 @@ func (p place) file(name string) string { return filepath.Join(p.dir, name) }
 type serverLog struct {
 	file  string
 	parse func(line string) (logged, error)
-	// took is the time of the agent's record that the logged one must equal,
-	// and within the tolerance of their medians.
+	// took returns the time in the agent's record that the logged time must
+	// equal. Their medians must agree within the tolerance.
 	took   func(r harness.Record) time.Duration
 	within time.Duration
-	// means says in the agent's terms what the server measures.
+	// means describes in the agent's terms what the server measures.
 	means string
 }
 
-// logged is one request by the server's own log.
+// logged is one request in the server's own log.
 type logged struct {
 	path   string
 	status int
 	took   time.Duration
 }
 
-// fields reads a line of path, status and time; unit is that of the time.
+// fields parses a line of path, status and time. unit is the unit of the time.
 func fields(unit time.Duration) func(line string) (logged, error) {
 	return func(line string) (l logged, err error) {
 		var took float64
@@ -108,11 +110,11 @@ func fields(unit time.Duration) func(line string) (logged, error) {
 
 // The times of a record that servers measure.
 var (
-	// fromRead begins when the server has read the first byte.
+	// fromRead starts when the server has read the first byte.
 	fromRead = func(r harness.Record) time.Duration { return sum(r.Parse, r.App, r.WriteBack) }
-	// fromAccept begins when the connection was accepted.
+	// fromAccept starts when the connection was accepted.
 	fromAccept = func(r harness.Record) time.Duration { return sum(r.Dispatch, r.Parse, r.App, r.WriteBack) }
-	// fromParsed begins when the request was read.
+	// fromParsed starts when the request was read.
 	fromParsed = func(r harness.Record) time.Duration { return sum(r.App, r.WriteBack) }
 	justParse  = func(r harness.Record) time.Duration { return sum(r.Parse) }
 	justApp    = func(r harness.Record) time.Duration { return sum(r.App) }
@@ -127,15 +129,15 @@ func sum(parts ...*int64) (d time.Duration) {
 	return d
 }
 
-// requests is how many a server gets per plan.
+// requests is the number of requests to a server per plan.
 const requests = 200
 
-// applicationPath asks the application to work for 10, 20 or 30 ms and to
-// answer some requests with 404 or 500.
+// applicationPath makes the application work for 10, 20 or 30 ms, and respond
+// to some requests with 404 or 500.
 func applicationPath(run string, i int) string { return workPath(10, run, i) }
 
-// quickPath is the same with 4, 8 or 12 ms, for servers that do one thing at a
-// time.
+// quickPath is the same with 4, 8 or 12 ms, for servers that serve one request
+// at a time.
 func quickPath(run string, i int) string { return workPath(4, run, i) }
 
 func workPath(ms int, run string, i int) string {
@@ -149,7 +151,7 @@ func workPath(ms int, run string, i int) string {
 	return "/work/" + strconv.Itoa(ms+ms*(i%3)) + "/" + strconv.Itoa(status) + "/" + run + "-" + strconv.Itoa(i)
 }
 
-// staticPath asks for a file under many names, some of which do not exist.
+// staticPath requests a file under many names, some of which do not exist.
 func staticPath(run string, i int) string {
 	kind := "static"
 	if i%10 == 3 {
@@ -165,10 +167,11 @@ func (s server) asks(run string, i int) string {
 	return s.path(run, i)
 }
 
-// halting says which requests are sent in two pieces, with a pause between.
+// halting reports whether the request is sent in two pieces, with a pause
+// between them.
 func halting(i int) bool { return i%8 == 5 }
 
-// pause is how long a client halts in the middle of its request.
+// pause is how long a client pauses in the middle of its request.
 const pause = 15 * time.Millisecond
 
 func allServers() []server {

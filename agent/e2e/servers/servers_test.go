@@ -16,16 +16,16 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 
-// standing is a server that was started.
+// standing is a started server.
 type standing struct {
 	server
 	at      place
 	process *harness.Process
-	leftOut string // why it was not
+	leftOut string // why it was not started
 }
 
-// TestServers lets real servers serve requests from twice as many clients as
-// they have workers.
+// TestServers runs real servers with twice as many clients as they have
+// workers.
 func TestServers(t *testing.T) {
 	servers := startAll(t, allServers())
 	var table table
@@ -41,8 +41,8 @@ func TestServers(t *testing.T) {
 	table.write(t)
 }
 
-// startAll starts all servers at once and waits until they listen. What does
-// not listen is found out by its row.
+// startAll starts all servers at once and waits until they listen. If one does
+// not listen, its row fails.
 func startAll(t *testing.T, rows []server) (all []*standing) {
 	t.Helper()
 	for _, row := range rows {
@@ -61,8 +61,8 @@ func startAll(t *testing.T, rows []server) (all []*standing) {
 	return all
 }
 
-// stopAll lets all servers end at once. Some take their time over it, which is
-// not what is tested.
+// stopAll ends all servers at once. Some take long to end, which is not tested
+// here.
 func stopAll(all []*standing) {
 	running := func(s *standing) bool { return s.process != nil && !s.process.Exited() }
 	for _, s := range all {
@@ -78,7 +78,7 @@ func stopAll(all []*standing) {
 	}
 }
 
-// start starts the server in a directory of its own, at a free port.
+// start starts the server in a directory of its own, on a free port.
 func (s *standing) start(t *testing.T) {
 	t.Helper()
 	s.at = place{dir: harness.OpenDir(t), address: harness.FreeAddress(t)}
@@ -99,8 +99,8 @@ func start(t *testing.T, at place, command func(place) *exec.Cmd, adds ...string
 	return harness.Start(t, cmd)
 }
 
-// named reports whether a record is of a service. Several servers of one
-// program run at a time: what stands after the colon says which it is.
+// named reports whether a record belongs to a service. Several servers of one
+// program run at the same time. The part after the colon distinguishes them.
 func named(r harness.Record, want string) bool { return service.MatchName(want, r.Service) }
 
 func portsOf(t *testing.T, servers []*standing) (args []string) {
@@ -113,11 +113,12 @@ func portsOf(t *testing.T, servers []*standing) (args []string) {
 	return args
 }
 
-// attempts is how often a row is played until all times agree: other programs
-// can take the processors away. Facts must be right at each attempt.
+// attempts is how often a row is played until all times agree, because other
+// programs can use the CPUs. Facts must be right in each attempt.
 const attempts = 3
 
-// play lets the clients of a row ask, and judges what the agent printed.
+// play lets the clients of a row send requests, and checks what the agent
+// printed.
 func (s *standing) play(t *testing.T, trace *harness.Trace, plan string) (r result) {
 	if s.leftOut != "" {
 		t.Skip(s.leftOut)

@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// staticFile is what static servers serve under many names.
+// staticFile is the file that static servers serve under many names.
 var staticFile = file{"static.bin", strings.Repeat("a line of a static file\n", 2000)}
 
-// nginxConf is a server whose workers write below the row's directory; what
-// stands between the marks is the row's.
+// nginxConf returns the configuration of a server whose workers only write
+// below the row's directory. The given part belongs to the row.
 func nginxConf(server string) file {
 	return file{"nginx.conf", `daemon off;
 worker_processes 2;
@@ -42,8 +42,8 @@ func nginx(at place) *exec.Cmd {
 	return exec.Command(sbin("nginx"), "-e", "stderr", "-p", at.dir, "-c", at.file("nginx.conf"))
 }
 
-// nginxTime is nginx's $request_time: from the first byte it read to the last
-// it wrote, by a clock of 1 ms that is read once per turn of the event loop.
+// nginxTime is nginx's $request_time: from the first byte read to the last byte
+// written, by a clock of 1 ms that is read once per turn of the event loop.
 var nginxTime = &serverLog{
 	file: "access.log", parse: fields(time.Second), took: fromRead, within: 3 * time.Millisecond,
 	means: "`$request_time`: duration without queue",
@@ -59,14 +59,15 @@ accesslog.filename = "@DIR@/access.log"
 accesslog.format = "%U %s %D %{x}i %r"
 `
 
-// lighttpdTime is lighttpd's %D: on a new connection from accept, on a kept
-// one from the first byte of the request.
+// lighttpdTime is lighttpd's %D: from accept on a new connection, from the
+// first byte of the request on a kept-alive one.
 var lighttpdTime = &serverLog{
 	file: "access.log", parse: lighttpdLine, took: fromRead, within: 3 * time.Millisecond,
 	means: "`%D`: duration without queue; from accept for the first request of a connection",
 }
 
-// lighttpdLine takes the path from the request line: %U is the rewritten one.
+// lighttpdLine takes the path from the request line, because %U is the
+// rewritten one.
 func lighttpdLine(line string) (logged, error) {
 	l, err := fields(time.Microsecond)(line)
 	if words := strings.Fields(line); err == nil && len(words) == 7 {
@@ -75,14 +76,14 @@ func lighttpdLine(line string) (logged, error) {
 	return l, err
 }
 
-// nginxUpstreamTime is nginx's $upstream_response_time: from the begin of the
+// nginxUpstreamTime is nginx's $upstream_response_time: from the start of the
 // connect to the last byte of the response, which nginx then passes on.
 var nginxUpstreamTime = &serverLog{
 	file: "access.log", parse: upstreamLine, took: justApp, within: 3 * time.Millisecond,
 	means: "`$upstream_response_time`: app",
 }
 
-// upstreamLine takes the time behind the request's.
+// upstreamLine parses the time that follows the time of the request.
 func upstreamLine(line string) (logged, error) {
 	words := strings.Fields(line)
 	return fields(time.Second)(strings.Join(slices.Delete(words, 2, 3), " "))
@@ -98,8 +99,8 @@ settings = {"server.daemonize": 0}
 servers = [main]
 `
 
-// mongrel2Files are the files that the requests of all attempts ask for:
-// mongrel2 cannot serve one file under many names.
+// mongrel2Files returns the files for the requests of all attempts: mongrel2
+// cannot serve one file under many names.
 func mongrel2Files() []file {
 	files := []file{{"mongrel2.conf", mongrel2Conf}, {"run/needed", ""}, {"missing/needed", ""}}
 	for _, plan := range []string{"socket", "syscall"} {
@@ -113,7 +114,7 @@ func mongrel2Files() []file {
 	return files
 }
 
-// tnetstring is what a line of mongrel2's access log has of interest.
+// tnetstring matches the relevant parts of a line of mongrel2's access log.
 var tnetstring = regexp.MustCompile(`:GET,\d+:([^,]+),8:HTTP/1.1,3:(\d+)#`)
 
 func mongrel2Line(line string) (l logged, err error) {
@@ -135,8 +136,8 @@ func lighttpd(at place) *exec.Cmd {
 	return exec.Command(sbin("lighttpd"), "-D", "-f", at.file("lighttpd.conf"))
 }
 
-// nginxToGunicorn is nginx before so many workers; more is added to its
-// configuration.
+// nginxToGunicorn is nginx in front of a number of workers; more is added to
+// its configuration.
 func nginxToGunicorn(name, workers, more string) server {
 	return server{
 		name: name, service: "nginx", workers: 4, waits: inServer, threads: otherProcess,

@@ -17,13 +17,13 @@ import (
 
 var update = flag.Bool("update", false, "renew the table in docs/servers.md")
 
-// result is what the table of the documentation says of a row on a plan. All
-// times are medians, in nanoseconds.
+// result is the entry of a row with a plan in the table of the documentation.
+// All times are medians, in nanoseconds.
 type result struct {
 	Server   string  `json:"server"`
 	Plan     string  `json:"plan"`
-	Asked    int     `json:"asked"`    // requests by the client's count
-	Requests int     `json:"requests"` // requests by the agent's count
+	Asked    int     `json:"asked"`    // number of requests by the client
+	Requests int     `json:"requests"` // number of requests by the agent
 	Waits    waiting `json:"waits"`
 	Threads  threads `json:"threads"`
 
@@ -32,22 +32,22 @@ type result struct {
 	App       time.Duration `json:"app_ns"`
 	WriteBack time.Duration `json:"write_back_ns"`
 
-	Entry time.Duration `json:"entry_ns"` // end of parse to the call of the application
-	Leave time.Duration `json:"leave_ns"` // its end to the begin of write_back
-	End   time.Duration `json:"end_ns"`   // end of write_back to the client's last read, either way
+	Entry time.Duration `json:"entry_ns"` // from the end of parse to the call of the application
+	Leave time.Duration `json:"leave_ns"` // from the end of the application to the start of write_back
+	End   time.Duration `json:"end_ns"`   // absolute difference of the end of write_back and the client's last read
 
 	Own    []ownClock `json:"own,omitempty"`
 	Limits string     `json:"limits,omitempty"`
 }
 
-// ownClock is a time that the server itself measures: what it means in the
-// agent's terms, and by how much the two differ, either way.
+// ownClock is a time that the server itself measures: its meaning in the
+// agent's terms, and the absolute difference of the two.
 type ownClock struct {
 	Means string        `json:"means"`
 	Off   time.Duration `json:"off_ns"`
 }
 
-// split notes the phases.
+// split sets the phases.
 func (r *result) split(records []harness.Record) {
 	for into, phase := range map[*time.Duration]func(harness.Record) *int64{
 		&r.Queue:     func(r harness.Record) *int64 { return r.Queue },
@@ -68,8 +68,8 @@ type table []result
 
 func (tb *table) add(r result) { *tb = append(*tb, r) }
 
-// write leaves the results for others, and renews the documentation when asked
-// to; a run that failed or played only some rows does not.
+// write saves the results, and updates the documentation if requested. A run
+// that failed or played only some rows does not update it.
 func (tb table) write(t *testing.T) {
 	t.Helper()
 	root := harness.ModuleRoot(t)

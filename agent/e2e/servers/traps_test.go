@@ -21,7 +21,7 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// trap is a server in a situation of its own.
+// trap is a server in a special situation.
 type trap struct {
 	server
 	play func(t *testing.T, s *standing, trace *harness.Trace, run string)
@@ -31,7 +31,8 @@ func traps() []trap {
 	return []trap{sentByThreads(), answeredBeforeRead(), answeredBeforeReadBy404(), uploadPassedOn(), connectedIsNotAccepted()}
 }
 
-// TestTraps has what real servers do that would mislead a naive observer.
+// TestTraps tests behaviour of real servers that would mislead a naive
+// observer.
 func TestTraps(t *testing.T) {
 	rows := traps()
 	var all []server
@@ -53,7 +54,7 @@ func TestTraps(t *testing.T) {
 	})
 }
 
-// only waits for the one record of a path.
+// only waits for the single record of a path.
 func only(t *testing.T, trace *harness.Trace, s *standing, path string) (r harness.Record, m moments) {
 	t.Helper()
 	var own []harness.Record
@@ -78,15 +79,15 @@ func dial(t *testing.T, s *standing) (net.Conn, *bufio.Reader) {
 	return conn, bufio.NewReader(conn)
 }
 
-// The slow reader takes a big file in pieces with pauses between.
+// The slow reader reads a big file in pieces with pauses between them.
 const (
 	bigFile   = 8 << 20
 	pieces    = 8
 	readPause = 20 * time.Millisecond
 )
 
-// sentByThreads is Apache's event, in which whatever thread is free goes on
-// with a response whose reader was slow.
+// sentByThreads is Apache's event MPM, in which any free thread continues a
+// response whose reader was slow.
 func sentByThreads() trap {
 	s := apache(server{
 		name: "Apache event, a body from several threads", needs: []need{apachePkg},
@@ -143,7 +144,8 @@ func answeredBeforeReadBy404() trap {
 	}, answersEarly(404)}
 }
 
-// answersEarly sends half of a body, and the rest when it has the response.
+// answersEarly sends half of a body, and the rest after it has received the
+// response.
 func answersEarly(status int) func(*testing.T, *standing, *harness.Trace, string) {
 	return func(t *testing.T, s *standing, trace *harness.Trace, run string) {
 		const half = 40_000
@@ -161,7 +163,7 @@ func answersEarly(status int) func(*testing.T, *standing, *harness.Trace, string
 		resp, err := http.ReadResponse(in, nil)
 		require.NoError(t, err)
 		if early {
-			// The server goes on reading, or has had enough.
+			// The server continues to read, or has closed the connection.
 			_, _ = io.WriteString(conn, strings.Repeat("x", half))
 		}
 		_ = conn.Close()
@@ -174,8 +176,8 @@ func answersEarly(status int) func(*testing.T, *standing, *harness.Trace, string
 	}
 }
 
-// uploadPassedOn is nginx before an application: it takes the whole body,
-// keeps it in a file, and only then connects and sends it by sendfile.
+// uploadPassedOn is nginx in front of an application. It reads the whole body,
+// keeps it in a file, and only then connects and sends it with sendfile.
 func uploadPassedOn() trap {
 	s := nginxToGunicorn("nginx, a body kept in a file", "4", `client_body_buffer_size 1k; client_body_in_file_only on;`)
 	return trap{s, func(t *testing.T, s *standing, trace *harness.Trace, run string) {
@@ -199,9 +201,9 @@ func uploadPassedOn() trap {
 	}}
 }
 
-// connectedIsNotAccepted is a worker with a queue before it: nginx connects at
-// once, and its $upstream_connect_time knows nothing of the wait in the
-// listen backlog of the upstream.
+// connectedIsNotAccepted is a worker with a queue before it. nginx connects at
+// once, so its $upstream_connect_time does not include the wait in the listen
+// backlog of the upstream.
 func connectedIsNotAccepted() trap {
 	s := server{
 		name: "nginx, connected is not accepted", service: "gunicorn", workers: 1, waits: inBacklog, threads: sameThread,

@@ -13,7 +13,7 @@ import (
 	"lapwing/collectors/request"
 )
 
-// worked is one request by the application's account.
+// worked is one request as recorded by the application.
 type worked struct {
 	path       string
 	status     int
@@ -21,11 +21,11 @@ type worked struct {
 	pid, tid   int
 }
 
-// applicationLog is the file to which the application of the tests notes what
-// it did; see the applications for its lines.
+// applicationLog is the file in which the application of the tests records what
+// it did. The applications define the format of its lines.
 const applicationLog = "application.log"
 
-// readWorked reads the application's log. Only the lines of one run count.
+// readWorked reads the application's log. It only returns the lines of one run.
 func readWorked(t *testing.T, at place, run string) (all []worked) {
 	t.Helper()
 	for _, line := range linesOf(t, at.file(applicationLog), run) {
@@ -37,8 +37,8 @@ func readWorked(t *testing.T, at place, run string) (all []worked) {
 	return all
 }
 
-// readLogged reads the server's own log, once it has all requests of the run
-// or is not going to get them.
+// readLogged reads the server's own log, once it has all requests of the run or
+// will not get more.
 func readLogged(t *testing.T, at place, l *serverLog, run string) (all []logged) {
 	t.Helper()
 	harness.Within(5*time.Second, func() bool { return len(linesOf(t, at.file(l.file), run)) >= requests })
@@ -50,7 +50,7 @@ func readLogged(t *testing.T, at place, l *serverLog, run string) (all []logged)
 	return all
 }
 
-// linesOf lists the lines of a log that belong to a run.
+// linesOf returns the lines of a log that belong to a run.
 func linesOf(t *testing.T, file, run string) (lines []string) {
 	t.Helper()
 	b, err := os.ReadFile(file)

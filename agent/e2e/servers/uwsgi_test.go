@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// uwsgiTime is uWSGI's %(micros): from accept to when the response was
-// written, the time before the first byte included.
+// uwsgiTime is uWSGI's %(micros): from accept to the time when the response was
+// written, including the time before the first byte.
 var uwsgiTime = &serverLog{
 	file: "access.log", parse: fields(time.Microsecond), took: fromAccept, within: 3 * time.Millisecond,
 	means: "`%(micros)`: duration without backlog",
 }
 
-// uwsgiWorkerTime is the same behind uWSGI's own router: the worker's clock
-// knows neither the router's reading nor its writing.
+// uwsgiWorkerTime is the same after uWSGI's own router. The clock of the worker
+// includes neither the reading nor the writing of the router.
 var uwsgiWorkerTime = &serverLog{
 	file: "access.log", parse: fields(time.Microsecond),
-	means: "", // the worker's, not the router's
+	means: "", // the worker's time, not the router's
 }
 
 func uwsgi(arguments ...string) func(at place) *exec.Cmd {

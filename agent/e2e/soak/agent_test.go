@@ -18,19 +18,19 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// agent is one that runs as a daemon.
+// agent is an agent that runs as a daemon.
 type agent struct {
 	*harness.Process
 	metrics string
-	slowest atomic.Int64 // scrape, in nanoseconds
-	largest atomic.Int64 // scrape, in bytes
+	slowest atomic.Int64 // longest scrape, in nanoseconds
+	largest atomic.Int64 // largest scrape, in bytes
 }
 
-// limits are those of the metrics: the user fills them soon, and from then on memory
-// stays as it is.
+// limits are the limits of the metrics. The user soon reaches them, and from
+// then on the memory stays constant.
 const limits = "{max_label_sets: 100, max_series: 20000}"
 
-// startAgent names the victims by what no user can choose.
+// startAgent identifies the victims by properties that no user can choose.
 func startAgent(t *testing.T, plan survey.Plan) *agent {
 	t.Helper()
 	a := &agent{metrics: harness.FreeAddress(t)}
@@ -57,7 +57,7 @@ func (a *agent) scrape() (string, error) {
 	return page, err
 }
 
-// page is a scrape that succeeds.
+// page returns a scrape, which must succeed.
 func (a *agent) page(t *testing.T) string {
 	t.Helper()
 	page, err := a.scrape()
@@ -65,13 +65,13 @@ func (a *agent) page(t *testing.T) string {
 	return page
 }
 
-// answered is how many requests of a service were answered as they were asked.
+// answered returns how many requests of a service were answered as expected.
 func answered(t *testing.T, page, service string) uint64 {
 	t.Helper()
 	return uint64(harness.SumOf(t, page, "http_server_request_duration_seconds_count", `service_name="`+service+`"`, `http_response_status_code="200"`))
 }
 
-// descriptors are the files that the agent has open, by what they are.
+// descriptors returns the open files of the agent, by type.
 func (a *agent) descriptors(t *testing.T) (all int, kinds map[string]int) {
 	t.Helper()
 	dir := fmt.Sprintf("/proc/%d/fd", a.PID())
@@ -81,7 +81,7 @@ func (a *agent) descriptors(t *testing.T) (all int, kinds map[string]int) {
 	for _, e := range entries {
 		what, err := os.Readlink(filepath.Join(dir, e.Name()))
 		if err != nil {
-			continue // closed meanwhile
+			continue // closed in the meantime
 		}
 		for _, numbered := range []string{"socket", "pipe"} {
 			if strings.HasPrefix(what, numbered+":") {

@@ -1,3 +1,3 @@
-// Package soak runs the agent beside a hostile user and two servers under load, for
-// seconds in make test and for as long as one likes with make soak.
+// Package soak runs the agent together with a hostile user and two servers
+// under load, for seconds in make test and for any time with make soak.
 package soak

@@ -17,27 +17,28 @@ import (
 func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 
 const (
-	// processes are those of the user at any time.
+	// processes is the number of the user's processes at any time.
 	processes = 200
-	// shortTime is that of a plan in make test, unless timeVariable says otherwise.
+	// shortTime is the time per plan in make test, unless timeVariable sets
+	// another.
 	shortTime    = 7 * time.Second
 	timeVariable = "LAPWING_SOAK_TIME"
 	seedVariable = "LAPWING_SOAK_SEED"
 
-	// memory is warm once the limits of the metrics and of what is remembered of
-	// processes are reached, which takes half a minute. From then on it may grow
-	// by the latitude. Until then it has a limit only.
+	// After memoryWarm, half a minute, the limits of the metrics and of what is
+	// remembered about processes are reached. From then on the memory may only
+	// grow by the latitude. Before that, it only has a limit.
 	memoryWarm     = 30 * time.Second
 	memoryLatitude = 10 << 20
 	memoryLimit    = 96 << 20
 
-	// scrapeTime is how long Prometheus waits for a scrape, if it is told nothing. Of
-	// two processors that 200 others want, a page of 2 MB gets its part late.
+	// scrapeTime is the default timeout of Prometheus. With two CPUs that 200
+	// other processes use, a page of 2 MB takes long.
 	scrapeTime = 10 * time.Second
 	endTime    = time.Second
 )
 
-// duration is how long each plan is tried.
+// duration returns how long each plan is tested.
 func duration(t *testing.T) time.Duration {
 	t.Helper()
 	text := os.Getenv(timeVariable)
@@ -49,7 +50,7 @@ func duration(t *testing.T) time.Duration {
 	return d / 2
 }
 
-// seed is the one that is asked for, or a new one.
+// seed returns the requested seed, or a new one.
 func seed(t *testing.T) uint64 {
 	t.Helper()
 	text := os.Getenv(seedVariable)
@@ -61,10 +62,10 @@ func seed(t *testing.T) uint64 {
 	return n
 }
 
-// TestHostileUser runs the agent beside nginx and gunicorn, which are asked all the
-// time, and beside a user without rights who does everything that package attack
-// knows, at random. What clients, servers and the agent counted must be the same,
-// and the agent must be as it was before.
+// TestHostileUser runs the agent with nginx and gunicorn, which get requests
+// all the time, and with an unprivileged user who does everything in package
+// attack at random. The counts of clients, servers and agent must be equal, and
+// the agent must be in the same state as before.
 func TestHostileUser(t *testing.T) {
 	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		seed, lasts := seed(t), duration(t)
@@ -117,8 +118,8 @@ func TestHostileUser(t *testing.T) {
 	})
 }
 
-// soak scrapes twice a second, and returns the most memory until it was warm, and the
-// most after that.
+// soak scrapes twice a second. It returns the highest memory use until it was
+// warm, and the highest after that.
 func soak(t *testing.T, a *agent, lasts time.Duration) (warm, most uint64) {
 	t.Helper()
 	began := time.Now()
@@ -134,7 +135,7 @@ func soak(t *testing.T, a *agent, lasts time.Duration) (warm, most uint64) {
 	return warm, most
 }
 
-// settle waits until the agent has seen what was served, within reason.
+// settle waits until the agent has seen what was served, for a limited time.
 func settle(t *testing.T, a *agent, victims []*victim, loads []*load) (page string) {
 	t.Helper()
 	harness.Within(5*time.Second, func() bool {

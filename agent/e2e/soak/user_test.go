@@ -17,10 +17,10 @@ import (
 	"lapwing/agent/e2e/harness"
 )
 
-// hostileUser is who attacks.
+// hostileUser is the user id of the attacker.
 const hostileUser = 64502
 
-// user is one that attacks, with so many processes at any time.
+// user is an attacking user with a constant number of processes.
 type user struct {
 	dir      string
 	programs []string
@@ -31,8 +31,8 @@ type user struct {
 	all     sync.WaitGroup
 }
 
-// startUser lets a user loose. What each of the processes does is drawn from the
-// seed; when, the machine decides.
+// startUser starts a user. What each process does follows from the seed, but
+// when it does so depends on the machine.
 func startUser(t *testing.T, seed uint64, processes int, victims ...string) *user {
 	t.Helper()
 	u := &user{dir: harness.OpenDir(t), victims: victims, stop: make(chan struct{})}
@@ -47,7 +47,7 @@ func startUser(t *testing.T, seed uint64, processes int, victims ...string) *use
 	for i := range processes {
 		rng := rand.New(rand.NewPCG(seed, uint64(i)))
 		u.all.Go(func() {
-			u.rest(time.Duration(rng.Int64N(int64(3 * time.Second)))) // not all at once
+			u.rest(time.Duration(rng.Int64N(int64(3 * time.Second)))) // not all at the same time
 			for u.live(t, rng) {
 			}
 		})
@@ -56,7 +56,8 @@ func startUser(t *testing.T, seed uint64, processes int, victims ...string) *use
 	return u
 }
 
-// live runs one process to its end, and says whether there is time for another.
+// live runs one process to its end, and reports whether there is time for
+// another.
 func (u *user) live(t *testing.T, rng *rand.Rand) bool {
 	select {
 	case <-u.stop:

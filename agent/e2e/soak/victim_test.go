@@ -19,16 +19,16 @@ import (
 	"lapwing/agent/e2e/harness"
 )
 
-// victim is a server with a log of its own, one line for each request that begins
-// with the status.
+// victim is a server with a log of its own, with one line for each request that
+// starts with the status.
 type victim struct {
 	*harness.Process
-	service string // what the agent is told to call it
+	service string // the name that the agent is configured with
 	address string
 	log     string
 }
 
-// served counts the requests that the server answered as it was asked.
+// served returns the number of requests that the server answered as expected.
 func (v *victim) served(t *testing.T) (n uint64) {
 	t.Helper()
 	f, err := os.Open(v.log)
@@ -62,8 +62,8 @@ const application = `def app(environ, start_response):
     return [b"ok\n"]
 `
 
-// startGunicorn has threads: one that waits for the rest of a head is in nobody's
-// way.
+// startGunicorn starts gunicorn with threads, so that a thread that waits for
+// the rest of a head blocks no other request.
 func startGunicorn(t *testing.T) *victim {
 	t.Helper()
 	dir := harness.OpenDir(t)
@@ -76,16 +76,16 @@ func startGunicorn(t *testing.T) *victim {
 	return v
 }
 
-// load is a number of clients that ask a server.
+// load is a number of clients of a server.
 type load struct {
 	answered atomic.Uint64
-	slowest  atomic.Int64          // answer, in nanoseconds
-	failed   atomic.Pointer[error] // the last that was not answered
+	slowest  atomic.Int64          // response, in nanoseconds
+	failed   atomic.Pointer[error] // the last request without a response
 	stop     chan struct{}
 	all      sync.WaitGroup
 }
 
-// startLoad has half of the clients keep their connections.
+// startLoad starts clients, half of which keep their connections open.
 func startLoad(t *testing.T, v *victim, clients int, pause time.Duration) *load {
 	l := &load{stop: make(chan struct{})}
 	for i := range clients {
@@ -127,7 +127,7 @@ func ask(client *http.Client, url string) error {
 	return nil
 }
 
-// end waits for the last answers.
+// end waits for the last responses.
 func (l *load) end() {
 	select {
 	case <-l.stop:

@@ -22,13 +22,13 @@ import (
 	"lapwing/agent/e2e/harness"
 )
 
-// idHeader carries a request's number. It comes after padding, so that the
+// idHeader carries the number of a request. It comes after padding, so that the
 // agent does not capture it: only the client and the back end know it.
 const idHeader = "X-Number"
 
 var padding = strings.Repeat("p", 300)
 
-// asked is what the client sent: which request was which on each connection.
+// asked is what the client sent: the order of the requests on each connection.
 type asked struct {
 	mu   sync.Mutex
 	all  []string
@@ -36,10 +36,11 @@ type asked struct {
 	from time.Time
 }
 
-// burstNumber tells the requests of all bursts apart.
+// burstNumber distinguishes the requests of all bursts.
 var burstNumber atomic.Uint32
 
-// burst sends n bursts of two to five requests, each on a connection of its own.
+// burst sends n bursts of two to five requests, each on a connection of its
+// own.
 func burst(t *testing.T, front string, n int, alike bool) *asked {
 	t.Helper()
 	a := &asked{sent: make(map[string][]string), from: time.Now()}
@@ -88,7 +89,7 @@ func (a *asked) one(front, id string, alike bool) error {
 	return nil
 }
 
-// logged is a back end that notes which request came on which connection.
+// logged is a back end that records which request came on which connection.
 type logged struct {
 	address string
 	log     string
@@ -144,8 +145,8 @@ func (l logged) read(t *testing.T) map[string][]string {
 	return came
 }
 
-// name gives each record at an address the number of its request, by its place
-// on its connection.
+// name returns the record of each request number at an address, by its place on
+// its connection.
 func name(records []harness.Record, address string, numbers map[string][]string) map[string]harness.Record {
 	own := slices.DeleteFunc(slices.Clone(records), func(r harness.Record) bool { return r.Local != address })
 	slices.SortStableFunc(own, func(a, b harness.Record) int { return strings.Compare(a.Start, b.Start) })
@@ -159,8 +160,8 @@ func name(records []harness.Record, address string, numbers map[string][]string)
 	return named
 }
 
-// judge compares each request's parent at the back end with what the client
-// and the back end know.
+// judge compares the parent of each request at the back end with what the
+// client and the back end know.
 func (a *asked) judge(t *testing.T, trace *harness.Trace, front string, back logged) (o outcome) {
 	t.Helper()
 	var fronts, backs map[string]harness.Record

@@ -17,9 +17,9 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// caller is a server of threads whose paths say what it does with the back
-// end: /open opens a pool of connections, /use?n asks on one of them, /bad/…
-// calls what does not answer.
+// caller is a threaded server. The path says what it does with the back end:
+// /open opens a pool of connections, /use?n sends a request on one of them,
+// /bad/… calls servers that do not answer.
 const caller = `import errno, http.server, os, socket, sys, threading, time
 (host, port), back, where = sys.argv[1].split(":"), sys.argv[2].split(":"), sys.argv[3]
 back = (back[0], int(back[1]))
@@ -87,7 +87,7 @@ func get(t *testing.T, front, path string) {
 	assert.NoError(t, fetch(t.Context(), client, "http://"+front+path))
 }
 
-// the record of the request for a path, once it is printed.
+// recordOf returns the record of the request for a path, once it is printed.
 func recordOf(t *testing.T, trace *harness.Trace, front, path string) harness.Record {
 	t.Helper()
 	var found []harness.Record
@@ -101,9 +101,10 @@ func recordOf(t *testing.T, trace *harness.Trace, front, path string) harness.Re
 	return found[0]
 }
 
-// TestPooledConnections: a call is of the request whose thread wrote it, whoever
-// opened its connection: an earlier request that is still there, or the process
-// before it served anything, or before the agent came.
+// TestPooledConnections checks that a call belongs to the request whose thread
+// wrote it, regardless of what opened its connection: an earlier request that
+// still exists, or the process before it served anything or before the agent
+// started.
 func TestPooledConnections(t *testing.T) {
 	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		back := startLogged(t)
@@ -149,7 +150,8 @@ func TestPooledConnections(t *testing.T) {
 	})
 }
 
-// TestFailedCalls: what is refused at once is a call, with the reason.
+// TestFailedCalls checks that a call that is refused at once is reported with
+// the reason.
 func TestFailedCalls(t *testing.T) {
 	want := map[string]string{
 		"full": "backlog_full", "stale": "connection_refused", "missing": "no_such_socket",
@@ -159,7 +161,7 @@ func TestFailedCalls(t *testing.T) {
 		trace := harness.StartTrace(t, plan)
 		defer trace.Finish()
 		front := startCaller(t, "127.0.0.1:1")
-		for kind := range want { // the first one makes the socket that is full
+		for kind := range want { // the first one creates the socket that is full
 			get(t, front, "/bad/"+kind+"/first")
 			get(t, front, "/bad/"+kind)
 		}
@@ -177,8 +179,8 @@ func TestFailedCalls(t *testing.T) {
 	})
 }
 
-// TestSameAddresses has two network namespaces with the same addresses, and
-// few ports: the same four numbers are in use in both.
+// TestSameAddresses has two network namespaces with the same addresses and few
+// ports, so that the same addresses and ports are in use in both.
 func TestSameAddresses(t *testing.T) {
 	spaces := []string{"lapwing-a", "lapwing-b"}
 	ip := harness.Installed(t, "ip")
@@ -257,7 +259,7 @@ const (
 	spaceCount  = "LAPWING_STITCH_SPACE_COUNT"
 )
 
-// spaceCaller is the process that asks from within a namespace.
+// spaceCaller is the process that sends requests from within a namespace.
 func spaceCaller() {
 	front := os.Getenv(spaceClient)
 	if front == "" {

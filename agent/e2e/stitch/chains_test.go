@@ -19,10 +19,10 @@ type chain struct {
 	start func(t *testing.T) hops
 }
 
-// hops are the addresses at which a request is served, the first one first.
+// hops are the addresses at which a request is served, in order.
 type hops struct {
 	addresses []string
-	path      string // with a verb for the request's number
+	path      string // with a format verb for the number of the request
 }
 
 func chains() []chain {
@@ -59,7 +59,7 @@ func chains() []chain {
 		{"uWSGI router, uWSGI", startUWSGIRouter},
 		{"nginx, php-fpm, kept connections", func(t *testing.T) hops {
 			back := harness.FreeAddress(t)
-			script := startPHP(t, back, 110) // a kept connection holds a process
+			script := startPHP(t, back, 110) // a kept-alive connection occupies a process
 			return numbered(startNginx(t, fmt.Sprintf(`upstream back { server %s; keepalive 64; }
 				server { listen LISTEN backlog=1024; location / { include /etc/nginx/fastcgi_params;
 				fastcgi_keep_conn on; fastcgi_param SCRIPT_FILENAME %s; fastcgi_pass back; } }`, back, script)), back)
@@ -111,7 +111,8 @@ func numbered(addresses ...string) hops {
 	return hops{addresses: addresses, path: "/n/%d"}
 }
 
-// proxy is nginx's way to an upstream; kept keeps its connections.
+// proxy returns nginx's configuration of an upstream; kept keeps its
+// connections open.
 func proxy(to string, kept bool) string {
 	scheme, address, _ := strings.Cut(to, "://")
 	keep := ""
@@ -143,7 +144,7 @@ func startNginx(t *testing.T, blocks string) string {
 	return address
 }
 
-// application answers after two milliseconds, so that requests overlap.
+// application responds after two milliseconds, so that requests overlap.
 const application = `import time
 
 def app(environ, start_response):
@@ -191,7 +192,8 @@ func startUWSGI(t *testing.T, address string, args ...string) string {
 	return address
 }
 
-// gateway is nginx before uWSGI by one of the protocols that both speak.
+// gateway is nginx in front of uWSGI with one of the protocols that both
+// support.
 func gateway(protocol, option string, onUnix bool) func(t *testing.T) hops {
 	return func(t *testing.T) hops {
 		back := harness.FreeAddress(t)

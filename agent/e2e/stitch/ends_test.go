@@ -26,8 +26,9 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// scriptedCaller is, for each row, a process of threads that makes the row's calls
-// for each request, and answers with its own stamps before and after each move.
+// scriptedCaller is, for each row, a threaded process that makes the row's
+// calls for each request. It responds with its own stamps before and after each
+// move.
 const scriptedCaller = `import http.server, json, os, socket, sys, time
 (host, port), rows, now = sys.argv[1].split(":"), json.load(open(sys.argv[2])), time.monotonic_ns
 def connected(back):
@@ -68,7 +69,7 @@ for row in rows.values():
 Server((host, int(port)), Handler).serve_forever()
 `
 
-// move is what the caller or the back end does next on their connection.
+// move is the next step of the caller or the back end on their connection.
 type move struct {
 	Do   string `json:"do"`
 	Text string `json:"text,omitempty"`
@@ -86,12 +87,12 @@ var (
 	aHead     = until("\r\n\r\n")
 )
 
-// ending is what the agent must say of one call. It begins with the caller's
-// move `from`, and its response is read with the move `to`; the back end sends
-// the last of it with its write `last`.
+// ending is what the agent must report about one call. The call starts with the
+// caller's move `from`, and its response is read with the move `to`. The back
+// end sends the last part of the response with its write `last`.
 type ending struct {
 	from, to, last int
-	protocol       string // http/1.1 when empty
+	protocol       string // http/1.1 if empty
 	status         int
 	end            string
 	failed         bool
@@ -103,7 +104,7 @@ type endRow struct {
 	caller  []move
 	back    []move
 	calls   []ending
-	proxied bool // nginx is asked, too
+	proxied bool // also through nginx
 }
 
 const askBack = "GET PATH HTTP/1.1\r\nHost: back\r\nX-Pad: a\r\n\r\n"
@@ -114,12 +115,12 @@ func sized(status string, body string) string {
 
 const (
 	chunkedAnswer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-	event         = "e\r\ndata: 1\r\n0\r\n\r\n\r\n" // looks like an end, too
+	event         = "e\r\ndata: 1\r\n0\r\n\r\n\r\n" // also looks like an end
 	lastEvent     = "0\r\n\r\n"
 	phantom       = "GET /phantom HTTP/1.1\r\nHost: x\r\n\r\n"
 )
 
-// stream is a chunked response with pauses of half a second.
+// stream returns a chunked response with pauses of half a second.
 func stream(pauses int) (moves []move, n int) {
 	moves = append(moves, send(chunkedAnswer+event))
 	n = len(chunkedAnswer) + len(event)
@@ -131,8 +132,8 @@ func stream(pauses int) (moves []move, n int) {
 	return moves, n + len(lastEvent)
 }
 
-// postgresQuery is a message of PostgreSQL's protocol: a path is pathLength longer
-// than the name of its row.
+// postgresQuery returns a message of PostgreSQL's protocol. A path is longer
+// than the name of its row by pathLength.
 func postgresQuery(name string) string {
 	text := "select 'PATH'\x00"
 	length := 4 + len(text) - len("PATH") + len(name) + pathLength
@@ -243,13 +244,14 @@ func endRows() []endRow {
 	}
 }
 
-// warmUp lets the agent know that a process makes calls.
+// warmUp shows the agent that a process makes calls.
 var warmUp = endRow{
 	caller: []move{send(askBack), take(len(sized("200 OK", "warm")))},
 	back:   []move{aHead, send(sized("200 OK", "warm"))},
 }
 
-// endBack plays the rows' back ends and notes the moments before its writes.
+// endBack plays the back ends of the rows and records the times before its
+// writes.
 type endBack struct {
 	rows  map[string]endRow
 	mu    sync.Mutex
@@ -325,7 +327,7 @@ func startEnds(t *testing.T) *endBack {
 		l, err := net.Listen(family, at)
 		require.NoError(t, err)
 		if family == "unix" {
-			if err := os.Chmod(at, 0o777); err != nil { // nginx is another user
+			if err := os.Chmod(at, 0o777); err != nil { // nginx runs as another user
 				t.Fatal(err)
 			}
 		}
@@ -349,9 +351,9 @@ func startEnds(t *testing.T) *endBack {
 	return b
 }
 
-// TestEndsOfCalls: a call begins and ends where its messages do, whatever its
-// body looks like and however long it pauses. The truth are the stamps of the
-// two that talk.
+// TestEndsOfCalls checks that a call starts and ends where its messages do,
+// whatever its body looks like and however long it pauses. The truth is the
+// stamps of both ends.
 func TestEndsOfCalls(t *testing.T) {
 	b := startEnds(t)
 	names := slices.Sorted(maps.Keys(b.rows))
@@ -419,11 +421,11 @@ func (w ending) judge(t *testing.T, got harness.Call, log [][2]int64, wrote []in
 	}
 	opened := log[w.from][0]
 	if w.from == 1 {
-		opened = log[0][0] // the connecting is part of it
+		opened = log[0][0] // connecting is part of the call
 	}
 	start, err := time.Parse(time.RFC3339Nano, got.Start)
 	require.NoError(t, err)
-	// Only the clocks can be off.
+	// Only the clocks can differ.
 	clock, slack := request.NewClock(), 5*time.Millisecond
 	if start.Before(clock.Time(request.Stamp(opened)).Add(-slack)) || start.After(clock.Time(request.Stamp(log[w.from][1])).Add(slack)) {
 		t.Errorf("the call of move %d began at %s", w.from, got.Start)
@@ -445,8 +447,8 @@ func (w ending) judge(t *testing.T, got harness.Call, log [][2]int64, wrote []in
 	}
 }
 
-// proxied judges a call of nginx by the stamps of its back end, and by the
-// request, in whose time it was.
+// proxied checks a call of nginx with the stamps of its back end, and with the
+// request, during which it must have happened.
 func (b *endBack) proxied(t *testing.T, trace *harness.Trace, path string) {
 	r := recordOf(t, trace, b.nginx, path)
 	b.mu.Lock()
@@ -461,16 +463,16 @@ func (b *endBack) proxied(t *testing.T, trace *harness.Trace, path string) {
 	}
 }
 
-// stampsOf asks the caller to play a row and returns its stamps: of the
-// connecting, and of each move until its answer.
+// stampsOf makes the caller play a row and returns its stamps: of connecting,
+// and of each move until its response.
 func stampsOf(t *testing.T, front, path string) (log [][2]int64) {
 	t.Helper()
 	assert.NoError(t, json.Unmarshal(fetched(t, front, path), &log), "%s", path)
 	return log
 }
 
-// fetched is what a server answers. Who asks must be no server itself, or the
-// requests would wait for what becomes of its calls.
+// fetched returns the response of a server. The client must not be a server
+// itself, otherwise the requests would wait until its calls are joined.
 func fetched(t *testing.T, front, path string) []byte {
 	t.Helper()
 	text, err := exec.Command(harness.Installed(t, "curl"), "-s", "--max-time", "60", "http://"+front+path).Output()

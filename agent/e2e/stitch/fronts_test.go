@@ -14,23 +14,23 @@ import (
 	"lapwing/agent/e2e/harness"
 )
 
-// retrying is an nginx that tries two servers that fail, each in its own way,
-// before the one that answers. Which of them comes first changes.
+// retrying is an nginx that tries two servers that fail, each in a different
+// way, before the one that answers. Their order changes.
 func retrying(good, bad, dead string) string {
 	return fmt.Sprintf(`upstream back { server %s max_fails=0; server %s max_fails=0; server %s max_fails=0; }
 	server { listen LISTEN backlog=1024; location / {
 		proxy_pass http://back; proxy_next_upstream error timeout http_502; proxy_next_upstream_tries 0; } }`, bad, dead, good)
 }
 
-// asking is an nginx that asks another server before it passes a request on.
+// asking is an nginx that calls another server before it passes a request on.
 func asking(back, gate string) string {
 	return fmt.Sprintf(`server { listen LISTEN backlog=1024;
 		location / { auth_request /gate; proxy_pass http://%s; }
 		location = /gate { internal; proxy_pass http://%s; } }`, back, gate)
 }
 
-// patientFront is an event loop that waits between the request and its call,
-// so that others come in between.
+// patientFront is an event loop that waits between the request and its call, so
+// that others come in between.
 const patientFront = `import asyncio, random, sys
 
 listen, back = sys.argv[1].split(":"), sys.argv[2].split(":")

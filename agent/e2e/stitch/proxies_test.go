@@ -11,8 +11,8 @@ import (
 	"lapwing/agent/e2e/harness"
 )
 
-// Proxies that read several requests before they make their calls, or make them
-// on other threads than those that read. None of them keeps what it fetched.
+// Proxies that read several requests before they make their calls, or make the
+// calls on other threads than those that read. None of them caches.
 
 func squid(t *testing.T, back string) string {
 	t.Helper()
@@ -57,7 +57,8 @@ func caddy(t *testing.T, back string) string {
 	}, "caddy", "run", "--adapter", "caddyfile", "--config")
 }
 
-// trafficServer has all its directories below one, and two threads that serve.
+// trafficServer starts it with all directories below one, and two threads that
+// serve.
 func trafficServer(t *testing.T, back string) string {
 	t.Helper()
 	address, dir := harness.FreeAddress(t), harness.OpenDir(t)

@@ -12,12 +12,13 @@ import (
 )
 
 // queue is a front end that has fewer connections to its back end than
-// requests, or makes its calls elsewhere than where it reads the requests.
+// requests, or makes its calls on other threads than those that read the
+// requests.
 type queue struct {
 	name  string
 	start func(t *testing.T, back string) string
-	// least is how many of 100 requests must be joined where no two requests
-	// are alike.
+	// least is how many of 100 requests must be joined if no two requests are
+	// alike.
 	least int
 }
 
@@ -40,9 +41,9 @@ func queues() []queue {
 	}
 }
 
-// TestQueues sends bursts of two to five requests. No join may be wrong: not
-// where each request has its own path, nor where all are alike in what the
-// agent captures of their heads.
+// TestQueues sends bursts of two to five requests. No join may be wrong,
+// neither if each request has its own path, nor if all are alike in the part of
+// their heads that the agent captures.
 func TestQueues(t *testing.T) {
 	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		trace := harness.StartTrace(t, plan)
@@ -111,14 +112,14 @@ app.cleanup_ctx.append(session)
 web.run_app(app, host=host, port=int(port), print=None)
 `
 
-// aiohttp is Debian's, for Debian's Python.
+// aiohttp starts Debian's aiohttp with Debian's Python.
 func aiohttp(limit string) func(*testing.T, string) string {
 	return func(t *testing.T, back string) string {
 		return startScript(t, "/usr/bin/python3", "front.py", aiohttpFront, back, limit)
 	}
 }
 
-// queueFront is an event loop with a pool of connections, that can wait before
+// queueFront is an event loop with a pool of connections. It can wait before
 // and after each call.
 const queueFront = `import asyncio, random, sys
 
@@ -220,8 +221,9 @@ backend b
 	}
 }
 
-// goQueue starts this test binary as Go's proxy, in which requests change their
-// threads at every turn, with a limit of its connections; 0 is none.
+// goQueue starts this test binary as a proxy with net/http/httputil, in which
+// requests change threads at every turn. limit is the number of its
+// connections; 0 means no limit.
 func goQueue(limit string) func(*testing.T, string) string {
 	return func(t *testing.T, back string) string {
 		t.Helper()

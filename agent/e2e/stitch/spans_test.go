@@ -19,9 +19,9 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// TestSpans asks for one and the same path all the time: a request's number is
-// in its query, which the agent exports here and otherwise never looks at. The
-// spans that arrive must form whole trees.
+// TestSpans always requests the same path. The number of a request is in its
+// query, which the agent exports here but does not use for joins. The spans
+// that arrive must form complete trees.
 func TestSpans(t *testing.T) {
 	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
 		t.Run("nginx, gunicorn gthread, kept connections", func(t *testing.T) {
@@ -57,7 +57,7 @@ func testSpans(t *testing.T, plan survey.Plan, h hops) {
 	}
 }
 
-// receiver takes spans as any receiver does.
+// receiver accepts spans like any receiver.
 type receiver struct {
 	*httptest.Server
 	mu    sync.Mutex
@@ -98,7 +98,7 @@ func (r *receiver) take(w http.ResponseWriter, q *http.Request) {
 	}
 }
 
-// judge walks from each request at the back end up to the one that led to it.
+// judge follows each request at the back end up to the one that caused it.
 func (r *receiver) judge(t *testing.T, port string, n int) (o outcome) {
 	t.Helper()
 	r.mu.Lock()
@@ -129,7 +129,7 @@ func (r *receiver) judge(t *testing.T, port string, n int) (o outcome) {
 }
 
 // climb goes from a SERVER span over the call and its phase to the SERVER span
-// above, which must all be of one trace and lie within each other.
+// above. All must belong to one trace and lie within each other.
 func (r *receiver) climb(s *tracepb.Span) (*tracepb.Span, error) {
 	for _, kind := range []tracepb.Span_SpanKind{
 		tracepb.Span_SPAN_KIND_CLIENT, tracepb.Span_SPAN_KIND_INTERNAL, tracepb.Span_SPAN_KIND_SERVER,
@@ -150,11 +150,12 @@ func (r *receiver) climb(s *tracepb.Span) (*tracepb.Span, error) {
 	return s, nil
 }
 
-// slack is what the wall clock of two spans may differ by: each request's is
-// read once, and the clock is set every few seconds.
+// slack is the possible difference of the wall clock of two spans, in
+// nanoseconds. The clock is read once per request and adjusted every few
+// seconds.
 const slack = 1_000_000
 
-// query is a request's number.
+// query returns the number of a request.
 func query(s *tracepb.Span) string {
 	number, _, _ := strings.Cut(text(s, "url.query"), "&")
 	return number

@@ -46,13 +46,13 @@ func setting(t *testing.T, name string, or int) int {
 	return n
 }
 
-// outcome is what became of the requests of one chain at one hop.
+// outcome is the result for the requests of one chain at one hop.
 type outcome struct {
 	right, wrong, unjoined, unseen int
 }
 
-// many is how many requests are too many to keep the records of all chains: each
-// then gets an agent of its own.
+// many is the number of requests from which the records of all chains are too
+// many to keep. Then each chain gets an agent of its own.
 const many = 2000
 
 func TestChains(t *testing.T) {
@@ -89,8 +89,8 @@ func (c chain) test(t *testing.T, plan survey.Plan, trace *harness.Trace) {
 	}
 }
 
-// awaitAll waits until all requests were printed at all hops. It looks rarely:
-// with many records a look is work, and the agent's output must be read.
+// awaitAll waits until all requests were printed at all hops. It checks rarely:
+// with many records a check is expensive, and the agent's output must be read.
 func awaitAll(trace *harness.Trace, h hops, n int) {
 	for range 100 {
 		seen := make(map[string]int)
@@ -102,11 +102,11 @@ func awaitAll(trace *harness.Trace, h hops, n int) {
 	}
 }
 
-// coldStart is how many requests at most are not joined while the habits of
-// the servers of a chain are not known.
+// coldStart is the highest number of requests that are not joined before the
+// behaviour of the servers of a chain is known.
 const coldStart = 20
 
-// hop names a hop where a chain has several.
+// hop returns the name of a hop if a chain has several.
 func (h hops) hop(i int) string {
 	if len(h.addresses) == 2 {
 		return ""
@@ -115,11 +115,11 @@ func (h hops) hop(i int) string {
 }
 
 // judge compares the parent of each request at one hop with the request of the
-// same number at the hop before.
+// same number at the previous hop.
 func judge(records []harness.Record, h hops, i, n int) (o outcome) {
 	owner := make(map[string]int)  // span of a call → number of the request that made it
 	child := make(map[int]string)  // number → parent at this hop
-	parent := make(map[int]string) // number → trace at the hop before
+	parent := make(map[int]string) // number → trace at the previous hop
 	trace := make(map[int]string)
 	for _, r := range records {
 		number := numberOf(r.Path)
@@ -150,7 +150,7 @@ func judge(records []harness.Record, h hops, i, n int) (o outcome) {
 	return o
 }
 
-// numberOf is the last part of a path.
+// numberOf returns the last part of a path.
 func numberOf(path string) int {
 	n, err := strconv.Atoi(path[strings.LastIndexByte(path, '/')+1:])
 	if err != nil {

@@ -11,21 +11,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The addresses of a network that is far away: what is sent to `far` comes back
-// from there, as if it were from another host, after the delay.
+// The addresses of a distant network: what is sent to `far` comes back from
+// there after the delay, as if it came from another host.
 var (
 	near = [4]byte{10, 77, 0, 1}
 	far  = [4]byte{10, 77, 0, 2}
 )
 
-// farAway runs f on a thread with a network of its own, in which each packet
-// takes the delay. Sockets that f makes stay there.
+// farAway runs f on a thread with a network of its own, in which each packet is
+// delayed. Sockets that f creates stay there.
 func farAway(t *testing.T, delay time.Duration, f func()) {
 	t.Helper()
 	done := make(chan error, 1)
 	go func() {
-		runtime.LockOSThread() // for good: nobody else shall run on this thread
-		defer close(done)      // f can end by a failed requirement
+		runtime.LockOSThread() // never unlocked: no other goroutine shall run on this thread
+		defer close(done)      // f can end with a failed requirement
 		done <- func() error {
 			if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 				return err
@@ -43,7 +43,7 @@ func farAway(t *testing.T, delay time.Duration, f func()) {
 	require.NoError(t, <-done)
 }
 
-// openTunnel makes a device whose packets this process gets and sends.
+// openTunnel creates a device whose packets this process receives and sends.
 func openTunnel() (*os.File, error) {
 	tun, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -94,8 +94,8 @@ func setAddress(name string) error {
 	})
 }
 
-// hairpin sends each packet back with its two addresses exchanged, which changes
-// none of its checksums.
+// hairpin sends each packet back with its two addresses exchanged, which does
+// not change its checksums.
 func hairpin(tun *os.File, delay time.Duration) {
 	type packet struct {
 		due   time.Time

@@ -15,28 +15,27 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// The network of the test, and what a server does with a request.
+// The network of the test, and the behaviour of the server.
 const (
 	oneWay    = 25 * time.Millisecond
 	roundTrip = 2 * oneWay
 	work      = 10 * time.Millisecond
-	busy      = 3 * roundTrip // a server that does not accept yet
-	pause     = 2 * roundTrip // of a client between head and body
-	// slack is what a busy machine may add, and less than a way back and forth
-	// would.
+	busy      = 3 * roundTrip // the server does not accept yet
+	pause     = 2 * roundTrip // of the client, between head and body
+	// slack is what a busy machine may add. It is less than a round trip.
 	slack = 20 * time.Millisecond
-	// early is what a wait can be short of, where a clock starts a little late.
+	// early is how much shorter a wait can be, if a clock starts a little late.
 	early = 5 * time.Millisecond
-	// delayed is how long a client may keep an acknowledgement to itself.
+	// delayed is how long a client may delay an acknowledgement.
 	delayed = 40 * time.Millisecond
 )
 
-// opening is how a client and a server begin a connection.
+// opening is how a client and a server start a connection.
 type opening struct {
 	name     string
 	fast     bool          // the first bytes come with the SYN
-	accepted time.Duration // the server accepts so late
-	body     bool          // ... and the body after a pause
+	accepted time.Duration // the server accepts this late
+	body     bool          // the body follows after a pause
 }
 
 func openings() []opening {
@@ -48,7 +47,7 @@ func openings() []opening {
 	}
 }
 
-// first and second are the requests on a connection.
+// first and second return the requests on a connection.
 func (o opening) first(i int) (head, body string) {
 	path := fmt.Sprintf("/%s/%d/first", o.name, i)
 	if o.body {
@@ -62,7 +61,8 @@ func (o opening) second(i int) string {
 }
 
 // TestFastOpen sends requests with the SYN over a network with a round trip of
-// 50 ms. Nothing is lost, and no phase has a round trip that is not its own.
+// 50 ms. Nothing may be lost, and no phase may include a round trip that does
+// not belong to it.
 func TestFastOpen(t *testing.T) {
 	const connections = 5
 	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {
@@ -100,7 +100,8 @@ func TestFastOpen(t *testing.T) {
 	})
 }
 
-// judge compares a request's phases with what server, client and network did.
+// judge compares the phases of a request with what server, client and network
+// did.
 func judge(t *testing.T, r harness.Record) {
 	t.Helper()
 	var queue, parse time.Duration
@@ -109,7 +110,7 @@ func judge(t *testing.T, r harness.Record) {
 			queue = busy
 		}
 		if strings.Contains(r.Path, "body") {
-			// The first send is back when the handshake is over.
+			// The first send returns when the handshake has ended.
 			parse = roundTrip + pause
 		}
 		within(t, r, "backlog", r.Backlog, queue)
@@ -148,7 +149,8 @@ func listenFast(t *testing.T) (fd, port int) {
 	return fd, a.(*unix.SockaddrInet4).Port
 }
 
-// passive is how many connections of this network were opened fast.
+// passive returns how many connections of this network were opened with Fast
+// Open.
 func passive(t *testing.T) uint64 {
 	raw, err := os.ReadFile("/proc/thread-self/net/netstat")
 	require.NoError(t, err)
@@ -186,7 +188,7 @@ func (o opening) play(t *testing.T, listener, port, i int) {
 		require.NoError(t, say(client, body))
 	}
 	require.NoError(t, hear(client, len(reply)))
-	time.Sleep(roundTrip) // the server's acknowledgement is on its way
+	time.Sleep(roundTrip) // the acknowledgement of the server is in transit
 	require.NoError(t, say(client, o.second(i)))
 	require.NoError(t, hear(client, len(reply)))
 	time.Sleep(roundTrip)
@@ -224,7 +226,7 @@ func say(fd int, text string) error {
 	return err
 }
 
-// hear reads so many bytes, or up to the end.
+// hear reads n bytes, or up to the end.
 func hear(fd, n int) error {
 	buf := make([]byte, n)
 	for n > 0 {

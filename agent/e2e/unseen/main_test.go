@@ -8,7 +8,7 @@ import (
 	"lapwing/agent/e2e/harness"
 )
 
-// waitForLast is how long the last record may take.
+// waitForLast is the longest wait for the last record.
 const waitForLast = 5 * time.Second
 
 func TestMain(m *testing.M) {
@@ -16,7 +16,7 @@ func TestMain(m *testing.M) {
 	os.Exit(harness.Main(m))
 }
 
-// network is that of an address.
+// network returns the network of an address.
 func network(address string) string {
 	if address[0] == '/' {
 		return "unix"
@@ -24,7 +24,7 @@ func network(address string) string {
 	return "tcp"
 }
 
-// local is an address as records have it.
+// local returns an address as records show it.
 func local(address string) string {
 	if network(address) == "unix" {
 		return "unix:" + address

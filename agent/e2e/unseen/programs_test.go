@@ -20,8 +20,9 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// python answers each request with its own name. After one for /go it executes
-// the program that it was given, which goes on with the same listening socket.
+// python responds to each request with its own name. After a request for /go it
+// executes the program that it was given, which continues with the same
+// listening socket.
 const python = `import os, socket, sys
 
 name, place, following = os.path.basename(sys.argv[0])[:-3], sys.argv[1], sys.argv[2:]
@@ -48,7 +49,7 @@ while True:
         os.execv(following[0], following)
 `
 
-// perl is the same in another language, and goes on with what it inherits.
+// perl is the same in another language. It continues with what it inherits.
 const perl = `#!/usr/bin/perl
 use Socket;
 open(my $listener, '+<&=', $ENV{LISTENER}) or die "inherit: $!";
@@ -60,7 +61,7 @@ while (1) {
 }
 `
 
-// who asks for a path, and says whose name the answer has.
+// who requests a path, and returns the name in the response.
 func who(address, path string) (string, error) {
 	c, err := net.Dial(network(address), address)
 	if err != nil {
@@ -79,13 +80,13 @@ func who(address, path string) (string, error) {
 	return string(body), err
 }
 
-// names are who answered what at an address.
+// names holds the names that answered at an address.
 type names struct {
 	address string
 	truth   map[string]string // path → name
 }
 
-// ask makes a request as soon as somebody is there to answer it.
+// ask sends a request as soon as a server answers.
 func (n *names) ask(t *testing.T, path string) {
 	t.Helper()
 	harness.Eventually(t, waitForLast, "an answer to "+path, func() bool {
@@ -97,8 +98,8 @@ func (n *names) ask(t *testing.T, path string) {
 	})
 }
 
-// askAll makes requests for a while, during which the agent looks again at the
-// processes that it knows.
+// askAll sends requests for a while, during which the agent checks its known
+// processes again.
 func (n *names) askAll(t *testing.T, prefix string) {
 	for i := range 10 {
 		n.ask(t, fmt.Sprintf("%s/%d", prefix, i))
@@ -111,14 +112,14 @@ func (n *names) check(t *testing.T, all []harness.Record) {
 	found := map[string]string{}
 	for _, r := range all {
 		if r.Local == local(n.address) {
-			// What stands behind the colon tells servers of one program apart.
+			// The part after the colon distinguishes servers of one program.
 			found[r.Path], _, _ = strings.Cut(r.Service, ":")
 		}
 	}
 	assert.Equal(t, n.truth, found)
 }
 
-// places are addresses of a program on TCP and on a unix socket.
+// places returns addresses of a program on TCP and on a unix socket.
 func places(t *testing.T) (addresses []string) {
 	return []string{harness.FreeAddress(t), filepath.Join(harness.OpenDir(t), "s")}
 }
@@ -133,7 +134,7 @@ func scripts(t *testing.T) (alpha, beta, gamma string) {
 }
 
 // TestProgramsInTheSameProcess has servers that execute another program while
-// they serve: another script of the same interpreter, and one of another.
+// they serve: another script of the same interpreter, or of a different one.
 func TestProgramsInTheSameProcess(t *testing.T) {
 	interpreter := "/usr/bin/python3"
 	alpha, beta, gamma := scripts(t)
@@ -160,14 +161,14 @@ func TestProgramsInTheSameProcess(t *testing.T) {
 	})
 }
 
-// startAs starts a program that gets a process id which was another's, if nobody
-// else takes it first.
+// startAs starts a program with a process id that another process had, unless a
+// third process takes the id first.
 func startAs(t *testing.T, pid int, cmd *exec.Cmd) *harness.Process {
 	require.NoError(t, os.WriteFile("/proc/sys/kernel/ns_last_pid", fmt.Append(nil, pid-1), 0o644))
 	return harness.Start(t, cmd)
 }
 
-// TestProcessIDsUsedAgain ends a server and starts another one, which gets its
+// TestProcessIDsUsedAgain ends a server and starts another one with the same
 // process id.
 func TestProcessIDsUsedAgain(t *testing.T) {
 	const tries = 50

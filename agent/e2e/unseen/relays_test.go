@@ -22,7 +22,7 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// relay passes bytes on without looking at them.
+// relay passes bytes on without reading them.
 type relay struct {
 	name  string
 	start func(t *testing.T, address, back string)
@@ -72,7 +72,7 @@ func goRelay(t *testing.T, address, back string) {
 }
 
 // splice is the relay in Go, whose io.Copy splices from socket to socket. It
-// returns if this process is none.
+// returns if this process is not a relay.
 func splice() {
 	address := os.Getenv(spliceListen)
 	if address == "" {
@@ -103,7 +103,7 @@ func passOn(c net.Conn) {
 	_, _ = io.Copy(c, up)
 }
 
-// answers is a back end whose response is as long as it is asked for.
+// answers starts a back end whose responses have the requested length.
 func answers(t *testing.T) (address string) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -120,8 +120,8 @@ func answers(t *testing.T) (address string) {
 	return l.Addr().String()
 }
 
-// asks makes n requests one after the other on a connection, each with a body of
-// that length, and closes it. It returns their paths.
+// asks sends n requests one after the other on a connection, each with a body
+// of this length, and closes it. It returns their paths.
 func asks(t *testing.T, address, name string, n, body int) (paths []string) {
 	c, err := net.Dial(network(address), address)
 	require.NoError(t, err)
@@ -146,8 +146,8 @@ func asks(t *testing.T, address, name string, n, body int) (paths []string) {
 	return paths
 }
 
-// TestRelays has relays that splice. Whatever of a connection is reported is
-// whole, and one of which not all is is counted, once.
+// TestRelays has relays that splice. What is reported of a connection must be
+// complete. A connection that is not reported completely must be counted once.
 func TestRelays(t *testing.T) {
 	all := relays()
 	back := answers(t)
@@ -195,14 +195,14 @@ func TestRelays(t *testing.T) {
 	})
 }
 
-// talk is one connection's requests.
+// talk holds the requests of one connection.
 type talk struct {
 	address string
 	paths   []string
 	body    int
 }
 
-// talks are connections with requests one after the other.
+// talks opens connections with requests one after the other.
 func talks(t *testing.T, address, name string, body int) (all []talk) {
 	const connections, requests = 4, 25
 	for i := range connections {
@@ -211,7 +211,7 @@ func talks(t *testing.T, address, name string, body int) (all []talk) {
 	return all
 }
 
-// partly is how many of the connections lack a request.
+// partly returns how many of the connections lack a request.
 func partly(t *testing.T, all []harness.Record, talks []talk) (n int) {
 	for _, talk := range talks {
 		if talk.reported(t, all) < len(talk.paths) {
@@ -221,7 +221,8 @@ func partly(t *testing.T, all []harness.Record, talks []talk) (n int) {
 	return n
 }
 
-// reported is how many of the requests are. Each must be whole.
+// reported returns how many of the requests are reported. Each must be
+// complete.
 func (k talk) reported(t *testing.T, all []harness.Record) (n int) {
 	for _, r := range all {
 		if r.Local != local(k.address) || !slices.Contains(k.paths, r.Path) {

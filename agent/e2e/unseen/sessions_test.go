@@ -15,11 +15,11 @@ import (
 	"lapwing/probes/socket/survey"
 )
 
-// turn is what a client says, and what it is answered.
+// turn is what a client sends, and the answer.
 type turn struct{ says, answer string }
 
-// sessions are those of protocols whose lines can look like requests. Each is
-// repeated as long as the connection lasts.
+// sessions returns sessions of protocols whose lines can look like requests.
+// Each is repeated as long as the connection lasts.
 func sessions() map[string][]turn {
 	return map[string][]turn{
 		"redis":      {{"SET key value\r\n", "+OK\r\n"}, {"GET key\r\n", "$5\r\nvalue\r\n"}, {"DEL key\r\n", ":1\r\n"}},
@@ -74,9 +74,9 @@ func pass(t *testing.T, from, to net.Conn, text string) {
 	require.NoError(t, err)
 }
 
-// TestSessionsOfOtherProtocols has connections that speak no HTTP, some of them
-// older than the agent, which finds them at any of their turns. No request may be
-// invented, and each connection is counted once.
+// TestSessionsOfOtherProtocols has connections that do not speak HTTP. Some are
+// older than the agent, which finds them at any of their turns. No request may
+// be invented, and each connection must be counted once.
 func TestSessionsOfOtherProtocols(t *testing.T) {
 	const after = 20
 	harness.ForEachPlan(t, func(t *testing.T, plan survey.Plan) {

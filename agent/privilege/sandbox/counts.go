@@ -10,17 +10,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// calls is for how many system calls there are counts; the last is for those
-// of higher numbers, and of other architectures.
+// calls is the number of counters. The last one counts system calls with higher
+// numbers, and those of other architectures.
 const calls = 512
 
 // counts are the refused system calls by number, in memory that the agent
-// shares with its helper: reading it waits for nobody.
+// shares with its helper. Reading it does not block.
 type counts [calls]atomic.Uint64
 
 const countsSize = int(unsafe.Sizeof(counts{}))
 
-// newCounts makes counts and the file that shares them.
+// newCounts creates counts and the file that shares them.
 func newCounts() (*counts, *os.File, error) {
 	fd, err := unix.MemfdCreate("lapwing-refused", unix.MFD_CLOEXEC)
 	if err != nil {
@@ -39,7 +39,7 @@ func newCounts() (*counts, *os.File, error) {
 	return c, f, nil
 }
 
-// mapCounts maps shared counts. They stay until the process ends.
+// mapCounts maps shared counts. The mapping stays until the process ends.
 func mapCounts(fd int) (*counts, error) {
 	raw, err := unix.Mmap(fd, 0, countsSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
@@ -56,7 +56,7 @@ func (c *counts) add(architecture uint32, nr int32) {
 	c[nr].Add(1)
 }
 
-// byName are the counts that are not zero.
+// byName returns the counts that are not zero, by name of the system call.
 func (c *counts) byName() map[string]uint64 {
 	all := map[string]uint64{}
 	for nr := range c {

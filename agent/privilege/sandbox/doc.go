@@ -1,10 +1,11 @@
-// Package sandbox locks the agent in once its start-up is over: a filter of
-// system calls on all threads allows what measuring takes, and nothing else.
+// Package sandbox locks the agent in once its start-up is over: a system call
+// filter on all threads allows what measuring needs, and nothing else.
 //
-// Two things outlive the filter in a helper, a process that is started before
-// it: the processes that read files of other users, which take fork and exec,
-// and the answers to refused system calls. The kernel holds a thread whose call
-// was refused until somebody answers. That must not be the agent itself: its
-// runtime stops all threads now and then, and would wait for one that waits for
-// an answer. When the helper ends, the kernel answers ENOSYS in its place.
+// Two tasks remain outside the filter, in a helper process that is started
+// before it. The helper starts the processes that read files of other users,
+// which needs fork and exec. It also answers refused system calls: the kernel
+// blocks a thread whose call was refused until a process answers. The agent
+// cannot do that itself: its runtime stops all threads now and then, and would
+// wait for a thread that waits for an answer. If the helper ends, the kernel
+// answers ENOSYS instead.
 package sandbox

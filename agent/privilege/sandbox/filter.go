@@ -12,20 +12,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Where struct seccomp_data has what a filter looks at. Both architectures of
-// the agent have the low half of an argument first.
+// The offsets of the fields of struct seccomp_data that a filter reads. Both
+// architectures of the agent store the low half of an argument first.
 const (
 	offNumber       = 0
 	offArchitecture = 4
 	offArguments    = 16
 )
 
-// x32 marks the numbers of calls of another interface on amd64.
+// x32 marks the call numbers of the x32 interface on amd64.
 const x32 = 0x40000000
 
-// assemble makes the filter: a call that is not allowed gets the action. Each
-// rule ends the filter if it is about the call: what it has loaded in place of
-// the call's number is never taken for one.
+// assemble builds the filter. A call that is not allowed gets the action
+// otherwise. A rule that is about the call always ends the filter, because it
+// loads an argument over the call number, which must not be compared as a
+// number afterwards.
 func assemble(info *arch.Info, own int, otherwise uint32) ([]unix.SockFilter, error) {
 	a := assembler{numbers: info.SyscallNames, otherwise: otherwise}
 	a.add(bpf.LoadAbsolute{Off: offArchitecture, Size: 4})
@@ -38,8 +39,8 @@ func assemble(info *arch.Info, own int, otherwise uint32) ([]unix.SockFilter, er
 	for _, name := range allowed() {
 		a.add(bpf.JumpIf{Cond: bpf.JumpEqual, Val: a.number(name), SkipFalse: 1}, bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW})
 	}
-	// Not counted: the runtime names its memory where the kernel can do that, and
-	// the C library of a program with cgo falls back to clone.
+	// These are not counted: the runtime names its memory if the kernel
+	// supports it, and the C library of a program with cgo falls back to clone.
 	a.rule(only("prctl", 0, unix.PR_SET_VMA), unix.SECCOMP_RET_ERRNO|uint32(unix.EPERM))
 	a.add(bpf.JumpIf{Cond: bpf.JumpEqual, Val: a.number("clone3"), SkipFalse: 1}, bpf.RetConstant{Val: unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)})
 	a.add(bpf.RetConstant{Val: otherwise})
@@ -63,7 +64,7 @@ func (a *assembler) number(name string) uint32 {
 	return uint32(nr)
 }
 
-// rule adds a rule with the action of what it allows.
+// rule adds a rule with the action for the calls that it matches.
 func (a *assembler) rule(r rule, action uint32) {
 	decide := []bpf.Instruction{bpf.LoadAbsolute{Off: offArguments + 8*r.argument, Size: 4}}
 	for _, value := range r.one {
@@ -103,8 +104,8 @@ func assembleHere(own int, otherwise uint32) ([]unix.SockFilter, error) {
 	return assemble(info, own, otherwise)
 }
 
-// install puts the filter on all threads, for good. It returns the descriptor
-// of the listener, if the flags ask for one.
+// install puts the filter on all threads, permanently. It returns the
+// descriptor of the listener, if the flags ask for one.
 func install(filter []unix.SockFilter, flags uintptr) (int, error) {
 	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
 	r, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER,
@@ -123,8 +124,8 @@ func listen(own int) (*os.File, error) {
 		return nil, err
 	}
 	const flags = unix.SECCOMP_FILTER_FLAG_NEW_LISTENER | unix.SECCOMP_FILTER_FLAG_TSYNC_ESRCH
-	// Linux 5.19: a call that was told of is not begun anew after a signal, and
-	// so counted once.
+	// Since Linux 5.19: a call that was reported is not restarted after a
+	// signal, and so is counted once.
 	fd, err := install(filter, flags|unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV)
 	if errors.Is(err, unix.EINVAL) {
 		fd, err = install(filter, flags)
@@ -135,14 +136,14 @@ func listen(own int) (*os.File, error) {
 	return os.NewFile(uintptr(fd), "refused system calls"), nil
 }
 
-// Result says what is in force.
+// Result describes the filter in force.
 type Result struct {
 	Mode    Mode
-	Counted bool // refused calls are
+	Counted bool // refused calls are counted
 }
 
-// Lock puts the filter on all threads of the process, for good. It takes
-// no_new_privs. Without a helper, or where somebody else listens already,
+// Lock puts the filter on all threads of the process, permanently. It sets
+// no_new_privs. Without a helper, or if another process listens already,
 // refused calls are not counted.
 func Lock(mode Mode, helper *Helper) (Result, error) {
 	own := os.Getpid()

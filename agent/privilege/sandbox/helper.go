@@ -10,17 +10,17 @@ import (
 	"lapwing/probes/foreign"
 )
 
-// helperName is what the helper's process is called.
+// helperName is the name of the helper's process.
 const helperName = "lapwing-helper"
 
-// order is what the agent tells its helper, with a descriptor.
+// order is a message from the agent to its helper, sent with a descriptor.
 type order struct {
-	// Read is the limit of a reader that is to be started for a socket; 0: the
+	// Read is the time limit of a reader to start for a socket. If it is 0, the
 	// descriptor is the listener of the filter.
 	Read time.Duration `json:"read,omitempty"`
 }
 
-// Helper is the agent's hold on its helper. It is safe for concurrent use.
+// Helper is the agent's handle of its helper. It is safe for concurrent use.
 type Helper struct {
 	conn   *net.UnixConn
 	ended  chan struct{}
@@ -28,7 +28,7 @@ type Helper struct {
 }
 
 // Start starts the helper: this program again, with the privileges that readers
-// of files are started with. It is to be called before Lock.
+// of files start with. It must be called before Lock.
 func Start() (*Helper, error) {
 	shared, page, err := newCounts()
 	if err != nil {
@@ -40,7 +40,7 @@ func Start() (*Helper, error) {
 		return nil, err
 	}
 	defer func() { _ = theirs.Close() }()
-	cmd := foreign.Again(helperName, 2) // a fork that the kernel holds up keeps one
+	cmd := foreign.Again(helperName, 2) // a fork that blocks in the kernel occupies one of the two
 	cmd.Stdin = theirs
 	cmd.ExtraFiles = []*os.File{page}
 	if err := cmd.Start(); err != nil {
@@ -63,8 +63,8 @@ func (h *Helper) StartReader(socket *os.File, limit time.Duration) (end func(), 
 	return func() {}, nil
 }
 
-// answer leaves refused calls to the helper. Without it the kernel answers
-// them, once nobody has the listener open.
+// answer leaves refused calls to the helper. Without a helper, the kernel
+// answers them once no process has the listener open.
 func (h *Helper) answer(listener *os.File) {
 	defer func() { _ = listener.Close() }()
 	_ = h.tell(order{}, listener)
@@ -77,7 +77,8 @@ func (h *Helper) tell(o order, f *os.File) error {
 	return nil
 }
 
-// Refused counts the refused system calls by name. A nil Helper knows of none.
+// Refused counts the refused system calls by name. It is empty for a nil
+// Helper.
 func (h *Helper) Refused() map[string]uint64 {
 	if h == nil {
 		return map[string]uint64{}
@@ -85,10 +86,10 @@ func (h *Helper) Refused() map[string]uint64 {
 	return h.shared.byName()
 }
 
-// Ended is closed when the helper has ended.
+// Ended returns a channel that is closed when the helper has ended.
 func (h *Helper) Ended() <-chan struct{} { return h.ended }
 
-// Close ends the helper, and does not wait for it. A nil Helper has ended.
+// Close ends the helper without waiting for it. A nil Helper has ended.
 func (h *Helper) Close() error {
 	if h == nil {
 		return nil

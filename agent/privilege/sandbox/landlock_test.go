@@ -12,11 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestLandlockHidesProcesses is why the agent does without it: in a domain that
-// restricts making block devices only, or taking ports,
-// another process's program and namespaces cannot be looked at any more, with all
-// capabilities. If this test fails, the kernel has changed, and Landlock is worth
-// another look.
+// TestLandlockHidesProcesses shows why the agent does not use Landlock. In a
+// domain that only restricts creating block devices, or binding ports, the
+// program and the namespaces of other processes can no longer be read, even
+// with all capabilities. If this test fails, the kernel has changed, and
+// Landlock should be considered again.
 func TestLandlockHidesProcesses(t *testing.T) {
 	other := exec.Command("sleep", "60")
 	require.NoError(t, other.Start())
@@ -74,7 +74,7 @@ func enter(rules unix.LandlockRulesetAttr) error {
 func inThread(f func() error) error {
 	done := make(chan error)
 	go func() {
-		runtime.LockOSThread() // for good
+		runtime.LockOSThread() // never unlocked, so the thread ends
 		done <- f()
 	}()
 	return <-done

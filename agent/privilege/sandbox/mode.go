@@ -2,13 +2,13 @@ package sandbox
 
 import "fmt"
 
-// Mode says what becomes of a system call that is not allowed.
+// Mode is the action for a system call that is not allowed.
 type Mode string
 
 // The modes.
 const (
-	Refuse Mode = "refuse" // it fails with EPERM, and is counted
-	Kill   Mode = "kill"   // it ends the process
+	Refuse Mode = "refuse" // the call fails with EPERM, and is counted
+	Kill   Mode = "kill"   // the call ends the process
 	Off    Mode = "off"    // there is no filter
 )
 

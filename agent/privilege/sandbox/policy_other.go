@@ -2,5 +2,6 @@
 
 package sandbox
 
-// ofArchitecture are calls that others go without, or know by another name.
+// ofArchitecture are calls that other architectures do not have, or name
+// differently.
 var ofArchitecture = []string{"fstatat"}

@@ -24,7 +24,7 @@ import (
 	"kernel.org/pub/linux/libs/security/libcap/cap"
 )
 
-// childEnv makes the test binary lock itself in and do what its value says.
+// childEnv makes the test binary lock itself in and do what the value says.
 const childEnv = "SANDBOX_TEST_CHILD"
 
 func TestMain(m *testing.M) {
@@ -41,12 +41,12 @@ func TestMain(m *testing.M) {
 // report is what a child prints.
 type report struct {
 	Result   Result
-	Errors   map[string]string // of what it tried
+	Errors   map[string]string // of its attempts
 	Refused  map[string]uint64
 	Statuses []string // of its threads
 }
 
-// attempts are what somebody would try who has taken the agent over. Each is
+// attempts are what an attacker who has taken over the agent would try. Each is
 // one system call.
 var attempts = map[string]func() error{
 	"execve":        func() error { return unix.Exec("/bin/true", []string{"true"}, nil) },
@@ -153,7 +153,7 @@ func threads() (stop func()) {
 	return func() { close(release) }
 }
 
-// live does what a program of Go does: memory, threads, files, the network.
+// live does what Go programs do: memory, threads, files, the network.
 func live() error {
 	ballast := make([][]byte, 64)
 	for i := range ballast {
@@ -191,8 +191,8 @@ func run(t *testing.T, what string) (report, error) {
 	return r, err
 }
 
-// TestRefusedCallsAreCounted: each of them fails, on all threads, and is counted
-// exactly.
+// TestRefusedCallsAreCounted checks that each attempt fails, on all threads,
+// and is counted exactly.
 func TestRefusedCallsAreCounted(t *testing.T) {
 	r, err := run(t, "refuse:attempts")
 	require.NoError(t, err)
@@ -214,7 +214,7 @@ func TestRefusedCallsAreCounted(t *testing.T) {
 	}
 }
 
-// TestKill: each of them ends the process.
+// TestKill checks that each attempt ends the process.
 func TestKill(t *testing.T) {
 	for name := range attempts {
 		_, err := run(t, "kill:"+name)
@@ -224,13 +224,14 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// TestLife: what the runtime and the library of Go do is in the list.
+// TestLife checks that what the runtime and the library of Go do is allowed.
 func TestLife(t *testing.T) {
 	_, err := run(t, "kill:live")
 	require.NoError(t, err)
 }
 
-// TestNobodyAnswers: a refused call does not wait for a helper that has ended.
+// TestNobodyAnswers checks that a refused call does not wait for a helper that
+// has ended.
 func TestNobodyAnswers(t *testing.T) {
 	r, err := run(t, "refuse:orphan")
 	require.NoError(t, err)
@@ -239,8 +240,8 @@ func TestNobodyAnswers(t *testing.T) {
 	require.Equal(t, map[string]uint64{"mount": 1}, r.Refused)
 }
 
-// TestFilterIsWholeEverywhere: it is made from names that each architecture
-// must have; where one is missing there would be no filter.
+// TestFilterIsWholeEverywhere checks that each architecture has all system
+// calls that the filter names. If one were missing, there would be no filter.
 func TestFilterIsWholeEverywhere(t *testing.T) {
 	defer func(here []string) { ofArchitecture = here }(ofArchitecture)
 	for name, further := range map[string][]string{"x86_64": {"newfstatat", "epoll_wait", "poll", "select"}, "arm64": {"fstatat"}} {
@@ -252,8 +253,8 @@ func TestFilterIsWholeEverywhere(t *testing.T) {
 	}
 }
 
-// TestEveryArgument runs the filter on each call with arguments that look like
-// numbers of calls that are allowed: only a call itself counts.
+// TestEveryArgument runs the filter on each call, with arguments that equal the
+// numbers of allowed calls. Only the call itself must count.
 func TestEveryArgument(t *testing.T) {
 	info, err := arch.GetInfo("")
 	require.NoError(t, err)
@@ -268,7 +269,7 @@ func TestEveryArgument(t *testing.T) {
 	vm, err := bpf.NewVM(program)
 	require.NoError(t, err)
 	decide := func(architecture, nr, argument uint32) uint32 {
-		data := make([]byte, 64) // the machine reads what the network sends first
+		data := make([]byte, 64) // the BPF machine reads big-endian
 		for at, value := range map[int]uint32{offNumber: nr, offArchitecture: architecture} {
 			binary.BigEndian.PutUint32(data[at:], value)
 		}
@@ -307,7 +308,8 @@ func TestModes(t *testing.T) {
 	require.ErrorContains(t, err, "refuse, kill or off")
 }
 
-// TestHelperEndsWithTheAgent: nothing is left behind, however the agent ends.
+// TestHelperEndsWithTheAgent checks that no process is left, however the agent
+// ends.
 func TestHelperEndsWithTheAgent(t *testing.T) {
 	h, err := Start()
 	require.NoError(t, err)

@@ -11,29 +11,30 @@ import (
 	"lapwing/probes/uprobe"
 )
 
-// The descriptors that the helper is started with.
+// The descriptors that the helper starts with.
 const (
 	ordersFD = 0
 	countsFD = 3
 )
 
-// The helper is this program under another name. It is recognized here, before
-// main, so that tests and tools that run an agent have one too.
+// init runs the helper, which is this program under another name. It checks the
+// name here, before main, so that tests and tools that run an agent have a
+// helper too.
 func init() {
 	if len(os.Args) == 1 && os.Args[0] == helperName {
 		os.Exit(serve())
 	}
 }
 
-// The limits of a helper: readers lower them further. It is not ended before
-// the agent when memory is short.
+// limits are the resource limits of a helper; readers lower them further. When
+// memory is short, the kernel does not end the helper before the agent.
 var limits = map[int]uint64{
 	unix.RLIMIT_CORE:   0,
 	unix.RLIMIT_FSIZE:  0,
 	unix.RLIMIT_NOFILE: 64,
 }
 
-// serve does what the agent tells until the agent has ended.
+// serve executes the orders of the agent until the agent has ended.
 func serve() int {
 	if err := foreign.Limit(limits); err != nil {
 		return 1
@@ -90,22 +91,22 @@ type response struct {
 	Flags uint32
 }
 
-// answer refuses each system call that the filter asks about, and counts it.
+// answer refuses each system call that the filter reports, and counts it.
 func answer(listener *os.File, refused *counts) {
 	runtime.LockOSThread()
 	fd := listener.Fd()
 	for {
 		var asked notification
 		switch err := ioctl(fd, unix.SECCOMP_IOCTL_NOTIF_RECV, unsafe.Pointer(&asked)); {
-		case err == unix.EINTR, err == unix.ENOENT: // the call was given up
+		case err == unix.EINTR, err == unix.ENOENT: // the call was interrupted
 			continue
 		case err != 0:
-			_ = listener.Close() // the kernel answers from now on
+			_ = listener.Close() // from now on the kernel answers
 			return
 		}
 		refused.add(asked.Arch, asked.Nr)
 		reply := response{ID: asked.ID, Error: -int32(unix.EPERM)}
-		_ = ioctl(fd, unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&reply)) // it was given up
+		_ = ioctl(fd, unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&reply)) // the call was interrupted
 	}
 }
 

@@ -6,18 +6,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Survey is what the kernel has to lock a process in with.
+// Survey is what the kernel supports for locking a process in.
 type Survey struct {
-	Filter   bool // of system calls
+	Filter   bool // system calls can be filtered
 	Counts   bool // refused calls can be counted
-	Landlock int  // its version, 0: none
+	Landlock int  // its version; 0: not supported
 }
 
-// TakeSurvey asks the kernel. Nothing changes.
+// TakeSurvey queries the kernel. It changes nothing.
 func TakeSurvey() Survey {
-	// Landlock is not used by the agent: whoever is in a domain of it may not
-	// look at processes outside, whatever the domain restricts (exe, root and
-	// namespaces in /proc fail with EACCES). TestLandlockHidesProcesses says so.
+	// The agent does not use Landlock. A process in a Landlock domain cannot
+	// look at processes outside of it, whatever the domain restricts: exe, root
+	// and namespaces in /proc fail with EACCES. TestLandlockHidesProcesses
+	// shows this.
 	s := Survey{Filter: available(unix.SECCOMP_RET_ERRNO), Counts: available(unix.SECCOMP_RET_USER_NOTIF)}
 	version, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
 	if errno == 0 {

@@ -5,7 +5,7 @@ import (
 	"errors"
 )
 
-// offsetOf is where in the file what lies at an address of this program is.
+// offsetOf returns the file offset of an address in this program.
 func offsetOf(address uintptr) (uint64, error) {
 	f, err := elf.Open("/proc/self/exe")
 	if err != nil {

@@ -13,27 +13,28 @@ import (
 	"lapwing/probes/foreign"
 )
 
-// processName is what the child is called.
+// processName is the name of the child process.
 const processName = "lapwing-uprobes"
 
-// question goes to the child, with a descriptor of the file.
+// question is a request to the child, sent with a descriptor of the file.
 type question struct {
 	Offset uint64 `json:"offset"`
 }
 
-// answer comes back, with the event unless it was refused.
+// answer is the response, sent with the event unless it was refused.
 type answer struct {
 	Errno unix.Errno `json:"errno,omitempty"`
 }
 
-// Opener is the agent's hold on the child. It is safe for concurrent use.
+// Opener is the agent's handle of the child. It is safe for concurrent use.
 type Opener struct{ conn *net.UnixConn }
 
-// ErrNotAllowed says that the process has not got what it would leave to the child.
+// ErrNotAllowed means that the process lacks the capability that it would leave
+// to the child.
 var ErrNotAllowed = errors.New("before Linux 6.6, uprobes need CAP_SYS_ADMIN, which is missing")
 
-// Start starts the child: this program again, which becomes another user unless that is
-// nil. It is to be called before the privileges are dropped.
+// Start starts the child: this program again, which changes to another user
+// unless who is nil. It must be called before the privileges are dropped.
 func Start(who *privilege.Identity) (*Opener, error) {
 	if has, err := cap.GetProc().GetFlag(cap.Permitted, cap.SYS_ADMIN); err != nil || !has {
 		return nil, ErrNotAllowed
@@ -55,8 +56,8 @@ func Start(who *privilege.Identity) (*Opener, error) {
 	return &Opener{conn}, nil
 }
 
-// Open opens the event of a place in a file. It waits as long as the kernel does, which
-// takes the memory locks of all processes that run the file.
+// Open opens the event of an offset in a file. It can block in the kernel,
+// which takes the memory locks of all processes that run the file.
 func (o *Opener) Open(file *os.File, offset uint64) (*os.File, error) {
 	conn, theirs, err := foreign.Pair()
 	if err != nil {
@@ -74,7 +75,7 @@ func (o *Opener) Open(file *os.File, offset uint64) (*os.File, error) {
 	return take(conn)
 }
 
-// take takes the answer and the event.
+// take receives the answer and the event.
 func take(conn *net.UnixConn) (*os.File, error) {
 	var a answer
 	event, err := foreign.Take(conn, &a)
@@ -89,7 +90,8 @@ func take(conn *net.UnixConn) (*os.File, error) {
 	return event, nil
 }
 
-// Close ends the child. Events that it opened stay. A nil Opener has ended.
+// Close ends the child. The events that it opened stay open. A nil Opener has
+// ended.
 func (o *Opener) Close() error {
 	if o == nil {
 		return nil

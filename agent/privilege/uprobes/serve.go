@@ -20,12 +20,13 @@ import (
 const (
 	questionsFD  = 0
 	userVariable = "LAPWING_UPROBES_USER"
-	maxOpening   = 16 // at the same time: the kernel can hold each of them up
+	maxOpening   = 16 // at the same time: the kernel can block each of them
 	typeFile     = "/sys/bus/event_source/devices/uprobe/type"
 )
 
-// The child is this program under another name. It is recognized here, before main, so
-// that tests and tools that run an agent have one too.
+// init runs the child, which is this program under another name. It checks the
+// name here, before main, so that tests and tools that run an agent have one
+// too.
 func init() {
 	if len(os.Args) == 1 && os.Args[0] == processName {
 		os.Exit(serve())
@@ -38,7 +39,7 @@ var limits = map[int]uint64{
 	unix.RLIMIT_NOFILE: 128,
 }
 
-// serve opens what the agent asks for until the agent has ended.
+// serve opens the events that the agent asks for until the agent has ended.
 func serve() int {
 	kind, err := uprobeType()
 	if err != nil {
@@ -67,7 +68,7 @@ func serve() int {
 	}
 }
 
-// lockIn keeps one capability.
+// lockIn keeps a single capability.
 func lockIn() error {
 	if err := foreign.Limit(limits); err != nil {
 		return err
@@ -85,7 +86,7 @@ func lockIn() error {
 	return nil
 }
 
-// uprobeType is what the kernel calls the events of uprobes.
+// uprobeType returns the kernel's type number of uprobe events.
 func uprobeType() (uint32, error) {
 	raw, err := os.ReadFile(typeFile)
 	if err != nil {
@@ -111,7 +112,7 @@ func respond(socket int, kind uint32) {
 	}
 }
 
-// open opens the event of the entry of a function, for all processes.
+// open opens the event at the entry of a function, for all processes.
 func open(kind uint32, file int, offset uint64) (int, error) {
 	path, err := unix.BytePtrFromString(fmt.Sprintf("/proc/self/fd/%d", file))
 	if err != nil {

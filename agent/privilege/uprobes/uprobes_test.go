@@ -15,7 +15,7 @@ import (
 //go:noinline
 func marked() int { return os.Getpid() }
 
-// spot is where in the file of this program a function begins.
+// spot returns the offset of a function in the file of this program.
 func spot(t *testing.T, function any) (file *os.File, offset uint64) {
 	t.Helper()
 	file, err := os.Open("/proc/self/exe")
@@ -26,8 +26,8 @@ func spot(t *testing.T, function any) (file *os.File, offset uint64) {
 	return file, offset
 }
 
-// TestOpenedEventsCount has an event that the child opened count the calls of a
-// function, as any perf event does.
+// TestOpenedEventsCount counts the calls of a function with an event that the
+// child opened, as with any perf event.
 func TestOpenedEventsCount(t *testing.T) {
 	o, err := Start(nil)
 	require.NoError(t, err)
@@ -46,7 +46,7 @@ func TestOpenedEventsCount(t *testing.T) {
 	}, 10*time.Second, time.Millisecond, "the event is of processor 0, where this thread runs now and then")
 	require.NoError(t, o.Close())
 	assert.Eventually(t, func() bool { _, err := o.Open(file, offset); return err != nil }, 5*time.Second, 10*time.Millisecond)
-	count(t, event) // it stays
+	count(t, event) // the event stays open
 }
 
 func count(t *testing.T, event *os.File) uint64 {
@@ -57,7 +57,8 @@ func count(t *testing.T, event *os.File) uint64 {
 	return uint64(raw[0]) | uint64(raw[1])<<8 | uint64(raw[2])<<16 | uint64(raw[3])<<24
 }
 
-// TestRefusal: what the kernel says of a place where nothing can be attached.
+// TestRefusal checks the kernel's error for an offset where nothing can be
+// attached.
 func TestRefusal(t *testing.T) {
 	o, err := Start(nil)
 	require.NoError(t, err)

@@ -9,53 +9,55 @@ import (
 	"lapwing/cmd/refserver/board"
 )
 
-// Request is what the application gets to know of a request. The byte slices
-// are valid only until the response is finished.
+// Request is the part of a request that the application sees. The byte slices
+// are only valid until the response is finished.
 type Request struct {
 	Method   string
 	Path     []byte
 	Query    []byte
-	ID       []byte // chosen by the client, may be empty
+	ID       []byte // set by the client; may be empty
 	BodySize int64  // bytes of content; the server has read the body
 
-	// Route is set by the application: the route that served the request,
-	// empty when none did.
+	// Route is set by the application to the route that served the request. It
+	// is empty if there was none.
 	Route string
 }
 
-// Field is one more header of a response.
+// Field is an additional header of a response.
 type Field struct{ Name, Value string }
 
-// Writer takes one response. Errors are kept: after the first, writes do
-// nothing.
+// Writer receives one response. It keeps the first error. After an error,
+// writes do nothing.
 type Writer interface {
-	// Start begins the response. A length of −1 means that it is not known.
+	// Start starts the response. A length of −1 means that it is not known.
 	Start(status int, contentType string, length int64, extra ...Field)
-	// Write adds to the content. The bytes are no longer used when it returned.
+	// Write adds to the content. The bytes are no longer used after it
+	// returned.
 	Write(p []byte)
-	// SendFile adds n bytes from the beginning of a file.
+	// SendFile adds n bytes from the start of a file.
 	SendFile(fd int, n int64)
-	// Err is the first error in sending; the client is gone then.
+	// Err returns the first error in sending. After it, the client is gone.
 	Err() error
 }
 
-// Pending is the rest of a response: Then, to be called when After has passed.
-// What was written so far is sent before. A nil Then ends the response.
+// Pending is the rest of a response. After the duration After has passed, Then
+// is called. What was written so far is sent before that. A nil Then ends the
+// response.
 type Pending struct {
 	After time.Duration
 	Then  func(Writer) Pending
 }
 
-// App is the application's state, one per process.
+// App is the state of the application, one per process.
 type App struct {
 	arch  string
 	board *board.Board
 	files fileStore
-	// interpreter is the process-wide lock of /lock.
+	// interpreter is the lock of /lock for the whole process.
 	interpreter sync.Mutex
 }
 
-// New returns the application of one process. /workers answers from b.
+// New returns the application of one process. b has the workers for /workers.
 func New(arch string, b *board.Board) *App { return &App{arch: arch, board: b} }
 
 type handler func(*App, Writer, *Request) Pending
@@ -87,9 +89,9 @@ func init() {
 	}
 }
 
-// Serve is the call into the application: servers make it through this symbol
-// alone, so that a uprobe on it marks the exact moment. It must stay exported,
-// not inlined and named as it is.
+// Serve calls the application. Servers only call it through this function, so
+// that a uprobe on its symbol marks the exact time. It must stay exported, keep
+// its name and not be inlined.
 //
 //go:noinline
 func Serve(a *App, w Writer, r *Request) Pending {
@@ -105,7 +107,7 @@ func Serve(a *App, w Writer, r *Request) Pending {
 	return rt.handle(a, w, r)
 }
 
-// text answers with a short text. It is a handler's last call.
+// text sends a short text as the response. A handler calls it last.
 func text(w Writer, status int, body string, extra ...Field) Pending {
 	w.Start(status, "text/plain", int64(len(body)), extra...)
 	w.Write([]byte(body))

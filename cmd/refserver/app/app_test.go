@@ -35,7 +35,8 @@ func newApp(t *testing.T) *App {
 	return New("prefork", b)
 }
 
-// get serves a GET request and returns what was written, the pauses included.
+// get serves a GET request and returns what was written, and the sum of the
+// pauses.
 func get(t *testing.T, a *App, target string) (*memory, time.Duration) {
 	t.Helper()
 	path, query, _ := strings.Cut(target, "?")
@@ -64,7 +65,7 @@ func TestPauses(t *testing.T) {
 	}
 }
 
-// TestStreamStops checks that nothing is produced for a client that is gone.
+// TestStreamStops checks that nothing is produced after the client is gone.
 func TestStreamStops(t *testing.T) {
 	m := new(memory)
 	p := Serve(newApp(t), m, &Request{Method: "GET", Path: []byte("/stream"), Query: []byte("chunks=1000&ms=0")})
@@ -86,7 +87,7 @@ func TestCPUTime(t *testing.T) {
 	}
 }
 
-// TestSleepUsesNoCPU tells the route that sleeps from the one that computes.
+// TestSleepUsesNoCPU checks the difference between /sleep and /cpu.
 func TestSleepUsesNoCPU(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

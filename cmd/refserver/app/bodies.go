@@ -13,13 +13,13 @@ import (
 	"lapwing/cmd/refserver/board"
 )
 
-// pattern is the content of large responses, 64 bytes a line.
+// pattern is the content of large responses, 64 bytes per line.
 const pattern = "the lapwing runs a few steps, stops, listens, and runs on again\n"
 
-// chunkBytes is the size of one piece of a streamed response.
+// chunkBytes is the size of one chunk of a streamed response.
 const chunkBytes = 1 << 10
 
-// big answers with kb kilobytes in one piece.
+// big sends kb kilobytes at once.
 func (a *App) big(w Writer, r *Request) Pending {
 	p := parseParams(r)
 	n := p.number("kb", maxKB) << 10
@@ -31,7 +31,7 @@ func (a *App) big(w Writer, r *Request) Pending {
 	return Pending{}
 }
 
-// stream answers with a number of chunks, ms apart.
+// stream sends a number of chunks with a pause of ms milliseconds between them.
 func (a *App) stream(w Writer, r *Request) Pending {
 	p := parseParams(r)
 	chunks, pause := p.number("chunks", maxChunks), p.millis()
@@ -55,7 +55,7 @@ func streamRest(w Writer, chunks int, pause time.Duration) Pending {
 	}}
 }
 
-// file answers with kb kilobytes from a file.
+// file sends kb kilobytes from a file.
 func (a *App) file(w Writer, r *Request) Pending {
 	p := parseParams(r)
 	n := int64(p.number("kb", maxKB)) << 10
@@ -84,8 +84,7 @@ func (a *App) workers(w Writer, _ *Request) Pending {
 	return Pending{}
 }
 
-// fileStore holds what large responses are made of; it is made when first
-// asked for.
+// fileStore holds the content of large responses. It is created at first use.
 type fileStore struct {
 	mu   sync.Mutex
 	text []byte
@@ -93,7 +92,7 @@ type fileStore struct {
 	made bool
 }
 
-// content returns n bytes of text that nobody may change.
+// content returns n bytes of text, which must not be changed.
 func (s *fileStore) content(n int) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -103,7 +102,7 @@ func (s *fileStore) content(n int) []byte {
 	return s.text[:n]
 }
 
-// open returns a file of maxKB kilobytes. It has no blocks: its zeros cost no
+// open returns a file of maxKB kilobytes. It is sparse, so its zeros use no
 // memory.
 func (s *fileStore) open() (int, error) {
 	s.mu.Lock()

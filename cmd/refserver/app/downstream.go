@@ -11,11 +11,11 @@ import (
 	"lapwing/cmd/refserver/sock"
 )
 
-// downstreamTimeout bounds each step of a call to another server.
+// downstreamTimeout limits each step of a call to another server.
 const downstreamTimeout = 30 * time.Second
 
-// downstream makes one blocking call to another server and tells what came
-// back. The other server gets the same request id.
+// downstream makes one blocking call to another server and reports the result.
+// The other server gets the same request id.
 func (a *App) downstream(w Writer, r *Request) Pending {
 	p := parseParams(r)
 	if p.err != nil {
@@ -33,7 +33,7 @@ func (a *App) downstream(w Writer, r *Request) Pending {
 }
 
 // call sends a GET request and reads the response to its end. It returns the
-// status and the number of bytes received, head included.
+// status and the number of bytes received, including the head.
 func call(target *url.URL, id []byte) (status int, size int64, err error) {
 	fd, err := sock.Dial(hostPort(target), downstreamTimeout)
 	if err != nil {

@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// Bounds of the parameters. They keep a mistyped number from occupying a
-// server or its memory for good.
+// The limits of the parameters. They keep a mistyped number from occupying a
+// server or its memory permanently.
 const (
 	maxMS     = 600_000   // 10 minutes
 	maxKB     = 64 << 10  // 64 MiB
-	maxChunks = 1_000_000 // of a stream
+	maxChunks = 1_000_000 // per stream
 )
 
-// params reads the query of one request. The first error is kept in err.
+// params parses the query of one request. It keeps the first error in err.
 type params struct {
 	values url.Values
 	err    error
@@ -29,7 +29,7 @@ func parseParams(r *Request) *params {
 	return &params{values: values, err: err}
 }
 
-// number is the decimal parameter name, from 0 to highest.
+// number returns the decimal parameter name, which must be from 0 to highest.
 func (p *params) number(name string, highest int) int {
 	n, err := strconv.Atoi(p.values.Get(name))
 	if p.err == nil && (err != nil || n < 0 || n > highest) {
@@ -39,10 +39,10 @@ func (p *params) number(name string, highest int) int {
 	return n
 }
 
-// millis is the parameter ms as a duration.
+// millis returns the parameter ms as a duration.
 func (p *params) millis() time.Duration {
 	return time.Duration(p.number("ms", maxMS)) * time.Millisecond
 }
 
-// refuse answers with what is wrong with the parameters.
+// refuse sends the error of the parameters as the response.
 func (p *params) refuse(w Writer) Pending { return text(w, 400, p.err.Error()+"\n") }

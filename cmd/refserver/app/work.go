@@ -9,7 +9,7 @@ import (
 	"lapwing/cmd/refserver/clock"
 )
 
-// sleep blocks the thread in the kernel, as a synchronous application does.
+// sleep blocks the thread in the kernel, like a synchronous application.
 func (a *App) sleep(w Writer, r *Request) Pending {
 	p := parseParams(r)
 	d := p.millis()
@@ -20,7 +20,7 @@ func (a *App) sleep(w Writer, r *Request) Pending {
 	return text(w, 200, "slept "+d.String()+"\n")
 }
 
-// cpu computes until the thread has used that much CPU time.
+// cpu computes until the thread has used the requested CPU time.
 func (a *App) cpu(w Writer, r *Request) Pending {
 	p := parseParams(r)
 	d := p.millis()
@@ -31,8 +31,8 @@ func (a *App) cpu(w Writer, r *Request) Pending {
 	return text(w, 200, "used "+d.String()+" of CPU\n")
 }
 
-// lock computes while it holds the process's one lock, as code under an
-// interpreter lock does.
+// lock computes while it holds the only lock of the process, like code under an
+// interpreter lock.
 func (a *App) lock(w Writer, r *Request) Pending {
 	p := parseParams(r)
 	d := p.millis()
@@ -45,8 +45,8 @@ func (a *App) lock(w Writer, r *Request) Pending {
 	return text(w, 200, "held the lock for "+d.String()+"\n")
 }
 
-// poll holds the response open: an event loop goes on with other work
-// meanwhile, a blocking server's thread cannot.
+// poll holds the response open. Meanwhile an event loop continues with other
+// work, but the thread of a blocking server cannot.
 func (a *App) poll(w Writer, r *Request) Pending {
 	p := parseParams(r)
 	d := p.millis()
@@ -62,15 +62,15 @@ func (a *App) upload(w Writer, r *Request) Pending {
 	return text(w, 200, strconv.FormatInt(r.BodySize, 10)+"\n")
 }
 
-// burn uses d of CPU time of the calling thread, which must be locked to its
-// goroutine.
+// burn uses d of CPU time on the calling thread. The goroutine must be locked
+// to the thread.
 func burn(d time.Duration) {
 	for end := threadTime() + d; threadTime() < end; {
 		spin()
 	}
 }
 
-// spin is a few microseconds of arithmetic between two looks at the clock.
+// spin computes for a few microseconds, the time between two clock reads.
 func spin() {
 	x := uint64(1)
 	for range 2000 {
@@ -81,16 +81,16 @@ func spin() {
 	sinkhole = x
 }
 
-// sinkhole keeps the compiler from dropping the arithmetic. Threads race for
-// it, and nobody reads it.
+// sinkhole keeps the compiler from removing the computation. Threads race on
+// it, and no code reads it.
 //
 //lint:ignore unused it is written to, and no more
 var sinkhole uint64
 
-// threadTime is the CPU time that the calling thread has used.
+// threadTime returns the CPU time that the calling thread has used.
 func threadTime() time.Duration {
 	var ts unix.Timespec
-	// The clock of the own thread always exists.
+	// The clock of the calling thread always exists.
 	_ = unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts)
 	return time.Duration(ts.Nano())
 }

@@ -12,8 +12,8 @@ import (
 
 func (c *conn) now() int64 { return clock.Now() }
 
-// serveOne reads one request and answers it. It reports whether the request
-// was refused and whether the connection is good for another.
+// serveOne reads one request and sends the response. It reports whether the
+// request was refused, and whether the connection can carry another one.
 func (c *conn) serveOne() (refused, again bool) {
 	c.seq++
 	c.rec = truth.Record{
@@ -39,7 +39,7 @@ func (c *conn) serveOne() (refused, again bool) {
 	return refused, err == nil && c.response.KeepAlive()
 }
 
-// readRequest reads head and body.
+// readRequest reads the head and the body.
 func (c *conn) readRequest(stream *sock.Stream) error {
 	c.Codec.Reset()
 	for {
@@ -61,7 +61,7 @@ func (c *conn) readRequest(stream *sock.Stream) error {
 }
 
 // askForBody sends the interim response to a client that waits for it. It is
-// not the response: it is not stamped.
+// not stamped, because it is not the response.
 func askForBody(fd int) error {
 	interim := sock.Stream{FD: fd}
 	return interim.Send([]byte(httpio.Continue), nil)
@@ -90,7 +90,8 @@ func (c *conn) answer(stream *sock.Stream) {
 	}
 }
 
-// refuse answers a request that is not one, or not one for this server.
+// refuse responds to a malformed request, or to one that this server does not
+// support.
 func (c *conn) refuse(stream *sock.Stream, err error) {
 	var e *httpio.Error
 	errors.As(err, &e)
@@ -102,7 +103,7 @@ func (c *conn) refuse(stream *sock.Stream, err error) {
 	}
 }
 
-// record completes the truth about the request.
+// record completes the truth record of the request.
 func (c *conn) record(stream *sock.Stream) {
 	c.rec.WriteEnter, c.rec.WriteLeave = stream.Entered, stream.Left
 	c.rec.ResponseBytes = stream.Sent
@@ -113,7 +114,7 @@ func (c *conn) record(stream *sock.Stream) {
 	c.Log.Add(&c.rec)
 }
 
-// reason names, for the record, why a request was never complete.
+// reason returns why a request never became complete, for the record.
 func reason(err error) string {
 	if errors.Is(err, sock.ErrTimeout) {
 		return "request_timeout"

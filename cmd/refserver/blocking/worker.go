@@ -18,37 +18,37 @@ import (
 const (
 	// requestPatience is how long a client may be silent within a request.
 	requestPatience = 30 * time.Second
-	// refusalPatience is how long a client that was refused may go on sending.
+	// refusalPatience is how long a refused client may continue to send.
 	refusalPatience = time.Second
 )
 
-// Worker serves one connection after the other on the thread that called Bind.
+// Worker serves one connection after the other, on the thread that called Bind.
 type Worker struct {
 	ID        int
-	KeepAlive time.Duration // 0 closes after each response
+	KeepAlive time.Duration // 0 closes the connection after each response
 	App       *app.App
 	Slot      *board.Slot
 	Log       *truth.Log
 	Codec     httpio.Codec
 
-	// SplitWrites sends the head and the body of a response by writes of their
-	// own, as development servers do.
+	// SplitWrites sends the head and the body of a response in separate writes,
+	// as development servers do.
 	SplitWrites bool
-	// HalfClose shuts down the sending side before it closes a connection.
+	// HalfClose shuts down the sending side before the connection is closed.
 	HalfClose bool
 
 	tid int
-	// gate is held from the first byte of a request to the end of its
-	// response. Who holds it keeps the worker from beginning another.
+	// gate is held from the first byte of a request to the end of its response.
+	// While another holds it, the worker cannot start a request.
 	gate sync.Mutex
 
 	in       []byte // bytes that were read and not used yet
-	buf      []byte // what in is a part of
+	buf      []byte // the buffer that contains in
 	request  app.Request
 	response httpio.Response
 }
 
-// Bind makes the calling thread the worker's own, for good.
+// Bind makes the calling thread the worker's thread permanently.
 func (w *Worker) Bind() {
 	runtime.LockOSThread()
 	w.tid = unix.Gettid()
@@ -56,21 +56,21 @@ func (w *Worker) Bind() {
 	w.Slot.Start(w.tid)
 }
 
-// TID is the thread of the worker.
+// TID returns the id of the worker's thread.
 func (w *Worker) TID() int { return w.tid }
 
-// Stop keeps the worker from beginning another request. It waits for the one
-// in progress.
+// Stop keeps the worker from starting another request. It waits for the one in
+// progress.
 func (w *Worker) Stop() { w.gate.Lock() }
 
-// Source is where a connection came from, for the record.
+// Source is the origin of a connection, for the record.
 type Source struct {
 	sock.Conn
 	AcceptorTID int
-	Handover    int64 // when the worker took it from a queue, 0 without one
+	Handover    int64 // when the worker took it from a queue; 0 without a queue
 }
 
-// Serve serves a connection until one of the two sides closes it.
+// Serve serves a connection until either side closes it.
 func (w *Worker) Serve(src Source) {
 	c := conn{Worker: w, src: src}
 	w.in = w.buf[:0]
@@ -80,7 +80,7 @@ func (w *Worker) Serve(src Source) {
 		return
 	}
 	if w.HalfClose {
-		// Fails when the client is gone already.
+		// Fails if the client is already gone.
 		_ = unix.Shutdown(src.FD, unix.SHUT_WR)
 	}
 	sock.Close(src.FD)
@@ -97,13 +97,13 @@ type conn struct {
 }
 
 // run serves the requests of the connection. It reports whether the client may
-// still be sending something that nobody will read.
+// still be sending something that will not be read.
 func (c *conn) run() (lingering bool) {
 	for {
 		if !c.await() {
 			return false
 		}
-		// Waits for ever when the process is being stopped.
+		// Blocks forever while the process is being stopped.
 		c.gate.Lock()
 		refused, again := c.serveOne()
 		c.gate.Unlock()
@@ -113,8 +113,8 @@ func (c *conn) run() (lingering bool) {
 	}
 }
 
-// await waits for the first byte of a request, unless it was read along with
-// the previous one.
+// await waits for the first byte of a request, unless it was read together with
+// the previous request.
 func (c *conn) await() bool {
 	patience := c.KeepAlive
 	if patience == 0 {
@@ -134,7 +134,7 @@ func (c *conn) await() bool {
 
 var errClosed = errors.New("the client closed the connection")
 
-// read adds to the input by one read call.
+// read adds to the input with one read call.
 func (c *conn) read(patience time.Duration) error {
 	if c.patience != patience {
 		if err := sock.SetReadTimeout(c.src.FD, patience); err != nil {
@@ -160,7 +160,7 @@ func (c *conn) read(patience time.Duration) error {
 	return nil
 }
 
-// grow makes room for more input: at the front of the buffer, or in a larger
+// grow makes room for more input, at the start of the buffer or in a larger
 // one.
 func (c *conn) grow() {
 	if len(c.in) > len(c.buf)/2 {

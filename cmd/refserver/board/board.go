@@ -1,6 +1,6 @@
-// Package board is the list of workers that a server shows on /workers. It
-// lies in memory that all processes of the server share, so that any worker
-// can answer for all of them, and changing it costs no system call.
+// Package board is the list of workers that a server shows on /workers. It is
+// in memory that all processes of the server share. So any worker can report
+// all of them, and a change needs no system call.
 package board
 
 import (
@@ -14,7 +14,7 @@ import (
 	"lapwing/cmd/refserver/clock"
 )
 
-// State is what a worker is doing.
+// State is the activity of a worker.
 type State uint32
 
 // The states of a worker. Starting is the zero value: the worker has not
@@ -22,8 +22,8 @@ type State uint32
 const (
 	Starting  State = iota
 	Available       // waiting for work
-	Busy            // a request is being read, computed or written
-	Held            // an idle connection pins the worker
+	Busy            // a request is being read, processed or written
+	Held            // an idle connection occupies the worker
 )
 
 var stateNames = [...]string{"starting", "available", "busy", "held"}
@@ -33,8 +33,8 @@ func (s State) String() string { return stateNames[s] }
 // MarshalText makes the state readable in JSON.
 func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// Slot is the shared line of one worker. Only its worker writes to it. A slot
-// fills one cache line, so that workers do not slow each other.
+// Slot is the shared entry of one worker. Only that worker writes to it. A slot
+// fills one cache line, so that workers do not slow each other down.
 type Slot struct {
 	pid, tid atomic.Uint32
 	state    atomic.Uint32
@@ -44,7 +44,7 @@ type Slot struct {
 	_        [32]byte
 }
 
-// Start enters a new worker of this process and thread id.
+// Start registers a new worker with the id of this process and a thread id.
 func (s *Slot) Start(tid int) {
 	s.pid.Store(uint32(os.Getpid()))
 	s.tid.Store(uint32(tid))
@@ -53,25 +53,25 @@ func (s *Slot) Start(tid int) {
 	s.state.Store(uint32(Available))
 }
 
-// Available says that the worker waits for work.
+// Available marks the worker as waiting for work.
 func (s *Slot) Available() { s.state.Store(uint32(Available)) }
 
-// Held says that an idle connection pins the worker.
+// Held marks the worker as occupied by an idle connection.
 func (s *Slot) Held() { s.state.Store(uint32(Held)) }
 
-// Busy says that a request began at since (CLOCK_MONOTONIC nanoseconds).
+// Busy marks that a request started at since (CLOCK_MONOTONIC nanoseconds).
 func (s *Slot) Busy(since int64) {
 	s.since.Store(since)
 	s.state.Store(uint32(Busy))
 }
 
-// Served counts one more request answered.
+// Served counts one more served request.
 func (s *Slot) Served() { s.served.Add(1) }
 
 // Clear marks the worker as gone. The master calls it for a worker that died.
 func (s *Slot) Clear() { s.state.Store(uint32(Starting)) }
 
-// Worker is one line of the board as others see it.
+// Worker is a snapshot of one entry.
 type Worker struct {
 	ID     int     `json:"id"`
 	PID    int     `json:"pid"`
@@ -87,7 +87,7 @@ type Board struct {
 	slots []Slot
 }
 
-// New makes a board for n workers that child processes can share.
+// New creates a board for n workers that child processes can share.
 func New(n int) (*Board, error) {
 	fd, err := unix.MemfdCreate("refserver-board", unix.MFD_CLOEXEC)
 	if err != nil {
@@ -100,7 +100,7 @@ func New(n int) (*Board, error) {
 	return Open(file, n)
 }
 
-// Open maps the board of n workers that a parent process handed down.
+// Open maps the board of n workers that a parent process passed on.
 func Open(file *os.File, n int) (*Board, error) {
 	mem, err := unix.Mmap(int(file.Fd()), 0, int(size(n)), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
@@ -111,10 +111,10 @@ func Open(file *os.File, n int) (*Board, error) {
 
 func size(n int) int64 { return int64(n) * int64(unsafe.Sizeof(Slot{})) }
 
-// File is the board's memory, to hand down to a child process.
+// File returns the memory of the board, for passing it to a child process.
 func (b *Board) File() *os.File { return b.file }
 
-// Slot is the line of the worker with that id; ids begin at 1.
+// Slot returns the entry of the worker with that id; ids start at 1.
 func (b *Board) Slot(id int) *Slot { return &b.slots[id-1] }
 
 // Ready counts the workers that have reported.
@@ -128,8 +128,8 @@ func (b *Board) Ready() int {
 	return n
 }
 
-// Workers is a snapshot of all lines. The lines are read one after the other
-// while the workers go on.
+// Workers returns a snapshot of all entries. They are read one after the other
+// while the workers continue.
 func (b *Board) Workers() []Worker {
 	list := make([]Worker, len(b.slots))
 	for i := range b.slots {

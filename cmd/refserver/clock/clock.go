@@ -2,10 +2,10 @@
 // without a system call.
 //
 // unix.ClockGettime enters the kernel each time, because only the Go runtime
-// may call the vDSO. The runtime does call it for every time.Time it makes,
-// for the very same clock, but hides the value. So the package asks the kernel
-// once, at start, which value belongs to one time.Time, and from then on adds
-// the time that has passed since.
+// may call the vDSO. The runtime calls it for every time.Time, for the same
+// clock, but hides the value. So the package asks the kernel once, at the
+// start, which value belongs to one time.Time. From then on it adds the time
+// that has passed since.
 package clock
 
 import (
@@ -19,12 +19,12 @@ var (
 	origin = calibrate()
 )
 
-// Now is CLOCK_MONOTONIC in nanoseconds. It is off by a constant per process
-// that is less than half the time of one clock_gettime call (≈ 0.1 µs).
+// Now returns CLOCK_MONOTONIC in nanoseconds. It differs by a constant per
+// process that is less than half the time of one clock_gettime call (≈ 0.1 µs).
 func Now() int64 { return origin + int64(time.Since(base)) }
 
-// calibrate returns the clock's value at base. It keeps the closest of many
-// tries, since a try can be interrupted between its reads.
+// calibrate returns the value of the clock at base. It keeps the closest of
+// many tries, because a try can be interrupted between its reads.
 func calibrate() int64 {
 	best, at := time.Duration(1<<62), int64(0)
 	for range 100 {
@@ -41,10 +41,10 @@ func calibrate() int64 {
 }
 
 // Sleep blocks the calling thread in the kernel for d. time.Sleep would park
-// the goroutine and make the thread wait for a lock instead.
+// the goroutine instead, and the thread would wait for a lock.
 func Sleep(d time.Duration) {
 	left := unix.NsecToTimespec(int64(d))
-	// A signal cuts the sleep short; Nanosleep then says how much is left.
+	// A signal interrupts the sleep; Nanosleep then returns the remaining time.
 	for unix.Nanosleep(&left, &left) == unix.EINTR {
 	}
 }

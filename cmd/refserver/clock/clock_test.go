@@ -8,7 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestNowIsTheKernelsClock brackets our reading by two of the kernel's.
+// TestNowIsTheKernelsClock compares Now with the kernel's clock before and
+// after it.
 func TestNowIsTheKernelsClock(t *testing.T) {
 	const slack = int64(5 * time.Microsecond) // a clock_gettime call on a slow machine
 	for range 1000 {

@@ -1,4 +1,4 @@
-// Package config holds the settings that all architectures share.
+// Package config has the settings that all architectures share.
 package config
 
 import (
@@ -7,28 +7,28 @@ import (
 	"time"
 )
 
-// Config is what the command line says.
+// Config holds the settings of the command line.
 type Config struct {
 	Arch      string        // name of the architecture
 	Listen    string        // 127.0.0.1:8080, [::1]:8080 or unix:/path; port 0 picks one
-	Workers   int           // worker processes, or threads where there is one process
-	Threads   int           // threads per process, where the architecture has both
+	Workers   int           // worker processes, or threads if there is one process
+	Threads   int           // threads per process, if the architecture has both
 	Backlog   int           // length of the listen backlog
-	KeepAlive time.Duration // how long a silent connection is kept; 0 closes after each response
-	Truth     string        // file that takes one JSON line per request; empty for none
+	KeepAlive time.Duration // how long a silent connection is kept open; 0 closes it after each response
+	Truth     string        // file for one JSON line per request; empty for none
 	Upstream  string        // front: where to send requests, http://…, fastcgi://…, uwsgi://… or scgi://…
 	Protocol  string        // daemon: http, fastcgi, uwsgi or scgi
 }
 
-// maxWorkers bounds processes and threads alike: a reference server with more
-// of them measures the scheduler, not the architecture.
+// maxWorkers limits both processes and threads. A reference server with more of
+// them measures the scheduler, not the architecture.
 const maxWorkers = 1024
 
-// Slots is the number of workers on the board of a server of several
-// processes: threads that serve.
+// Slots returns the number of workers on the board of a server with several
+// processes. A worker is a thread that serves.
 func (c Config) Slots() int { return c.Workers * c.Threads }
 
-// Validate says what is wrong with the settings that no architecture accepts.
+// Validate reports settings that no architecture accepts.
 func (c Config) Validate() error {
 	return errors.Join(
 		inRange("--workers", c.Workers, 1, maxWorkers),

@@ -1,3 +1,3 @@
-// Package event is a small event loop on epoll: descriptors, timers and work
-// posted from other threads, all handled on one thread by plain system calls.
+// Package event is a small event loop on epoll. It handles descriptors, timers
+// and work posted from other threads on one thread, with plain system calls.
 package event

@@ -13,14 +13,14 @@ import (
 	"lapwing/cmd/refserver/clock"
 )
 
-// batch is how many events one epoll_wait returns at most.
+// batch is the highest number of events that one epoll_wait returns.
 const batch = 512
 
-// Handler is told what happened to a descriptor, as a set of EPOLL flags.
+// Handler handles the events of a descriptor, given as a set of EPOLL flags.
 type Handler interface{ Ready(events uint32) }
 
-// Loop handles events on the thread that calls Run. Only Post may be called
-// from other threads.
+// Loop handles events on the thread that calls Run. Other threads may only call
+// Post.
 type Loop struct {
 	epoll   int
 	wake    int // an eventfd
@@ -33,15 +33,15 @@ type Loop struct {
 	posted []func()
 }
 
-// watch is a handler and its number. A descriptor may be closed and its number
-// given to another while an event for the first is still to be handled: the
-// watch number tells the two apart.
+// watch is a handler and its number. A descriptor can be closed, and its number
+// reused, while an event for the old one is still waiting. The watch number
+// distinguishes the two.
 type watch struct {
 	number  int32
 	handler Handler
 }
 
-// New returns a loop that watches nothing.
+// New returns a loop without watches.
 func New() (*Loop, error) {
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
@@ -56,12 +56,12 @@ func New() (*Loop, error) {
 	return l, l.Watch(wake, unix.EPOLLIN|unix.EPOLLET, wakeUp{})
 }
 
-// wakeUp handles the eventfd: that it woke the loop is all it is for.
+// wakeUp handles the eventfd. It does nothing: the eventfd only wakes the loop.
 type wakeUp struct{}
 
 func (wakeUp) Ready(uint32) {}
 
-// Watch has h told of events on fd until Forget.
+// Watch calls h for events on fd until Forget.
 func (l *Loop) Watch(fd int, events uint32, h Handler) error {
 	l.number++
 	e := unix.EpollEvent{Events: events, Fd: int32(fd), Pad: l.number}
@@ -78,26 +78,26 @@ func (l *Loop) Forget(fd int) { delete(l.watched, int32(fd)) }
 // Unwatch stops watching fd, which stays open.
 func (l *Loop) Unwatch(fd int) {
 	l.Forget(fd)
-	// Fails only when fd was not watched.
+	// Only fails if fd was not watched.
 	_ = unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, fd, nil)
 }
 
-// After has do called once d has passed.
+// After calls do once d has passed.
 func (l *Loop) After(d time.Duration, do func()) {
 	heap.Push(&l.timers, timer{at: clock.Now() + int64(d), do: do})
 }
 
-// Post has do called on the loop's thread, soon.
+// Post calls do soon, on the thread of the loop.
 func (l *Loop) Post(do func()) {
 	l.mu.Lock()
 	l.posted = append(l.posted, do)
 	l.mu.Unlock()
-	// Fails only when the counter is full: then the loop is woken already.
+	// Only fails if the counter is full. The loop is woken in that case anyway.
 	_, _ = unix.Write(l.wake, binary.NativeEndian.AppendUint64(nil, 1))
 }
 
-// Run handles events for ever. It returns an error that epoll cannot recover
-// from.
+// Run handles events forever. It returns an error of epoll that it cannot
+// recover from.
 func (l *Loop) Run() error {
 	for {
 		n, err := unix.EpollWait(l.epoll, l.events[:], l.untilNext())
@@ -130,7 +130,8 @@ func (l *Loop) runTimers() {
 	}
 }
 
-// untilNext is the time to the next timer in milliseconds, −1 without one.
+// untilNext returns the time until the next timer in milliseconds, −1 without a
+// timer.
 func (l *Loop) untilNext() int {
 	if len(l.timers) == 0 {
 		return -1
@@ -144,7 +145,7 @@ type timer struct {
 	do func()
 }
 
-// timers is a heap, the next one first.
+// timers is a heap, with the next timer first.
 type timers []timer
 
 func (t timers) Len() int           { return len(t) }

@@ -16,7 +16,7 @@ func run(t *testing.T, prepare func(l *Loop, stop func())) {
 	require.NoError(t, err)
 	done := make(chan struct{})
 	prepare(l, func() { close(done) })
-	go func() { _ = l.Run() }() // for ever: it ends with the test's process
+	go func() { _ = l.Run() }() // never returns; it ends with the process
 	select {
 	case <-done:
 	case <-time.After(20 * time.Second):
@@ -50,8 +50,8 @@ type handler func(uint32)
 
 func (h handler) Ready(events uint32) { h(events) }
 
-// TestReusedDescriptor has one event's handler close a descriptor for which
-// another event of the same batch is waiting, and open a new one in its place.
+// TestReusedDescriptor has a handler that closes a descriptor with a waiting
+// event in the same batch, and opens a new descriptor with the same number.
 func TestReusedDescriptor(t *testing.T) {
 	stale := 0
 	run(t, func(l *Loop, stop func()) {

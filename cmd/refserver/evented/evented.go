@@ -14,8 +14,8 @@ import (
 	"lapwing/cmd/refserver/nonblock"
 )
 
-// Run serves until SIGTERM or SIGINT: as the master, or, in a process that a
-// master started, as one of its workers.
+// Run serves until SIGTERM or SIGINT. It is the master, or one of its workers
+// in a process that a master started.
 func Run(cfg config.Config) error {
 	cfg.Threads = 1
 	inherited, err := master.Inherit(cfg)
@@ -52,7 +52,7 @@ type worker struct {
 	loop *event.Loop
 }
 
-// serve runs the application on the loop's thread.
+// serve runs the application on the thread of the loop.
 func (w *worker) serve(c *nonblock.Conn) {
 	head := c.Codec().Head()
 	request := app.Request{
@@ -66,8 +66,8 @@ func (w *worker) serve(c *nonblock.Conn) {
 	w.goOn(c, pending)
 }
 
-// goOn ends the response, or lets the loop go on until the application wants
-// to continue and the client has taken what there is.
+// goOn ends the response, or continues it later: when the application wants to
+// continue and the client has received everything written so far.
 func (w *worker) goOn(c *nonblock.Conn, pending app.Pending) {
 	if pending.Then == nil {
 		c.Rec.AppLeave = clock.Now()

@@ -14,23 +14,23 @@ import (
 	"lapwing/cmd/refserver/httpio"
 )
 
-// errUpstream says that the upstream server answered something that is no
+// errUpstream means that the upstream server sent something that is not a
 // response.
 var errUpstream = errors.New("the upstream server's response is malformed")
 
 // unwrapper turns the bytes of an upstream connection into a response head and
 // its content.
 type unwrapper interface {
-	// next takes bytes from the beginning of p: it returns how many it used
-	// and, of those, bytes of head or content.
+	// next takes bytes from the start of p. It returns how many it used, and
+	// the bytes of head or content among them.
 	next(p []byte) (used int, content []byte, err error)
-	// ended reports whether the protocol says that the response is over.
+	// ended reports whether the response is over according to the protocol.
 	ended() bool
-	// statusLine reports whether the head begins with HTTP's status line.
+	// statusLine reports whether the head starts with an HTTP status line.
 	statusLine() bool
 }
 
-// plain is a response that the end of the connection ends.
+// plain is a response that ends with the connection.
 type plain struct{ http bool }
 
 func newPlainHTTP() unwrapper { return plain{http: true} }
@@ -49,18 +49,18 @@ func (u *wrapped) next(p []byte) (int, []byte, error) { return u.out.Next(p) }
 func (u *wrapped) ended() bool                        { return u.out.Ended() }
 func (u *wrapped) statusLine() bool                   { return false }
 
-// answer reads a response as it comes and passes it on.
+// answer parses a response as it arrives and passes it on.
 type answer struct {
 	unwrapper
 	in    []byte // bytes of the connection that were not used yet
 	head  []byte // the head, until it is complete
 	begun bool   // the head was passed on
-	left  int64  // bytes of content that the head promised, −1 when it did not
+	left  int64  // bytes of content left according to the head; −1 if unknown
 
 	noBody bool // the request was HEAD
 }
 
-// feed takes bytes of the upstream connection. It reports whether the response
+// feed parses bytes of the upstream connection. It reports whether the response
 // is complete.
 func (a *answer) feed(p []byte, w *httpio.Response) (done bool, err error) {
 	a.in = append(a.in, p...)
@@ -82,7 +82,7 @@ func (a *answer) feed(p []byte, w *httpio.Response) (done bool, err error) {
 	return a.begun && (a.ended() || a.left == 0), nil
 }
 
-// pass takes bytes of head or content.
+// pass passes on bytes of head or content.
 func (a *answer) pass(p []byte, w *httpio.Response) error {
 	if !a.begun {
 		a.head = append(a.head, p...)
@@ -141,8 +141,8 @@ func (a *answer) begin(head []byte, w *httpio.Response) error {
 	return nil
 }
 
-// statusCode is the number at the beginning of "404 Not Found". CGI responses
-// without a status are good ones.
+// statusCode returns the number at the start of "404 Not Found". A CGI response
+// without a status has status 200.
 func statusCode(status string) (int, error) {
 	if status == "" {
 		return 200, nil
@@ -167,8 +167,8 @@ func contentLength(fields textproto.MIMEHeader) (int64, error) {
 	return n, nil
 }
 
-// passed is the headers that a front end passes on beside those that the
-// response gets anyway.
+// passed returns the headers that a front end passes on in addition to those
+// that every response gets.
 func passed(fields textproto.MIMEHeader) []app.Field {
 	var list []app.Field
 	for name, values := range fields {

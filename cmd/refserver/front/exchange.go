@@ -16,18 +16,18 @@ import (
 // patience is how long the upstream server may make no progress.
 const patience = 60 * time.Second
 
-// exchange is one request on its way through the upstream server. It handles
-// the events of the upstream connection.
+// exchange is one request that is passed to the upstream server. It handles the
+// events of the upstream connection.
 type exchange struct {
 	w      *worker
 	client *nonblock.Conn
-	fd     int // −1 when closed
+	fd     int // −1 if closed
 	out    nonblock.Outbox
 	answer answer
 
 	connected bool
 	readable  bool
-	paused    bool  // the client has to take what there is first
+	paused    bool  // the client must first receive what is waiting
 	deadline  int64 // CLOCK_MONOTONIC
 }
 
@@ -35,7 +35,7 @@ func newExchange(w *worker, c *nonblock.Conn) *exchange {
 	return &exchange{w: w, client: c, fd: -1, answer: answer{unwrapper: w.upstream.decode()}}
 }
 
-// start connects and begins to send.
+// start connects and starts to send.
 func (x *exchange) start() {
 	codec := x.client.Codec().(*buffering) // every connection has one
 	x.answer.noBody = codec.Head().Method == "HEAD"
@@ -75,15 +75,15 @@ func (x *exchange) Ready(events uint32) {
 		x.readable = true
 	}
 	x.deadline = clock.Now() + int64(patience)
-	// An error in sending is the upstream server's: it may have answered
-	// before it closed.
+	// Ignore errors of sending: the upstream server may have responded before
+	// it closed.
 	_ = x.out.Flush()
 	x.relay()
 	x.client.Resume()
 }
 
 // relay passes on what the upstream server has sent, as fast as the client
-// takes it.
+// receives it.
 func (x *exchange) relay() {
 	var buf [32 << 10]byte
 	for x.fd >= 0 && x.readable && !x.paused {
@@ -113,8 +113,8 @@ func (x *exchange) relay() {
 	}
 }
 
-// pace sends what there is and stops reading while the client does not take
-// it.
+// pace sends what is waiting, and stops reading while the client does not
+// receive it.
 func (x *exchange) pace() {
 	if !x.answer.begun {
 		return
@@ -135,8 +135,8 @@ func (x *exchange) pace() {
 	})
 }
 
-// end is the upstream connection's end: the response's too, unless it promised
-// more.
+// end handles the end of the upstream connection. The response ends too, unless
+// its head announced more.
 func (x *exchange) end() {
 	if !x.answer.begun {
 		x.fail(errors.New("the upstream server closed the connection without a response"))
@@ -145,8 +145,8 @@ func (x *exchange) end() {
 	x.finish()
 }
 
-// fail answers with 502, where nothing was answered yet. Otherwise the
-// response stays short and the client's connection closes.
+// fail responds with 502 if nothing was sent yet. Otherwise the response stays
+// incomplete and the connection of the client is closed.
 func (x *exchange) fail(err error) {
 	if !x.answer.begun {
 		x.client.Response.Refuse(&httpio.Error{Status: 502, Reason: err.Error()})
@@ -166,7 +166,7 @@ func (x *exchange) finish() {
 	x.client.Done()
 }
 
-// checkTime gives up on an upstream server that makes no progress.
+// checkTime ends the exchange if the upstream server makes no progress.
 func (x *exchange) checkTime() {
 	if x.fd < 0 {
 		return

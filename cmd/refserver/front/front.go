@@ -15,12 +15,12 @@ import (
 	"lapwing/cmd/refserver/nonblock"
 )
 
-// maxBuffered is the longest request body in bytes: bodies wait in memory until
-// they are complete.
+// maxBuffered is the longest request body in bytes. Bodies are kept in memory
+// until they are complete.
 const maxBuffered = 64 << 20
 
-// Run serves until SIGTERM or SIGINT: as the master, or, in a process that a
-// master started, as one of its workers.
+// Run serves until SIGTERM or SIGINT. It is the master, or one of its workers
+// in a process that a master started.
 func Run(cfg config.Config) error {
 	cfg.Threads = 1
 	up, err := parseUpstream(cfg.Upstream)
@@ -56,7 +56,7 @@ func work(cfg config.Config, m *master.Worker, up upstream) error {
 	return errors.Join(loop.Run(), m.Truth.Close())
 }
 
-// buffering is HTTP with the request's body kept.
+// buffering is the HTTP codec, which also keeps the body of the request.
 type buffering struct {
 	httpio.HTTP
 	body []byte
@@ -86,7 +86,7 @@ type worker struct {
 	upstream upstream
 }
 
-// serve answers a complete request, itself or through the upstream server.
+// serve responds to a complete request, itself or through the upstream server.
 func (w *worker) serve(c *nonblock.Conn) {
 	head := c.Codec().Head()
 	c.Respond(&c.Out)
@@ -94,7 +94,7 @@ func (w *worker) serve(c *nonblock.Conn) {
 	switch string(head.Path) {
 	case "/file", "/workers":
 		request := app.Request{Method: head.Method, Path: head.Path, Query: head.Query, ID: head.ID()}
-		app.Serve(w.app, &c.Response, &request) // neither of the two pauses
+		app.Serve(w.app, &c.Response, &request) // none of these two routes pauses
 		c.Rec.Route, c.Rec.AppLeave = request.Route, clock.Now()
 		c.Done()
 		return
@@ -103,7 +103,7 @@ func (w *worker) serve(c *nonblock.Conn) {
 	newExchange(w, c).start()
 }
 
-// target is the request target as the upstream server gets it.
+// target returns the request target for the upstream server.
 func target(head *httpio.Head) []byte {
 	if rest, ok := bytes.CutPrefix(head.Target, []byte("/upstream/")); ok {
 		return append([]byte{'/'}, rest...)

@@ -8,17 +8,17 @@ import (
 	"lapwing/cmd/refserver/httpio"
 )
 
-// upstream is where requests go and in which protocol.
+// upstream is the destination of requests and its protocol.
 type upstream struct {
-	address string // as sock.Dial takes it
+	address string // as for sock.Dial
 	encode  encoder
 	decode  func() unwrapper
 }
 
-// encoder appends a request as the upstream server's protocol has it.
+// encoder appends a request in the protocol of the upstream server.
 type encoder func(b []byte, h *httpio.Head, target, body []byte) ([]byte, error)
 
-// parseUpstream reads http://127.0.0.1:9000, fastcgi://unix:/run/app.sock and
+// parseUpstream parses http://127.0.0.1:9000, fastcgi://unix:/run/app.sock and
 // the like.
 func parseUpstream(s string) (upstream, error) {
 	scheme, address, ok := strings.Cut(s, "://")
@@ -43,8 +43,7 @@ func parseUpstream(s string) (upstream, error) {
 	return u, nil
 }
 
-// encodeHTTP speaks HTTP/1.0, so that the end of the connection ends the
-// response.
+// encodeHTTP uses HTTP/1.0, so that the response ends with the connection.
 func encodeHTTP(b []byte, h *httpio.Head, target, body []byte) ([]byte, error) {
 	b = append(append(append(b, h.Method...), ' '), target...)
 	b = append(b, " HTTP/1.0\r\nConnection: close\r\n"...)

@@ -31,8 +31,8 @@ type Record struct {
 	Content []byte
 }
 
-// CutRecord cuts a record from the beginning of p. It returns 0 when p does
-// not hold all of it.
+// CutRecord cuts a record from the start of p. It returns 0 if p does not
+// contain the whole record.
 func CutRecord(p []byte) (r Record, used int, err error) {
 	if len(p) > 0 && p[0] != fcgiVersion {
 		return Record{}, 0, bad("this is not a FastCGI record")
@@ -65,7 +65,7 @@ func appendStream(b []byte, kind byte, id uint16, content []byte) []byte {
 	return b
 }
 
-// fastcgi is the codec of FastCGI, one request at a time.
+// fastcgi is the codec of FastCGI. It handles one request at a time.
 type fastcgi struct {
 	request
 	id         uint16
@@ -101,7 +101,7 @@ func (c *fastcgi) Decode(p []byte) (used int, done bool, err error) {
 	return used, true, nil
 }
 
-// take takes one record and reports whether the request is complete.
+// take handles one record and reports whether the request is complete.
 func (c *fastcgi) take(r Record) (done bool, err error) {
 	switch {
 	case r.Type == fcgiBegin && !c.begun:
@@ -180,7 +180,8 @@ func (c *fastcgi) Respond(w *httpio.Response, sink httpio.Sink, keepAlive bool) 
 	w.ResetCGI(&c.sink, &c.head, keepAlive && c.keepConn)
 }
 
-// AppendFastCGI appends a request as the front end sends it, body included.
+// AppendFastCGI appends a request as the front end sends it, including the
+// body.
 func AppendFastCGI(b []byte, vars []Var, body []byte) ([]byte, error) {
 	const id = 1
 	b = appendHeader(b, fcgiBegin, id, 8)

@@ -5,12 +5,12 @@ import "errors"
 // Output unwraps the output stream of a FastCGI response.
 type Output struct{ ended bool }
 
-// Ended reports whether the request's end was seen.
+// Ended reports whether the end of the request was seen.
 func (o *Output) Ended() bool { return o.ended }
 
-// Next takes one record from the beginning of p: it returns how many bytes it
-// used and the content of the output stream among them. It uses nothing when
-// it needs more bytes first.
+// Next takes one record from the start of p. It returns how many bytes it used,
+// and the content of the output stream among them. It uses no bytes if it needs
+// more of them.
 func (o *Output) Next(p []byte) (used int, content []byte, err error) {
 	r, n, err := CutRecord(p)
 	if err != nil || n == 0 {
@@ -19,7 +19,7 @@ func (o *Output) Next(p []byte) (used int, content []byte, err error) {
 	switch r.Type {
 	case fcgiStdout:
 		return n, r.Content, nil
-	case fcgiStderr: // the application's log
+	case fcgiStderr: // the log of the application
 		return n, nil, nil
 	case fcgiEnd:
 		o.ended = true

@@ -7,11 +7,11 @@ import (
 	"lapwing/cmd/refserver/httpio"
 )
 
-// maxDigits bounds the length in front of an SCGI head.
+// maxDigits limits the length before an SCGI head, in digits.
 const maxDigits = 6
 
-// scgi is the codec of SCGI: a netstring of variables, then the body. It
-// carries one request per connection; the response is CGI.
+// scgi is the codec of SCGI: a netstring of variables, then the body. A
+// connection carries one request. The response is CGI.
 type scgi struct {
 	request
 	headDone bool
@@ -88,7 +88,7 @@ func (c *scgi) Respond(w *httpio.Response, sink httpio.Sink, _ bool) {
 }
 
 // AppendSCGI appends a request as the front end sends it, without the body.
-// CONTENT_LENGTH has to be the first variable.
+// CONTENT_LENGTH must be the first variable.
 func AppendSCGI(b []byte, vars []Var) ([]byte, error) {
 	size := 0
 	for _, v := range vars {

@@ -45,8 +45,8 @@ func (s *fcgiSink) SendFile(fd int, offset, n int64) error {
 	return nil
 }
 
-// Finish implements httpio.Finisher: the last bytes, the end of the output
-// stream and the end of the request go out together.
+// Finish implements httpio.Finisher. It sends the last bytes, the end of the
+// output stream and the end of the request together.
 func (s *fcgiSink) Finish(rest []byte) error {
 	b := appendStream(s.buf[:0], fcgiStdout, s.id, rest)
 	b = appendHeader(b, fcgiStdout, s.id, 0)

@@ -6,12 +6,12 @@ import (
 	"lapwing/cmd/refserver/httpio"
 )
 
-// uwsgiHeader is the length of a packet's header: modifier, size of the
-// variables (little-endian), modifier.
+// uwsgiHeader is the length of the header of a packet in bytes: modifier, size
+// of the variables (little-endian), modifier.
 const uwsgiHeader = 4
 
-// uwsgi is the codec of the uwsgi protocol. It carries one request per
-// connection; the response is plain HTTP.
+// uwsgi is the codec of the uwsgi protocol. A connection carries one request.
+// The response is plain HTTP.
 type uwsgi struct {
 	request
 	headDone bool
@@ -41,7 +41,7 @@ func (c *uwsgi) Decode(p []byte) (used int, done bool, err error) {
 }
 
 func (c *uwsgi) decodeHead(p []byte) (int, error) {
-	// The modifiers say how a request is to be handled: 0 is a WSGI request.
+	// The modifiers select how to handle a request: 0 is a WSGI request.
 	if len(p) > 0 && p[0] != 0 || len(p) >= uwsgiHeader && p[3] != 0 {
 		return 0, bad("this is not a uwsgi request")
 	}
@@ -75,7 +75,7 @@ func (c *uwsgi) setAll() error {
 	return c.complete()
 }
 
-// cut16 cuts a string with a 16-bit length in front of it from b.
+// cut16 cuts a string from b that follows its 16-bit length.
 func cut16(b []byte) (s, rest []byte, ok bool) {
 	if len(b) < 2 {
 		return nil, nil, false
@@ -89,12 +89,12 @@ func cut16(b []byte) (s, rest []byte, ok bool) {
 
 // Respond implements httpio.Codec.
 func (c *uwsgi) Respond(w *httpio.Response, sink httpio.Sink, _ bool) {
-	c.head.Minor = 0 // the connection's end ends the response, no chunks
+	c.head.Minor = 0 // the response ends with the connection, without chunks
 	w.Reset(sink, &c.head, false)
 }
 
-// AppendUWSGI appends a request as the front end sends it, without the body.
-// Variables that do not fit are an error.
+// AppendUWSGI appends a request as the front end sends it, without the body. It
+// returns an error for variables that are too long.
 func AppendUWSGI(b []byte, vars []Var) ([]byte, error) {
 	start := len(b)
 	b = append(b, 0, 0, 0, 0)

@@ -10,12 +10,12 @@ import (
 // Var is one variable of a gateway request.
 type Var struct{ Name, Value []byte }
 
-// Vars describes a request in the variables of CGI. The target replaces the
-// head's.
+// Vars returns a request as CGI variables. The target replaces the one of the
+// head.
 func Vars(h *httpio.Head, target []byte, bodySize int) []Var {
 	path, query, _ := bytes.Cut(target, []byte{'?'})
 	vars := []Var{
-		{[]byte("CONTENT_LENGTH"), strconv.AppendInt(nil, int64(bodySize), 10)}, // SCGI wants it first
+		{[]byte("CONTENT_LENGTH"), strconv.AppendInt(nil, int64(bodySize), 10)}, // SCGI requires it first
 		{[]byte("SCGI"), []byte("1")},
 		{[]byte("REQUEST_METHOD"), []byte(h.Method)},
 		{[]byte("REQUEST_URI"), target},
@@ -34,8 +34,7 @@ func Vars(h *httpio.Head, target []byte, bodySize int) []Var {
 	return vars
 }
 
-// variable is the name that CGI gives to a header: HTTP_USER_AGENT for
-// User-Agent.
+// variable returns the CGI name of a header: HTTP_USER_AGENT for User-Agent.
 func variable(header []byte) []byte {
 	name := append([]byte("HTTP_"), bytes.ToUpper(header)...)
 	return bytes.ReplaceAll(name, []byte{'-'}, []byte{'_'})

@@ -6,15 +6,15 @@ import (
 	"lapwing/cmd/refserver/httpio"
 )
 
-// maxVars is the longest list of variables in bytes.
+// maxVars is the maximum length of the variables, in bytes.
 const maxVars = httpio.MaxHead
 
-// request is what the codecs have in common: variables make a request head,
-// which views into them, and the body follows.
+// request is the common part of the codecs. Variables set the fields of a
+// request head, which refer to the bytes of the variables. The body follows.
 type request struct {
 	head httpio.Head
 	body httpio.Body
-	uri  bool // the head has its target from REQUEST_URI
+	uri  bool // the target of the head is from REQUEST_URI
 	vars []byte
 }
 
@@ -31,10 +31,11 @@ func (r *request) Head() *httpio.Head { return &r.head }
 // BodySize implements httpio.Codec.
 func (r *request) BodySize() int64 { return r.body.Size }
 
-// WantsContinue implements httpio.Codec: gateways have no such thing.
+// WantsContinue implements httpio.Codec. Gateway protocols have no such
+// feature.
 func (r *request) WantsContinue() bool { return false }
 
-// set takes one variable.
+// set sets one variable.
 func (r *request) set(name, value []byte) error {
 	switch string(name) {
 	case "REQUEST_METHOD":
@@ -85,7 +86,7 @@ func (r *request) complete() error {
 	return nil
 }
 
-// decodeBody follows a body whose length is CONTENT_LENGTH.
+// decodeBody reads a body whose length is CONTENT_LENGTH.
 func (r *request) decodeBody(p []byte) (used int, done bool, err error) {
 	for !r.body.Done() {
 		n, _, err := r.body.Next(p[used:])

@@ -2,18 +2,17 @@ package httpio
 
 import "bytes"
 
-// MaxBody is the longest request body in bytes; a longer one is answered with
-// status 413.
+// MaxBody is the longest request body in bytes. A longer one gets a response
+// with status 413.
 const MaxBody = 1 << 30
 
-// maxChunkLine bounds a chunk-size line and a trailer line, extensions
-// included.
+// maxChunkLine limits a chunk-size line and a trailer line in bytes, including
+// extensions.
 const maxChunkLine = 4 << 10
 
-// Body follows the framing of a request body through the bytes of a
-// connection.
+// Body follows the framing of a request body in the bytes of a connection.
 type Body struct {
-	// Size counts the bytes of content seen so far, framing left out.
+	// Size counts the bytes of content seen so far, without framing.
 	Size int64
 
 	state bodyState
@@ -48,8 +47,8 @@ func (b *Body) Begin(h *Head) error {
 // Done reports whether the whole body was seen.
 func (b *Body) Done() bool { return b.state == bodyDone }
 
-// Next takes bytes from the beginning of p: it returns how many it used and,
-// of those, the content. It uses nothing when it needs more bytes first.
+// Next takes bytes from the start of p. It returns how many it used, and the
+// content among them. It uses no bytes if it needs more of them.
 func (b *Body) Next(p []byte) (used int, content []byte, err error) {
 	if len(p) == 0 {
 		return 0, nil, nil

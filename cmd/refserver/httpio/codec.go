@@ -2,42 +2,42 @@ package httpio
 
 import "errors"
 
-// Codec turns the bytes of one connection into requests and responses into
-// bytes. Each protocol that a server can speak has one.
+// Codec turns the bytes of one connection into requests, and responses into
+// bytes. Each protocol that a server supports has one.
 type Codec interface {
 	// Reset prepares for the next request.
 	Reset()
-	// Skip is how many bytes at the beginning of p belong to no request.
+	// Skip returns how many bytes at the start of p belong to no request.
 	Skip(p []byte) int
-	// Decode takes bytes from the beginning of p, the input that was not used
-	// yet, and says how many it used and whether the request is complete. When
-	// it used none, it needs more bytes. The error is an *Error.
+	// Decode takes bytes from the start of p, the input that was not used yet.
+	// It returns how many it used and whether the request is complete. If it
+	// used none, it needs more bytes. The error is an *Error.
 	//
-	// The head may view into p: those bytes must stay until the response is
-	// finished.
+	// The head may refer to bytes of p. They must stay unchanged until the
+	// response is finished.
 	Decode(p []byte) (used int, done bool, err error)
-	// Head is what is known of the request's head.
+	// Head returns what is known of the head of the request.
 	Head() *Head
-	// BodySize is the number of bytes of content that were seen.
+	// BodySize returns the number of content bytes that were seen.
 	BodySize() int64
-	// WantsContinue reports, once per request, that the client waits to be
-	// asked for the body.
+	// WantsContinue reports, once per request, that the client waits until the
+	// server asks for the body.
 	WantsContinue() bool
-	// Respond prepares w for the response to the request. With keepAlive
-	// false the connection closes after it.
+	// Respond prepares w for the response to the request. If keepAlive is
+	// false, the connection closes after it.
 	Respond(w *Response, sink Sink, keepAlive bool)
 }
 
 // HTTP is the codec of HTTP/1.
 type HTTP struct {
-	// OnBody, if set, is given the content of the body as it comes.
+	// OnBody, if set, is called with the content of the body as it arrives.
 	OnBody func(p []byte) error
 
 	head     Head
 	body     Body
 	headDone bool
 	asked    bool
-	own      []byte // the head, where it has to outlive the input
+	own      []byte // the head, if it must outlive the input
 }
 
 var _ Codec = (*HTTP)(nil)
@@ -48,7 +48,7 @@ func NewHTTP() Codec { return new(HTTP) }
 // Reset implements Codec.
 func (c *HTTP) Reset() { *c = HTTP{OnBody: c.OnBody, own: c.own[:0]} }
 
-// Skip implements Codec: some clients send an empty line after a body.
+// Skip implements Codec. Some clients send an empty line after a body.
 func (c *HTTP) Skip(p []byte) int { return skipBlankLines(p) }
 
 // Head implements Codec.
@@ -97,7 +97,7 @@ func (c *HTTP) decodeHead(p []byte) (int, error) {
 	if c.head.HasBody() {
 		// Reading the body overwrites the input.
 		c.own = append(c.own[:0], p[:n]...)
-		_, _ = ParseHead(c.own, &c.head) // just parsed well
+		_, _ = ParseHead(c.own, &c.head) // cannot fail: it was just parsed
 	}
 	c.headDone = true
 	return n, c.body.Begin(&c.head)

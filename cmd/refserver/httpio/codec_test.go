@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// feed decodes input that comes in pieces of n bytes and returns what was left
-// over.
+// feed decodes input that arrives in pieces of n bytes, and returns what was
+// left over.
 func feed(c Codec, input string, n int) (rest []byte, done bool, err error) {
 	c.Reset()
 	var in []byte
@@ -28,7 +28,7 @@ func feed(c Codec, input string, n int) (rest []byte, done bool, err error) {
 	return append(in, input...), done, nil
 }
 
-// TestDecodePieces decodes requests that come in pieces of every size.
+// TestDecodePieces decodes requests that arrive in pieces of every size.
 func TestDecodePieces(t *testing.T) {
 	const next = "GET / HTTP/1.1"
 	for raw, size := range map[string]int64{
@@ -157,7 +157,7 @@ func TestResponse(t *testing.T) {
 	}
 }
 
-// TestResponseCalls checks how many writes responses take.
+// TestResponseCalls checks the number of writes of responses.
 func TestResponseCalls(t *testing.T) {
 	for _, c := range []struct {
 		size  int

@@ -6,14 +6,14 @@ import (
 	"math"
 )
 
-// field takes one header line.
+// field parses one header line.
 func (h *Head) field(line []byte) error {
 	name, value, ok := bytes.Cut(line, []byte{':'})
 	if !ok || !allToken(name) {
 		return bad("a header line is not NAME: VALUE")
 	}
 	value = bytes.Trim(value, " \t")
-	// Lengths first: the names of most headers match none.
+	// Compare lengths first: the names of most headers match none.
 	switch len(name) {
 	case len("Host"):
 		if is(name, "Host") {
@@ -31,7 +31,7 @@ func (h *Head) field(line []byte) error {
 		if is(name, "Traceparent") {
 			h.TraceParent = value
 		}
-	case len("X-Request-Id"): // Content-Type is as long
+	case len("X-Request-Id"): // Content-Type has the same length
 		if is(name, "X-Request-Id") {
 			h.RequestID = value
 		} else if is(name, "Content-Type") {
@@ -49,7 +49,7 @@ func (h *Head) field(line []byte) error {
 	return nil
 }
 
-// finish checks what only the whole head can tell.
+// finish checks what depends on the whole head.
 func (h *Head) finish() error {
 	if h.Chunked && h.ContentLength >= 0 {
 		return bad("the request has both Content-Length and Transfer-Encoding")
@@ -99,9 +99,9 @@ func (h *Head) transferEncoding(value []byte) error {
 // HasBody reports whether body bytes follow the head.
 func (h *Head) HasBody() bool { return h.Chunked || h.ContentLength > 0 }
 
-// ID is the id by which the client knows the request: the header X-Request-Id,
-// the query parameter id (as written, not unescaped), or the trace id of
-// traceparent. It is empty when there is none.
+// ID returns the id of the request that the client set: the header
+// X-Request-Id, the query parameter id (as written, not unescaped), or the
+// trace id of traceparent. It is empty if there is none.
 func (h *Head) ID() []byte {
 	if len(h.RequestID) > 0 {
 		return h.RequestID
@@ -125,7 +125,7 @@ func is(b []byte, s string) bool {
 	return len(b) == len(s) && bytes.EqualFold(b, []byte(s))
 }
 
-// ParseDigits parses a decimal number. It reports false for anything else, and
+// ParseDigits parses a decimal number. It returns false for anything else, and
 // for a number that does not fit.
 func ParseDigits(b []byte) (int64, bool) {
 	if len(b) == 0 {
@@ -150,7 +150,7 @@ func allToken(b []byte) bool {
 	return len(b) > 0
 }
 
-// isToken reports whether c may stand in a method or a header name.
+// isToken reports whether c is allowed in a method or a header name.
 func isToken(c byte) bool {
 	switch {
 	case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
@@ -159,9 +159,9 @@ func isToken(c byte) bool {
 	return c != 0 && bytes.IndexByte([]byte("!#$%&'*+-.^_`|~"), c) >= 0
 }
 
-// EndToEnd yields the header lines that a front end passes on: those that
-// concern the two connections only, that describe the body, or that Head.ID
-// stands for, are left out.
+// EndToEnd yields the header lines that a front end passes on. It leaves out
+// those that only concern one connection, those that describe the body, and
+// those that Head.ID covers.
 func (h *Head) EndToEnd() iter.Seq2[[]byte, []byte] {
 	return func(yield func(name, value []byte) bool) {
 		for line := range bytes.Lines(h.Fields) {

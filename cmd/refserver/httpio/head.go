@@ -6,30 +6,31 @@ import (
 	"strconv"
 )
 
-// MaxHead is the longest request head in bytes; a longer one is answered with
-// status 431.
+// MaxHead is the longest request head in bytes. A longer one gets a response
+// with status 431.
 const MaxHead = 64 << 10
 
-// Head is a parsed request head. Its byte slices view into the bytes it was
+// Head is a parsed request head. Its byte slices refer to the bytes that it was
 // parsed from.
 type Head struct {
 	Method        string
 	Target        []byte // as the client sent it
 	Path          []byte // without the query string
 	Query         []byte
-	Fields        []byte // the header lines as they came
+	Fields        []byte // the header lines as they arrived
 	Host          []byte
 	ContentType   []byte
 	RequestID     []byte // X-Request-Id
 	TraceParent   []byte
 	Minor         int   // of HTTP/1.x
-	ContentLength int64 // −1 when absent
+	ContentLength int64 // −1 if absent
 	Chunked       bool
 	KeepAlive     bool
 	Expect        bool // 100-continue
 }
 
-// Error is a request that cannot be served, with the status that says so.
+// Error describes a request that cannot be served, with the status of the
+// response.
 type Error struct {
 	Status int
 	Reason string
@@ -37,13 +38,13 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Reason }
 
-// ErrIncomplete says that the bytes are the beginning of a head.
+// ErrIncomplete means that the bytes are the start of a head.
 var ErrIncomplete = errors.New("the request head is not complete")
 
 func bad(reason string) error { return &Error{Status: 400, Reason: reason} }
 
-// ParseHead parses the request head at the beginning of b and returns its
-// length. The error is ErrIncomplete or an *Error.
+// ParseHead parses the request head at the start of b and returns its length.
+// The error is ErrIncomplete or an *Error.
 func ParseHead(b []byte, h *Head) (int, error) {
 	n, err := parseHead(b, h)
 	if errors.Is(err, ErrIncomplete) && len(b) >= MaxHead || n > MaxHead {
@@ -78,8 +79,8 @@ func parseHead(b []byte, h *Head) (int, error) {
 	}
 }
 
-// skipBlankLines passes over the empty lines that some clients send after a
-// body.
+// skipBlankLines returns the length of the empty lines at the start of b, which
+// some clients send after a body.
 func skipBlankLines(b []byte) int {
 	at := 0
 	for at < len(b) && (b[at] == '\r' || b[at] == '\n') {
@@ -88,8 +89,8 @@ func skipBlankLines(b []byte) int {
 	return at
 }
 
-// cutLine returns the line at b[at:] without its end, and where the next one
-// begins.
+// cutLine returns the line at b[at:] without its end, and the start of the next
+// one.
 func cutLine(b []byte, at int) (line []byte, next int, ok bool) {
 	end := bytes.IndexByte(b[at:], '\n')
 	if end < 0 {
@@ -99,8 +100,8 @@ func cutLine(b []byte, at int) (line []byte, next int, ok bool) {
 	return bytes.TrimSuffix(b[at:next-1], []byte{'\r'}), next, true
 }
 
-// plausible rejects what can never become a request line, so that a client
-// that speaks something else gets its answer at once.
+// plausible rejects what can never become a request line, so that a client of
+// another protocol gets its response at once.
 func plausible(b []byte) error {
 	for i, c := range b {
 		if c == ' ' && i > 0 {
@@ -133,7 +134,7 @@ func (h *Head) requestLine(line []byte) error {
 	return h.target(target)
 }
 
-// MethodName gives the method as a string, without an allocation for the
+// MethodName returns the method as a string, without an allocation for the
 // usual ones.
 func MethodName(b []byte) string {
 	switch string(b) {

@@ -22,7 +22,7 @@ func TestParseHead(t *testing.T) {
 		h.Chunked || string(h.ContentType) != "text/x" || string(h.ID()) != "r1" || !h.HasBody() {
 		t.Errorf("head is %+v", h)
 	}
-	// Each beginning of it is the beginning of a head, and nothing else.
+	// Each prefix of it is an incomplete head, and nothing else.
 	for i := range len(raw) - 1 {
 		_, err = ParseHead([]byte(raw[:i]), &h)
 		assert.ErrorIs(t, err, ErrIncomplete, "the first %d bytes", i)

@@ -10,29 +10,29 @@ import (
 // Continue is the interim response that asks for the body.
 const Continue = "HTTP/1.1 100 Continue\r\n\r\n"
 
-// gather is the size in bytes up to which a response is put together and sent
-// by one write.
+// gather is the size in bytes up to which a response is collected and sent in
+// one write.
 const gather = 16 << 10
 
-// Sink takes the bytes of responses to the client.
+// Sink receives the bytes of responses.
 type Sink interface {
-	// Send sends head, then body, by one system call where it can. Either may
-	// be empty. The bytes are no longer used when it returned.
+	// Send sends head, then body, with one system call if possible. Either may
+	// be empty. The bytes are no longer used after it returned.
 	Send(head, body []byte) error
-	// SendFile sends n bytes of the file, from offset on.
+	// SendFile sends n bytes of the file, starting at offset.
 	SendFile(fd int, offset, n int64) error
 }
 
-// Finisher is a Sink that has to add something to the end of a response.
+// Finisher is a Sink that has to add something at the end of a response.
 type Finisher interface {
 	// Finish sends the last bytes of a response and ends it.
 	Finish(rest []byte) error
 }
 
-// Response frames one response after the other as HTTP/1, or as CGI, and hands
+// Response frames one response after the other as HTTP/1, or as CGI, and passes
 // it to a Sink.
 type Response struct {
-	// SplitWrites sends head and body by calls of their own. Reset clears it.
+	// SplitWrites sends head and body with separate calls. Reset clears it.
 	SplitWrites bool
 
 	sink Sink
@@ -42,24 +42,24 @@ type Response struct {
 	minor     int
 	cgi       bool
 	keepAlive bool
-	noBody    bool // the answer to HEAD
+	noBody    bool // the response to HEAD
 	chunked   bool
 	finished  bool
-	counted   bool  // the length of the content was promised
-	left      int64 // if counted: bytes of content that were not written yet
+	counted   bool  // the length of the content was announced
+	left      int64 // if counted: bytes of content that are not written yet
 	err       error
 }
 
 var _ app.Writer = (*Response)(nil)
 
-// Reset prepares for the response to h. With keepAlive false the response says
-// that the connection closes.
+// Reset prepares for the response to h. If keepAlive is false, the response
+// announces that the connection closes.
 func (w *Response) Reset(sink Sink, h *Head, keepAlive bool) {
 	*w = Response{sink: sink, buf: w.buf[:0], minor: h.Minor, noBody: h.Method == "HEAD", keepAlive: keepAlive}
 }
 
-// ResetCGI is Reset for gateway protocols: the response has no status line,
-// and its end is the protocol's business.
+// ResetCGI is like Reset, for gateway protocols: the response has no status
+// line, and the protocol marks its end.
 func (w *Response) ResetCGI(sink Sink, h *Head, keepAlive bool) {
 	w.Reset(sink, h, keepAlive)
 	w.cgi = true
@@ -71,7 +71,7 @@ func (w *Response) Start(status int, contentType string, length int64, extra ...
 	w.noBody = w.noBody || NoContent(status)
 	if length < 0 {
 		w.chunked = w.minor == 1 && !w.cgi
-		w.keepAlive = w.keepAlive && (w.chunked || w.cgi) // else the end of the connection ends the body
+		w.keepAlive = w.keepAlive && (w.chunked || w.cgi) // otherwise the body ends with the connection
 	}
 	b := append(w.buf, w.protocol()...)
 	b = strconv.AppendInt(b, int64(status), 10)
@@ -145,7 +145,7 @@ func (w *Response) SendFile(fd int, n int64) {
 	}
 }
 
-// Flush sends what was put together so far.
+// Flush sends what was collected so far.
 func (w *Response) Flush() {
 	if len(w.buf) > 0 {
 		w.send(nil)
@@ -159,7 +159,8 @@ func (w *Response) send(body []byte) {
 	w.buf = w.buf[:0]
 }
 
-// Finish ends the response and sends the rest of it. Again it does nothing.
+// Finish ends the response and sends the rest of it. A second call does
+// nothing.
 func (w *Response) Finish() error {
 	if w.chunked && !w.noBody && !w.finished {
 		w.buf = append(w.buf, "0\r\n\r\n"...)
@@ -176,26 +177,26 @@ func (w *Response) Finish() error {
 // Err implements app.Writer.
 func (w *Response) Err() error { return w.err }
 
-// NoContent reports whether a response with that status never has content.
+// NoContent reports whether responses with that status never have content.
 func NoContent(status int) bool {
 	return status == http.StatusNoContent || status == http.StatusNotModified
 }
 
-// Status is the status that was sent, 0 before Start.
+// Status returns the status that was sent, 0 before Start.
 func (w *Response) Status() int { return w.status }
 
-// KeepAlive reports whether the connection can carry another request after
-// this response.
+// KeepAlive reports whether the connection can carry another request after this
+// response.
 func (w *Response) KeepAlive() bool {
 	return w.keepAlive && w.err == nil && (!w.counted || w.left == 0 || w.noBody)
 }
 
-// Break marks a response as one that will not be complete: the connection
-// closes after it, and a chunked body does not get its end.
+// Break marks a response that will stay incomplete: the connection closes after
+// it, and a chunked body does not get its end.
 func (w *Response) Break() { w.keepAlive, w.finished = false, true }
 
-// Refuse answers a request that cannot be served and says that the connection
-// closes.
+// Refuse responds to a request that cannot be served, and announces that the
+// connection closes.
 func (w *Response) Refuse(e *Error) {
 	w.keepAlive = false
 	body := e.Reason + "\n"

@@ -22,17 +22,18 @@ import (
 )
 
 const (
-	// workerEnv tells a process that it is a worker, and which one.
+	// workerEnv marks a process as a worker and holds its id.
 	workerEnv = "REFSERVER_WORKER"
-	// restartPause slows the restarts of a worker that dies at once.
+	// restartPause slows the restarts of a worker that dies immediately.
 	restartPause = 200 * time.Millisecond
-	// killAfter is when the master stops waiting for a worker to obey.
+	// killAfter is the time after which the master kills a worker that does not
+	// end.
 	killAfter = process.Grace + 2*time.Second
-	// startTimeout bounds the time until all workers have reported.
+	// startTimeout limits the time until all workers have reported.
 	startTimeout = 10 * time.Second
 )
 
-// The files that a worker inherits, from descriptor 3 on.
+// The files that a worker inherits, starting at descriptor 3.
 const (
 	listenerFD = 3 + iota
 	boardFD
@@ -44,8 +45,8 @@ type Master struct {
 	cfg      config.Config
 	listener *sock.Listener
 	board    *board.Board
-	lifeline *os.File // the workers' end; it never carries a byte
-	keep     *os.File // our end: the kernel closes it when we die
+	lifeline *os.File // the end of the workers; no byte is ever sent on it
+	keep     *os.File // the end of the master; the kernel closes it when the master dies
 	exits    chan exit
 	running  map[int]*exec.Cmd // by worker id
 }
@@ -56,9 +57,9 @@ type exit struct {
 	started time.Time
 }
 
-// Run starts the server and returns when SIGTERM or SIGINT has ended it.
-// Once all workers wait for connections it prints where, as
-// "listening on 127.0.0.1:8080", on standard output.
+// Run starts the server and returns after SIGTERM or SIGINT has ended it. Once
+// all workers wait for connections, it prints the address to standard output,
+// as "listening on 127.0.0.1:8080".
 func Run(cfg config.Config) error {
 	if err := truth.Create(cfg.Truth); err != nil {
 		return err
@@ -112,11 +113,11 @@ func (m *Master) start(id int) error {
 	cmd := exec.Command(program, os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
 	// Without asynchronous preemption the Go runtime sends no signals to its
-	// threads: system calls of a worker are not interrupted.
+	// threads, so the system calls of a worker are not interrupted.
 	cmd.Env = append(os.Environ(), workerEnv+"="+strconv.Itoa(id), "GODEBUG=asyncpreemptoff=1,"+os.Getenv("GODEBUG"))
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	// In a process group of its own it does not get the terminal's Ctrl-C
-	// beside its master.
+	// In a process group of its own, it does not get the Ctrl-C of the terminal
+	// together with its master.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	listener, err := m.listenerFile()
 	if err != nil {
@@ -133,7 +134,8 @@ func (m *Master) start(id int) error {
 	return nil
 }
 
-// listenerFile is a copy of the listening descriptor that package os may own.
+// listenerFile returns a copy of the listening descriptor that package os may
+// own.
 func (m *Master) listenerFile() (*os.File, error) {
 	fd, err := unix.FcntlInt(uintptr(m.listener.FD), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
@@ -162,7 +164,7 @@ func (m *Master) awaitWorkers(stop <-chan os.Signal) error {
 	return nil
 }
 
-// supervise restarts workers until a signal comes.
+// supervise restarts workers until a signal arrives.
 func (m *Master) supervise(stop <-chan os.Signal) {
 	due := make(chan int, m.cfg.Workers)
 	for {
@@ -184,7 +186,7 @@ func (m *Master) supervise(stop <-chan os.Signal) {
 	}
 }
 
-// clear marks the workers of a process that has ended as gone.
+// clear marks the workers of an ended process as gone.
 func (m *Master) clear(id int) {
 	for thread := 1; thread <= m.cfg.Threads; thread++ {
 		m.board.Slot((id-1)*m.cfg.Threads + thread).Clear()
@@ -198,8 +200,8 @@ func orExit0(err error) error {
 	return err
 }
 
-// shutdown passes SIGTERM on and waits for the workers. Those that do not end
-// in time are killed.
+// shutdown passes SIGTERM on and waits for the workers. It kills those that do
+// not end in time.
 func (m *Master) shutdown() error {
 	m.signal(unix.SIGTERM)
 	deadline := time.After(killAfter)
@@ -223,8 +225,8 @@ func (m *Master) shutdown() error {
 	return nil
 }
 
-// terminated reports whether a process was ended by SIGTERM itself: the signal
-// came before the worker could handle it, and there was nothing to finish.
+// terminated reports whether SIGTERM itself ended a process: the signal came
+// before the worker could handle it, so there was nothing to finish.
 func terminated(err error) bool {
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) {
@@ -236,7 +238,7 @@ func terminated(err error) bool {
 
 func (m *Master) signal(s unix.Signal) {
 	for _, cmd := range m.running {
-		// It may have ended already.
+		// The process may have ended already.
 		_ = cmd.Process.Signal(s)
 	}
 }

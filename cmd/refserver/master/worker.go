@@ -14,7 +14,7 @@ import (
 	"lapwing/cmd/refserver/truth"
 )
 
-// Worker is what a worker process gets from its master.
+// Worker is what a worker process inherits from its master.
 type Worker struct {
 	ID       int // of the process, from 1
 	Listener int // descriptor of the listening socket
@@ -24,8 +24,8 @@ type Worker struct {
 	threads  int
 }
 
-// Inherit returns what the master handed down, or nil in a process that is not
-// a worker.
+// Inherit returns what the master passed on, or nil in a process that is not a
+// worker.
 func Inherit(cfg config.Config) (*Worker, error) {
 	value, ok := os.LookupEnv(workerEnv)
 	if !ok {
@@ -50,16 +50,16 @@ func Inherit(cfg config.Config) (*Worker, error) {
 	}, nil
 }
 
-// SlotID is the id, over all processes, of the process's thread with that
-// number, from 1.
+// SlotID returns the id of a thread of the process among all processes. thread
+// and the ids start at 1.
 func (w *Worker) SlotID(thread int) int { return (w.ID-1)*w.threads + thread }
 
-// ExitOnSignal ends the process on SIGTERM, SIGINT or the master's death. It
-// calls stop, which waits for requests in progress.
+// ExitOnSignal ends the process on SIGTERM, SIGINT or the death of the master.
+// It calls stop, which waits for requests in progress.
 func (w *Worker) ExitOnSignal(stop func()) {
 	orphaned := make(chan struct{})
 	go func() {
-		// Nobody writes: the read returns when the master is gone.
+		// No process writes: the read returns when the master is gone.
 		_, _ = w.lifeline.Read(make([]byte, 1))
 		close(orphaned)
 	}()

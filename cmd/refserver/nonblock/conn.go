@@ -17,40 +17,40 @@ import (
 type Conn struct {
 	sock.Conn
 	Rec      truth.Record    // the request in progress
-	Response httpio.Response // to the request in progress
+	Response httpio.Response // the response to the request in progress
 	Out      Outbox
 
 	server *Server
 	codec  httpio.Codec
 	state  state
 
-	buf    []byte // nil while nothing is in it
+	buf    []byte // nil while it is empty
 	in     []byte // the part of buf that was read and not used yet
-	readAt int64  // when the last read that brought something returned
+	readAt int64  // when the last read that returned bytes returned
 
-	readable bool // a read may bring something
+	readable bool // a read may return bytes
 	ended    bool // the client has sent its last byte
 	refused  bool
 	whenSent func() // see WhenSent
 
-	seq, served int   // requests begun and done
-	deadline    int64 // when the client has been silent for too long, 0 while it need not act
+	seq, served int   // requests started and done
+	deadline    int64 // when the client has been silent for too long; 0 if it need not act
 }
 
 type state uint8
 
 const (
 	reading   state = iota
-	serving         // the request is with Server.Serve, until Done
-	sending         // the response is complete, parts of it wait to be sent
-	lingering       // the response was a refusal; input is thrown away
+	serving         // Server.Serve has the request, until Done
+	sending         // the response is complete, but parts of it are not sent yet
+	lingering       // the request was refused; further input is discarded
 	closed
 )
 
-// Codec is the protocol of the connection.
+// Codec returns the codec of the connection.
 func (c *Conn) Codec() httpio.Codec { return c.codec }
 
-// Respond prepares Response for the answer to the request in progress.
+// Respond prepares Response for the request in progress.
 func (c *Conn) Respond(sink httpio.Sink) {
 	c.codec.Respond(&c.Response, sink, c.server.KeepAlive > 0 && !c.server.stopping)
 }
@@ -66,7 +66,7 @@ func (c *Conn) Ready(events uint32) {
 	c.drive()
 }
 
-// drive goes on until the connection has to wait.
+// drive continues until the connection has to wait.
 func (c *Conn) drive() {
 	for more := true; more; {
 		switch c.state {
@@ -84,7 +84,7 @@ func (c *Conn) drive() {
 	}
 }
 
-// decode uses the input. It reports whether there is more to do.
+// decode decodes the input. It reports whether there is more to do.
 func (c *Conn) decode() bool {
 	if c.seq == c.served {
 		c.in = c.in[c.codec.Skip(c.in):]
@@ -102,14 +102,14 @@ func (c *Conn) decode() bool {
 		case done:
 			return c.serve()
 		case c.codec.WantsContinue():
-			// So few bytes fit: nothing else is on its way.
+			// These few bytes fit, because nothing else is being sent.
 			_, _ = unix.Write(c.FD, []byte(httpio.Continue))
 		}
 	}
 	return c.read()
 }
 
-// begin opens the record of a request whose first bytes are there.
+// begin starts the record of a request whose first bytes have arrived.
 func (c *Conn) begin() {
 	c.seq++
 	c.Rec = truth.Record{
@@ -122,7 +122,7 @@ func (c *Conn) begin() {
 	c.extend()
 }
 
-// read adds to the input by one read call.
+// read adds to the input with one read call.
 func (c *Conn) read() bool {
 	if !c.readable {
 		c.rest()
@@ -143,14 +143,14 @@ func (c *Conn) read() bool {
 	}
 	c.readAt = returned
 	c.in = c.in[:len(c.in)+n]
-	// A short read has emptied the socket: new bytes will be a new event. The
-	// end of the stream is not announced twice.
+	// A short read has emptied the socket, so new bytes cause a new event. But
+	// the end of the stream is not reported twice.
 	c.readable = n == len(room) || c.ended
 	c.extend()
 	return true
 }
 
-// makeRoom leaves room for input at the end of the buffer.
+// makeRoom makes room for input at the end of the buffer.
 func (c *Conn) makeRoom() {
 	switch {
 	case c.buf == nil:
@@ -166,7 +166,7 @@ func (c *Conn) makeRoom() {
 	}
 }
 
-// rest gives the buffer back while a connection is idle.
+// rest returns the buffer while a connection is idle.
 func (c *Conn) rest() {
 	if c.buf != nil && len(c.in) == 0 && c.seq == c.served {
 		c.server.release(c.buf)
@@ -174,7 +174,7 @@ func (c *Conn) rest() {
 	}
 }
 
-// serve hands a complete request over.
+// serve passes a complete request to Server.Serve.
 func (c *Conn) serve() bool {
 	c.state = serving
 	c.deadline = 0
@@ -201,21 +201,21 @@ func (c *Conn) refuse(err error) bool {
 	return true
 }
 
-// Done says that the application has answered. What it wrote may still wait
+// Done is called when the application has responded. Its output may still wait
 // to be sent.
 func (c *Conn) Done() {
 	if c.state == closed {
 		return
 	}
-	// A failure shows in the response's Err.
+	// A failure is reported by Err of the response.
 	_ = c.Response.Finish()
 	c.state = sending
 	c.extend()
 }
 
-// WhenSent has do called once all that was written so far is sent, or cannot
-// be. It is for a response that is not complete yet. A call from outside of
-// the connection's own calls needs a Resume after it, as Done does.
+// WhenSent calls do once everything written so far is sent, or cannot be sent.
+// It is for a response that is not complete yet. If it is called from outside
+// the connection's own calls, Resume must be called after it, as after Done.
 func (c *Conn) WhenSent(do func()) {
 	if c.state == closed {
 		return
@@ -227,7 +227,7 @@ func (c *Conn) WhenSent(do func()) {
 // Closed reports whether the connection is gone.
 func (c *Conn) Closed() bool { return c.state == closed }
 
-// sent calls what waits for the outbox to be empty.
+// sent calls the function that waits for an empty outbox.
 func (c *Conn) sent() bool {
 	if c.whenSent == nil || c.Out.Flush() == nil && !c.Out.Empty() {
 		return false
@@ -238,11 +238,11 @@ func (c *Conn) sent() bool {
 	return true
 }
 
-// Resume goes on after a Done or WhenSent that came from outside of
-// Server.Serve and of what WhenSent calls.
+// Resume continues after a Done or WhenSent that was called outside of
+// Server.Serve and outside of the functions that WhenSent calls.
 func (c *Conn) Resume() { c.drive() }
 
-// flush sends what waits, and ends the request when nothing does.
+// flush sends what waits, and ends the request when everything is sent.
 func (c *Conn) flush() bool {
 	before := c.Out.Sent
 	err := errors.Join(c.Out.Flush(), c.Response.Err())
@@ -268,7 +268,7 @@ func (c *Conn) flush() bool {
 	return true
 }
 
-// record completes the truth about the request in progress.
+// record completes the truth record of the request in progress.
 func (c *Conn) record() {
 	if c.Out.Entered != 0 {
 		c.Rec.WriteEnter, c.Rec.WriteLeave, c.Rec.ResponseBytes = c.Out.Entered, c.Out.Left, c.Out.Sent
@@ -281,8 +281,8 @@ func (c *Conn) record() {
 	c.server.end()
 }
 
-// linger says that the response is over, and waits for the client to see it:
-// closing while it still sends would reset the connection.
+// linger sends the end of the response, and waits until the client has seen it:
+// closing while the client still sends would reset the connection.
 func (c *Conn) linger() bool {
 	c.state = lingering
 	c.deadline = clock.Now() + int64(refusalPatience)
@@ -310,7 +310,7 @@ func (c *Conn) gone() bool {
 	return false
 }
 
-// abandon closes a connection in the middle of a request, or between two.
+// abandon closes a connection during a request, or between two.
 func (c *Conn) abandon(reason string) {
 	if c.seq > c.served {
 		c.Rec.Method = c.codec.Head().Method
@@ -345,7 +345,7 @@ func (c *Conn) extend() {
 	c.deadline = clock.Now() + int64(d)
 }
 
-// watchTime looks at the deadline when it may have come.
+// watchTime checks the deadline when it may have passed.
 func (c *Conn) watchTime() {
 	c.extend()
 	c.checkTime()
@@ -357,7 +357,7 @@ func (c *Conn) checkTime() {
 	}
 	left := time.Duration(c.deadline - clock.Now())
 	switch {
-	case c.deadline == 0: // it is the server's turn
+	case c.deadline == 0: // the server has to act
 		left = patience
 	case left <= 0:
 		c.abandon("request_timeout")

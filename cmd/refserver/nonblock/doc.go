@@ -1,7 +1,8 @@
-// Package nonblock is the connections of event-driven servers: each is a small
-// state machine that reads a request as it comes, has it served, and writes
-// the response as the client takes it, without ever blocking the loop.
+// Package nonblock has the connections of event-driven servers. Each is a small
+// state machine that reads a request as it arrives, passes it on to be served,
+// and writes the response as fast as the client receives it. It never blocks
+// the loop.
 //
-// A descriptor is registered once, edge-triggered, for both directions: a
-// request costs no epoll_ctl.
+// A descriptor is registered once, edge-triggered, for both directions, so a
+// request needs no epoll_ctl.
 package nonblock

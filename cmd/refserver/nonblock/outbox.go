@@ -11,25 +11,25 @@ import (
 	"lapwing/cmd/refserver/stamped"
 )
 
-// Outbox writes to a non-blocking socket. What the kernel does not take at
-// once waits until Flush.
+// Outbox writes to a non-blocking socket. What the kernel does not take at once
+// waits until Flush.
 type Outbox struct {
 	FD int
 
-	Entered int64 // CLOCK_MONOTONIC: the first write was entered, 0 if none was
-	Left    int64 // the last write that took something returned
+	Entered int64 // CLOCK_MONOTONIC: the first write was entered; 0 if there was none
+	Left    int64 // the last write that wrote bytes returned
 	Sent    int64 // bytes
 
 	waiting []piece
 	err     error
 }
 
-// piece is bytes that wait, or a part of a file.
+// piece is bytes that wait, or a part of a file that waits.
 type piece struct {
 	bytes  []byte
 	file   int
 	offset int64
-	end    int64 // of the part of the file
+	end    int64 // the end of the part of the file
 }
 
 var _ httpio.Sink = (*Outbox)(nil)
@@ -40,7 +40,7 @@ func (o *Outbox) Reset() { *o = Outbox{FD: o.FD, waiting: o.waiting[:0], err: o.
 // Empty reports whether nothing waits.
 func (o *Outbox) Empty() bool { return len(o.waiting) == 0 }
 
-// Send implements httpio.Sink. What has to wait is copied.
+// Send implements httpio.Sink. It copies what has to wait.
 func (o *Outbox) Send(head, body []byte) error {
 	if o.Empty() && o.err == nil {
 		head, body = o.sendNow(head, body)
@@ -80,7 +80,7 @@ func (o *Outbox) SendFile(file int, offset, n int64) error {
 // Queue adds bytes that Flush will write. They are not copied.
 func (o *Outbox) Queue(b []byte) { o.waiting = append(o.waiting, piece{bytes: b}) }
 
-// Flush writes what waits, as far as the kernel takes it.
+// Flush writes as much of what waits as the kernel takes.
 func (o *Outbox) Flush() error {
 	for len(o.waiting) > 0 && o.err == nil {
 		done, progress := o.flushOne(&o.waiting[0])
@@ -102,15 +102,15 @@ func (o *Outbox) flushOne(p *piece) (done, progress bool) {
 	n := o.stamp(func() (int, int64, error) {
 		n, returned, err := stamped.Sendfile(o.FD, p.file, &p.offset, int(p.end-p.offset))
 		if n == 0 && err == nil {
-			err = io.ErrUnexpectedEOF // the file is shorter
+			err = io.ErrUnexpectedEOF // the file is shorter than expected
 		}
 		return n, returned, err
 	})
 	return p.offset == p.end, n > 0
 }
 
-// stamp makes one write call, repeats it after a signal, and returns how much
-// it took. A full socket is no error.
+// stamp makes one write call, repeats it after a signal, and returns how many
+// bytes were written. A full socket is not an error.
 func (o *Outbox) stamp(write func() (int, int64, error)) int {
 	for {
 		entered := clock.Now()

@@ -16,15 +16,15 @@ import (
 )
 
 const (
-	// MaxConns is how many connections one loop keeps open; more of them wait
-	// in the listen backlog.
+	// MaxConns is the highest number of open connections of one loop. Further
+	// ones wait in the listen backlog.
 	MaxConns = 16384
 	// patience is how long a client may make no progress within a request.
 	patience = 30 * time.Second
-	// refusalPatience is how long a client that was refused may go on sending.
+	// refusalPatience is how long a refused client may continue to send.
 	refusalPatience = time.Second
 	// acceptPause is how long no connection is accepted after accept failed
-	// for want of descriptors or memory.
+	// because of a lack of descriptors or memory.
 	acceptPause = time.Second
 )
 
@@ -32,14 +32,14 @@ const (
 type Server struct {
 	Loop      *event.Loop
 	Listener  int
-	Worker    int           // id of the worker whose loop it is
-	KeepAlive time.Duration // 0 closes after each response
+	Worker    int           // id of the worker that owns the loop
+	KeepAlive time.Duration // 0 closes the connection after each response
 	NewCodec  func() httpio.Codec
 	Log       *truth.Log
-	Slot      *board.Slot // of the loop's worker; nil where others serve
-	// Serve is called on the loop's thread for each complete request. It
-	// answers through the connection and calls Done on the loop's thread, at
-	// once or later.
+	Slot      *board.Slot // of the loop's worker; nil if other threads serve
+	// Serve is called on the thread of the loop for each complete request. It
+	// responds through the connection and calls Done on the thread of the loop,
+	// at once or later.
 	Serve func(*Conn)
 
 	tid      int
@@ -51,7 +51,7 @@ type Server struct {
 	stopped  chan struct{}
 }
 
-// Start begins to accept. The calling thread is the one that will run the
+// Start starts to accept. It must be called on the thread that will run the
 // loop.
 func (s *Server) Start() error {
 	s.tid = unix.Gettid()
@@ -64,8 +64,8 @@ func (s *Server) Start() error {
 }
 
 func (s *Server) watchListener() error {
-	// Exclusive: of the processes that wait for the same socket, the kernel
-	// wakes one, not all.
+	// Exclusive: the kernel wakes one of the processes that wait for the same
+	// socket, not all of them.
 	return s.Loop.Watch(s.Listener, unix.EPOLLIN|unix.EPOLLEXCLUSIVE, s)
 }
 
@@ -91,8 +91,8 @@ func (s *Server) checkStopped() {
 	}
 }
 
-// Ready accepts one connection: where there are more, the next look at the
-// listener says so again, and other processes get their share.
+// Ready accepts one connection. If there are more, the next poll of the
+// listener reports it again, and other processes get their share.
 func (s *Server) Ready(uint32) {
 	accepted, err := sock.AcceptNonblock(s.Listener)
 	switch {
@@ -115,7 +115,7 @@ func (s *Server) Ready(uint32) {
 	}
 }
 
-// pause stops accepting, for d, or until a connection is closed.
+// pause stops accepting for d, or until a connection is closed.
 func (s *Server) pause(d time.Duration) {
 	if s.paused {
 		return
@@ -133,7 +133,7 @@ func (s *Server) resume() {
 	}
 }
 
-// begin and end count the requests in progress for the board.
+// begin counts a request in progress for the board, end ends it.
 func (s *Server) begin(since int64) {
 	s.active++
 	if s.active == 1 && s.Slot != nil {
@@ -154,7 +154,7 @@ func (s *Server) end() {
 
 const (
 	bufferSize = 16 << 10
-	// spareBuffers is how many unused buffers a server keeps.
+	// spareBuffers is the number of unused buffers that a server keeps.
 	spareBuffers = 64
 )
 

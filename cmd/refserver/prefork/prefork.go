@@ -15,9 +15,9 @@ import (
 // Run serves HTTP until SIGTERM or SIGINT.
 func Run(cfg config.Config) error { return RunCodec(cfg, httpio.NewHTTP) }
 
-// RunCodec serves the protocol of a codec until SIGTERM or SIGINT: as the
-// master, or, in a process that a master started, as one of its workers. The
-// calling thread must be locked to its goroutine.
+// RunCodec serves the protocol of a codec until SIGTERM or SIGINT. It is the
+// master, or one of its workers in a process that a master started. The calling
+// thread must be locked to its goroutine.
 func RunCodec(cfg config.Config, newCodec func() httpio.Codec) error {
 	inherited, err := master.Inherit(cfg)
 	if err != nil {
@@ -29,8 +29,8 @@ func RunCodec(cfg config.Config, newCodec func() httpio.Codec) error {
 	return work(cfg, inherited, newCodec)
 }
 
-// work is a worker process. Its first thread, the one whose id is the process
-// id, serves as well.
+// work is a worker process. Its first thread, whose id is the process id,
+// serves as well.
 func work(cfg config.Config, m *master.Worker, newCodec func() httpio.Codec) error {
 	process.MakeRoom(cfg.Threads)
 	application := app.New(cfg.Arch, m.Board)

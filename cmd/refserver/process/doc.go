@@ -1,4 +1,4 @@
-// Package process is what every server process does at its start and at its
-// end: listen, open the truth, say where it listens, and on SIGTERM finish
-// what is in progress before it exits.
+// Package process does what every server process does at its start and end:
+// listen, open the truth file, print the address, and on SIGTERM finish the
+// requests in progress before it exits.
 package process

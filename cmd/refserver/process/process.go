@@ -19,23 +19,23 @@ import (
 // Grace is how long a request in progress may take after SIGTERM.
 const Grace = 5 * time.Second
 
-// Server is a server of one process.
+// Server is a server with one process.
 type Server struct {
 	Listener *sock.Listener
 	Board    *board.Board
 	Truth    *truth.Writer
 }
 
-// MakeRoom lets that many threads of the process run at the same time, beside
-// Go's own. A thread that is back from a system call has to wait until one of
-// so many places is free, for up to 10 ms, although the kernel would let it
-// run: no thread shall wait for another one's place.
+// MakeRoom lets this number of threads of the process run at the same time, in
+// addition to Go's own. A thread that returns from a system call must wait for
+// a free place in the Go scheduler, for up to 10 ms, although the kernel would
+// let it run. No thread must wait for the place of another.
 func MakeRoom(threads int) {
 	const own = 4
 	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), threads+own))
 }
 
-// Start opens what a server with that many workers needs.
+// Start opens what a server with this number of workers needs.
 func Start(cfg config.Config, workers int) (*Server, error) {
 	MakeRoom(workers)
 	if err := truth.Create(cfg.Truth); err != nil {
@@ -58,20 +58,19 @@ func Start(cfg config.Config, workers int) (*Server, error) {
 	return &Server{Listener: listener, Board: b, Truth: w}, nil
 }
 
-// Ready says that the server is ready, and where.
+// Ready prints that the server is ready, and its address.
 func Ready(l *sock.Listener) { fmt.Println("listening on", l.Addr()) }
 
-// Finish completes the truth, at the end of the process. The listening socket
-// stays open for the kernel to close: a thread may still be in accept.
+// Finish completes the truth at the end of the process. The listening socket
+// stays open for the kernel to close, because a thread may still be in accept.
 func (s *Server) Finish() error {
 	s.Listener.Remove()
 	return s.Truth.Close()
 }
 
-// ExitOnSignal ends the process on SIGTERM, SIGINT or when also is closed: it
-// calls stop, which waits for requests in progress, for as long as Grace
-// allows, then finish, and exits. The name goes in front of what it complains
-// about.
+// ExitOnSignal ends the process on SIGTERM, on SIGINT or when also is closed.
+// It calls stop, which waits for requests in progress for at most Grace, then
+// finish, and exits. Its error messages start with name.
 func ExitOnSignal(name string, also <-chan struct{}, stop func(), finish func() error) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGINT)

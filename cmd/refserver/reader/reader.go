@@ -35,8 +35,8 @@ func Run(cfg config.Config) error {
 	if err != nil {
 		return errors.Join(err, s.Finish())
 	}
-	// A connection has one request in progress at most, so the queue cannot
-	// be full.
+	// A connection has at most one request in progress, so the queue cannot be
+	// full.
 	queue := make(chan *task, nonblock.MaxConns)
 	start(cfg, s, loop, queue)
 	server := &nonblock.Server{
@@ -121,7 +121,8 @@ func (w *worker) serve(t *task) {
 		pending = pending.Then(response)
 	}
 	rec.AppLeave, rec.Route = clock.Now(), t.request.Route
-	// A failure shows in the response's Err, when the connection is done.
+	// A failure is reported by Err of the response, when the connection is
+	// done.
 	_ = response.Finish()
 	rec.WriteEnter, rec.WriteLeave, rec.ResponseBytes = t.stream.Entered, t.stream.Left, t.stream.Sent
 }

@@ -11,8 +11,8 @@ import (
 	"lapwing/cmd/refserver/sock"
 )
 
-// Run serves until SIGTERM or SIGINT. It keeps no connection alive, whatever
-// the configuration says.
+// Run serves until SIGTERM or SIGINT. It never keeps connections alive,
+// whatever the configuration says.
 func Run(cfg config.Config) error {
 	s, err := process.Start(cfg, 1)
 	if err != nil {

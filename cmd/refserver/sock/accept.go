@@ -19,11 +19,12 @@ type Conn struct {
 	Accepted int64          // CLOCK_MONOTONIC nanoseconds when accept returned
 }
 
-// ErrNoConnection says that a non-blocking listener has nothing to accept.
+// ErrNoConnection means that a non-blocking listener has no connection to
+// accept.
 var ErrNoConnection = errors.New("no connection is waiting")
 
 // Accept waits for a connection and returns it as a blocking socket. The error
-// is one that will not go away by itself.
+// is permanent.
 func Accept(listener int) (Conn, error) {
 	return accept(listener, unix.SOCK_CLOEXEC)
 }
@@ -51,8 +52,8 @@ func accept(listener, flags int) (Conn, error) {
 	}
 }
 
-// accept4 is the system call. unix.Accept4 would add a getsockopt to each
-// connection, to tell the kinds of addresses apart.
+// accept4 is the system call. unix.Accept4 would add a getsockopt for each
+// connection, to distinguish the kinds of addresses.
 func accept4(listener, flags int) (Conn, unix.Errno) {
 	var sa unix.RawSockaddrAny
 	fd, returned, errno := stamped.Accept(listener, &sa, flags)
@@ -74,7 +75,7 @@ func rawAddrPort(sa *unix.RawSockaddrAny) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// hostOrder turns a port as the kernel stores it into a number.
+// hostOrder converts a port in network byte order to a number.
 func hostOrder(port uint16) uint16 {
 	return binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, port))
 }

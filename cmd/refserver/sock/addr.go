@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// parseAddr turns 127.0.0.1:8080, [::1]:8080, localhost:8080, :8080 or
+// parseAddr parses 127.0.0.1:8080, [::1]:8080, localhost:8080, :8080 or
 // unix:/path into a socket address.
 func parseAddr(s string) (unix.Sockaddr, error) {
 	if path, ok := strings.CutPrefix(s, "unix:"); ok {
@@ -43,7 +43,8 @@ func family(sa unix.Sockaddr) int {
 	return unix.AF_UNIX
 }
 
-// addrPort is the address and port of a TCP socket, zero for a unix socket.
+// addrPort returns the address and port of a TCP socket, zero for a unix
+// socket.
 func addrPort(sa unix.Sockaddr) netip.AddrPort {
 	switch sa := sa.(type) {
 	case *unix.SockaddrInet4:

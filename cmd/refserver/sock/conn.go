@@ -11,11 +11,13 @@ import (
 	"lapwing/cmd/refserver/stamped"
 )
 
-// ErrTimeout says that the peer was silent for longer than the socket waits.
+// ErrTimeout means that the peer was silent for longer than the socket's
+// timeout.
 var ErrTimeout = errors.New("the peer was silent for too long")
 
-// Read reads once, and says when that was. It returns 0 at the end of the stream and ErrTimeout when
-// the receive timeout has passed.
+// Read reads once, and returns when the call returned, in nanoseconds of
+// CLOCK_MONOTONIC. It returns 0 at the end of the stream, and ErrTimeout after
+// the receive timeout.
 func Read(fd int, p []byte) (n int, returned int64, err error) {
 	for {
 		n, returned, err := stamped.Read(fd, p)
@@ -31,14 +33,14 @@ func Read(fd int, p []byte) (n int, returned int64, err error) {
 	}
 }
 
-// SetReadTimeout makes reads give up after d; 0 makes them wait for ever.
+// SetReadTimeout makes reads time out after d; 0 means never.
 func SetReadTimeout(fd int, d time.Duration) error {
 	tv := unix.NsecToTimeval(int64(d))
 	return unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv)
 }
 
-// Dial connects to an address as Listen takes it. Reads and writes on the
-// socket, which blocks, give up after timeout.
+// Dial connects to an address as for Listen. Reads and writes on the socket,
+// which blocks, time out after timeout.
 func Dial(address string, timeout time.Duration) (int, error) {
 	sa, err := parseAddr(address)
 	if err != nil {
@@ -51,7 +53,7 @@ func Dial(address string, timeout time.Duration) (int, error) {
 	tv := unix.NsecToTimeval(int64(timeout))
 	if err := errors.Join(
 		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv),
-		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &tv), // bounds connect, too
+		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &tv), // also limits connect
 	); err != nil {
 		Close(fd)
 		return -1, fmt.Errorf("bound the time of calls to %s: %w", address, err)
@@ -63,8 +65,8 @@ func Dial(address string, timeout time.Duration) (int, error) {
 	return fd, nil
 }
 
-// DialNonblock begins to connect a non-blocking socket. When it becomes
-// writable, ConnectError tells how that went.
+// DialNonblock starts to connect a non-blocking socket. When it becomes
+// writable, ConnectError returns the result.
 func DialNonblock(address string) (int, error) {
 	sa, err := parseAddr(address)
 	if err != nil {
@@ -81,7 +83,7 @@ func DialNonblock(address string) (int, error) {
 	return fd, nil
 }
 
-// ConnectError is the error with which a connect ended, nil when it went well.
+// ConnectError returns the error of a connect, nil if it succeeded.
 func ConnectError(fd int) error {
 	errno, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
 	if err != nil {
@@ -93,12 +95,12 @@ func ConnectError(fd int) error {
 	return nil
 }
 
-// Close closes a descriptor. There is nothing to be done about an error.
+// Close closes a descriptor. Nothing can be done about an error.
 func Close(fd int) { _ = unix.Close(fd) }
 
 // CloseLingering closes a connection on which the client may still be sending.
-// Closing at once would reset it, and the client might never see the response;
-// so this says that the response is over and reads on for up to patience.
+// Closing at once would reset it, and the client might never see the response.
+// So this ends the response and continues to read for at most patience.
 func CloseLingering(fd int, patience time.Duration) {
 	defer Close(fd)
 	if unix.Shutdown(fd, unix.SHUT_WR) != nil || SetReadTimeout(fd, patience) != nil {

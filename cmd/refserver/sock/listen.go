@@ -13,12 +13,12 @@ import (
 type Listener struct {
 	FD   int
 	addr string
-	path string // of a unix socket that Close removes
+	path string // of a unix socket; Close removes the file
 }
 
 // Listen binds a blocking listening socket to an address such as
-// 127.0.0.1:8080, [::1]:8080 or unix:/path. Port 0 takes a free one. A unix
-// socket that nobody listens on any more is replaced.
+// 127.0.0.1:8080, [::1]:8080 or unix:/path. Port 0 selects a free port. A unix
+// socket on which no process listens any more is replaced.
 func Listen(address string, backlog int) (*Listener, error) {
 	sa, err := parseAddr(address)
 	if err != nil {
@@ -47,8 +47,8 @@ func (l *Listener) bind(sa unix.Sockaddr, backlog int) error {
 		l.path = un.Name
 		return unix.Listen(l.FD, backlog)
 	}
-	// Accepted sockets inherit TCP_NODELAY: without it the second small write
-	// of a response waits for the client's delayed ACK.
+	// Accepted sockets inherit TCP_NODELAY. Without it, the second small write
+	// of a response waits for the delayed ACK of the client.
 	if err := errors.Join(
 		unix.SetsockoptInt(l.FD, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1),
 		unix.SetsockoptInt(l.FD, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1),
@@ -80,7 +80,7 @@ func explain(address string, err error) error {
 	return fmt.Errorf("listen on %s: %w", address, err)
 }
 
-// removeStale removes a unix socket that a killed server left behind.
+// removeStale removes a unix socket that a killed server left.
 func removeStale(sa *unix.SockaddrUnix) {
 	info, err := os.Lstat(sa.Name)
 	if err != nil || info.Mode().Type() != os.ModeSocket {
@@ -92,13 +92,13 @@ func removeStale(sa *unix.SockaddrUnix) {
 	}
 	defer Close(fd)
 	if errors.Is(unix.Connect(fd, sa), unix.ECONNREFUSED) {
-		// A failure shows in bind, with a better message.
+		// If this fails, bind fails with a better message.
 		_ = os.Remove(sa.Name)
 	}
 }
 
-// Addr is where the socket listens, in the form that Listen takes, with the
-// port that the kernel chose.
+// Addr returns the address of the socket, in the form that Listen accepts, with
+// the port that the kernel chose.
 func (l *Listener) Addr() string {
 	if l.path != "" && !strings.HasPrefix(l.addr, "unix:") {
 		return "unix:" + l.path
@@ -106,16 +106,16 @@ func (l *Listener) Addr() string {
 	return l.addr
 }
 
-// Close closes the socket and removes a unix socket's file.
+// Close closes the socket and removes the file of a unix socket.
 func (l *Listener) Close() {
 	Close(l.FD)
 	l.Remove()
 }
 
-// Remove removes a unix socket's file.
+// Remove removes the file of a unix socket.
 func (l *Listener) Remove() {
 	if l.path != "" {
-		// It may be gone already; nothing depends on it any more.
+		// The file may already be gone, and is no longer needed.
 		_ = os.Remove(l.path)
 	}
 }

@@ -23,7 +23,7 @@ func listen(t *testing.T, address string) *Listener {
 	return l
 }
 
-// pair is a client's and a server's end of a connection.
+// pair returns the client's and the server's end of a connection.
 func pair(t *testing.T, address string) (client int, server Conn) {
 	t.Helper()
 	l := listen(t, address)
@@ -82,8 +82,8 @@ func TestReadTimeout(t *testing.T) {
 	assert.ErrorIs(t, err, ErrTimeout, "reading from a silent client")
 }
 
-// TestStream sends more than a socket holds, blocking and not, in all the ways
-// there are.
+// TestStream sends more than a socket buffer holds, blocking and non-blocking,
+// in every way.
 func TestStream(t *testing.T) {
 	const size = 8 << 20
 	file, err := unix.MemfdCreate("test", 0)

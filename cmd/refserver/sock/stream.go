@@ -14,17 +14,17 @@ import (
 // Stream writes to a socket on a thread that may block, and stamps the writes.
 type Stream struct {
 	FD int
-	// Nonblocking says that the socket is: where a write cannot go on, the
-	// thread waits in poll.
+	// Nonblocking means that the socket is non-blocking. If a write would
+	// block, the thread waits in poll.
 	Nonblocking bool
 
-	Entered int64 // CLOCK_MONOTONIC: the first write was entered, 0 if none was
+	Entered int64 // CLOCK_MONOTONIC: the first write was entered; 0 if there was none
 	Left    int64 // the last write returned
 	Sent    int64 // bytes
 }
 
-// Send writes head, then body, by one system call as long as the kernel takes
-// it all.
+// Send writes head, then body, with one system call if the kernel takes all of
+// it.
 func (s *Stream) Send(head, body []byte) error {
 	for len(head) > 0 && len(body) > 0 {
 		n, err := s.stamp(func() (int, int64, error) { return stamped.Writev(s.FD, head, body) })
@@ -51,7 +51,7 @@ func (s *Stream) write(p []byte) error {
 	return nil
 }
 
-// SendFile sends n bytes of the file, from offset on.
+// SendFile sends n bytes of the file, starting at offset.
 func (s *Stream) SendFile(file int, offset, n int64) error {
 	// sendfile moves at most about 2 GiB at once.
 	const atOnce = 1 << 30
@@ -63,13 +63,13 @@ func (s *Stream) SendFile(file int, offset, n int64) error {
 			return err
 		}
 		if sent == 0 {
-			return io.ErrUnexpectedEOF // the file is shorter
+			return io.ErrUnexpectedEOF // the file is shorter than expected
 		}
 	}
 	return nil
 }
 
-// stamp makes one write call and repeats it when a signal came first.
+// stamp makes one write call, and repeats it if a signal interrupted it.
 func (s *Stream) stamp(write func() (int, int64, error)) (int, error) {
 	for {
 		entered := clock.Now()
@@ -86,10 +86,10 @@ func (s *Stream) stamp(write func() (int, int64, error)) (int, error) {
 	}
 }
 
-// pollPatience is how long a client may read nothing at all.
+// pollPatience is how long a client may read nothing.
 const pollPatience = 30 * time.Second
 
-// writable waits until the socket takes bytes again.
+// writable waits until the socket accepts bytes again.
 func (s *Stream) writable() bool {
 	fds := []unix.PollFd{{Fd: int32(s.FD), Events: unix.POLLOUT}}
 	for {

@@ -6,7 +6,7 @@ import (
 	"unsafe"
 )
 
-// The runtime keeps these for packages that make system calls of their own.
+// The runtime provides these for packages that make their own system calls.
 
 //go:linkname entersyscall runtime.entersyscall
 //go:nosplit
@@ -20,18 +20,18 @@ func exitsyscall()
 //go:nosplit
 func nanotime() int64
 
-// args are the arguments of a system call. The second and the third are a
+// args are the arguments of a system call. The second and the third are each a
 // number or an address.
 type args struct {
 	fd     uintptr
 	second uintptr
-	buffer unsafe.Pointer // the second, where it is an address
+	buffer unsafe.Pointer // the second, if it is an address
 	third  uintptr
-	extra  unsafe.Pointer // the third, where it is an address
+	extra  unsafe.Pointer // the third, if it is an address
 	fourth uintptr
 }
 
-// call is syscall.Syscall6 with a look at the clock. Between entersyscall and
+// call is syscall.Syscall6 with a clock read. Between entersyscall and
 // exitsyscall nothing may grow the stack or allocate.
 //
 //go:nosplit

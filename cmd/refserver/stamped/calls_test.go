@@ -74,8 +74,9 @@ func TestErrors(t *testing.T) {
 	assert.Equal(t, unix.EBADF, errno)
 }
 
-// TestCallsBesideTheRuntime: threads that block in a call keep neither others
-// nor the garbage collector waiting, and their buffers stay where they are.
+// TestCallsBesideTheRuntime checks that threads that block in a call block
+// neither other threads nor the garbage collector, and that their buffers do
+// not move.
 func TestCallsBesideTheRuntime(t *testing.T) {
 	const threads, rounds = 16, 200
 	var all sync.WaitGroup
@@ -107,7 +108,7 @@ func TestCallsBesideTheRuntime(t *testing.T) {
 	}
 }
 
-// echo answers each byte by the next one.
+// echo responds to each byte with the next one.
 func echo(t *testing.T, fd, rounds int) {
 	runtime.LockOSThread()
 	for range rounds {

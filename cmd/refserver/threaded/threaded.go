@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// queueLength is how many accepted connections can wait for a worker.
+// queueLength is the number of accepted connections that can wait for a worker.
 const queueLength = 1024
 
 // Run serves until SIGTERM or SIGINT. The calling thread, which must be locked

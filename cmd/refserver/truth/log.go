@@ -2,14 +2,14 @@ package truth
 
 import "sync/atomic"
 
-// capacity is the number of records a thread can be ahead of the writer. At
-// one flush per flushEvery it allows for 300,000 requests per second and
+// capacity is the number of records that a thread can be ahead of the writer.
+// With one flush per flushEvery it allows 300,000 requests per second and
 // thread.
 const capacity = 1 << 14
 
-// Log takes the records of one serving thread. It is a ring with one producer
-// and one consumer: adding to it is a copy and two atomic operations, never a
-// lock and never a system call. A nil Log takes nothing.
+// Log holds the records of one serving thread. It is a ring with one producer
+// and one consumer. Adding a record is a copy and two atomic operations, never
+// a lock or a system call. A nil Log discards everything.
 type Log struct {
 	ring    []Record
 	written atomic.Uint64
@@ -17,7 +17,7 @@ type Log struct {
 	dropped atomic.Uint64
 }
 
-// Add keeps a copy of r for the truth file. When the writer is a whole ring
+// Add keeps a copy of r for the truth file. If the writer is a whole ring
 // behind, the record is dropped and counted.
 func (l *Log) Add(r *Record) {
 	if l == nil {
@@ -32,7 +32,7 @@ func (l *Log) Add(r *Record) {
 	l.written.Store(next + 1)
 }
 
-// drain calls take for each record that was added since the last time.
+// drain calls take for each record that was added since the last call.
 func (l *Log) drain(take func(*Record)) {
 	end := l.written.Load()
 	for i := l.flushed.Load(); i < end; i++ {

@@ -5,12 +5,12 @@ import (
 	"net/netip"
 )
 
-// MaxID is the longest request id that is recorded, in bytes; longer ones are
+// MaxID is the longest request id that is recorded, in bytes. Longer ones are
 // cut.
 const MaxID = 64
 
 // Record is the truth about one request, as its server saw it. All stamps are
-// CLOCK_MONOTONIC nanoseconds; a moment that never came is zero.
+// CLOCK_MONOTONIC nanoseconds. An event that never happened is zero.
 type Record struct {
 	id    [MaxID]byte
 	idLen uint8
@@ -25,8 +25,8 @@ type Record struct {
 	Status      int
 	Error       string // why the response is not complete, a constant
 
-	RequestBytes  int64 // head and body as they came over the socket
-	ResponseBytes int64 // head and body as they went
+	RequestBytes  int64 // head and body as received over the socket
+	ResponseBytes int64 // head and body as sent
 
 	Accept     int64 // accept returned the connection
 	Handover   int64 // a worker took the connection or the request from a queue
@@ -37,13 +37,13 @@ type Record struct {
 	WriteEnter int64 // the first write of the response was entered
 	WriteLeave int64 // the last write of the response returned
 
-	UpstreamWrite int64 // a front end's first write to its upstream server was entered
+	UpstreamWrite int64 // a front end entered its first write to its upstream server
 }
 
-// SetID keeps the id that the client chose for the request.
+// SetID sets the id of the request that the client chose.
 func (r *Record) SetID(id []byte) { r.idLen = uint8(copy(r.id[:], id)) }
 
-// ID is the id that the client chose for the request.
+// ID returns the id of the request that the client chose.
 func (r *Record) ID() string { return string(r.id[:r.idLen]) }
 
 // Line is one line of the truth file. docs/refserver.md explains the fields.

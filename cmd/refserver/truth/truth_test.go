@@ -69,8 +69,8 @@ func TestFlushWithoutClose(t *testing.T) {
 	assert.NoError(t, w.Close(), "a second Close")
 }
 
-// TestAllThreads adds from several threads while the writer flushes, more than
-// a ring holds.
+// TestAllThreads adds more records than a ring holds, from several threads,
+// while the writer flushes.
 func TestAllThreads(t *testing.T) {
 	w, path := open(t)
 	const threads, each = 4, 2 * capacity
@@ -98,7 +98,7 @@ func TestAllThreads(t *testing.T) {
 
 func TestDropsAreCounted(t *testing.T) {
 	w, path := open(t)
-	w.mu.Lock() // no flush meanwhile
+	w.mu.Lock() // prevents a flush meanwhile
 	l := &Log{ring: make([]Record, 4)}
 	w.logs = append(w.logs, l)
 	for i := range 7 {

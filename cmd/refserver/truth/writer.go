@@ -10,11 +10,11 @@ import (
 	"lapwing/cmd/refserver/clock"
 )
 
-// flushEvery is how old a record gets, at most, before it is in the file.
+// flushEvery is the longest time until a record is in the file.
 const flushEvery = 50 * time.Millisecond
 
-// Create makes the truth file, or empties it. The server does so once, before
-// its processes append to it.
+// Create creates the truth file, or empties it. The server calls it once,
+// before its processes append to the file.
 func Create(path string) error {
 	if path == "" {
 		return nil
@@ -26,26 +26,26 @@ func Create(path string) error {
 	return f.Close()
 }
 
-// Writer brings the records of one process into the truth file, in batches and
-// on a thread of its own.
+// Writer writes the records of one process to the truth file, in batches and on
+// a thread of its own.
 type Writer struct {
 	arch string
 	file *os.File
 
-	mu     sync.Mutex // guards what follows, never taken by a serving thread
+	mu     sync.Mutex // guards the fields below; never taken by a serving thread
 	logs   []*Log
 	buf    []byte
 	err    error
 	closed bool
 }
 
-// Open returns the writer of this process, or nil when path is empty: a nil
+// Open returns the writer of this process, or nil if path is empty. A nil
 // Writer records nothing.
 func Open(path, arch string) (*Writer, error) {
 	if path == "" {
 		return nil, nil
 	}
-	// Appended batches of whole lines from several processes do not mix.
+	// O_APPEND keeps batches of whole lines from several processes apart.
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open the truth file (--truth): %w", err)
@@ -67,8 +67,8 @@ func (w *Writer) NewLog() *Log {
 	return l
 }
 
-// Close writes what is left. It reports records that could not be kept or
-// written: the truth is then not complete.
+// Close writes what is left. It returns an error if records could not be kept
+// or written, because the truth is incomplete then.
 func (w *Writer) Close() error {
 	if w == nil {
 		return nil
@@ -95,8 +95,8 @@ func (w *Writer) dropped() error {
 	return fmt.Errorf("%d records were dropped: the disk of the truth file is too slow", n)
 }
 
-// run flushes now and then. It sleeps in the kernel: a Go timer would wake
-// several of the runtime's threads each time, beside the thread that serves.
+// run flushes periodically. It sleeps in the kernel: a Go timer would wake
+// several threads of the runtime each time, next to the thread that serves.
 func (w *Writer) run() {
 	for {
 		clock.Sleep(flushEvery)

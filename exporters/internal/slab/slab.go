@@ -1,9 +1,9 @@
-// Package slab hands out the same memory again and again.
+// Package slab reuses memory for values that are built again and again.
 package slab
 
-// Slab hands out values of T that stay where they are, and all of them again
-// after a Reset. What is built anew at every export is built from slabs, so
-// that a steady stream of it allocates next to nothing.
+// Slab hands out values of T that do not move. After a Reset it hands out the
+// same values again. What is built at every export is built from slabs, so that
+// a steady stream allocates almost nothing.
 type Slab[T any] struct {
 	chunks [][]T
 	used   int
@@ -11,7 +11,7 @@ type Slab[T any] struct {
 
 const chunkSize = 64
 
-// Next returns a value that may hold what an earlier user left in it.
+// Next returns a value that may still hold what an earlier user left in it.
 func (s *Slab[T]) Next() *T {
 	chunk, index := s.used/chunkSize, s.used%chunkSize
 	if chunk == len(s.chunks) {
@@ -21,7 +21,7 @@ func (s *Slab[T]) Next() *T {
 	return &s.chunks[chunk][index]
 }
 
-// Used is how many values are handed out.
+// Used returns the number of values that are handed out.
 func (s *Slab[T]) Used() int { return s.used }
 
 // Reset makes all values available again.

@@ -1,21 +1,21 @@
-// client: a closed loop of HTTP requests, as little client as can be.
+// client: a closed loop of HTTP requests, as small as possible.
 //
 //   client tcp:PORT|unix:PATH|udp: kept|each CONNECTIONS WARM_UP REQUESTS PID
 //
-// udp: no requests, but datagrams of 200 bytes from one socket of the client's to
-// another: what else than requests the agent makes dearer.
+// udp: no requests, but datagrams of 200 bytes from one socket of the client to
+// another. They show what the agent costs other traffic.
 //
 // kept: every connection carries one request after the other. each: every
 // request has a connection of its own, which the server closes.
 //
-// After WARM_UP requests and a pause it makes REQUESTS more and prints, in
-// nanoseconds: how long they took; the CPU time that process PID used after
-// them for what they left it to do; all CPU time that PID used for them. PID 0
-// is no process. In a guest whose clock counts instructions and skips idle
+// After WARM_UP requests and a pause it makes REQUESTS more and prints three
+// times, in nanoseconds: how long they took; the CPU time that process PID used
+// after them for the work they left; all CPU time that PID used for them. PID 0
+// means no process. In a guest whose clock counts instructions and skips idle
 // time, nanoseconds are instructions.
 //
-// One thread, no allocation and no timer in the loop: what the client costs
-// itself is the same in every run. Any surprise ends it with status 1.
+// It has one thread, and no allocation and no timer in the loop, so that its own
+// cost is the same in every run. Anything unexpected ends it with status 1.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -107,7 +107,7 @@ static int dial(void)
 	return fd;
 }
 
-// answered reads what is there and says whether the request is done with.
+// answered reads what has arrived and reports whether the request is complete.
 static int answered(int fd)
 {
 	char answer[4096];
@@ -128,7 +128,7 @@ static int answered(int fd)
 	return keep;
 }
 
-// pair makes the sockets of datagrams.
+// pair creates the sockets for datagrams.
 static void pair(void)
 {
 	struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -151,7 +151,7 @@ static void pass(long number)
 			fail("a datagram");
 }
 
-// loop makes so many requests, with one on each connection at any time.
+// loop makes a number of requests, with one on each connection at any time.
 static void loop(int *idle, long connections, long requests)
 {
 	struct epoll_event events[most_connections];
@@ -184,7 +184,7 @@ static void loop(int *idle, long connections, long requests)
 	}
 }
 
-// settle lets everybody finish what they have to do.
+// settle waits until all processes have finished their work.
 static void settle(void)
 {
 	struct timespec t = {.tv_nsec = 400000000};
@@ -193,7 +193,7 @@ static void settle(void)
 		fail("nanosleep");
 }
 
-// used is the CPU time of a process's threads; 0 of process 0.
+// used returns the CPU time of the threads of a process, in nanoseconds; 0 for process 0.
 static long long used(long pid)
 {
 	long long sum = 0;

@@ -1,4 +1,4 @@
-// Package jsonfile is a Collector exporter that appends what it is given to a
-// file, one OTLP/JSON export request a line. It writes before the receiver
-// answers, so a client that got its answer finds its data in the file.
+// Package jsonfile is a Collector exporter that appends what it gets to a file,
+// one OTLP/JSON export request per line. It writes before the receiver
+// responds, so a client that got its response finds its data in the file.
 package jsonfile

@@ -14,7 +14,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
-// Config names the file. It is created when missing and appended to.
+// Config names the file. The file is created if it is missing, and appended to.
 type Config struct {
 	Path string `mapstructure:"path"`
 }
@@ -27,7 +27,7 @@ func (c *Config) Validate() error {
 	return nil
 }
 
-// NewFactory makes exporters of type "jsonfile" for traces and metrics.
+// NewFactory creates exporters of type "jsonfile" for traces and metrics.
 func NewFactory() exporter.Factory {
 	return exporter.NewFactory(
 		component.MustNewType("jsonfile"),
