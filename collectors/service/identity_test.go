@@ -149,6 +149,19 @@ func TestRulesComeFirst(t *testing.T) {
 	}
 }
 
+// Anybody can call a program, or only its command name, like the service of a rule.
+func TestNameOfARuleIsItsOwn(t *testing.T) {
+	r := fixture(t, func(o *Options) { o.Rules = []Rule{{Name: "nginx", Exe: "/opt/*/nginx"}, {Name: "shop", Port: 1}} })
+	id := r.Lookup(100, "")
+	require.Equal(t, "nginx (no rule)", id.Name)
+	require.Equal(t, FromUnit, id.Source)
+	for _, comm := range []string{"shop", "shop ", "shop: worker"} { // of a process that has ended
+		require.Equal(t, "shop (no rule)", r.Lookup(99990, comm).Name, "%q", comm)
+		r.Forget(99990)
+	}
+	require.Equal(t, "shopkeeper", r.Lookup(99991, "shopkeeper").Name)
+}
+
 func TestFirstRuleWins(t *testing.T) {
 	r := fixture(t, func(o *Options) {
 		o.Rules = []Rule{{Name: "first", Exe: "nginx"}, {Name: "second", Unit: "nginx.service"}}

@@ -114,7 +114,7 @@ func (r *Resolver) Await(pids map[uint32]string, limit time.Duration) {
 
 // ByComm returns the identity of a process of which only the command name is known.
 func (r *Resolver) ByComm(comm string) *Identity {
-	name := nameOf(cmp.Or(titleProgram(strings.Clone(comm)), unknown))
+	name := r.unclaimed(nameOf(cmp.Or(titleProgram(strings.Clone(comm)), unknown)))
 	return &Identity{Name: name, Instance: r.instance(name), Source: FromComm}
 }
 

@@ -277,6 +277,9 @@ func (l *look) identify(p process) *Identity {
 	if p.mute && id.Source == FromProgram {
 		id.Name, id.Source = nameOf(cmp.Or(titleProgram(p.comm), program)), FromComm
 	}
+	if id.Source != FromRule {
+		id.Name = r.unclaimed(id.Name)
+	}
 	if pool := poolOf(p); pool != "" && id.Source != FromRule {
 		id.Name = text.Join(id.Name, PoolSep, pool)
 	}
@@ -299,6 +302,21 @@ func (r *Resolver) name(s subject, program string) (string, Source) {
 		return nameOf(strings.TrimSuffix(s.unit, ".service")), FromUnit
 	}
 	return nameOf(program), FromProgram
+}
+
+// noRule marks the name of a process that calls itself like the service of a rule, and
+// that the rule does not match.
+const noRule = " (no rule)"
+
+// unclaimed returns a name that no rule gives. Any user can choose the name of a program
+// and its command name. Requests to such a program must not count for the service.
+func (r *Resolver) unclaimed(name string) string {
+	for _, rule := range *r.rules.Load() {
+		if rule.Name == name {
+			return text.Name(name, text.MaxService-len(noRule)) + noRule
+		}
+	}
+	return name
 }
 
 // nameOf returns a name that is safe to output. Its parts come from other programs:
