@@ -220,6 +220,9 @@ func (a *Agent) attach() error {
 	if err := a.drop(); err != nil {
 		return errors.Join(err, closeAll(a.probes))
 	}
+	for _, p := range a.probes {
+		p.look()
+	}
 	if a.OnAttached != nil {
 		a.OnAttached(a.requests.socket.Plan())
 	}

@@ -58,6 +58,9 @@ func (m *markers) delegate(probe *socket.Probe) {
 	probe.OpenUprobesBy(opener.Open)
 }
 
+// look waits until run: attaching is never delayed by a search.
+func (m *markers) look() {}
+
 func (m *markers) keeps() []cap.Value { return privilege.Standing() }
 
 // run marks running servers and those that start later. When it returns, the

@@ -33,8 +33,10 @@ func (a *Agent) WatchPools() *worker.Collector {
 
 func (p *pools) wanted() bool { return p.collector != nil }
 
-// attach takes the pools as they are right after the probes were attached.
-func (p *pools) attach() error {
+func (p *pools) attach() error { return nil }
+
+// look takes the pools as they are right after the probes were attached.
+func (p *pools) look() {
 	probe := p.requests.socket
 	switch {
 	case !p.wanted():
@@ -43,7 +45,6 @@ func (p *pools) attach() error {
 	default:
 		p.log.Warn("this kernel does not show requests in flight, held workers and backlogs (lapwing probes tells why)")
 	}
-	return nil
 }
 
 func (p *pools) keeps() []cap.Value { return privilege.Standing() }

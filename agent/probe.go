@@ -16,10 +16,14 @@ import (
 // one first.
 type probe interface {
 	// attach attaches the probe. It runs with all privileges with which the
-	// agent was started. It waits for no process.
+	// agent was started. It asks no process for anything: giving up privileges
+	// waits for all threads, and a process can hold one of them for ever.
 	attach() error
 	// keeps lists the capabilities that the probe needs after attach.
 	keeps() []cap.Value
+	// look takes a first look at the processes that run. It runs after the
+	// privileges were given up.
+	look()
 	// run looks at the host until ctx ends.
 	run(ctx context.Context) error
 	// health adds what the probe counts. It is safe for concurrent use, also

@@ -23,6 +23,7 @@ type fake struct {
 
 func (f *fake) note(step string)       { *f.steps = append(*f.steps, step+" "+f.name) }
 func (f *fake) attach() error          { f.note("attach"); return f.attached }
+func (f *fake) look()                  { f.note("look") }
 func (f *fake) keeps() []cap.Value     { return f.needs }
 func (f *fake) health(*health.Sources) {}
 func (f *fake) close() error           { f.note("close"); return nil }

@@ -50,6 +50,8 @@ func (r *requests) attach() error {
 	return nil
 }
 
+func (r *requests) look() {}
+
 func (r *requests) keeps() []cap.Value { return privilege.Standing() }
 
 func (r *requests) run(ctx context.Context) error {
