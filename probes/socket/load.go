@@ -32,9 +32,9 @@ type Options struct {
 	RingBytes int
 	// Connections is the limit of connections that are tracked by address: all
 	// connections with the syscall plan, those on unix sockets with the socket plan.
-	// Memory is allocated as they come if the kernel can do that in a probe (6.1),
-	// otherwise for all of them at the start. Default 65536 with the syscall plan,
-	// 16384 with the socket plan.
+	// If the kernel can allocate memory in a probe (6.1 and later), memory is taken as
+	// connections come, and the default is 65536. Otherwise it is taken for all of them
+	// at the start, and the default is 16384.
 	Connections int
 	// Ports limits the probes to connections to these local TCP ports, at most
 	// MaxPorts. Other connections cost only a look-up. Unix sockets are not limited.
