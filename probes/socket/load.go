@@ -90,7 +90,7 @@ type Probe struct {
 	links   []link.Link
 	events  *events
 	sweeps  []*sweep
-	gone    *link.Iter // of unix connections whose close was not seen
+	gone    walker // over unix connections whose close was not seen
 	log     *kernellog.Reader
 	uprobes uprobe.Attacher
 	stats   *ebpf.Map
@@ -104,11 +104,15 @@ type Probe struct {
 // Open loads and attaches the probes of the first plan that works, or of the plan that
 // opts names. Requests are recorded from its return on.
 func Open(opts Options) (*Probe, error) {
-	if err := opts.setDefaults(); err != nil {
-		return nil, err
-	}
 	plan, err := survey.TakeSurvey().Resolve(opts.Plan)
 	if err != nil {
+		return nil, err
+	}
+	return openPlan(plan, opts)
+}
+
+func openPlan(plan survey.PlanSurvey, opts Options) (*Probe, error) {
+	if err := opts.setDefaults(); err != nil {
 		return nil, err
 	}
 	secret := kernellog.NewSecret()
@@ -327,7 +331,7 @@ func (p *Probe) attach() error {
 	p.events = newEvents(len(p.plan.Hooks))
 	for _, h := range p.plan.Hooks {
 		prog := p.coll.Programs[h.Program]
-		if prog == nil || !h.Used || strings.HasPrefix(h.Name, "iter/") || h.Program == survey.MarkProgram {
+		if prog == nil || !h.Used || h.OnDemand() || h.Program == survey.MarkProgram {
 			continue
 		}
 		l, err := attachOne(h.Name, prog)

@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"lapwing/probes/socket/snapshot"
 	"lapwing/probes/socket/survey"
 	"lapwing/probes/socket/wire"
 )
@@ -72,6 +73,34 @@ func TestEachHookIsUsedOrSaysWhyNot(t *testing.T) {
 			assert.NotEmpty(t, h.Purpose, "%s of plan %s", h.Name, p.Plan)
 		}
 	}
+}
+
+// TestWithoutMapIterators loads and runs what replaces the iterators over maps, which some
+// kernels refuse.
+func TestWithoutMapIterators(t *testing.T) {
+	refused := []string{"idle_elem", "gone_elem", "see_elem", "idle_tcp", "see_tcp"}
+	forEachPlan(t, func(t *testing.T, name survey.Plan) {
+		plan, err := survey.TakeSurvey().Resolve(name)
+		require.NoError(t, err)
+		for i, h := range plan.Hooks {
+			if strings.HasPrefix(h.Name, "iter/") && slices.Contains(refused, h.Program) {
+				plan.Hooks[i].Used = false
+			} else if h.OnDemand() {
+				plan.Hooks[i].Used = true
+			}
+		}
+		p, err := openPlan(plan, Options{Snapshots: true, Ports: []uint16{1}})
+		require.NoError(t, err)
+		defer func() { assert.NoError(t, p.Close()) }()
+		require.NoError(t, p.sweepComplete())
+		require.NoError(t, p.gone.walk())
+		require.NoError(t, p.SnapConns(&snapshot.Snapshot{}))
+		for _, program := range refused {
+			if loaded := p.coll.Programs[program]; loaded != nil {
+				assert.Equal(t, ebpf.Syscall, loaded.Type(), program)
+			}
+		}
+	})
 }
 
 func TestBadOptions(t *testing.T) {

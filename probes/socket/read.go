@@ -60,7 +60,7 @@ func (p *Probe) Run(ctx context.Context, h Handler) error {
 		}
 		if now.Sub(cleared) >= goneEvery {
 			cleared = now
-			if err := errors.Join(walk(p.gone), p.lateCloses(h)); err != nil {
+			if err := errors.Join(p.gone.walk(), p.lateCloses(h)); err != nil {
 				return err
 			}
 		}

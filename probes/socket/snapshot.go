@@ -35,16 +35,24 @@ func (p *Probe) Snapshots() bool { return len(p.snaps.conns) > 0 }
 // prepareSnapshots attaches the iterators, if they were loaded.
 func (p *Probe) prepareSnapshots() error {
 	for _, t := range p.tables() {
-		it, err := p.iterator("see_"+t.walk, t.name)
-		if err != nil {
+		if err := p.addSnapshot(t.see, t.name); err != nil {
 			return err
 		}
-		if it != nil {
-			p.snaps.conns = append(p.snaps.conns, it)
-		}
+	}
+	if err := p.addSnapshot("see_open", ""); err != nil {
+		return err
 	}
 	var err error
 	p.snaps.files, err = p.iterator("see_files", "")
+	return err
+}
+
+// addSnapshot adds an iterator that shows connections, if it was loaded.
+func (p *Probe) addSnapshot(program, m string) error {
+	it, err := p.iterator(program, m)
+	if it != nil {
+		p.snaps.conns = append(p.snaps.conns, it)
+	}
 	return err
 }
 
@@ -104,7 +112,9 @@ func (p *Probe) SnapConns(s *snapshot.Snapshot) error {
 		return fmt.Errorf("read the number of connections that a snapshot left out: %w", err)
 	}
 	s.Cut = int(cut)
-	return s.Decode(raw)
+	err = s.Decode(raw)
+	s.Compact()
+	return err
 }
 
 // SnapFiles finds the listening sockets, the processes that have them open and the

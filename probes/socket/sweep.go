@@ -20,7 +20,7 @@ func (p *Probe) adopt() error {
 		}
 	}
 	var err error
-	if p.gone, err = p.iterator("gone_elem", "unix_conns"); err != nil {
+	if p.gone, err = p.walker("unix_conns", "gone_elem", "gone_unix"); err != nil {
 		return err
 	}
 	for _, t := range p.tables() {
@@ -33,17 +33,73 @@ func (p *Probe) adopt() error {
 
 // table is a map of connections.
 type table struct {
-	name string
-	walk string // suffix of the names of the programs that walk it
-	used string // the variable that shows use
+	name  string
+	used  string   // the variable that shows use
+	sweep []string // the programs that can sweep it; the kernel has at least one
+	see   string   // the program that shows its connections
 }
 
 func (p *Probe) tables() []table {
-	tcp := table{"tcp_conns", "elem", "tcp_used"}
+	tcp := table{"tcp_conns", "tcp_used", []string{"idle_elem", "idle_tcp"}, "see_elem"}
 	if p.coll.Maps[tcp.name].Type() == ebpf.SkStorage {
-		tcp.walk = "tcp"
+		tcp.sweep, tcp.see = []string{"idle_tcp", "idle_files"}, "see_tcp"
 	}
-	return []table{{"unix_conns", "elem", "unix_used"}, tcp}
+	return []table{{"unix_conns", "unix_used", []string{"idle_elem", "idle_unix"}, "see_elem"}, tcp}
+}
+
+// walker runs a program for each connection in a map.
+type walker interface {
+	walk() error
+	Close() error
+}
+
+// iterWalker is an iterator of the kernel.
+type iterWalker struct{ *link.Iter }
+
+func (w iterWalker) walk() error {
+	r, err := w.Open()
+	if err != nil {
+		return fmt.Errorf("open an iterator: %w", err)
+	}
+	_, err = io.Copy(io.Discard, r)
+	return errors.Join(err, r.Close())
+}
+
+// callWalker is a program that goes over the map by itself.
+type callWalker struct{ *ebpf.Program }
+
+func (w callWalker) walk() error {
+	if _, err := w.Run(&ebpf.RunOptions{}); err != nil {
+		return fmt.Errorf("run a program over a map: %w", err)
+	}
+	return nil
+}
+
+// Close does nothing: the program belongs to its collection.
+func (callWalker) Close() error { return nil }
+
+// walker returns a walker over a map with the first of the programs that was loaded.
+func (p *Probe) walker(over string, programs ...string) (walker, error) {
+	for _, name := range programs {
+		prog := p.coll.Programs[name]
+		switch {
+		case prog == nil:
+			continue
+		case prog.Type() == ebpf.Syscall:
+			w := callWalker{prog}
+			// The library tries once whether the kernel can run programs. That takes
+			// privileges that are given up later.
+			return w, w.walk()
+		case name == "idle_files":
+			over = ""
+		}
+		it, err := p.iterator(name, over)
+		if err != nil {
+			return nil, err
+		}
+		return iterWalker{it}, nil
+	}
+	return nil, fmt.Errorf("none of the programs %v was loaded", programs)
 }
 
 // sweepShare is how many times longer than a sweep the pause after it is. If few of very
@@ -53,7 +109,7 @@ const sweepShare = 100
 // sweep goes over the connections in a map. The walk visits all that are open; used shows
 // whether there is something to find.
 type sweep struct {
-	*link.Iter
+	walker
 	used *ebpf.Variable
 	// again is set if the map was in use the last time. The use may have been so
 	// recent then that the walk came before its effect.
@@ -64,11 +120,12 @@ type sweep struct {
 }
 
 func (p *Probe) addSweep(t table) error {
-	it, err := p.iterator("idle_"+t.walk, t.name)
-	if it != nil {
-		p.sweeps = append(p.sweeps, &sweep{Iter: it, used: p.coll.Variables[t.used]})
+	w, err := p.walker(t.name, t.sweep...)
+	if err != nil {
+		return err
 	}
-	return err
+	p.sweeps = append(p.sweeps, &sweep{walker: w, used: p.coll.Variables[t.used]})
+	return nil
 }
 
 func (s *sweep) inUse() (bool, error) {
@@ -98,7 +155,7 @@ func (s *sweep) due() (bool, error) {
 // run walks if that is due, and reports whether it was.
 func (s *sweep) run() (due bool, err error) {
 	if due, err = s.due(); due {
-		err = errors.Join(err, s.cost.Measure(func() error { return walk(s.Iter) }))
+		err = errors.Join(err, s.cost.Measure(s.walk))
 		s.ended = time.Now()
 	}
 	return due, err
@@ -118,17 +175,7 @@ func (p *Probe) runOnce(program string) error {
 	if it == nil {
 		return err
 	}
-	return errors.Join(walk(it), it.Close())
-}
-
-// walk runs an iterator's program over all its elements.
-func walk(it *link.Iter) error {
-	r, err := it.Open()
-	if err != nil {
-		return fmt.Errorf("open an iterator: %w", err)
-	}
-	_, err = io.Copy(io.Discard, r)
-	return errors.Join(err, r.Close())
+	return errors.Join(iterWalker{it}.walk(), it.Close())
 }
 
 // sweep makes the kernel hand out the finished requests of quiet connections.
@@ -156,7 +203,7 @@ func (p *Probe) sweepQuietFor(nanoseconds uint64) error {
 	}
 	var errs []error
 	for _, s := range p.sweeps {
-		errs = append(errs, walk(s.Iter))
+		errs = append(errs, s.walk())
 	}
 	return errors.Join(errs...)
 }

@@ -99,7 +99,7 @@ func TestSweepsBesideRequests(t *testing.T) {
 			sweeping.Go(func() {
 				for ctx.Err() == nil {
 					for _, s := range p.sweeps {
-						assert.NoError(t, walk(s.Iter))
+						assert.NoError(t, s.walk())
 					}
 				}
 			})

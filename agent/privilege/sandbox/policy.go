@@ -80,7 +80,8 @@ var bpfCommands = []uint32{
 	unix.BPF_MAP_LOOKUP_BATCH, unix.BPF_MAP_LOOKUP_AND_DELETE_BATCH, unix.BPF_MAP_UPDATE_BATCH, unix.BPF_MAP_DELETE_BATCH,
 	unix.BPF_OBJ_GET_INFO_BY_FD,
 	unix.BPF_LINK_CREATE, unix.BPF_LINK_DETACH, // for markers
-	unix.BPF_ITER_CREATE, // for snapshots
+	unix.BPF_ITER_CREATE,   // for snapshots
+	unix.BPF_PROG_TEST_RUN, // runs the agent's own programs that go over a map
 }
 
 // requests are the allowed requests of ioctl: user namespaces, the state of a

@@ -419,14 +419,18 @@ const (
 	SocketPlanProgFilesExisting      = "files_existing"
 	SocketPlanProgFilesListening     = "files_listening"
 	SocketPlanProgGoneElem           = "gone_elem"
+	SocketPlanProgGoneUnix           = "gone_unix"
 	SocketPlanProgIdleElem           = "idle_elem"
+	SocketPlanProgIdleFiles          = "idle_files"
 	SocketPlanProgIdleTcp            = "idle_tcp"
+	SocketPlanProgIdleUnix           = "idle_unix"
 	SocketPlanProgMptcpSends         = "mptcp_sends"
 	SocketPlanProgProcessExec        = "process_exec"
 	SocketPlanProgRecvExit           = "recv_exit"
 	SocketPlanProgSeeDiscard         = "see_discard"
 	SocketPlanProgSeeElem            = "see_elem"
 	SocketPlanProgSeeFiles           = "see_files"
+	SocketPlanProgSeeOpen            = "see_open"
 	SocketPlanProgSeeTcp             = "see_tcp"
 	SocketPlanProgSendEnter          = "send_enter"
 	SocketPlanProgSendExit           = "send_exit"
@@ -535,14 +539,18 @@ type SocketPlanProgramSpecs struct {
 	FilesExisting   *ebpf.ProgramSpec `ebpf:"files_existing"`
 	FilesListening  *ebpf.ProgramSpec `ebpf:"files_listening"`
 	GoneElem        *ebpf.ProgramSpec `ebpf:"gone_elem"`
+	GoneUnix        *ebpf.ProgramSpec `ebpf:"gone_unix"`
 	IdleElem        *ebpf.ProgramSpec `ebpf:"idle_elem"`
+	IdleFiles       *ebpf.ProgramSpec `ebpf:"idle_files"`
 	IdleTcp         *ebpf.ProgramSpec `ebpf:"idle_tcp"`
+	IdleUnix        *ebpf.ProgramSpec `ebpf:"idle_unix"`
 	MptcpSends      *ebpf.ProgramSpec `ebpf:"mptcp_sends"`
 	ProcessExec     *ebpf.ProgramSpec `ebpf:"process_exec"`
 	RecvExit        *ebpf.ProgramSpec `ebpf:"recv_exit"`
 	SeeDiscard      *ebpf.ProgramSpec `ebpf:"see_discard"`
 	SeeElem         *ebpf.ProgramSpec `ebpf:"see_elem"`
 	SeeFiles        *ebpf.ProgramSpec `ebpf:"see_files"`
+	SeeOpen         *ebpf.ProgramSpec `ebpf:"see_open"`
 	SeeTcp          *ebpf.ProgramSpec `ebpf:"see_tcp"`
 	SendEnter       *ebpf.ProgramSpec `ebpf:"send_enter"`
 	SendExit        *ebpf.ProgramSpec `ebpf:"send_exit"`
@@ -778,14 +786,18 @@ type SocketPlanPrograms struct {
 	FilesExisting   *ebpf.Program `ebpf:"files_existing"`
 	FilesListening  *ebpf.Program `ebpf:"files_listening"`
 	GoneElem        *ebpf.Program `ebpf:"gone_elem"`
+	GoneUnix        *ebpf.Program `ebpf:"gone_unix"`
 	IdleElem        *ebpf.Program `ebpf:"idle_elem"`
+	IdleFiles       *ebpf.Program `ebpf:"idle_files"`
 	IdleTcp         *ebpf.Program `ebpf:"idle_tcp"`
+	IdleUnix        *ebpf.Program `ebpf:"idle_unix"`
 	MptcpSends      *ebpf.Program `ebpf:"mptcp_sends"`
 	ProcessExec     *ebpf.Program `ebpf:"process_exec"`
 	RecvExit        *ebpf.Program `ebpf:"recv_exit"`
 	SeeDiscard      *ebpf.Program `ebpf:"see_discard"`
 	SeeElem         *ebpf.Program `ebpf:"see_elem"`
 	SeeFiles        *ebpf.Program `ebpf:"see_files"`
+	SeeOpen         *ebpf.Program `ebpf:"see_open"`
 	SeeTcp          *ebpf.Program `ebpf:"see_tcp"`
 	SendEnter       *ebpf.Program `ebpf:"send_enter"`
 	SendExit        *ebpf.Program `ebpf:"send_exit"`
@@ -812,14 +824,18 @@ func (p *SocketPlanPrograms) Close() error {
 		p.FilesExisting,
 		p.FilesListening,
 		p.GoneElem,
+		p.GoneUnix,
 		p.IdleElem,
+		p.IdleFiles,
 		p.IdleTcp,
+		p.IdleUnix,
 		p.MptcpSends,
 		p.ProcessExec,
 		p.RecvExit,
 		p.SeeDiscard,
 		p.SeeElem,
 		p.SeeFiles,
+		p.SeeOpen,
 		p.SeeTcp,
 		p.SendEnter,
 		p.SendExit,

@@ -49,7 +49,10 @@ const (
 	SyscallPlanProgFilesExisting      = "files_existing"
 	SyscallPlanProgFilesListening     = "files_listening"
 	SyscallPlanProgGoneElem           = "gone_elem"
+	SyscallPlanProgGoneUnix           = "gone_unix"
 	SyscallPlanProgIdleElem           = "idle_elem"
+	SyscallPlanProgIdleTcp            = "idle_tcp"
+	SyscallPlanProgIdleUnix           = "idle_unix"
 	SyscallPlanProgMptcpSends         = "mptcp_sends"
 	SyscallPlanProgProcessExec        = "process_exec"
 	SyscallPlanProgReadExit           = "read_exit"
@@ -57,6 +60,7 @@ const (
 	SyscallPlanProgSeeDiscard         = "see_discard"
 	SyscallPlanProgSeeElem            = "see_elem"
 	SyscallPlanProgSeeFiles           = "see_files"
+	SyscallPlanProgSeeOpen            = "see_open"
 	SyscallPlanProgShutdownEnter      = "shutdown_enter"
 	SyscallPlanProgTcpExisting        = "tcp_existing"
 	SyscallPlanProgTcpListening       = "tcp_listening"
@@ -160,7 +164,10 @@ type SyscallPlanProgramSpecs struct {
 	FilesExisting   *ebpf.ProgramSpec `ebpf:"files_existing"`
 	FilesListening  *ebpf.ProgramSpec `ebpf:"files_listening"`
 	GoneElem        *ebpf.ProgramSpec `ebpf:"gone_elem"`
+	GoneUnix        *ebpf.ProgramSpec `ebpf:"gone_unix"`
 	IdleElem        *ebpf.ProgramSpec `ebpf:"idle_elem"`
+	IdleTcp         *ebpf.ProgramSpec `ebpf:"idle_tcp"`
+	IdleUnix        *ebpf.ProgramSpec `ebpf:"idle_unix"`
 	MptcpSends      *ebpf.ProgramSpec `ebpf:"mptcp_sends"`
 	ProcessExec     *ebpf.ProgramSpec `ebpf:"process_exec"`
 	ReadExit        *ebpf.ProgramSpec `ebpf:"read_exit"`
@@ -168,6 +175,7 @@ type SyscallPlanProgramSpecs struct {
 	SeeDiscard      *ebpf.ProgramSpec `ebpf:"see_discard"`
 	SeeElem         *ebpf.ProgramSpec `ebpf:"see_elem"`
 	SeeFiles        *ebpf.ProgramSpec `ebpf:"see_files"`
+	SeeOpen         *ebpf.ProgramSpec `ebpf:"see_open"`
 	ShutdownEnter   *ebpf.ProgramSpec `ebpf:"shutdown_enter"`
 	TcpExisting     *ebpf.ProgramSpec `ebpf:"tcp_existing"`
 	TcpListening    *ebpf.ProgramSpec `ebpf:"tcp_listening"`
@@ -387,7 +395,10 @@ type SyscallPlanPrograms struct {
 	FilesExisting   *ebpf.Program `ebpf:"files_existing"`
 	FilesListening  *ebpf.Program `ebpf:"files_listening"`
 	GoneElem        *ebpf.Program `ebpf:"gone_elem"`
+	GoneUnix        *ebpf.Program `ebpf:"gone_unix"`
 	IdleElem        *ebpf.Program `ebpf:"idle_elem"`
+	IdleTcp         *ebpf.Program `ebpf:"idle_tcp"`
+	IdleUnix        *ebpf.Program `ebpf:"idle_unix"`
 	MptcpSends      *ebpf.Program `ebpf:"mptcp_sends"`
 	ProcessExec     *ebpf.Program `ebpf:"process_exec"`
 	ReadExit        *ebpf.Program `ebpf:"read_exit"`
@@ -395,6 +406,7 @@ type SyscallPlanPrograms struct {
 	SeeDiscard      *ebpf.Program `ebpf:"see_discard"`
 	SeeElem         *ebpf.Program `ebpf:"see_elem"`
 	SeeFiles        *ebpf.Program `ebpf:"see_files"`
+	SeeOpen         *ebpf.Program `ebpf:"see_open"`
 	ShutdownEnter   *ebpf.Program `ebpf:"shutdown_enter"`
 	TcpExisting     *ebpf.Program `ebpf:"tcp_existing"`
 	TcpListening    *ebpf.Program `ebpf:"tcp_listening"`
@@ -418,7 +430,10 @@ func (p *SyscallPlanPrograms) Close() error {
 		p.FilesExisting,
 		p.FilesListening,
 		p.GoneElem,
+		p.GoneUnix,
 		p.IdleElem,
+		p.IdleTcp,
+		p.IdleUnix,
 		p.MptcpSends,
 		p.ProcessExec,
 		p.ReadExit,
@@ -426,6 +441,7 @@ func (p *SyscallPlanPrograms) Close() error {
 		p.SeeDiscard,
 		p.SeeElem,
 		p.SeeFiles,
+		p.SeeOpen,
 		p.ShutdownEnter,
 		p.TcpExisting,
 		p.TcpListening,

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/netip"
+	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -78,6 +79,17 @@ func (s *Snapshot) Decode(raw []byte) error {
 		raw = raw[size:]
 	}
 	return nil
+}
+
+// Compact leaves one of each connection, in their order. A search of the descriptors of
+// all processes finds a connection once for each process that has it open.
+func (s *Snapshot) Compact() {
+	seen := make(map[uint64]bool, len(s.Conns))
+	s.Conns = slices.DeleteFunc(s.Conns, func(c Conn) bool {
+		twice := seen[c.Record.Conn]
+		seen[c.Record.Conn] = true
+		return twice
+	})
 }
 
 func (s *Snapshot) add(kind uint16, raw []byte) bool {

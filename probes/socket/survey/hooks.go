@@ -1,6 +1,10 @@
 package survey
 
-import "github.com/cilium/ebpf/btf"
+import (
+	"strings"
+
+	"github.com/cilium/ebpf/btf"
+)
 
 // hook ties a kernel attach point to the program it runs.
 type hook struct {
@@ -22,8 +26,22 @@ func syscallHook(program, name, purpose string) hook {
 }
 
 func iterHook(program, name, purpose string) hook {
-	return hook{program: program, Name: "iter/" + name, purpose: purpose, has: iterator(name)}
+	return hook{program: program, Name: onDemand + name, purpose: purpose, has: iterator(name)}
 }
+
+// callHook is a program that user space runs. It goes over a map.
+func callHook(program, purpose string) hook {
+	return hook{program: program, Name: called, purpose: purpose, has: callable}
+}
+
+// The names of what does not fire on its own.
+const (
+	onDemand = "iter/"
+	called   = "syscall"
+)
+
+// OnDemand reports whether the program runs only when user space asks for it.
+func (h Hook) OnDemand() bool { return h.Name == called || strings.HasPrefix(h.Name, onDemand) }
 
 func functionHook(program, name, purpose string) hook {
 	return hook{program: program, Name: "fentry/" + name, purpose: purpose, has: attachable(name)}
@@ -39,6 +57,16 @@ func unless(h hook, programs ...string) hook {
 	return h
 }
 
+// Purposes that several hooks serve.
+const (
+	quiet  = "reports requests of quiet connections"
+	killed = "end of a unix connection whose process was killed"
+	pools  = "worker pools: requests in flight"
+
+	quietUnix = "reports requests of quiet unix connections"
+	quietTCP  = "reports requests of quiet TCP connections"
+)
+
 // DiscardProgram counts what listening sockets discard.
 const DiscardProgram = "see_discard"
 
@@ -50,6 +78,9 @@ const (
 	noMultipath   = "write_first of MPTCP connections is absent"
 	noDrops       = "if several listeners drop connection attempts at the same time, the drops of each are not known"
 	noMarker      = "boundary is always syscall"
+
+	calledInstead = "a program goes over the map instead"
+	openInstead   = "the descriptors of all processes are searched instead"
 )
 
 // commonHooks serve both plans. tcp_state comes last of the hooks that fire on their own,
@@ -68,15 +99,18 @@ func commonHooks() []hook {
 		syscallHook("connect_exit", "sys_exit_connect", "calls that are refused immediately"),
 		btfHook("tcp_state", "inet_sock_set_state", "established, end of a TCP connection"),
 		btfHook("tcp_state_skipped", "inet_sock_set_state", "the same, if the kernel skipped a run"),
-		iterHook("idle_elem", "bpf_map_elem", "reports requests of quiet connections"),
-		iterHook("gone_elem", "bpf_map_elem", "end of a unix connection whose process was killed"),
+		optional(iterHook("idle_elem", "bpf_map_elem", quiet), calledInstead),
+		unless(callHook("idle_unix", quietUnix), "idle_elem"),
+		optional(iterHook("gone_elem", "bpf_map_elem", killed), calledInstead),
+		unless(callHook("gone_unix", killed), "gone_elem"),
 		optional(iterHook("tcp_listening", "tcp", "finds listening sockets, whose connections are those of servers"), noExisting),
 		optional(iterHook("files_listening", "task_file", "the same, in other network namespaces"), noExisting),
 		optional(iterHook("tcp_existing", "tcp", "finds TCP connections older than the agent"), noExisting),
 		optional(iterHook("files_existing", "task_file", "finds TCP connections older than the agent in other network namespaces"), noExisting),
 		optional(iterHook("unix_existing", "unix", "finds unix connections older than the agent"), noExisting),
-		optional(iterHook("see_elem", "bpf_map_elem", "worker pools"), noPools),
-		optional(iterHook("see_files", "task_file", "worker pools"), noPools),
+		optional(iterHook("see_elem", "bpf_map_elem", pools), openInstead),
+		unless(optional(iterHook("see_open", "task_file", pools), noPools), "see_elem"),
+		optional(iterHook("see_files", "task_file", "worker pools: listening sockets"), noPools),
 		optional(tellsListener(btfHook(DiscardProgram, "kfree_skb", "connection attempts that a listener dropped")), noDrops),
 		optional(hook{program: MarkProgram, Name: "uprobe", purpose: "marker: the server calls the application", has: uprobes}, noMarker),
 	}
@@ -101,8 +135,10 @@ func socketHooks() []hook {
 	for _, call := range writeCalls {
 		hooks = append(hooks, unless(syscallHook("call_enter", "sys_enter_"+call, "write_first"), "send_enter", "send_function"))
 	}
-	hooks = append(hooks, iterHook("idle_tcp", "bpf_sk_storage_map", "reports requests of quiet connections"))
-	hooks = append(hooks, optional(iterHook("see_tcp", "bpf_sk_storage_map", "worker pools"), noPools))
+	hooks = append(hooks,
+		optional(iterHook("idle_tcp", "bpf_sk_storage_map", quiet), openInstead),
+		unless(iterHook("idle_files", "task_file", quiet), "idle_tcp"),
+		optional(iterHook("see_tcp", "bpf_sk_storage_map", pools), openInstead))
 	return append(hooks, commonHooks()...)
 }
 
@@ -135,7 +171,8 @@ func SyscallHooks() []hook {
 	hooks = append(hooks,
 		optional(btfHook("data_ready", "sk_data_ready", "arrived (unix)"), "fentry/sock_def_readable is used instead"),
 		unless(optional(readable, noUnixArrival), "data_ready"))
-	return append(hooks, commonHooks()...)
+	hooks = append(hooks, commonHooks()...)
+	return append(hooks, unless(callHook("idle_tcp", quietTCP), "idle_elem"))
 }
 
 // tellsListener requires that the tracepoint reports which socket dropped a packet, as it

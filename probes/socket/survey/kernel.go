@@ -9,6 +9,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 )
@@ -83,13 +84,7 @@ func attachable(name string) func(*kernel) error {
 		if err := function(name)(k); err != nil {
 			return err
 		}
-		prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-			Type:         ebpf.Tracing,
-			AttachType:   ebpf.AttachTraceFEntry,
-			AttachTo:     name,
-			Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
-			License:      "GPL",
-		})
+		prog, err := load(ebpf.AttachTraceFEntry, name)
 		if err != nil {
 			return lacks("the kernel cannot attach programs to functions: %w", err)
 		}
@@ -108,8 +103,40 @@ func iterator(name string) func(*kernel) error {
 		if k.types.TypeByName("bpf_iter__"+name, &s) != nil {
 			return lacks("the kernel has no iterator %s", name)
 		}
+		if err := loads(ebpf.AttachTraceIter, name); err != nil && loads(ebpf.AttachTraceRawTp, "sys_enter") == nil {
+			return lacks("the kernel refuses the iterator %s: %w", name, err)
+		}
 		return nil
 	}
+}
+
+// loads reports whether the kernel takes a program of this kind that does nothing. If it
+// takes none of any kind, this process may not load programs.
+func loads(kind ebpf.AttachType, to string) error {
+	prog, err := load(kind, to)
+	if err != nil {
+		return err
+	}
+	return prog.Close()
+}
+
+func load(kind ebpf.AttachType, to string) (*ebpf.Program, error) {
+	return ebpf.NewProgram(&ebpf.ProgramSpec{
+		Type:         ebpf.Tracing,
+		AttachType:   kind,
+		AttachTo:     to,
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
+		License:      "GPL",
+	})
+}
+
+// callable requires what a program needs that user space calls to go over a map.
+func callable(*kernel) error {
+	err := features.HaveProgramHelper(ebpf.Syscall, asm.FnForEachMapElem)
+	if errors.Is(err, ebpf.ErrNotSupported) {
+		return lacks("the kernel is older than 5.14: user space cannot call a program that goes over a map")
+	}
+	return nil
 }
 
 func syscallTracepoint(name string) func(*kernel) error {

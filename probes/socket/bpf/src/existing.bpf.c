@@ -99,31 +99,38 @@ int unix_existing(struct bpf_iter__unix *ctx)
 SEC("iter/bpf_map_elem")
 int idle_elem(struct bpf_iter__bpf_map_elem *ctx)
 {
-	struct conn *c = ctx->value;
-
-	if (!c)
-		return 0;
-	if (unlikely(c->gone)) {
-		gone_unread(c);
-		return 0;
-	}
-	if (c->phase != PHASE_RESPONDING && idle_ns)
-		return 0;
-	on_quiet(c, bpf_ktime_get_ns());
-	if (waits_for_quiet(c)) {
-		unix_used = 1;
-		note_tcp_use();
-	}
-	return 0;
+	return ctx->value ? idle_at(ctx->value) : 0;
 }
 
 SEC("iter/bpf_map_elem")
 int gone_elem(struct bpf_iter__bpf_map_elem *ctx)
 {
-	struct conn *c = ctx->value;
+	return ctx->value ? gone_at(ctx->value) : 0;
+}
 
-	if (!c || c->rec.family != AF_UNIX || !gone(c))
-		return 0;
-	unix_left(c->rec.sk);
+/* Some kernels refuse the iterators over maps. User space then calls these programs. */
+static long idle_each(void *map, __u64 *key, struct conn *c, void *ctx)
+{
+	idle_at(c);
+	return 0;
+}
+
+static long gone_each(void *map, __u64 *key, struct conn *c, void *ctx)
+{
+	gone_at(c);
+	return 0;
+}
+
+SEC("syscall")
+int idle_unix(void *ctx)
+{
+	bpf_for_each_map_elem(&unix_conns, idle_each, NULL, 0);
+	return 0;
+}
+
+SEC("syscall")
+int gone_unix(void *ctx)
+{
+	bpf_for_each_map_elem(&unix_conns, gone_each, NULL, 0);
 	return 0;
 }

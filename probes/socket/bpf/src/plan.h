@@ -9,6 +9,8 @@
 static const struct tcp_sock *tcp_of(struct sock *sk);
 static struct conn *tcp_find(struct sock *sk);
 static struct conn *tcp_create(struct sock *sk);
+/* conn_of finds the connection of any socket, without noting that it is in use. */
+static struct conn *conn_of(struct sock *sk);
 static void tcp_forget(__u64 addr);
 static struct conn *mptcp_find(__u64 addr);
 static struct conn *mptcp_create(__u64 addr);

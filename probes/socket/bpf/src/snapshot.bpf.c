@@ -11,6 +11,21 @@ int see_elem(struct bpf_iter__bpf_map_elem *ctx)
 	return c ? see_conn(ctx->meta->seq, c) : 0;
 }
 
+/* Some kernels refuse the iterators over maps and over the storage of sockets. A socket
+ * that several processes have open is shown for each of them. */
+SEC("iter/task_file")
+int see_open(struct bpf_iter__task_file *ctx)
+{
+	struct file *file = ctx->file;
+	struct socket *s = ctx->task && file ? bpf_sock_from_file(file) : NULL;
+	struct sock *sk = s ? s->sk : NULL;
+
+	if (!sk || sk->sk_type != SOCK_STREAM)
+		return 0;
+	struct conn *c = conn_of(sk);
+	return c ? see_conn(ctx->meta->seq, c) : 0;
+}
+
 /* see_discard runs when a packet is dropped. Two kinds of packets that came to a
  * listening socket are not in its counter: they belonged to no connection. */
 SEC("tp_btf/kfree_skb")

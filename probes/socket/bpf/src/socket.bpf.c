@@ -50,6 +50,14 @@ static __always_inline struct conn *tcp_find(struct sock *sk)
 	return bpf_sk_storage_get(&tcp_conns, sk, 0, 0);
 }
 
+static __always_inline struct conn *conn_of(struct sock *sk)
+{
+	__u64 key = (__u64)sk;
+	struct conn *c = sk->__sk_common.skc_family == AF_UNIX ? NULL : tcp_find(sk);
+
+	return c ?: bpf_map_lookup_elem(&unix_conns, &key);
+}
+
 static __always_inline struct conn *tcp_create(struct sock *sk)
 {
 	return bpf_sk_storage_get(&tcp_conns, sk, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
@@ -375,14 +383,8 @@ int BPF_PROG(data_ready, struct sock *sk)
 	return 0;
 }
 
-SEC("iter/bpf_sk_storage_map")
-int idle_tcp(struct bpf_iter__bpf_sk_storage_map *ctx)
+static __always_inline int idle_socket(struct conn *c, struct sock *sk)
 {
-	struct conn *c = ctx->value;
-	struct sock *sk = ctx->sk;
-
-	if (!c || !sk)
-		return 0;
 	/* A connection that was handed out changes only with its next use. */
 	if (idle_ns && (c->phase != PHASE_RESPONDING || c->reported))
 		return 0;
@@ -394,6 +396,30 @@ int idle_tcp(struct bpf_iter__bpf_sk_storage_map *ctx)
 	if (doubt || waits_for_quiet(c))
 		note_tcp_use();
 	return 0;
+}
+
+SEC("iter/bpf_sk_storage_map")
+int idle_tcp(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct conn *c = ctx->value;
+	struct sock *sk = ctx->sk;
+
+	return c && sk ? idle_socket(c, sk) : 0;
+}
+
+/* Some kernels refuse the iterator over the storage of sockets. The connections that
+ * matter here are those that a process has open. */
+SEC("iter/task_file")
+int idle_files(struct bpf_iter__task_file *ctx)
+{
+	struct file *file = ctx->file;
+	struct socket *s = ctx->task && file ? bpf_sock_from_file(file) : NULL;
+	struct sock *sk = s ? s->sk : NULL;
+
+	if (!sk || sk->sk_type != SOCK_STREAM || sk->__sk_common.skc_family == AF_UNIX)
+		return 0;
+	struct conn *c = tcp_find(sk);
+	return c ? idle_socket(c, sk) : 0;
 }
 
 SEC("iter/bpf_sk_storage_map")

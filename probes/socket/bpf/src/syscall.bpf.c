@@ -29,6 +29,13 @@ static __always_inline struct conn *tcp_find(struct sock *sk)
 	return bpf_map_lookup_elem(&tcp_conns, &key);
 }
 
+static __always_inline struct conn *conn_of(struct sock *sk)
+{
+	__u64 key = (__u64)sk;
+
+	return sk->__sk_common.skc_family == AF_UNIX ? bpf_map_lookup_elem(&unix_conns, &key) : tcp_find(sk);
+}
+
 static __always_inline struct conn *tcp_create(struct sock *sk)
 {
 	__u64 key = (__u64)sk;
@@ -293,6 +300,13 @@ int write_exit(struct trace_event_raw_sys_exit *ctx)
 		bytes = messages_bytes(bytes);
 	return write_returned((__s32)(nr == NR_splice ? SYSCALL_ARG2(regs) : SYSCALL_ARG0(regs)), bytes,
 			      nr == NR_sendfile ? SYSCALL_ARG3(regs) : 0);
+}
+
+SEC("syscall")
+int idle_tcp(void *ctx)
+{
+	bpf_for_each_map_elem(&tcp_conns, idle_each, NULL, 0);
+	return 0;
 }
 
 /* data_ready and readable see arrivals on unix sockets: data_ready through the tracepoint
