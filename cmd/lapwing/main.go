@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"runtime"
 	"runtime/debug"
 
 	"lapwing/agent/privilege"
@@ -15,6 +16,11 @@ var version = "unknown"
 // rare. In production, memory is the first thing that an agent is asked to
 // save.
 const garbage = 50
+
+// init keeps all other goroutines off the process's first thread. The kernel gives a
+// signal to that thread even if the thread waits in the kernel for a process that does
+// not answer. No other thread would take the signal until the wait ends.
+func init() { runtime.LockOSThread() }
 
 func main() {
 	if os.Getenv("GOGC") == "" {

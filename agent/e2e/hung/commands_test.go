@@ -1,7 +1,10 @@
 package hung
 
 import (
+	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -9,10 +12,45 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"lapwing/agent/e2e/harness"
 	"lapwing/probes/socket/survey"
 )
+
+// threadsHeld returns the threads of a process that wait in the kernel and take no signal.
+func threadsHeld(t *testing.T, pid int) (held []string) {
+	t.Helper()
+	all, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	require.NoError(t, err)
+	for _, file := range all {
+		stat, err := os.ReadFile(file)
+		if err != nil {
+			continue // it has ended
+		}
+		if _, state, _ := strings.Cut(string(stat), ") "); strings.HasPrefix(state, "D") {
+			held = append(held, filepath.Base(filepath.Dir(file)))
+		}
+	}
+	return held
+}
+
+// TestSignalsBesideHeldThreads looks which threads of the agent wait for a process that
+// does not answer. The first thread must never be one of them: it takes the signals.
+func TestSignalsBesideHeldThreads(t *testing.T) {
+	startAttacker(t, "hunga")
+	for range 10 {
+		c := harness.Start(t, exec.Command(harness.Lapwing(t), "trace", "--service", "absent"))
+		var held []string
+		harness.Eventually(t, harness.Slow(20*time.Second), "a thread waits", func() bool {
+			held = threadsHeld(t, c.PID())
+			return len(held) > 0 && strings.Contains(c.Stderr(), "is called absent")
+		})
+		assert.NotContains(t, held, strconv.Itoa(c.PID()))
+		c.Signal(syscall.SIGTERM)
+		require.Equal(t, 0, harness.ExitStatus(c.AwaitExit(harness.Slow(10*time.Second))), c.Stderr())
+	}
+}
 
 // watch runs a command with output until its probes are attached and, if said
 // is set, until it wrote that. Then it ends the command. Each wait has a limit.
