@@ -44,7 +44,7 @@ func TestTableIsWhole(t *testing.T) {
 func TestEverySourceIsRead(t *testing.T) {
 	h := Read(&Sources{
 		Kernel: socket.Stats{LostRing: 1, LostEvents: 2, LostUnknown: 3, LostTable: 4, LostCalls: 5, Malformed: 6, Skipped: 7,
-			MissedQueued: 8, MissedProgress: 9},
+			MissedQueued: 8, MissedProgress: 9, LostAccept: 34, LostCaller: 35, LostThread: 36},
 		Assembled: assemble.Counts{Requests: 10, Incomplete: 11, Tunnels: 12, LostEvents: 1, Desynced: 13, Overflowed: 14, InFlight: 15,
 			Undecided: 16, HeadsCut: 17, Unpaired: 18, Unknown: map[string]uint64{"tls": 19},
 			Abandoned: map[string]map[string]uint64{"127.0.0.1:80": {"not_read": 20}, "unix:/a": {"not_read": 21, "client_reset": 0}}},
@@ -63,6 +63,7 @@ func TestEverySourceIsRead(t *testing.T) {
 	assert.JSONEq(t, `{
 		"requests": 10, "incomplete": 11, "heads_cut": 17, "probe_runs_skipped": 7, "in_flight": 15, "tunnels": 12, "unpaired": 18,
 		"lost": {"ring_full": 1, "ring_full_events": 2, "malformed": 6, "table_full": 4, "framing_lost": 13, "too_many_open": 14, "not_named": 16},
+		"forgotten": {"accept": 34, "caller": 35, "thread": 36},
 		"missed_start": {"queued": 8, "in_progress": 9}, "unknown": {"tls": 19, "ring_full": 3}, "abandoned": {"not_read": 41},
 		"markers_refused": {"no_answer": 30}, "syscalls_refused": {"execve": 33}, "unanswered": {"late": 26, "left_alone": 27, "others_hold_up": 28}, "helpers_stuck": 29,
 		"pools_left_out": {"too_many_services": 31}, "joined": 22, "unjoined": {"late": 23}, "calls_joined": 24,

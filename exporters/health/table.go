@@ -2,7 +2,7 @@ package health
 
 // Table lists all counters, in the order in which they are shown.
 var Table = []*Counter{
-	Requests, Incomplete, Lost, HeadsCut, Skipped, InFlight, MissedStart, Unknown, Abandoned, Tunnels, Unpaired,
+	Requests, Incomplete, Lost, HeadsCut, Skipped, Forgotten, InFlight, MissedStart, Unknown, Abandoned, Tunnels, Unpaired,
 	MarkersRefused, SyscallsRefused, Unanswered, Stuck, PoolsLeftOut, Joined, Unjoined, CallsJoined, CallsUnjoined, Dropped,
 }
 
@@ -68,6 +68,19 @@ var (
 		Help:  "Runs of the agent's eBPF programs that the kernel skipped, because it had interrupted another run of the same program. A stamp of the request can be absent; no request is lost.",
 		Short: "skipped probe runs",
 		read:  one(func(s *Sources) uint64 { return s.Kernel.Skipped }),
+	}
+	Forgotten = &Counter{
+		Key: "forgotten", Metric: "lapwing.agent.probes.forgotten", Unit: "{item}", By: []string{"cause"},
+		Help:  "What the probes no longer knew when it was needed, because a table of fixed size was full. No request is lost, but a figure of it is absent.",
+		Short: "forgotten",
+		Causes: []Cause{
+			{"accept", "When a connection was accepted: more than 16,384 connections were accepted and not read yet, or they are accepted through io_uring. `accepted` and the parts of `queue` are absent.",
+				func(s *Sources) uint64 { return s.Kernel.LostAccept }},
+			{"caller", "The client's end of a call: servers have more than 16,384 calls open. The request at the other end does not continue the trace.",
+				func(s *Sources) uint64 { return s.Kernel.LostCaller }},
+			{"thread", "What the thread or process of a request did before: more than 16,384 threads or 8,192 processes serve requests. Calls are joined less often.",
+				func(s *Sources) uint64 { return s.Kernel.LostThread }},
+		},
 	}
 	MissedStart = &Counter{
 		Key: "missed_start", Metric: "lapwing.agent.requests.missed_start", Unit: "{request}", By: []string{"cause"},

@@ -108,10 +108,11 @@ func Open(opts Options) (*Probe, error) {
 	if err != nil {
 		return nil, err
 	}
-	return openPlan(plan, opts)
+	return openPlan(plan, opts, nil)
 }
 
-func openPlan(plan survey.PlanSurvey, opts Options) (*Probe, error) {
+// openPlan opens the probes of a plan. A test can change what is loaded.
+func openPlan(plan survey.PlanSurvey, opts Options, change func(*ebpf.CollectionSpec)) (*Probe, error) {
 	if err := opts.setDefaults(); err != nil {
 		return nil, err
 	}
@@ -119,6 +120,9 @@ func openPlan(plan survey.PlanSurvey, opts Options) (*Probe, error) {
 	spec, err := buildSpec(plan, opts, secret)
 	if err != nil {
 		return nil, err
+	}
+	if change != nil {
+		change(spec)
 	}
 	by := uprobe.Prepare(spec.Programs[survey.MarkProgram])
 	coll, err := ebpf.NewCollection(spec)
@@ -279,6 +283,7 @@ func sizeMaps(spec *ebpf.CollectionSpec, opts Options) {
 	}
 	if allocatesInProbes() {
 		spec.Maps["late_closes"].Flags |= unix.BPF_F_NO_PREALLOC
+		spec.Maps["clients"].Flags |= unix.BPF_F_NO_PREALLOC
 	}
 	log := kernellog.SizeOf(opts.RingBytes)
 	spec.Maps["messages"].ValueSize = log.Stride()

@@ -89,7 +89,7 @@ func TestWithoutMapIterators(t *testing.T) {
 				plan.Hooks[i].Used = true
 			}
 		}
-		p, err := openPlan(plan, Options{Snapshots: true, Ports: []uint16{1}})
+		p, err := openPlan(plan, Options{Snapshots: true, Ports: []uint16{1}}, nil)
 		require.NoError(t, err)
 		defer func() { assert.NoError(t, p.Close()) }()
 		require.NoError(t, p.sweepComplete())

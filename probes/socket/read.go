@@ -166,6 +166,9 @@ type Stats struct {
 	LostEvents  uint64 // events that found the log full
 	LostUnknown uint64 // connections of unknown protocol that found the log full
 	LostTable   uint64 // connections that found the table of connections full
+	LostAccept  uint64 // connections that were read whose accept is not known
+	LostCaller  uint64 // ends of calls that found the table of calls full
+	LostThread  uint64 // requests whose thread or process was evicted before the answer
 	Malformed   uint64 // messages of an unknown form
 	Calls       uint64 // exchanges of calls handed out
 	LostCalls   uint64 // exchanges of calls that found the log full
@@ -187,6 +190,9 @@ func (p *Probe) Stats() (Stats, error) {
 		bpf.SocketPlanStatSTAT_LOST_EVENTS:     &s.LostEvents,
 		bpf.SocketPlanStatSTAT_LOST_UNKNOWN:    &s.LostUnknown,
 		bpf.SocketPlanStatSTAT_LOST_TABLE:      &s.LostTable,
+		bpf.SocketPlanStatSTAT_LOST_ACCEPT:     &s.LostAccept,
+		bpf.SocketPlanStatSTAT_LOST_CALLER:     &s.LostCaller,
+		bpf.SocketPlanStatSTAT_LOST_THREAD:     &s.LostThread,
 		bpf.SocketPlanStatSTAT_CALLS:           &s.Calls,
 		bpf.SocketPlanStatSTAT_LOST_CALLS:      &s.LostCalls,
 		bpf.SocketPlanStatSTAT_MISSED_QUEUED:   &s.MissedQueued,

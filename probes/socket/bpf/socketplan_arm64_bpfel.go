@@ -366,7 +366,10 @@ const (
 	SocketPlanStatSTAT_CALLS           SocketPlanStat = 10
 	SocketPlanStatSTAT_LOST_CALLS      SocketPlanStat = 11
 	SocketPlanStatSTAT_LOST_PROCESSES  SocketPlanStat = 12
-	SocketPlanStatSTAT_MAX             SocketPlanStat = 13
+	SocketPlanStatSTAT_LOST_ACCEPT     SocketPlanStat = 13
+	SocketPlanStatSTAT_LOST_CALLER     SocketPlanStat = 14
+	SocketPlanStatSTAT_LOST_THREAD     SocketPlanStat = 15
+	SocketPlanStatSTAT_MAX             SocketPlanStat = 16
 )
 
 type SocketPlanWaitHow uint32
@@ -384,16 +387,12 @@ const (
 const (
 	SocketPlanMapAccepts             = "accepts"
 	SocketPlanMapAppCalls            = "app_calls"
-	SocketPlanMapAppThreads          = "app_threads"
 	SocketPlanMapBlank               = "blank"
 	SocketPlanMapBroken              = "broken"
 	SocketPlanMapChanged             = "changed"
 	SocketPlanMapClients             = "clients"
-	SocketPlanMapConnects            = "connects"
 	SocketPlanMapDiscards            = "discards"
-	SocketPlanMapEntries             = "entries"
 	SocketPlanMapLateCloses          = "late_closes"
-	SocketPlanMapLateWrites          = "late_writes"
 	SocketPlanMapListening           = "listening"
 	SocketPlanMapLogProgress         = "log_progress"
 	SocketPlanMapMessages            = "messages"
@@ -405,6 +404,7 @@ const (
 	SocketPlanMapScratch             = "scratch"
 	SocketPlanMapStats               = "stats"
 	SocketPlanMapTcpConns            = "tcp_conns"
+	SocketPlanMapThreads             = "threads"
 	SocketPlanMapUnixConns           = "unix_conns"
 	SocketPlanMapWakeups             = "wakeups"
 	SocketPlanMapWorkers             = "workers"
@@ -570,16 +570,12 @@ type SocketPlanProgramSpecs struct {
 type SocketPlanMapSpecs struct {
 	Accepts     *ebpf.MapSpec `ebpf:"accepts"`
 	AppCalls    *ebpf.MapSpec `ebpf:"app_calls"`
-	AppThreads  *ebpf.MapSpec `ebpf:"app_threads"`
 	Blank       *ebpf.MapSpec `ebpf:"blank"`
 	Broken      *ebpf.MapSpec `ebpf:"broken"`
 	Changed     *ebpf.MapSpec `ebpf:"changed"`
 	Clients     *ebpf.MapSpec `ebpf:"clients"`
-	Connects    *ebpf.MapSpec `ebpf:"connects"`
 	Discards    *ebpf.MapSpec `ebpf:"discards"`
-	Entries     *ebpf.MapSpec `ebpf:"entries"`
 	LateCloses  *ebpf.MapSpec `ebpf:"late_closes"`
-	LateWrites  *ebpf.MapSpec `ebpf:"late_writes"`
 	Listening   *ebpf.MapSpec `ebpf:"listening"`
 	LogProgress *ebpf.MapSpec `ebpf:"log_progress"`
 	Messages    *ebpf.MapSpec `ebpf:"messages"`
@@ -591,6 +587,7 @@ type SocketPlanMapSpecs struct {
 	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
 	Stats       *ebpf.MapSpec `ebpf:"stats"`
 	TcpConns    *ebpf.MapSpec `ebpf:"tcp_conns"`
+	Threads     *ebpf.MapSpec `ebpf:"threads"`
 	UnixConns   *ebpf.MapSpec `ebpf:"unix_conns"`
 	Wakeups     *ebpf.MapSpec `ebpf:"wakeups"`
 	Workers     *ebpf.MapSpec `ebpf:"workers"`
@@ -666,16 +663,12 @@ func (o *SocketPlanObjects) Close() error {
 type SocketPlanMaps struct {
 	Accepts     *ebpf.Map `ebpf:"accepts"`
 	AppCalls    *ebpf.Map `ebpf:"app_calls"`
-	AppThreads  *ebpf.Map `ebpf:"app_threads"`
 	Blank       *ebpf.Map `ebpf:"blank"`
 	Broken      *ebpf.Map `ebpf:"broken"`
 	Changed     *ebpf.Map `ebpf:"changed"`
 	Clients     *ebpf.Map `ebpf:"clients"`
-	Connects    *ebpf.Map `ebpf:"connects"`
 	Discards    *ebpf.Map `ebpf:"discards"`
-	Entries     *ebpf.Map `ebpf:"entries"`
 	LateCloses  *ebpf.Map `ebpf:"late_closes"`
-	LateWrites  *ebpf.Map `ebpf:"late_writes"`
 	Listening   *ebpf.Map `ebpf:"listening"`
 	LogProgress *ebpf.Map `ebpf:"log_progress"`
 	Messages    *ebpf.Map `ebpf:"messages"`
@@ -687,6 +680,7 @@ type SocketPlanMaps struct {
 	Scratch     *ebpf.Map `ebpf:"scratch"`
 	Stats       *ebpf.Map `ebpf:"stats"`
 	TcpConns    *ebpf.Map `ebpf:"tcp_conns"`
+	Threads     *ebpf.Map `ebpf:"threads"`
 	UnixConns   *ebpf.Map `ebpf:"unix_conns"`
 	Wakeups     *ebpf.Map `ebpf:"wakeups"`
 	Workers     *ebpf.Map `ebpf:"workers"`
@@ -696,16 +690,12 @@ func (m *SocketPlanMaps) Close() error {
 	return _SocketPlanClose(
 		m.Accepts,
 		m.AppCalls,
-		m.AppThreads,
 		m.Blank,
 		m.Broken,
 		m.Changed,
 		m.Clients,
-		m.Connects,
 		m.Discards,
-		m.Entries,
 		m.LateCloses,
-		m.LateWrites,
 		m.Listening,
 		m.LogProgress,
 		m.Messages,
@@ -717,6 +707,7 @@ func (m *SocketPlanMaps) Close() error {
 		m.Scratch,
 		m.Stats,
 		m.TcpConns,
+		m.Threads,
 		m.UnixConns,
 		m.Wakeups,
 		m.Workers,

@@ -17,15 +17,12 @@ import (
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	SyscallPlanMapAppCalls            = "app_calls"
-	SyscallPlanMapAppThreads          = "app_threads"
 	SyscallPlanMapBlank               = "blank"
 	SyscallPlanMapBroken              = "broken"
 	SyscallPlanMapChanged             = "changed"
 	SyscallPlanMapClients             = "clients"
-	SyscallPlanMapConnects            = "connects"
 	SyscallPlanMapDiscards            = "discards"
 	SyscallPlanMapLateCloses          = "late_closes"
-	SyscallPlanMapLateWrites          = "late_writes"
 	SyscallPlanMapListening           = "listening"
 	SyscallPlanMapLogProgress         = "log_progress"
 	SyscallPlanMapMessages            = "messages"
@@ -36,6 +33,7 @@ const (
 	SyscallPlanMapScratch             = "scratch"
 	SyscallPlanMapStats               = "stats"
 	SyscallPlanMapTcpConns            = "tcp_conns"
+	SyscallPlanMapThreads             = "threads"
 	SyscallPlanMapUnixConns           = "unix_conns"
 	SyscallPlanMapWakeups             = "wakeups"
 	SyscallPlanMapWorkers             = "workers"
@@ -192,15 +190,12 @@ type SyscallPlanProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type SyscallPlanMapSpecs struct {
 	AppCalls    *ebpf.MapSpec `ebpf:"app_calls"`
-	AppThreads  *ebpf.MapSpec `ebpf:"app_threads"`
 	Blank       *ebpf.MapSpec `ebpf:"blank"`
 	Broken      *ebpf.MapSpec `ebpf:"broken"`
 	Changed     *ebpf.MapSpec `ebpf:"changed"`
 	Clients     *ebpf.MapSpec `ebpf:"clients"`
-	Connects    *ebpf.MapSpec `ebpf:"connects"`
 	Discards    *ebpf.MapSpec `ebpf:"discards"`
 	LateCloses  *ebpf.MapSpec `ebpf:"late_closes"`
-	LateWrites  *ebpf.MapSpec `ebpf:"late_writes"`
 	Listening   *ebpf.MapSpec `ebpf:"listening"`
 	LogProgress *ebpf.MapSpec `ebpf:"log_progress"`
 	Messages    *ebpf.MapSpec `ebpf:"messages"`
@@ -211,6 +206,7 @@ type SyscallPlanMapSpecs struct {
 	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
 	Stats       *ebpf.MapSpec `ebpf:"stats"`
 	TcpConns    *ebpf.MapSpec `ebpf:"tcp_conns"`
+	Threads     *ebpf.MapSpec `ebpf:"threads"`
 	UnixConns   *ebpf.MapSpec `ebpf:"unix_conns"`
 	Wakeups     *ebpf.MapSpec `ebpf:"wakeups"`
 	Workers     *ebpf.MapSpec `ebpf:"workers"`
@@ -283,15 +279,12 @@ func (o *SyscallPlanObjects) Close() error {
 // It can be passed to LoadSyscallPlanObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SyscallPlanMaps struct {
 	AppCalls    *ebpf.Map `ebpf:"app_calls"`
-	AppThreads  *ebpf.Map `ebpf:"app_threads"`
 	Blank       *ebpf.Map `ebpf:"blank"`
 	Broken      *ebpf.Map `ebpf:"broken"`
 	Changed     *ebpf.Map `ebpf:"changed"`
 	Clients     *ebpf.Map `ebpf:"clients"`
-	Connects    *ebpf.Map `ebpf:"connects"`
 	Discards    *ebpf.Map `ebpf:"discards"`
 	LateCloses  *ebpf.Map `ebpf:"late_closes"`
-	LateWrites  *ebpf.Map `ebpf:"late_writes"`
 	Listening   *ebpf.Map `ebpf:"listening"`
 	LogProgress *ebpf.Map `ebpf:"log_progress"`
 	Messages    *ebpf.Map `ebpf:"messages"`
@@ -302,6 +295,7 @@ type SyscallPlanMaps struct {
 	Scratch     *ebpf.Map `ebpf:"scratch"`
 	Stats       *ebpf.Map `ebpf:"stats"`
 	TcpConns    *ebpf.Map `ebpf:"tcp_conns"`
+	Threads     *ebpf.Map `ebpf:"threads"`
 	UnixConns   *ebpf.Map `ebpf:"unix_conns"`
 	Wakeups     *ebpf.Map `ebpf:"wakeups"`
 	Workers     *ebpf.Map `ebpf:"workers"`
@@ -310,15 +304,12 @@ type SyscallPlanMaps struct {
 func (m *SyscallPlanMaps) Close() error {
 	return _SyscallPlanClose(
 		m.AppCalls,
-		m.AppThreads,
 		m.Blank,
 		m.Broken,
 		m.Changed,
 		m.Clients,
-		m.Connects,
 		m.Discards,
 		m.LateCloses,
-		m.LateWrites,
 		m.Listening,
 		m.LogProgress,
 		m.Messages,
@@ -329,6 +320,7 @@ func (m *SyscallPlanMaps) Close() error {
 		m.Scratch,
 		m.Stats,
 		m.TcpConns,
+		m.Threads,
 		m.UnixConns,
 		m.Wakeups,
 		m.Workers,

@@ -70,26 +70,23 @@ int shutdown_enter(struct trace_event_raw_sys_enter *ctx)
 SEC("tracepoint/syscalls/sys_enter_connect")
 int connect_enter(struct trace_event_raw_sys_enter *ctx)
 {
-	__u64 id = bpf_get_current_pid_tgid(), now;
+	struct thread *t = may_serve() ? this_thread_made() : NULL;
 
-	if (!may_serve())
-		return 0;
-	now = bpf_ktime_get_ns();
-	bpf_map_update_elem(&connects, &id, &now, BPF_ANY);
+	if (t)
+		t->connects = bpf_ktime_get_ns();
 	return 0;
 }
 
 SEC("tracepoint/syscalls/sys_exit_connect")
 int connect_exit(struct trace_event_raw_sys_exit *ctx)
 {
-	__u64 id = bpf_get_current_pid_tgid();
 	long error = -ctx->ret;
-	__u64 *at = may_serve() ? bpf_map_lookup_elem(&connects, &id) : NULL;
+	struct thread *t = may_serve() ? this_thread() : NULL;
 
-	if (!at)
+	if (!t || !t->connects)
 		return 0;
-	__u64 began = *at;
-	bpf_map_delete_elem(&connects, &id);
+	__u64 began = t->connects;
+	t->connects = 0;
 	if (error <= 0 || error == EINPROGRESS || error == EALREADY || error == EISCONN || error == EINTR)
 		return 0;
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());

@@ -187,9 +187,10 @@ struct client {
 };
 
 /* clients: ends → the connection that a server process opened. Each is there twice: for
- * its own namespace, where addresses are unique, and for servers in another one. */
+ * its own namespace, where addresses are unique, and for servers in another one. No entry
+ * is evicted: a connection that finds no room is counted. */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 32768);
 	__type(key, struct ends);
 	__type(value, struct client);
@@ -203,22 +204,13 @@ struct late {
 	__u64 sleeps;
 };
 
-/* late_writes: thread → such a write, until it returns. */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 1024);
-	__type(key, __u64);
-	__type(value, struct late);
-} late_writes SEC(".maps");
+/* The entry of a system call. */
+struct entry {
+	__u64 at;
+	__u64 sleeps;
+};
 
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 4096);
-	__type(key, __u64);
-	__type(value, __u64);
-} connects SEC(".maps");
-
-/* What a thread did last. Only the thread itself writes it. */
+/* What a thread that works for an application did last. */
 struct app_thread {
 	__u64 at;     /* when it called the application; 0 if not since the last answer */
 	__u64 before; /* the last call that was followed by another call, not by an answer */
@@ -228,6 +220,16 @@ struct app_thread {
 	__u8 calls;   /* since the last answer */
 	__u8 unmarked; /* it has read all of that request and has not called yet */
 	__u8 doubt;    /* the same was true of the previous request when it started to read */
+	__u8 calls_apps; /* it has called an application */
+	__u8 pad[7];
+};
+
+/* What a thread does. Only the thread itself writes it. */
+struct thread {
+	struct app_thread app;
+	struct entry entry;  /* see call_enter */
+	struct late late;    /* until that write returns; sk is 0 if there is none */
+	__u64 connects;      /* when it entered connect; 0 if it is not there */
 };
 
 struct app_call {
@@ -236,13 +238,14 @@ struct app_call {
 	__u32 pad;
 };
 
-/* app_threads has the threads that called an application. */
+/* threads has the threads that did something of this kind. The kernel frees the state
+ * with the thread. */
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
-	__type(value, struct app_thread);
-} app_threads SEC(".maps");
+	__type(value, struct thread);
+} threads SEC(".maps");
 
 /* app_calls: address of a socket → the call for its unanswered request. The thread has
  * read another request since. */

@@ -12,11 +12,12 @@ int app_called(void *ctx)
 {
 	__u64 now = bpf_ktime_get_ns();
 	__u64 rank = bpf_get_attach_cookie(ctx);
-	struct app_thread *t =
-		bpf_task_storage_get(&app_threads, bpf_get_current_task_btf(), 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	struct thread *thread = this_thread_made();
 
-	if (!t)
+	if (!thread)
 		return 0;
+	struct app_thread *t = &thread->app;
+	t->calls_apps = 1;
 	t->unmarked = 0;
 	if (t->calls < 255)
 		t->calls++;

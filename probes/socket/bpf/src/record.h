@@ -241,6 +241,9 @@ enum stat {
 	STAT_CALLS,           /* exchanges of calls that were handed out */
 	STAT_LOST_CALLS,      /* exchanges that found the log full */
 	STAT_LOST_PROCESSES,  /* notes on processes that found the log full */
+	STAT_LOST_ACCEPT,     /* connections that were read whose accept is not known */
+	STAT_LOST_CALLER,     /* ends of calls that found the table of calls full */
+	STAT_LOST_THREAD,     /* requests whose thread or process was evicted before the answer */
 	STAT_MAX,
 };
 

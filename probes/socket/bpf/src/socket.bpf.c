@@ -112,8 +112,11 @@ static __always_inline void take_accept(struct conn *c)
 	__u64 key = c->rec.sk;
 	struct accept *a = bpf_map_lookup_elem(&accepts, &key);
 
-	if (!a)
+	if (!a) {
+		if (c->mode == MODE_FRESH && c->rec.established && !c->rec.accepted)
+			count(STAT_LOST_ACCEPT);
 		return;
+	}
 	/* The address may have been another socket's before. */
 	if (a->at >= c->rec.established) {
 		c->rec.accepted = a->at;
@@ -183,18 +186,6 @@ static __always_inline void existing_at(struct sock *sk, __u8 existing)
 /* Kernels before 6.16 have no tracepoint at the start of a TCP write. If programs may not
  * attach to functions either, the entry of the system call is noted per thread. */
 const volatile bool note_entry = false;
-
-struct entry {
-	__u64 at;
-	__u64 sleeps;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct entry);
-} entries SEC(".maps");
 
 static __always_inline struct conn *find(struct sock *sk)
 {
@@ -313,13 +304,10 @@ int BPF_PROG(send_function, struct sock *sk)
 SEC("tracepoint/syscalls/sys_enter_write")
 int call_enter(void *ctx)
 {
-	struct task_struct *t = bpf_get_current_task_btf();
-	struct entry *e = bpf_task_storage_get(&entries, t, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	struct thread *t = this_thread_made();
 
-	if (e) {
-		e->at = bpf_ktime_get_ns();
-		e->sleeps = t->nvcsw;
-	}
+	if (t)
+		t->entry = (struct entry){ bpf_ktime_get_ns(), bpf_get_current_task_btf()->nvcsw };
 	return 0;
 }
 
@@ -328,11 +316,11 @@ static __always_inline __u64 enter_of(struct conn *c)
 {
 	if (!note_entry)
 		return c->write_enter;
-	struct entry *e = bpf_task_storage_get(&entries, bpf_get_current_task_btf(), 0, 0);
-	if (!e || !e->at)
+	struct thread *t = this_thread();
+	if (!t || !t->entry.at)
 		return c->write_enter;
-	c->sleeps_before = e->sleeps;
-	__u64 at = e->at;
+	c->sleeps_before = t->entry.sleeps;
+	__u64 at = t->entry.at;
 	/* A later write of the same call (sendfile) does not start at its entry. */
 	return at > c->write_exit ? at : c->write_exit;
 }

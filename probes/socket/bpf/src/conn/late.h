@@ -3,14 +3,14 @@
 #ifndef LAPWING_LATE_H
 #define LAPWING_LATE_H
 
-#include "count.h"
+#include "work/thread.h"
 
 static __noinline int unix_wrote_late(const struct sock *sk, __u64 now)
 {
-	__u64 thread = bpf_get_current_pid_tgid();
-	struct late late = { now, (__u64)sk, bpf_get_current_task_btf()->nvcsw };
+	struct thread *t = this_thread_made();
 
-	bpf_map_update_elem(&late_writes, &thread, &late, BPF_ANY);
+	if (t)
+		t->late = (struct late){ now, (__u64)sk, bpf_get_current_task_btf()->nvcsw };
 	return 0;
 }
 
@@ -18,17 +18,18 @@ static __noinline int unix_wrote_late(const struct sock *sk, __u64 now)
  * not known at the entry. It returns 0 if that is not known. */
 __noinline __u64 unix_entered(struct conn *c)
 {
-	__u64 thread = bpf_get_current_pid_tgid(), at = 0;
-	struct late *late = bpf_map_lookup_elem(&late_writes, &thread);
+	struct thread *t = this_thread();
+	__u64 at = 0;
 
-	if (!c || !late)
+	if (!c || !t || !t->late.sk)
 		return 0;
+	struct late *late = &t->late;
 	/* It may be of an earlier write whose end was not seen. */
 	if (late->sk == c->rec.peer_sk && late->at > c->write_exit && late->at > c->rec.read_last) {
 		at = late->at;
 		c->sleeps_before = late->sleeps;
 	}
-	bpf_map_delete_elem(&late_writes, &thread);
+	late->sk = 0;
 	return at;
 }
 

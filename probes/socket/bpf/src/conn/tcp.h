@@ -15,8 +15,9 @@ static __noinline int tcp_call(struct sock *sk)
 	if (!process_opens())
 		return 0;
 	/* From here on the connection reports its own end. */
-	__u64 id = bpf_get_current_pid_tgid();
-	bpf_map_delete_elem(&connects, &id);
+	struct thread *t = this_thread();
+	if (t)
+		t->connects = 0;
 	struct conn *c = tcp_create(sk);
 	if (c)
 		call_opened(c, (__u64)sk, sk->__sk_common.skc_family);

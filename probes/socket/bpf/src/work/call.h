@@ -93,14 +93,16 @@ static __noinline int client_opened(struct conn *c, const struct sock *sk)
 	struct client of = { c->rec.conn, c->rec.established };
 
 	ends_of(&e, &c->rec, sk, true);
-	bpf_map_update_elem(&clients, &e, &of, BPF_ANY);
+	if (bpf_map_update_elem(&clients, &e, &of, BPF_ANY))
+		count(STAT_LOST_CALLER);
 	if (!leads_out(&e))
 		return 0;
 	e.netns = ANY_NETNS;
 	struct client *other = bpf_map_lookup_elem(&clients, &e);
 	if (other && of.at - other->at < FRESH_NS)
 		of.number = 0;
-	bpf_map_update_elem(&clients, &e, &of, BPF_ANY);
+	if (bpf_map_update_elem(&clients, &e, &of, BPF_ANY))
+		count(STAT_LOST_CALLER);
 	return 0;
 }
 

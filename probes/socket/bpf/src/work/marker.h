@@ -13,7 +13,7 @@
 #ifndef LAPWING_MARKER_H
 #define LAPWING_MARKER_H
 
-#include "count.h"
+#include "work/thread.h"
 
 /* Set by user space if app_called is attached somewhere. */
 bool markers_attached;
@@ -23,10 +23,8 @@ static __always_inline struct app_thread *this_app_thread(void)
 {
 	if (likely(!markers_attached))
 		return NULL;
-	struct task_struct *task = bpf_get_current_task_btf();
-	if (!task->bpf_storage)
-		return NULL;
-	return bpf_task_storage_get(&app_threads, task, 0, 0);
+	struct thread *t = this_thread();
+	return t && t->app.calls_apps ? &t->app : NULL;
 }
 
 static __always_inline void set_aside(struct app_thread *t)

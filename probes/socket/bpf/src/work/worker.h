@@ -121,6 +121,8 @@ __noinline int uncount(struct conn *c)
 	struct process *p = bpf_map_lookup_elem(&processes, &tgid);
 
 	c->counted = 0;
+	if (!w || !p)
+		count(STAT_LOST_THREAD);
 	if (w && w->open)
 		__sync_fetch_and_add(&w->open, -1);
 	if (p && p->open)
