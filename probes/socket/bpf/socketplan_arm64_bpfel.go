@@ -62,6 +62,13 @@ const (
 	SocketPlanEvidenceEVIDENCE_CLEAN     SocketPlanEvidence = 128
 )
 
+type SocketPlanFramer uint32
+
+const (
+	SocketPlanFramerFRAMER_KERNEL SocketPlanFramer = 0
+	SocketPlanFramerFRAMER_USER   SocketPlanFramer = 1
+)
+
 type SocketPlanFraming struct {
 	_      structs.HostLayout
 	Left   uint64
@@ -130,18 +137,6 @@ type SocketPlanMessage struct {
 	Size uint32
 	Pad  uint32
 }
-
-type SocketPlanMode uint32
-
-const (
-	SocketPlanModeMODE_FRESH    SocketPlanMode = 0
-	SocketPlanModeMODE_GUESS    SocketPlanMode = 1
-	SocketPlanModeMODE_EXISTING SocketPlanMode = 2
-	SocketPlanModeMODE_HTTP     SocketPlanMode = 3
-	SocketPlanModeMODE_EVENTS   SocketPlanMode = 4
-	SocketPlanModeMODE_IGNORED  SocketPlanMode = 5
-	SocketPlanModeMODE_CLIENT   SocketPlanMode = 6
-)
 
 type SocketPlanPhase uint32
 
@@ -297,10 +292,11 @@ type SocketPlanSnapConn struct {
 	WaiterPid  uint32
 	WaiterTid  uint32
 	WaiterHow  uint8
-	Mode       uint8
+	Stage      uint8
+	Framer     uint8
 	Phase      uint8
 	Shut       uint8
-	Pad        uint32
+	Pad        [3]uint8
 }
 
 type SocketPlanSnapHolder struct {
@@ -349,6 +345,16 @@ type SocketPlanSnapWaiter struct {
 	Tid  uint32
 	How  uint32
 }
+
+type SocketPlanStage uint32
+
+const (
+	SocketPlanStageSTAGE_FRESH    SocketPlanStage = 0
+	SocketPlanStageSTAGE_GUESS    SocketPlanStage = 1
+	SocketPlanStageSTAGE_EXISTING SocketPlanStage = 2
+	SocketPlanStageSTAGE_KNOWN    SocketPlanStage = 3
+	SocketPlanStageSTAGE_IGNORED  SocketPlanStage = 4
+)
 
 type SocketPlanStat uint32
 
@@ -452,12 +458,12 @@ const (
 	SocketPlanVarMarkersAttached     = "markers_attached"
 	SocketPlanVarMentionAbandoned    = "mention_abandoned"
 	SocketPlanVarMentionEvidence     = "mention_evidence"
+	SocketPlanVarMentionFramer       = "mention_framer"
 	SocketPlanVarMentionKind         = "mention_kind"
 	SocketPlanVarMentionLateClose    = "mention_late_close"
 	SocketPlanVarMentionLayout       = "mention_layout"
 	SocketPlanVarMentionMark         = "mention_mark"
 	SocketPlanVarMentionMessage      = "mention_message"
-	SocketPlanVarMentionMode         = "mention_mode"
 	SocketPlanVarMentionPhase        = "mention_phase"
 	SocketPlanVarMentionPlace        = "mention_place"
 	SocketPlanVarMentionProcessDid   = "mention_process_did"
@@ -470,6 +476,7 @@ const (
 	SocketPlanVarMentionSnapKind     = "mention_snap_kind"
 	SocketPlanVarMentionSnapListener = "mention_snap_listener"
 	SocketPlanVarMentionSnapWaiter   = "mention_snap_waiter"
+	SocketPlanVarMentionStage        = "mention_stage"
 	SocketPlanVarMentionStat         = "mention_stat"
 	SocketPlanVarMentionWaitHow      = "mention_wait_how"
 	SocketPlanVarNoteEntry           = "note_entry"
@@ -607,12 +614,12 @@ type SocketPlanVariableSpecs struct {
 	MarkersAttached     *ebpf.VariableSpec `ebpf:"markers_attached"`
 	MentionAbandoned    *ebpf.VariableSpec `ebpf:"mention_abandoned"`
 	MentionEvidence     *ebpf.VariableSpec `ebpf:"mention_evidence"`
+	MentionFramer       *ebpf.VariableSpec `ebpf:"mention_framer"`
 	MentionKind         *ebpf.VariableSpec `ebpf:"mention_kind"`
 	MentionLateClose    *ebpf.VariableSpec `ebpf:"mention_late_close"`
 	MentionLayout       *ebpf.VariableSpec `ebpf:"mention_layout"`
 	MentionMark         *ebpf.VariableSpec `ebpf:"mention_mark"`
 	MentionMessage      *ebpf.VariableSpec `ebpf:"mention_message"`
-	MentionMode         *ebpf.VariableSpec `ebpf:"mention_mode"`
 	MentionPhase        *ebpf.VariableSpec `ebpf:"mention_phase"`
 	MentionPlace        *ebpf.VariableSpec `ebpf:"mention_place"`
 	MentionProcessDid   *ebpf.VariableSpec `ebpf:"mention_process_did"`
@@ -625,6 +632,7 @@ type SocketPlanVariableSpecs struct {
 	MentionSnapKind     *ebpf.VariableSpec `ebpf:"mention_snap_kind"`
 	MentionSnapListener *ebpf.VariableSpec `ebpf:"mention_snap_listener"`
 	MentionSnapWaiter   *ebpf.VariableSpec `ebpf:"mention_snap_waiter"`
+	MentionStage        *ebpf.VariableSpec `ebpf:"mention_stage"`
 	MentionStat         *ebpf.VariableSpec `ebpf:"mention_stat"`
 	MentionWaitHow      *ebpf.VariableSpec `ebpf:"mention_wait_how"`
 	NoteEntry           *ebpf.VariableSpec `ebpf:"note_entry"`
@@ -728,12 +736,12 @@ type SocketPlanVariables struct {
 	MarkersAttached     *ebpf.Variable `ebpf:"markers_attached"`
 	MentionAbandoned    *ebpf.Variable `ebpf:"mention_abandoned"`
 	MentionEvidence     *ebpf.Variable `ebpf:"mention_evidence"`
+	MentionFramer       *ebpf.Variable `ebpf:"mention_framer"`
 	MentionKind         *ebpf.Variable `ebpf:"mention_kind"`
 	MentionLateClose    *ebpf.Variable `ebpf:"mention_late_close"`
 	MentionLayout       *ebpf.Variable `ebpf:"mention_layout"`
 	MentionMark         *ebpf.Variable `ebpf:"mention_mark"`
 	MentionMessage      *ebpf.Variable `ebpf:"mention_message"`
-	MentionMode         *ebpf.Variable `ebpf:"mention_mode"`
 	MentionPhase        *ebpf.Variable `ebpf:"mention_phase"`
 	MentionPlace        *ebpf.Variable `ebpf:"mention_place"`
 	MentionProcessDid   *ebpf.Variable `ebpf:"mention_process_did"`
@@ -746,6 +754,7 @@ type SocketPlanVariables struct {
 	MentionSnapKind     *ebpf.Variable `ebpf:"mention_snap_kind"`
 	MentionSnapListener *ebpf.Variable `ebpf:"mention_snap_listener"`
 	MentionSnapWaiter   *ebpf.Variable `ebpf:"mention_snap_waiter"`
+	MentionStage        *ebpf.Variable `ebpf:"mention_stage"`
 	MentionStat         *ebpf.Variable `ebpf:"mention_stat"`
 	MentionWaitHow      *ebpf.Variable `ebpf:"mention_wait_how"`
 	NoteEntry           *ebpf.Variable `ebpf:"note_entry"`

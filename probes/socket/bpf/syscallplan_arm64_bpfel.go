@@ -78,11 +78,11 @@ const (
 	SyscallPlanVarMarkersAttached     = "markers_attached"
 	SyscallPlanVarMentionAbandoned    = "mention_abandoned"
 	SyscallPlanVarMentionEvidence     = "mention_evidence"
+	SyscallPlanVarMentionFramer       = "mention_framer"
 	SyscallPlanVarMentionKind         = "mention_kind"
 	SyscallPlanVarMentionLateClose    = "mention_late_close"
 	SyscallPlanVarMentionMark         = "mention_mark"
 	SyscallPlanVarMentionMessage      = "mention_message"
-	SyscallPlanVarMentionMode         = "mention_mode"
 	SyscallPlanVarMentionPhase        = "mention_phase"
 	SyscallPlanVarMentionPlace        = "mention_place"
 	SyscallPlanVarMentionProcessDid   = "mention_process_did"
@@ -95,6 +95,7 @@ const (
 	SyscallPlanVarMentionSnapKind     = "mention_snap_kind"
 	SyscallPlanVarMentionSnapListener = "mention_snap_listener"
 	SyscallPlanVarMentionSnapWaiter   = "mention_snap_waiter"
+	SyscallPlanVarMentionStage        = "mention_stage"
 	SyscallPlanVarMentionStat         = "mention_stat"
 	SyscallPlanVarMentionWaitHow      = "mention_wait_how"
 	SyscallPlanVarOnlyPorts           = "only_ports"
@@ -226,11 +227,11 @@ type SyscallPlanVariableSpecs struct {
 	MarkersAttached     *ebpf.VariableSpec `ebpf:"markers_attached"`
 	MentionAbandoned    *ebpf.VariableSpec `ebpf:"mention_abandoned"`
 	MentionEvidence     *ebpf.VariableSpec `ebpf:"mention_evidence"`
+	MentionFramer       *ebpf.VariableSpec `ebpf:"mention_framer"`
 	MentionKind         *ebpf.VariableSpec `ebpf:"mention_kind"`
 	MentionLateClose    *ebpf.VariableSpec `ebpf:"mention_late_close"`
 	MentionMark         *ebpf.VariableSpec `ebpf:"mention_mark"`
 	MentionMessage      *ebpf.VariableSpec `ebpf:"mention_message"`
-	MentionMode         *ebpf.VariableSpec `ebpf:"mention_mode"`
 	MentionPhase        *ebpf.VariableSpec `ebpf:"mention_phase"`
 	MentionPlace        *ebpf.VariableSpec `ebpf:"mention_place"`
 	MentionProcessDid   *ebpf.VariableSpec `ebpf:"mention_process_did"`
@@ -243,6 +244,7 @@ type SyscallPlanVariableSpecs struct {
 	MentionSnapKind     *ebpf.VariableSpec `ebpf:"mention_snap_kind"`
 	MentionSnapListener *ebpf.VariableSpec `ebpf:"mention_snap_listener"`
 	MentionSnapWaiter   *ebpf.VariableSpec `ebpf:"mention_snap_waiter"`
+	MentionStage        *ebpf.VariableSpec `ebpf:"mention_stage"`
 	MentionStat         *ebpf.VariableSpec `ebpf:"mention_stat"`
 	MentionWaitHow      *ebpf.VariableSpec `ebpf:"mention_wait_how"`
 	OnlyPorts           *ebpf.VariableSpec `ebpf:"only_ports"`
@@ -341,11 +343,11 @@ type SyscallPlanVariables struct {
 	MarkersAttached     *ebpf.Variable `ebpf:"markers_attached"`
 	MentionAbandoned    *ebpf.Variable `ebpf:"mention_abandoned"`
 	MentionEvidence     *ebpf.Variable `ebpf:"mention_evidence"`
+	MentionFramer       *ebpf.Variable `ebpf:"mention_framer"`
 	MentionKind         *ebpf.Variable `ebpf:"mention_kind"`
 	MentionLateClose    *ebpf.Variable `ebpf:"mention_late_close"`
 	MentionMark         *ebpf.Variable `ebpf:"mention_mark"`
 	MentionMessage      *ebpf.Variable `ebpf:"mention_message"`
-	MentionMode         *ebpf.Variable `ebpf:"mention_mode"`
 	MentionPhase        *ebpf.Variable `ebpf:"mention_phase"`
 	MentionPlace        *ebpf.Variable `ebpf:"mention_place"`
 	MentionProcessDid   *ebpf.Variable `ebpf:"mention_process_did"`
@@ -358,6 +360,7 @@ type SyscallPlanVariables struct {
 	MentionSnapKind     *ebpf.Variable `ebpf:"mention_snap_kind"`
 	MentionSnapListener *ebpf.Variable `ebpf:"mention_snap_listener"`
 	MentionSnapWaiter   *ebpf.Variable `ebpf:"mention_snap_waiter"`
+	MentionStage        *ebpf.Variable `ebpf:"mention_stage"`
 	MentionStat         *ebpf.Variable `ebpf:"mention_stat"`
 	MentionWaitHow      *ebpf.Variable `ebpf:"mention_wait_how"`
 	OnlyPorts           *ebpf.Variable `ebpf:"only_ports"`

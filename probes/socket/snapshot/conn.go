@@ -37,20 +37,17 @@ const (
 
 // Work returns how far the request of the connection has got.
 func (c *Conn) Work() Work {
-	switch uint32(c.Mode) {
-	case uint32(bpf.SocketPlanModeMODE_HTTP):
+	switch {
+	case c.Earlier() && c.unanswered():
+		return WorkEarlier
+	case bpf.SocketPlanStage(c.Stage) != bpf.SocketPlanStageSTAGE_KNOWN:
+		return WorkNone
+	case bpf.SocketPlanFramer(c.Framer) == bpf.SocketPlanFramerFRAMER_KERNEL:
 		return c.request()
-	case uint32(bpf.SocketPlanModeMODE_EVENTS):
-		if c.Record.ReadLast > c.WriteExit {
-			return WorkUnframed
-		}
-		return WorkAnswering
-	case uint32(bpf.SocketPlanModeMODE_EXISTING):
-		if c.unanswered() {
-			return WorkEarlier
-		}
+	case c.Record.ReadLast > c.WriteExit:
+		return WorkUnframed
 	}
-	return WorkNone
+	return WorkAnswering
 }
 
 func (c *Conn) request() Work {
@@ -106,7 +103,7 @@ func (c *Conn) Multiplexed() bool {
 // Earlier reports whether it is only known that the connection existed when the agent
 // started.
 func (c *Conn) Earlier() bool {
-	return uint32(c.Mode) == uint32(bpf.SocketPlanModeMODE_EXISTING)
+	return bpf.SocketPlanStage(c.Stage) == bpf.SocketPlanStageSTAGE_EXISTING
 }
 
 // Blocked returns the thread that is blocked by the connection: in a read of it, or in
@@ -120,7 +117,7 @@ func (c *Conn) Blocked() (pid, tid uint32, ok bool) {
 // tests of code that takes snapshots. Fields may be changed afterwards.
 func ComposeConn(w Work, r wire.Record) Conn {
 	c := Conn{Record: r}
-	mode, phase := bpf.SocketPlanModeMODE_HTTP, bpf.SocketPlanPhasePHASE_READING
+	stage, framer, phase := bpf.SocketPlanStageSTAGE_KNOWN, bpf.SocketPlanFramerFRAMER_KERNEL, bpf.SocketPlanPhasePHASE_READING
 	switch w {
 	case WorkNone:
 		phase = bpf.SocketPlanPhasePHASE_IDLE
@@ -131,12 +128,12 @@ func ComposeConn(w Work, r wire.Record) Conn {
 	case WorkResponding:
 		phase = bpf.SocketPlanPhasePHASE_RESPONDING
 	case WorkUnframed:
-		mode, c.WriteExit = bpf.SocketPlanModeMODE_EVENTS, r.ReadLast-1
+		framer, c.WriteExit = bpf.SocketPlanFramerFRAMER_USER, r.ReadLast-1
 	case WorkAnswering:
-		mode, c.WriteExit = bpf.SocketPlanModeMODE_EVENTS, r.ReadLast+1
+		framer, c.WriteExit = bpf.SocketPlanFramerFRAMER_USER, r.ReadLast+1
 	case WorkEarlier:
-		mode, c.Received = bpf.SocketPlanModeMODE_EXISTING, 1
+		stage, c.Received = bpf.SocketPlanStageSTAGE_EXISTING, 1
 	}
-	c.Mode, c.Phase = uint8(mode), uint8(phase)
+	c.Stage, c.Framer, c.Phase = uint8(stage), uint8(framer), uint8(phase)
 	return c
 }

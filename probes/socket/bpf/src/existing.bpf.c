@@ -30,7 +30,7 @@ int tcp_existing(struct bpf_iter__tcp *ctx)
 	struct conn *c = tcp_create(sk);
 	if (!c)
 		return 0;
-	c->mode = MODE_EXISTING;
+	c->stage = STAGE_EXISTING;
 	c->existing = tp->rcv_nxt != tp->copied_seq ? EXISTING_QUEUED : EXISTING_QUIET;
 	connection_begin(c, (__u64)sk, skc->skc_family);
 	inet_addresses(c, sk);
@@ -91,7 +91,7 @@ int unix_existing(struct bpf_iter__unix *ctx)
 	struct conn *c = unix_create(key, u->addr);
 	if (!c)
 		return 0;
-	c->mode = MODE_EXISTING;
+	c->stage = STAGE_EXISTING;
 	c->existing = queued ? EXISTING_QUEUED : EXISTING_QUIET;
 	return 0;
 }

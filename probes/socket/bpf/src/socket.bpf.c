@@ -113,7 +113,7 @@ static __always_inline void take_accept(struct conn *c)
 	struct accept *a = bpf_map_lookup_elem(&accepts, &key);
 
 	if (!a) {
-		if (c->mode == MODE_FRESH && c->rec.established && !c->rec.accepted)
+		if (c->stage == STAGE_FRESH && c->rec.established && !c->rec.accepted)
 			count(STAT_LOST_ACCEPT);
 		return;
 	}
@@ -165,7 +165,7 @@ static __noinline struct conn *tcp_adopt(struct sock *sk)
 	inet_addresses(c, sk);
 	if (!old)
 		return c;
-	c->mode = MODE_EXISTING;
+	c->stage = STAGE_EXISTING;
 	c->existing = *old;
 	bpf_map_delete_elem(&older, &key);
 	return c;
@@ -208,7 +208,7 @@ static __always_inline __u32 read_up_to(struct conn *c, const struct tcp_sock *t
 		/* The client's FIN counts for one byte. */
 		bool missed = taken - end != 1;
 
-		if (missed && c->read_seq && c->mode < MODE_EVENTS && c->mode != MODE_EXISTING)
+		if (missed && c->read_seq && c->framer != FRAMER_USER && c->stage != STAGE_EXISTING)
 			taken_unseen(c);
 		if (missed)
 			end = taken;
@@ -225,7 +225,7 @@ int BPF_PROG(recv_exit, struct sock *sk, int ret, int flags)
 	struct conn *c = find(sk);
 	if (!c)
 		return 0;
-	if (unlikely(c->mode >= MODE_IGNORED)) {
+	if (unlikely(!is_served(c))) {
 		call_read(c, ret);
 		return 0;
 	}
@@ -234,7 +234,7 @@ int BPF_PROG(recv_exit, struct sock *sk, int ret, int flags)
 	struct in in = { .now = bpf_ktime_get_ns(), .n = ret };
 	const struct tcp_sock *tp = tcp_of(sk);
 	__u32 end = tp ? read_up_to(c, tp, ret) : 0;
-	if ((c->mode == MODE_FRESH || c->mode == MODE_EXISTING) && c->rec.family != AF_UNIX) {
+	if ((c->stage == STAGE_FRESH || c->stage == STAGE_EXISTING) && c->rec.family != AF_UNIX) {
 		take_accept(c);
 		addressed(c);
 		late_caller(c);
@@ -278,7 +278,7 @@ static __always_inline int sending(struct sock *sk, const struct msghdr *msg)
 		c = tcp_find(sk);
 	}
 	/* This runs for each buffer that the call fills: the first run is the entry. */
-	if (!c || c->mode == MODE_IGNORED || c->write_enter)
+	if (!c || c->stage == STAGE_IGNORED || c->write_enter)
 		return 0;
 	if (msg)
 		note_buffer(c, msg);
@@ -335,7 +335,7 @@ int BPF_PROG(send_exit, struct sock *sk, int ret, int flags)
 		call_adopt(sk);
 		c = tcp_find(sk);
 	}
-	if (!c || c->mode == MODE_IGNORED)
+	if (!c || c->stage == STAGE_IGNORED)
 		return 0;
 	struct out out = { .now = bpf_ktime_get_ns() };
 	out.enter = enter_of(c);
@@ -347,13 +347,13 @@ int BPF_PROG(send_exit, struct sock *sk, int ret, int flags)
 	if (tp) {
 		out.end_seq = tp->write_seq;
 		out.acked_seq = tp->snd_una;
-		if (unlikely(c->mode == MODE_FRESH))
+		if (unlikely(c->stage == STAGE_FRESH))
 			tcp_taken(c, sk); /* the server may have read unseen */
 	} else if (unlikely(!out.enter)) {
 		out.enter = unix_entered(c);
 		out.end_seq = c->multipath; /* what was acknowledged is not known */
 	}
-	if (unlikely(c->mode == MODE_CLIENT))
+	if (unlikely(is_call(c)))
 		call_written(c, &out);
 	else
 		on_write(c, &out);

@@ -38,15 +38,29 @@ static __always_inline void note_tcp_use(void)
 #define METHOD_CONNECT 0x4e4e4f43 /* "CONN" */
 #define METHOD_HEAD 0x44414548    /* "HEAD" */
 
-enum mode {
-	MODE_FRESH,    /* nothing read yet */
-	MODE_GUESS,    /* too little was read to know the protocol: see gateway.h */
-	MODE_EXISTING, /* older than the agent: state unknown */
-	MODE_HTTP,
-	MODE_EVENTS, /* user space frames */
-	MODE_IGNORED,
-	MODE_CLIENT, /* a server's own call, see call.h: none of the above applies */
+/* How much is known of a connection. */
+enum stage {
+	STAGE_FRESH,    /* nothing was read yet */
+	STAGE_GUESS,    /* too little was read to know the protocol: see gateway.h */
+	STAGE_EXISTING, /* older than the agent: state unknown */
+	STAGE_KNOWN,    /* the protocol is known */
+	STAGE_IGNORED = 4, /* not measured any more. A bit of its own: see is_served */
 };
+
+/* Which end of it is looked at. */
+enum role {
+	ROLE_SERVER,
+	ROLE_CLIENT, /* a server's own call, see call.h */
+};
+
+/* Who finds the messages in its bytes. The kernel side knows HTTP/1. */
+enum framer {
+	FRAMER_KERNEL,
+	FRAMER_USER,
+};
+
+/* The same three as one byte. */
+#define STATE(stage, role, framer) ((stage) | (role) << 3 | (framer) << 4)
 
 enum phase {
 	PHASE_IDLE,       /* no request */
@@ -94,7 +108,16 @@ struct inbound {
 	__u64 ack_only;  /* arrival of the last segment without bytes */
 	__u32 in_seq;    /* TCP sequence number that belongs to in_first */
 	__u32 ack_seq;   /* what that segment acknowledged */
-	__u8 mode;       /* of the connection; the only member that others write */
+	/* Of the connection; the only members that others write. Hooks on another CPU see
+	 * changes of several fields at once. */
+	union {
+		__u8 state;
+		struct {
+			__u8 stage : 3;  /* enum stage */
+			__u8 role : 1;   /* enum role */
+			__u8 framer : 1; /* enum framer */
+		};
+	};
 	__u8 marks; /* how many of marks_in are used; more than MARKS_IN if some were not kept */
 	__u8 pad[2];
 	__u32 in_end;     /* number of the byte after those of the last arrival */
@@ -152,6 +175,34 @@ struct conn {
 	__u8 trace[TRACE_MAX]; /* the request's traceparent */
 	struct record rec;
 };
+
+/* is_served reports whether it is a server's end that is still measured. */
+static __always_inline bool state_is_served(__u8 state)
+{
+	return !(state & STATE(STAGE_IGNORED, ROLE_CLIENT, 0));
+}
+
+static __always_inline bool is_served(const struct conn *c)
+{
+	return state_is_served(c->state);
+}
+
+/* is_call reports whether it is the client's end of a call that has not ended. */
+static __always_inline bool is_call(const struct conn *c)
+{
+	return c->state == STATE(STAGE_KNOWN, ROLE_CLIENT, FRAMER_KERNEL);
+}
+
+/* is_framed_here reports whether the kernel side frames the requests of a server. */
+static __always_inline bool is_framed_here(const struct conn *c)
+{
+	return c->state == STATE(STAGE_KNOWN, ROLE_SERVER, FRAMER_KERNEL);
+}
+
+static __always_inline bool is_framed_by_user(const struct conn *c)
+{
+	return c->state == STATE(STAGE_KNOWN, ROLE_SERVER, FRAMER_USER);
+}
 
 static __always_inline bool port_wanted(__u16 port)
 {

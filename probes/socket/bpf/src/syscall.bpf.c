@@ -106,7 +106,7 @@ static __noinline int tcp_accepted(__u64 addr, __u64 now, __u32 tid)
 	/* A socket whose close was not seen may have had this address before. */
 	if (c && c->rec.accepted)
 		on_close(c, now, true, 0);
-	if (!c || c->rec.accepted || c->mode == MODE_CLIENT)
+	if (!c || c->rec.accepted || is_call(c))
 		c = adopt_at((struct sock *)addr);
 	if (!c)
 		return 0;
@@ -122,7 +122,7 @@ static __always_inline void existing_at(struct sock *sk, __u8 existing)
 
 	if (!c)
 		return;
-	c->mode = MODE_EXISTING;
+	c->stage = STAGE_EXISTING;
 	c->existing = existing;
 }
 
@@ -153,7 +153,7 @@ static __always_inline void find_fd(struct found *f, long fd)
 		if (likely(!f->conn->multipath))
 			f->tcp = (struct tcp_sock *)sk;
 	}
-	if (f->conn && f->conn->mode == MODE_IGNORED)
+	if (f->conn && f->conn->stage == STAGE_IGNORED)
 		f->conn = NULL;
 }
 
@@ -166,7 +166,7 @@ static __always_inline int read_returned(long fd, long ret)
 	struct tcp_sock *tcp = f.tcp;
 	if (!f.conn)
 		return 0;
-	if (unlikely(f.conn->mode == MODE_CLIENT)) {
+	if (unlikely(is_call(f.conn))) {
 		call_read(f.conn, ret);
 		return 0;
 	}
@@ -175,7 +175,7 @@ static __always_inline int read_returned(long fd, long ret)
 	in.now = bpf_ktime_get_ns();
 	if (f.conn->rec.family != AF_UNIX)
 		addressed(f.conn);
-	if (tcp && f.conn->mode <= MODE_EXISTING)
+	if (tcp && f.conn->stage < STAGE_KNOWN)
 		late_caller(f.conn);
 	find_arrivals(f.conn, &in, tcp, tcp ? BPF_CORE_READ(tcp, copied_seq) : 0);
 	reading_to(f.conn, in.end);
@@ -207,7 +207,7 @@ static __always_inline int write_returned(long fd, long ret, __u64 asked)
 	} else {
 		out.end_seq = f.conn->multipath; /* what was acknowledged is not known */
 	}
-	if (unlikely(f.conn->mode == MODE_CLIENT)) {
+	if (unlikely(is_call(f.conn))) {
 		call_written(f.conn, &out);
 		return 0;
 	}

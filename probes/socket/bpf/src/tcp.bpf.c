@@ -43,7 +43,7 @@ int BPF_PROG(tcp_segment, struct sock *sk, const struct sk_buff *skb)
 	struct conn *c = tcp_find(sk);
 	struct segment s;
 
-	if (!c || c->mode >= MODE_IGNORED) {
+	if (!c || !is_served(c)) {
 		if (likely(!strange && (c || sk->sk_socket)))
 			return 0;
 		c = other_segment(sk, skb, c);

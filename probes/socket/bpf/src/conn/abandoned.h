@@ -14,9 +14,9 @@
  * read and answered. Otherwise they can be the rest of a body. */
 static __always_inline bool may_hold_request(struct conn *c)
 {
-	if (c->mode == MODE_FRESH)
+	if (c->stage == STAGE_FRESH)
 		return true;
-	return c->mode == MODE_HTTP && c->phase != PHASE_READING && c->rec.in.place == PLACE_END;
+	return is_framed_here(c) && c->phase != PHASE_READING && c->rec.in.place == PLACE_END;
 }
 
 /* abandon hands out what is known of bytes that arrived and will not be read. It notes
@@ -26,7 +26,7 @@ static __noinline int abandon(struct conn *c, const struct in *in, __u16 reason)
 	if (!c || !in)
 		return 0;
 	struct record *r = &c->rec;
-	bool first = c->mode == MODE_FRESH;
+	bool first = c->stage == STAGE_FRESH;
 
 	addressed(c);
 	if (first)
@@ -50,7 +50,7 @@ static __noinline int abandon(struct conn *c, const struct in *in, __u16 reason)
 	c->await_ack = 0;
 	if (reason != ABANDONED_RESET)
 		note_worker(r);
-	c->mode = MODE_IGNORED;
+	c->stage = STAGE_IGNORED;
 	if (!record_write(c, KIND_ABANDONED, 0))
 		count(STAT_LOST_RING);
 	return 0;
@@ -70,7 +70,7 @@ static __noinline int tcp_abandoned(struct conn *c, struct sock *sk, __u64 now, 
 	/* The client's FIN takes one sequence number. */
 	if (unread && before == TCP_CLOSE_WAIT)
 		unread--;
-	bool waits = c->mode == MODE_FRESH && !sk->sk_socket;
+	bool waits = c->stage == STAGE_FRESH && !sk->sk_socket;
 	if (!unread && (!waits || error))
 		return 0;
 	in.n = 1;
@@ -87,7 +87,7 @@ static __noinline int tcp_abandoned(struct conn *c, struct sock *sk, __u64 now, 
  * runs next. */
 static __always_inline __u32 tcp_taken_to(const struct conn *c, struct sock *sk)
 {
-	if ((c->mode != MODE_HTTP && c->mode != MODE_FRESH) || !c->read_seq)
+	if ((!is_framed_here(c) && c->stage != STAGE_FRESH) || !c->read_seq)
 		return 0;
 	const struct tcp_sock *tp = tcp_of(sk);
 	return tp && unlikely(tp->copied_seq - c->read_seq > 1) ? tp->copied_seq : 0;
@@ -127,7 +127,7 @@ static __noinline bool left_to_reader(struct conn *c, struct sock *sk, __u64 now
 {
 	const struct tcp_sock *tp = tcp_of(sk);
 
-	if (!c || !tp || c->mode >= MODE_IGNORED || c->mode == MODE_EXISTING || !c->handled_seq)
+	if (!c || !tp || !is_served(c) || c->stage == STAGE_EXISTING || !c->handled_seq)
 		return false;
 	/* The client's FIN counts for one. Bytes that came long ago were seen by no hook. */
 	if ((__s32)(tp->copied_seq - c->handled_seq) <= 1 || now - c->in_last > TAKEN_NS)
@@ -151,7 +151,7 @@ __noinline int closed_while_read(struct conn *c)
 		return 0; /* the writer does it */
 	__u64 sk = c->rec.sk;
 	on_close(c, bpf_ktime_get_ns(), true, BPF_CORE_READ((struct sock *)sk, sk_err));
-	c->mode = MODE_IGNORED;
+	c->stage = STAGE_IGNORED;
 	tcp_forget(sk);
 	return 0;
 }

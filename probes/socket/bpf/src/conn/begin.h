@@ -87,7 +87,7 @@ static __always_inline bool brought_early(struct conn *c, const struct tcp_sock 
 {
 	__u32 unread = tp->copied_seq, end = tp->rcv_nxt;
 
-	if (c->in_first || c->rec.accepted || c->mode != MODE_FRESH)
+	if (c->in_first || c->rec.accepted || c->stage != STAGE_FRESH)
 		return true;
 	reads_from(c, unread);
 	c->handled_seq = unread;
@@ -111,7 +111,7 @@ static __noinline int tcp_established(struct sock *sk)
 		return 0;
 	inet_addresses(c, sk);
 	if (unlikely(is_subflow(tp))) {
-		c->mode = MODE_IGNORED; /* see mptcp.h */
+		c->stage = STAGE_IGNORED; /* see mptcp.h */
 		return 0;
 	}
 	if (!brought_early(c, tp))

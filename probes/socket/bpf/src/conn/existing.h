@@ -59,7 +59,7 @@ static __noinline int gone_unread(struct conn *c)
 {
 	if (!c || c->rec.family == AF_UNIX || c->write_enter || bpf_ktime_get_ns() - c->in_last < TAKEN_NS)
 		return 0;
-	if (c->mode < MODE_IGNORED)
+	if (is_served(c))
 		taken_unseen(c);
 	tcp_forget(c->rec.sk);
 	return 0;

@@ -184,7 +184,7 @@ static __always_inline void unknown_out(struct conn *c, __u16 reason)
 
 	debug("connection %llu is ignored: reason %u", c->rec.conn, reason);
 	uncount(c);
-	c->mode = MODE_IGNORED;
+	c->stage = STAGE_IGNORED;
 	r->error = reason;
 	r->pid = id >> 32;
 	r->tid = (__u32)id;

@@ -15,7 +15,7 @@ static __always_inline void find_arrivals(struct conn *c, struct in *in, bool tc
 
 	if (!tcp) {
 		end = c->rec.family == AF_UNIX ? unix_read(c, in->n) : mptcp_read(c, in->n);
-	} else if (!c->in_first && c->mode == MODE_FRESH) {
+	} else if (!c->in_first && c->stage == STAGE_FRESH) {
 		/* They came with the end of the handshake, see tcp_segment. */
 		c->in_first = c->in_last = c->rec.established;
 		c->in_seq = copied_seq - in->n;
@@ -44,7 +44,7 @@ static __noinline int accept_returned(long fd)
 		return 0;
 	struct conn *c = unix_find(sk);
 	struct unix_address *addr = BPF_CORE_READ((struct unix_sock *)sk, addr);
-	if (c && c->mode == MODE_CLIENT) {
+	if (c && is_call(c)) {
 		unix_left((__u64)sk);
 		c = NULL;
 	}

@@ -20,16 +20,16 @@ static __always_inline void connection_begin(struct conn *c, __u64 sk, __u16 fam
 static __always_inline void on_close(struct conn *c, __u64 now, bool final, __u16 error)
 {
 	debug("connection %llu closes: final %d, error %d", c->rec.conn, final, error);
-	if (c->mode == MODE_EVENTS) {
+	if (is_framed_by_user(c)) {
 		if (final) {
 			uncount(c);
 			events_end(c, now, error);
 		}
 		return;
 	}
-	if (c->mode == MODE_GUESS && final)
+	if (c->stage == STAGE_GUESS && final)
 		gateway_give_up(c);
-	if (c->mode != MODE_HTTP || !c->pending)
+	if (!is_framed_here(c) || !c->pending)
 		return;
 	bool first = !c->rec.closed;
 
@@ -53,7 +53,7 @@ static __always_inline void on_close(struct conn *c, __u64 now, bool final, __u1
 	if (left_to_writer(c))
 		return;
 	hand_out(c);
-	c->mode = MODE_IGNORED;
+	c->stage = STAGE_IGNORED;
 }
 
 /* on_idle runs when nothing happened on the connection for a while. It hands out a
@@ -63,7 +63,7 @@ static __always_inline void on_idle(struct conn *c, __u64 now)
 {
 	bool over;
 
-	if (c->mode != MODE_HTTP || c->phase == PHASE_IDLE || c->reported)
+	if (!is_framed_here(c) || c->phase == PHASE_IDLE || c->reported)
 		return;
 	over = is_complete(c);
 	if (over ? now < c->write_exit + idle_ns : idle_ns)

@@ -58,7 +58,7 @@ static __noinline int mptcp_arrived(struct sock *sk, const struct sk_buff *skb)
 	const struct tcp_sock *tp = tcp_of(sk);
 	struct segment s;
 
-	if (!c || !tp || c->mode >= MODE_IGNORED)
+	if (!c || !tp || !is_served(c))
 		return 0;
 	segment_of(skb, &s);
 	if (!s.payload || !is_numbered_by(c, sk))

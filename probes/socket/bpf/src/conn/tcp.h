@@ -58,7 +58,7 @@ static __noinline int tcp_call_established(struct sock *sk)
 {
 	struct conn *c = tcp_find(sk);
 
-	if (!c || c->mode != MODE_CLIENT)
+	if (!c || !is_call(c))
 		return 0;
 	inet_addresses(c, sk);
 	c->rec.established = bpf_ktime_get_ns();
@@ -88,7 +88,7 @@ static __always_inline void tcp_closing(struct sock *sk, int before, int state)
 
 	if (!c)
 		return;
-	if (c->mode == MODE_CLIENT) {
+	if (is_call(c)) {
 		tcp_call_closing(c, sk, state, error);
 		return;
 	}

@@ -54,10 +54,10 @@ static __noinline int unix_closed(struct conn *c, __u64 now)
 	/* No write is in progress any more: it would hold a reference. */
 	c->write_enter = 0;
 	/* The owner closes it: what is left in its queue was never read. */
-	if (now && c->mode == MODE_FRESH)
+	if (now && c->stage == STAGE_FRESH)
 		unix_taken(c);
 	__s64 unread = c->in_total - c->read_total;
-	bool request = may_hold_request(c), waits = c->mode == MODE_FRESH && !c->rec.accepted;
+	bool request = may_hold_request(c), waits = c->stage == STAGE_FRESH && !c->rec.accepted;
 
 	if (now && unread > 0 && is_empty(c))
 		unread = 0;
@@ -104,7 +104,7 @@ static __noinline int unix_call_writes(struct conn *c, __u64 now)
 	__u64 key = c->rec.peer_sk;
 	struct conn *call = bpf_map_lookup_elem(&unix_conns, &key);
 
-	if (call && call->mode == MODE_CLIENT && !call->write_enter)
+	if (call && is_call(call) && !call->write_enter)
 		on_write_enter(call, now);
 	return 0;
 }
@@ -170,7 +170,7 @@ static __noinline int unix_noticed_late(struct conn *c, __u64 now, __u32 seq)
 		return 0;
 	}
 	c->unnoticed = 0;
-	if (c->mode != MODE_HTTP || c->phase == PHASE_IDLE)
+	if (!is_framed_here(c) || c->phase == PHASE_IDLE)
 		return 0;
 	if (!r->arrived)
 		r->arrived = r->read_first;
@@ -266,14 +266,14 @@ static __always_inline void unix_data_ready(struct sock *sk)
 	__u64 now = bpf_ktime_get_ns();
 	struct conn *c = unix_find(sk);
 	struct unix_address *addr = BPF_CORE_READ((struct unix_sock *)sk, addr);
-	__u8 mode = c ? c->mode : MODE_FRESH;
+	__u8 state = c ? c->state : STAGE_FRESH;
 
-	/* The owner of that end may be closing it. Its map element, and so the mode, may
+	/* The owner of that end may be closing it. Its map element, and so the state, may
 	 * then belong to another connection by now. */
 	barrier();
 	if (c && unlikely(c->rec.sk != (__u64)sk)) {
 		c = NULL;
-		mode = MODE_FRESH;
+		state = STAGE_FRESH;
 	}
 	/* A socket that accept has not returned yet is a server's end, even if accept was
 	 * faster than the look at the listener's queue. So is one that was just returned:
@@ -281,7 +281,7 @@ static __always_inline void unix_data_ready(struct sock *sk)
 	if (!c && addr && (!sk->sk_socket || BPF_CORE_READ(addr, refcnt.refs.counter) > 1))
 		c = unix_create((__u64)sk, addr);
 	/* A call that is being closed is ignored already. */
-	if (c && mode < MODE_IGNORED) {
+	if (c && state_is_served(state)) {
 		unix_arrived(c, sk, now);
 		if (unlikely(c->rec.caller))
 			unix_call_writes(c, now);

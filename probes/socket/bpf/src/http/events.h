@@ -23,13 +23,13 @@ static __noinline int events_begin(struct conn *c, bool open)
 		return 0;
 	debug("connection %llu is framed by user space from request %u on", c->rec.conn, c->rec.seq);
 	uncount(c);
-	c->mode = MODE_EVENTS;
+	c->state = STATE(STAGE_KNOWN, ROLE_SERVER, FRAMER_USER);
 	count(STAT_EVENT_CONNS);
 	if (!open)
 		c->rec.request_bytes = 0;
 	if (!record_write(c, KIND_OPEN, __sync_lock_test_and_set(&c->pending, 0)))
 		count(STAT_LOST_EVENTS);
-	/* A close on another CPU may not have seen the mode yet. */
+	/* A close on another CPU may not have seen the change yet. */
 	if (is_over(c->rec.sk))
 		events_close(c, bpf_ktime_get_ns(), 0);
 	return 0;
@@ -126,7 +126,7 @@ static __always_inline void events_progress(struct conn *c, const struct in *in)
 
 __noinline int events_read(struct conn *c, const struct vec *v, const struct in *in)
 {
-	if (!c || !v || !in || c->mode != MODE_EVENTS)
+	if (!c || !v || !in || !is_framed_by_user(c))
 		return 0;
 	struct scratch *s = event_begin(c, KIND_READ, in->now);
 	if (!s)
@@ -146,7 +146,7 @@ __noinline int events_read(struct conn *c, const struct vec *v, const struct in 
 
 __noinline int events_write(struct conn *c, const struct vec *v, const struct out *out)
 {
-	if (!c || !v || !out || c->mode != MODE_EVENTS)
+	if (!c || !v || !out || !is_framed_by_user(c))
 		return 0;
 	__u64 gap = c->short_write && out->enter > c->write_exit ? out->enter - c->write_exit : 0;
 
@@ -169,14 +169,14 @@ __noinline int events_write(struct conn *c, const struct vec *v, const struct ou
 
 __noinline int events_close(struct conn *c, __u64 now, __u16 error)
 {
-	if (!c || c->mode != MODE_EVENTS)
+	if (!c || !is_framed_by_user(c))
 		return 0;
 	struct scratch *s = event_begin(c, KIND_CLOSE, now);
 	if (s) {
 		s->event.error = error;
 		close_write(&s->event);
 	}
-	c->mode = MODE_IGNORED;
+	c->stage = STAGE_IGNORED;
 	return 0;
 }
 

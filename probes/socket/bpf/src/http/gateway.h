@@ -153,7 +153,7 @@ static __noinline int gateway_give_up(struct conn *c)
 {
 	if (!c)
 		return 0;
-	c->mode = MODE_IGNORED;
+	c->stage = STAGE_IGNORED;
 	c->rec.error = REASON_BYTES;
 	if (!record_write(c, KIND_UNKNOWN, 0))
 		count(STAT_LOST_UNKNOWN);
@@ -165,8 +165,8 @@ static __always_inline void gateway_wait(struct conn *c, const struct in *in, __
 {
 	struct record *r = &c->rec;
 
-	if (c->mode == MODE_FRESH) {
-		c->mode = MODE_GUESS;
+	if (c->stage == STAGE_FRESH) {
+		c->stage = STAGE_GUESS;
 		r->seq++;
 		r->request_bytes = 0;
 		r->marks |= MARK_GUESS;
@@ -186,7 +186,7 @@ static __noinline int gateway_read(struct conn *c, const struct vec *v, const st
 	if (!c || !v || !in)
 		return 0;
 	struct record *r = &c->rec;
-	bool first = c->mode == MODE_FRESH;
+	bool first = c->stage == STAGE_FRESH;
 	struct opening o = {};
 
 	if (first)

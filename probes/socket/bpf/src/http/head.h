@@ -65,7 +65,7 @@ static __always_inline void interim_ends(struct conn *c, struct framing *f)
 	r->resp_len = 0;
 	r->out_head = 0;
 	framing_begins(f);
-	if (unlikely(c->mode == MODE_CLIENT)) {
+	if (unlikely(is_call(c))) {
 		r->read_first = r->read_last = 0;
 		return;
 	}

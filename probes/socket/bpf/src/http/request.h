@@ -52,7 +52,7 @@ static __noinline int first_doubted(struct conn *c)
 	c->pending = 0;
 	c->rec.seq = 0;
 	c->phase = PHASE_IDLE;
-	c->mode = MODE_EXISTING;
+	c->stage = STAGE_EXISTING;
 	c->existing = EXISTING_AGAIN;
 	return 0;
 }
@@ -250,7 +250,7 @@ static __always_inline bool all_digits(__u64 w, __u64 n)
  * connection. If not, the connection does not belong to this side from here on. */
 static __always_inline bool first_request(struct conn *c, const struct vec *v, const struct in *in)
 {
-	if (c->mode == MODE_FRESH && v->base) {
+	if (c->stage == STAGE_FRESH && v->base) {
 		__u64 w = first_word(v, in->n), n = shown(v, in->n);
 
 		if (is_request(w, n) && (likely((__u8)w > '9') || !all_digits(w, n)))
@@ -273,7 +273,7 @@ static __always_inline bool existing_read(struct conn *c, const struct vec *v, _
 	case EXISTING_ANSWERED:
 	case EXISTING_TWICE:
 		if (http || gateway) {
-			c->mode = http ? MODE_HTTP : MODE_FRESH;
+			c->stage = http ? STAGE_KNOWN : STAGE_FRESH;
 			c->existing = EXISTING_TAKEN;
 			process_serves();
 			return true;
@@ -377,7 +377,7 @@ static __noinline int lose_track(struct conn *c)
 	bpf_map_delete_elem(&parked, &key);
 	uncount(c);
 	__sync_lock_test_and_set(&c->pending, 0);
-	c->mode = MODE_IGNORED;
+	c->stage = STAGE_IGNORED;
 	count(STAT_LOST_TABLE);
 	return 0;
 }
@@ -404,15 +404,15 @@ static __always_inline void read_by(struct conn *c, struct in *in)
 	__u64 skip = 0;
 	struct vec v;
 
-	if (unlikely(c->mode == MODE_IGNORED || c->shut))
+	if (unlikely(c->stage == STAGE_IGNORED || c->shut))
 		return;
 	user_vec(&v);
-	if (unlikely(c->mode == MODE_EVENTS)) {
+	if (unlikely(is_framed_by_user(c))) {
 		events_read(c, &v, in);
 		worker_reads(c);
 		return;
 	}
-	if (unlikely(c->mode == MODE_FRESH)) {
+	if (unlikely(c->stage == STAGE_FRESH)) {
 		skip = proxy_skip(c, &v, in);
 		if (skip == ALL_TAKEN)
 			return;
@@ -424,12 +424,12 @@ static __always_inline void read_by(struct conn *c, struct in *in)
 			skip = 0;
 		}
 	}
-	if (unlikely(c->mode == MODE_EXISTING) && !existing_read(c, &v, in->n))
+	if (unlikely(c->stage == STAGE_EXISTING) && !existing_read(c, &v, in->n))
 		return;
-	if (unlikely(c->mode <= MODE_GUESS)) {
+	if (unlikely(c->stage == STAGE_FRESH || c->stage == STAGE_GUESS)) {
 		if (!first_request(c, &v, in))
 			return;
-		c->mode = MODE_HTTP;
+		c->stage = STAGE_KNOWN;
 		process_serves();
 	}
 	/* A write in progress on another thread has started the response. */

@@ -185,22 +185,22 @@ static __always_inline int write_to(struct conn *c, const struct out *out)
 {
 	struct vec v;
 
-	if (unlikely(c->mode == MODE_EXISTING)) {
+	if (unlikely(c->stage == STAGE_EXISTING)) {
 		existing_write(c);
 		return 0;
 	}
 	write_vec(c, &v);
-	if (unlikely(c->mode == MODE_EVENTS)) {
+	if (unlikely(is_framed_by_user(c))) {
 		user_vec(&v);
 		events_write(c, &v, out);
 		return 0;
 	}
-	if (unlikely(c->mode == MODE_FRESH && out->n)) {
+	if (unlikely(c->stage == STAGE_FRESH && out->n)) {
 		unix_taken(c);
-		if (c->mode == MODE_FRESH && !ending)
+		if (c->stage == STAGE_FRESH && !ending)
 			connection_ignore(c, &v, out->n, REASON_SERVER_FIRST);
 	}
-	if (c->mode != MODE_HTTP || c->phase == PHASE_IDLE)
+	if (!is_framed_here(c) || c->phase == PHASE_IDLE)
 		return 0;
 	if (out->n) {
 		if (!response_takes(c, &v, out))
@@ -216,7 +216,7 @@ static __always_inline int write_to(struct conn *c, const struct out *out)
 	c->reported = 0;
 	if (unlikely(c->rec.marks & MARK_UPGRADED && c->rec.out.place == PLACE_END)) {
 		hand_out(c);
-		c->mode = MODE_IGNORED;
+		c->stage = STAGE_IGNORED;
 	}
 	return 0;
 }
@@ -224,7 +224,7 @@ static __always_inline int write_to(struct conn *c, const struct out *out)
 /* note_room runs when a write has returned after which the server may have more to write. */
 static __always_inline void note_room(struct conn *c, struct sock *sk, bool tcp)
 {
-	if (likely(c->mode == MODE_HTTP && c->rec.out.place == PLACE_END))
+	if (likely(is_framed_here(c) && c->rec.out.place == PLACE_END))
 		return;
 	if (!has_room(sk, tcp))
 		c->short_write = 1;
@@ -235,11 +235,11 @@ static __noinline int closed_meanwhile(struct conn *c)
 {
 	if (!c)
 		return 0;
-	if (c->mode == MODE_EVENTS) {
+	if (is_framed_by_user(c)) {
 		events_close(c, c->rec.closed, c->rec.error);
-	} else if (c->mode == MODE_HTTP) {
+	} else if (is_framed_here(c)) {
 		hand_out(c);
-		c->mode = MODE_IGNORED;
+		c->stage = STAGE_IGNORED;
 	}
 	return 0;
 }
@@ -268,7 +268,7 @@ static __always_inline void on_write(struct conn *c, const struct out *out)
 	hand_out(to);
 	/* The client did not wait for the end of the response: user space separates the
 	 * two responses. */
-	if (unlikely(to->rec.out.place != PLACE_END && unfinished(&to->rec) && c->mode == MODE_HTTP && c->pending))
+	if (unlikely(to->rec.out.place != PLACE_END && unfinished(&to->rec) && is_framed_here(c) && c->pending))
 		events_begin(c, true);
 	c->last_enter = out->enter;
 	bpf_map_delete_elem(&parked, &key);

@@ -166,7 +166,7 @@ static long walk_response(__u32 i, struct walker *by)
 		return 1;
 	if (in_chunk_line(f->place))
 		return walk_chunks(&w->p, f);
-	if (f->place == PLACE_START && c->mode != MODE_CLIENT)
+	if (f->place == PLACE_START && !is_call(c))
 		c->rec.write_first = w->enter;
 	struct block *b = walk_block(&w->p, SCAN_BLOCK, &len);
 	if (!b)

@@ -38,10 +38,11 @@ struct snap_conn {
 	__u32 waiter_pid;
 	__u32 waiter_tid;
 	__u8 waiter_how; /* enum wait_how; 0 if no thread waits for it */
-	__u8 mode;       /* enum mode */
+	__u8 stage;      /* enum stage */
+	__u8 framer;     /* enum framer */
 	__u8 phase;      /* enum phase */
 	__u8 shut;
-	__u32 pad;
+	__u8 pad[3];
 };
 
 /* A listening socket. There is one message for each process that has it open. */

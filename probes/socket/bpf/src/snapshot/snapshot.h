@@ -13,7 +13,8 @@
 __u32 snap_left = 0;
 __u32 snap_cut = 0; /* how many were left out */
 
-const enum mode *mention_mode __attribute__((unused));
+const enum stage *mention_stage __attribute__((unused));
+const enum framer *mention_framer __attribute__((unused));
 const enum phase *mention_phase __attribute__((unused));
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -71,23 +72,19 @@ static __noinline bool in_use(struct conn *c, const struct snap_conn *s)
 		return false;
 	if (s->unread || s->waiter_tid)
 		return true;
-	switch (c->mode) {
-	case MODE_HTTP:
+	if (is_framed_here(c))
 		return c->phase == PHASE_READING ||
 		       (c->phase == PHASE_RESPONDING && !c->shut && (c->write_enter || responding(c, s->now)));
-	case MODE_EVENTS:
+	if (is_framed_by_user(c))
 		/* User space knows whether what was written is a complete response. */
 		return c->rec.read_last > c->write_exit || s->now - c->write_exit < SILENT_NS;
-	case MODE_EXISTING:
-		if (c->existing == EXISTING_ANSWERED)
-			return false;
-		/* A request came and nothing was sent since. Of unix sockets it is only
-		 * known that no thread waits for a request. */
-		if (c->rec.family == AF_UNIX)
-			return !s->waiter_how;
-		return s->received && (!s->sent || (__s32)(s->received_at - s->sent_at) > 0);
-	}
-	return false;
+	if (c->stage != STAGE_EXISTING || c->existing == EXISTING_ANSWERED)
+		return false;
+	/* A request came and nothing was sent since. Of unix sockets it is only known that no
+	 * thread waits for a request. */
+	if (c->rec.family == AF_UNIX)
+		return !s->waiter_how;
+	return s->received && (!s->sent || (__s32)(s->received_at - s->sent_at) > 0);
 }
 
 static __always_inline int see_conn(struct seq_file *seq, struct conn *c)
@@ -98,12 +95,12 @@ static __always_inline int see_conn(struct seq_file *seq, struct conn *c)
 
 	/* A connection that accept has not returned is in a backlog, and counts in its
 	 * length. */
-	if (c->mode == MODE_IGNORED || c->mode == MODE_CLIENT || !BPF_CORE_READ(sk, sk_socket))
+	if (!is_served(c) || !BPF_CORE_READ(sk, sk_socket))
 		return 0;
 	s.unread = unread_of(c, sk);
 	s.now = bpf_ktime_get_ns();
 	/* Most connections of a host are idle, and few reads show that one is. */
-	if (c->mode != MODE_EXISTING && !somebody_waits(wait_queue_of((__u64)sk)) && !in_use(c, &s))
+	if (c->stage != STAGE_EXISTING && !somebody_waits(wait_queue_of((__u64)sk)) && !in_use(c, &s))
 		return 0;
 	if (c->rec.family != AF_UNIX)
 		tcp_facts(&s, sk);
@@ -121,7 +118,8 @@ static __always_inline int see_conn(struct seq_file *seq, struct conn *c)
 	s.jiffies = bpf_jiffies64();
 	s.write_enter = c->write_enter;
 	s.write_exit = c->write_exit;
-	s.mode = c->mode;
+	s.stage = c->stage;
+	s.framer = c->framer;
 	s.phase = c->phase;
 	s.shut = c->shut;
 	__u32 heads = heads_end(&c->rec);

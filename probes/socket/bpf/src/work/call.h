@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* Calls: the requests of a server process to another server. The connection is kept like
- * a served one, in mode MODE_CLIENT. Its record has the times of request and response of
+ * a served one, in the role of a client. Its record has the times of request and response of
  * each exchange. HTTP/1 is framed: `in` is what the caller writes, `out` is what it
  * reads. So a call starts and ends where its messages do. For any other protocol in which
  * the client speaks first, a write after a read starts the next exchange: the last read
@@ -147,7 +147,7 @@ static __always_inline void exchange_begin(struct conn *c)
 static __always_inline void call_opened(struct conn *c, __u64 sk, __u16 family)
 {
 	connection_begin(c, sk, family);
-	c->mode = MODE_CLIENT;
+	c->state = STATE(STAGE_KNOWN, ROLE_CLIENT, FRAMER_KERNEL);
 	c->rec.accepted = bpf_ktime_get_ns();
 	exchange_begin(c);
 }
@@ -157,7 +157,7 @@ static __always_inline void call_opened(struct conn *c, __u64 sk, __u16 family)
 static __always_inline void call_adopted(struct conn *c, __u64 sk, __u16 family)
 {
 	connection_begin(c, sk, family);
-	c->mode = MODE_CLIENT;
+	c->state = STATE(STAGE_KNOWN, ROLE_CLIENT, FRAMER_KERNEL);
 	c->existing = EXISTING_ANSWERED;
 	exchange_begin(c);
 }
@@ -312,7 +312,7 @@ static __noinline int call_written(struct conn *c, const struct out *out)
 {
 	struct vec v;
 
-	if (!c || !out || c->mode != MODE_CLIENT)
+	if (!c || !out || !is_call(c))
 		return 0;
 	struct record *r = &c->rec;
 	__u64 n = out->n, excess;
@@ -384,7 +384,7 @@ static __noinline int call_read(struct conn *c, __u64 n)
 {
 	struct vec v;
 
-	if (!c || c->mode != MODE_CLIENT)
+	if (!c || !is_call(c))
 		return 0;
 	struct record *r = &c->rec;
 	struct framing *f = &r->out;
@@ -422,7 +422,7 @@ static __noinline int call_read(struct conn *c, __u64 n)
 /* call_closed runs when the connection is being closed. final means that it is closed. */
 static __noinline int call_closed(struct conn *c, bool final, __u16 error)
 {
-	if (!c || c->mode != MODE_CLIENT)
+	if (!c || !is_call(c))
 		return 0;
 	/* An error comes from the network: the thread does not know of it yet, even if
 	 * this code runs on that thread. */
@@ -441,7 +441,7 @@ static __noinline int call_closed(struct conn *c, bool final, __u16 error)
 	if (!c->rec.established && c->existing == EXISTING_QUIET)
 		c->pending = pending_of(c->rec.seq, PENDING_ALL); /* refused */
 	call_out(c);
-	c->mode = MODE_IGNORED;
+	c->stage = STAGE_IGNORED;
 	return 0;
 }
 
@@ -462,13 +462,13 @@ static __always_inline bool waits_for_quiet(const struct conn *c)
 {
 	if (!c->pending || c->reported || c->phase != PHASE_RESPONDING)
 		return false;
-	return c->mode == MODE_CLIENT || (c->mode == MODE_HTTP && c->rec.out.place == PLACE_END);
+	return is_call(c) || (is_framed_here(c) && c->rec.out.place == PLACE_END);
 }
 
 /* on_quiet runs when a sweep looks at the connection. */
 static __always_inline void on_quiet(struct conn *c, __u64 now)
 {
-	if (c->mode == MODE_CLIENT)
+	if (is_call(c))
 		call_idle(c, now);
 	else
 		on_idle(c, now);

@@ -162,7 +162,7 @@ __noinline int worker_reads(struct conn *c)
 	w->conn = 0;
 	/* Requests that user space frames have no number here: their connection counts as
 	 * one request that is never answered. */
-	if (c->mode != MODE_HTTP) {
+	if (!is_framed_here(c)) {
 		w->most = 2;
 		if (!c->counted) {
 			c->rec.pid = id >> 32;
