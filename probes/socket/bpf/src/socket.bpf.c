@@ -231,7 +231,7 @@ int BPF_PROG(recv_exit, struct sock *sk, int ret, int flags)
 	}
 	if (unlikely(!ret))
 		return 0;
-	struct in in = { .now = bpf_ktime_get_ns(), .n = ret };
+	struct in in = { .now = bpf_ktime_get_ns(), .n = ret, .wire = ret };
 	const struct tcp_sock *tp = tcp_of(sk);
 	__u32 end = tp ? read_up_to(c, tp, ret) : 0;
 	if ((c->stage == STAGE_FRESH || c->stage == STAGE_EXISTING) && c->rec.family != AF_UNIX) {

@@ -159,7 +159,7 @@ static __always_inline void find_fd(struct found *f, long fd)
 
 static __always_inline int read_returned(long fd, long ret)
 {
-	struct in in = { .n = ret };
+	struct in in = { .n = ret, .wire = ret };
 	struct found f;
 
 	find_fd(&f, fd);

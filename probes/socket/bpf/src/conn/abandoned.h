@@ -41,7 +41,7 @@ static __noinline int abandon(struct conn *c, const struct in *in, __u16 reason)
 	r->closed = in->now;
 	r->read_first = r->read_last = r->arrived_last = r->write_first = r->write_last = r->marker = 0;
 	r->client_wait = r->blocked = r->produce = r->response_bytes = 0;
-	r->request_bytes = in->n;
+	r->request_bytes = in->wire;
 	r->req_len = r->resp_len = r->trace_len = 0;
 	r->in_head = r->out_head = 0;
 	r->writer_tid = 0;
@@ -73,11 +73,11 @@ static __noinline int tcp_abandoned(struct conn *c, struct sock *sk, __u64 now, 
 	bool waits = c->stage == STAGE_FRESH && !sk->sk_socket;
 	if (!unread && (!waits || error))
 		return 0;
-	in.n = 1;
+	in.wire = 1;
 	in.end = next + 1;
 	if (unread && c->in_first)
 		arrivals(c, &in, in.end);
-	in.n = unread;
+	in.wire = unread;
 	return abandon(c, &in, error ? ABANDONED_RESET : waits ? ABANDONED_BACKLOG : ABANDONED_UNREAD);
 }
 

@@ -120,7 +120,7 @@ __noinline int arrivals_apart(const struct inbound *b, struct in *in, __u32 end)
 		__u32 version = version_of(b);
 
 		barrier();
-		in->arrived = arrival_at(b, end - in->n);
+		in->arrived = arrival_at(b, end - in->wire);
 		in->arrived_last = arrival_at(b, end - 1);
 		if (!(version & 1) && version_of(b) == version)
 			return 0;

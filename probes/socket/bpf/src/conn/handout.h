@@ -7,20 +7,23 @@
 #include "conn/log.h"
 #include "work/worker.h"
 
-/* What a hook found out about a read. */
+/* What a hook found out about a read. Times and numbers are of the transfer: the bytes on
+ * the wire. Framing looks only at the payload: the bytes that the application read. With
+ * encryption the two have different lengths. */
 struct in {
 	__u64 now;
 	__u64 arrived;
 	__u64 arrived_last;
-	__u64 n;
-	__u32 end; /* number of the byte after those that were read */
+	__u64 n;    /* payload: bytes that the application read */
+	__u32 wire; /* transfer: bytes that were taken from the socket */
+	__u32 end;  /* transfer: number of the byte after those */
 };
 
 /* What a hook found out about a write. enter is 0 if its entry was not seen. */
 struct out {
 	__u64 enter;
 	__u64 now;
-	__u64 n;
+	__u64 n;         /* payload: bytes that the application wrote */
 	__u32 error;     /* errno, or 0 if n bytes were written */
 	__u32 end_seq;   /* TCP: the sequence number after what was written */
 	__u32 acked_seq; /* TCP: the peer has acknowledged all bytes before this number */

@@ -14,11 +14,11 @@ static __always_inline void find_arrivals(struct conn *c, struct in *in, bool tc
 	__u32 end = copied_seq;
 
 	if (!tcp) {
-		end = c->rec.family == AF_UNIX ? unix_read(c, in->n) : mptcp_read(c, in->n);
+		end = c->rec.family == AF_UNIX ? unix_read(c, in->wire) : mptcp_read(c, in->wire);
 	} else if (!c->in_first && c->stage == STAGE_FRESH) {
 		/* They came with the end of the handshake, see tcp_segment. */
 		c->in_first = c->in_last = c->rec.established;
-		c->in_seq = copied_seq - in->n;
+		c->in_seq = copied_seq - in->wire;
 		c->in_end = copied_seq;
 	}
 	in->end = end;

@@ -64,10 +64,10 @@ static __noinline int unix_closed(struct conn *c, __u64 now)
 	on_close(c, now, true, 0);
 	if (!request || c->gone || (unread <= 0 && !waits))
 		return 0;
-	in.n = 1;
+	in.wire = 1;
 	if (unread > 0)
 		arrivals(c, &in, (__u32)c->read_total + 1);
-	in.n = unread;
+	in.wire = unread;
 	return abandon(c, &in, waits ? ABANDONED_BACKLOG : ABANDONED_UNREAD);
 }
 
@@ -126,7 +126,7 @@ static __noinline int unix_recount(struct conn *c, struct in *in)
 	}
 	if (c->noticed_at && c->noticed_seq == (__u32)c->in_total) {
 		in->arrived_last = c->noticed_at;
-		if (c->read_total - in->n == c->in_total)
+		if (c->read_total - in->wire == c->in_total)
 			in->arrived = c->noticed_at;
 	} else {
 		c->unnoticed = 1;

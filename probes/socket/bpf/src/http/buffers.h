@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* The user memory that the current system call reads into or writes from. The registers
- * at the entry of the call stay readable until it returns, so the buffer is known without
- * a probe on the entry. */
+/* Where the payload is: the user memory that the current system call reads into or writes
+ * from. The registers at the entry of the call stay readable until it returns, so the
+ * buffer is known without a probe on the entry. All code that frames takes its bytes from
+ * user_vec, so another source, like the buffer of a TLS library, has its place there. */
 #ifndef LAPWING_BUFFERS_H
 #define LAPWING_BUFFERS_H
 

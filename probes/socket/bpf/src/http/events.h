@@ -135,7 +135,7 @@ __noinline int events_read(struct conn *c, const struct vec *v, const struct in 
 	s->event.arrived_last = in->arrived_last;
 	s->event.wait = empty_since(c->rec.read_last, in);
 	s->event.count = in->n;
-	arrival_pieces((struct inbound *)c, in->end - in->n, in->end);
+	arrival_pieces((struct inbound *)c, in->end - in->wire, in->end);
 	events_progress(c, in);
 	marker_read(&c->rec, false, false, false);
 	if (v->base)

@@ -104,6 +104,7 @@ static __always_inline __u32 blank_start(__u64 w)
 static __always_inline void arrives_after(struct conn *c, struct in *in, __u64 skip)
 {
 	in->n -= skip;
+	in->wire -= skip;
 	arrivals(c, in, in->end);
 	if (in->arrived > in->now)
 		in->arrived = in->now;
