@@ -133,7 +133,7 @@ func (a *Assembler) export(r *request.Request) {
 	if r.Error == "" && r.Status >= 500 {
 		r.Error = statusError(r.Status)
 	}
-	if len(a.nameless.byPID) > 0 && a.behind(r) {
+	if len(a.nameless.byPID) > 0 && a.queueUp(r) {
 		return
 	}
 	id, known := a.opts.Services.Find(r.PID, r.Comm, uint64(r.ReadFirst))

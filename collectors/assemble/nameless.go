@@ -53,9 +53,9 @@ func (a *Assembler) await(r *request.Request) {
 	a.forgetEmpty(r.PID, q)
 }
 
-// behind keeps a request if others of its process wait, and reports whether it did.
+// queueUp keeps a request if others of its process wait, and reports whether it did.
 // First it passes on those that no longer need to wait.
-func (a *Assembler) behind(r *request.Request) bool {
+func (a *Assembler) queueUp(r *request.Request) bool {
 	q := a.nameless.byPID[r.PID]
 	if q == nil {
 		return false

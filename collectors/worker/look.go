@@ -111,7 +111,7 @@ func (c *Collector) noteWaiters() {
 func (c *Collector) Refresh() {
 	c.lookAround()
 	c.visit()
-	c.lookBehind(false, forAll)
+	c.lookAtSiblings(false, forAll)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.opts.Now()

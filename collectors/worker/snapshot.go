@@ -16,7 +16,7 @@ import (
 func (c *Collector) Snapshot() []Snapshot {
 	c.lookAround()
 	c.visitChanging()
-	c.lookBehind(true, forSome)
+	c.lookAtSiblings(true, forSome)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now, clock := c.opts.Now(), time.Now()

@@ -31,8 +31,8 @@ type worker struct {
 
 	now doing
 
-	multiplexes bool    // it waits for many connections at once
-	behind      *behind // what is known of the other threads of its process
+	multiplexes bool      // it waits for many connections at once
+	siblings    *siblings // what is known of the other threads of its process
 }
 
 // doing is what a worker does at the moment of a look.
@@ -63,8 +63,8 @@ func (w *worker) loop() bool { return w.overlaps >= maxOverlaps }
 // finish takes a finished request. handed says that another thread read it.
 func (w *worker) finish(r *request.Request, handed bool) {
 	w.served++
-	if w.behind != nil {
-		w.behind.ended(r)
+	if w.siblings != nil {
+		w.siblings.ended(r)
 	}
 	start, end := r.ReadFirst, r.End()
 	alone := !handed && r.Flags&request.Pipelined == 0

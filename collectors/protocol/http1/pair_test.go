@@ -215,7 +215,7 @@ func TestPairContinue(t *testing.T) {
 		checkParts(t, s.one(), 52, 0, 0)
 		assert.Equal(t, uint64(len(continueInterim)+len(response(200, ""))), s.one().ResponseBytes)
 	})
-	t.Run("interim response cut in two, final one behind it", func(t *testing.T) {
+	t.Run("interim response cut in two, final one after it", func(t *testing.T) {
 		s := newScript(t)
 		s.read(10, 11, head)
 		s.read(12, 13, "body")
@@ -245,17 +245,17 @@ func TestPairContinue(t *testing.T) {
 
 func TestPairTunnel(t *testing.T) {
 	for name, tc := range map[string]struct {
-		in, out, behind, want string
+		in, out, after, want string
 	}{
-		"WebSocket":             {webSocketHead, switchingResponse, "", "GET /chat 101 upgraded"},
-		"CONNECT":               {"CONNECT h:443 HTTP/1.1\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n", "", "CONNECT  200 upgraded"},
-		"bytes behind the head": {webSocketHead, switchingResponse, "\x81\x05hello", "GET /chat 101 upgraded"},
+		"WebSocket":            {webSocketHead, switchingResponse, "", "GET /chat 101 upgraded"},
+		"CONNECT":              {"CONNECT h:443 HTTP/1.1\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n", "", "CONNECT  200 upgraded"},
+		"bytes after the head": {webSocketHead, switchingResponse, "\x81\x05hello", "GET /chat 101 upgraded"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newScript(t)
 			s.read(10, 11, tc.in)
 			assert.False(t, s.p.Tunnel())
-			s.write(20, 21, tc.out+tc.behind)
+			s.write(20, 21, tc.out+tc.after)
 			assert.True(t, s.p.Tunnel())
 			s.read(30, 31, get("/in/the/tunnel"))
 			s.write(40, 41, response(200, ""))

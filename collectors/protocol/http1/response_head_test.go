@@ -57,7 +57,7 @@ func TestParseResponseCut(t *testing.T) {
 		"in the status":   {"HTTP/1.1 20", ResponseHead{Minor: 1, ContentLength: -1, KeepAlive: true}},
 		"wsgiref's first": {"HTTP/1.0 200 OK\r\n", ResponseHead{Status: 200, ContentLength: -1}},
 		"in a field":      {"HTTP/1.1 200 OK\r\nContent-Length: 1", ResponseHead{Status: 200, Minor: 1, ContentLength: -1, KeepAlive: true}},
-		"behind a field":  {"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nX", ResponseHead{Status: 200, Minor: 1, ContentLength: 1, KeepAlive: true}},
+		"after a field":   {"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nX", ResponseHead{Status: 200, Minor: 1, ContentLength: 1, KeepAlive: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var h ResponseHead

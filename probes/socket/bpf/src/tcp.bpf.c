@@ -28,9 +28,9 @@ int BPF_PROG(tcp_state_skipped, struct sock *sk, int before, int after)
 {
 	struct changed *here = changed_here();
 
-	if (!here || !begins_or_ends(sk, before, after))
+	if (!here || likely(!*(volatile __u32 *)&here->busy && here->sk == (__u64)sk && here->after == after))
 		return 0;
-	if (unlikely(*(volatile __u32 *)&here->busy || here->sk != (__u64)sk || here->after != after))
+	if (begins_or_ends(sk, before, after))
 		state_changed(sk, before, after);
 	return 0;
 }

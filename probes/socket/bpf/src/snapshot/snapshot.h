@@ -100,7 +100,7 @@ static __always_inline int see_conn(struct seq_file *seq, struct conn *c)
 	s.unread = unread_of(c, sk);
 	s.now = bpf_ktime_get_ns();
 	/* Most connections of a host are idle, and few reads show that one is. */
-	if (c->stage != STAGE_EXISTING && !somebody_waits(wait_queue_of((__u64)sk)) && !in_use(c, &s))
+	if (c->stage != STAGE_EXISTING && !has_waiters(wait_queue_of((__u64)sk)) && !in_use(c, &s))
 		return 0;
 	if (c->rec.family != AF_UNIX)
 		tcp_facts(&s, sk);

@@ -162,9 +162,9 @@ __noinline int next_waiter(struct waiter *w)
 	return 1;
 }
 
-/* somebody_waits reports whether one of a socket's first waiters is not an epoll
+/* has_waiters reports whether one of a socket's first waiters is not an epoll
  * instance. */
-static __always_inline bool somebody_waits(__u64 queue)
+static __always_inline bool has_waiters(__u64 queue)
 {
 	__u64 head = queue + bpf_core_field_offset(struct wait_queue_head, head), node = head;
 

@@ -208,8 +208,8 @@ static __always_inline bool refused(const struct record *r)
 	return r->in.flags & SAID_EXPECT && !(r->marks & MARK_CONTINUED) && r->request_bytes == r->in_head;
 }
 
-/* begins_next reports whether a write starts the next exchange. */
-static __always_inline bool begins_next(struct conn *c, const struct vec *v, __u64 n)
+/* starts_exchange reports whether a write starts the next exchange. */
+static __always_inline bool starts_exchange(struct conn *c, const struct vec *v, __u64 n)
 {
 	const struct record *r = &c->rec;
 	bool whole = r->in.place == PLACE_END, answered = r->out.place == PLACE_END;
@@ -326,7 +326,7 @@ static __noinline int call_written(struct conn *c, const struct out *out)
 		return 0;
 	write_vec(c, &v);
 	c->out_want = 0;
-	if (c->phase != PHASE_IDLE && begins_next(c, &v, n)) {
+	if (c->phase != PHASE_IDLE && starts_exchange(c, &v, n)) {
 		call_out(c);
 		exchange_begin(c);
 	}

@@ -199,7 +199,7 @@ __noinline int worker_answers(struct conn *c)
 	return 0;
 }
 
-static __always_inline void errand_of(struct call_cause *e, struct conn *c)
+static __always_inline void cause_of(struct call_cause *e, struct conn *c)
 {
 	e->call = c->rec.conn;
 	e->call_seq = c->rec.seq;
@@ -226,7 +226,7 @@ __noinline int worker_heard(struct conn *c)
 
 	if (!c)
 		return 0;
-	errand_of(&e, c);
+	cause_of(&e, c);
 	worker_turns(&e);
 	return 0;
 }
@@ -239,7 +239,7 @@ __noinline int worker_will_hear(struct conn *c)
 	if (!c)
 		return 0;
 	__u64 key = c->rec.sk;
-	errand_of(&e, c);
+	cause_of(&e, c);
 	bpf_map_update_elem(&broken, &key, &e, BPF_ANY);
 	return 0;
 }

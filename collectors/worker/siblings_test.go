@@ -34,7 +34,7 @@ func TestThreadsBehindALoop(t *testing.T) {
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
-			w := &worker{tid: 1, pool: &pool{}, behind: &behind{}}
+			w := &worker{tid: 1, pool: &pool{}, siblings: &siblings{}}
 			slept := uint64(1000)
 			now := request.Stamp(time.Hour)
 			var ended []*request.Request
@@ -51,7 +51,7 @@ func TestThreadsBehindALoop(t *testing.T) {
 				if row.threads > 1 {
 					sleeps[2] = slept
 				}
-				w.behind.look(w.tid, sleeps, false, now)
+				w.siblings.look(w.tid, sleeps, false, now)
 			}
 			now -= request.Stamp(time.Second)
 			serve(6)
@@ -70,7 +70,7 @@ func TestThreadsBehindALoop(t *testing.T) {
 				}
 				look()
 			}
-			assert.Equal(t, row.works, w.behind.works())
+			assert.Equal(t, row.works, w.siblings.works())
 		})
 	}
 }

@@ -7,13 +7,13 @@ import (
 	"lapwing/collectors/request"
 )
 
-// behind watches the other threads of a process in which one thread reads and
+// siblings watches the other threads of a process in which one thread reads and
 // answers all requests and waits for many connections at once. Either this thread
 // is an event loop, or it does so for threads that do the work. Such threads never
 // touch a connection, and their number is not known. They are recognised by being
 // active when there are requests: a thread that works on a request sleeps at least
 // once for it. What they do at other times is subtracted.
-type behind struct {
+type siblings struct {
 	sleeps map[uint32]uint64 // of each thread, at the last look
 	first  request.Stamp     // time of the first look
 	at     request.Stamp     // time of the last look
@@ -41,7 +41,7 @@ const rests = request.Stamp(50 * time.Millisecond)
 
 // ended takes a request that the thread answered. The request can become known some
 // time after its end, and after the sleeps of the threads were read.
-func (b *behind) ended(r *request.Request) {
+func (b *siblings) ended(r *request.Request) {
 	from := r.ReadFirst
 	if !from.Seen() {
 		from = r.WriteFirst
@@ -59,7 +59,7 @@ func (b *behind) ended(r *request.Request) {
 
 // look takes how often each thread has slept until now, and whether a request is in
 // flight.
-func (b *behind) look(relay uint32, sleeps map[uint32]uint64, inFlight bool, now request.Stamp) {
+func (b *siblings) look(relay uint32, sleeps map[uint32]uint64, inFlight bool, now request.Stamp) {
 	defer func() { b.sleeps, b.at, b.busy = sleeps, now, false }()
 	if b.sleeps == nil {
 		b.first = now
@@ -84,7 +84,7 @@ func (b *behind) look(relay uint32, sleeps map[uint32]uint64, inFlight bool, now
 }
 
 // works reports whether other threads may do the work.
-func (b *behind) works() bool {
+func (b *siblings) works() bool {
 	if len(b.sleeps) < 2 {
 		return false
 	}
@@ -101,17 +101,17 @@ func (b *behind) works() bool {
 	return 2*(float64(asked.sleeps)-usual) >= float64(b.requests)
 }
 
-// lookBehind reads the sleeps of the threads in processes with one worker that
+// lookAtSiblings reads the sleeps of the threads in processes with one worker that
 // waits for many connections. With newOnly it reads only those that were not read
 // before. It stops after about the time most. The next look reads the rest.
-func (c *Collector) lookBehind(newOnly bool, most time.Duration) {
+func (c *Collector) lookAtSiblings(newOnly bool, most time.Duration) {
 	c.mu.Lock()
 	var all []*worker
 	for _, p := range c.pools {
 		all = append(all, p.relays()...)
 	}
 	if newOnly {
-		all = slices.DeleteFunc(all, func(w *worker) bool { return w.behind != nil })
+		all = slices.DeleteFunc(all, func(w *worker) bool { return w.siblings != nil })
 	}
 	c.mu.Unlock()
 	began := time.Now()
@@ -124,10 +124,10 @@ func (c *Collector) lookBehind(newOnly bool, most time.Duration) {
 			continue // the process has ended, which is noticed elsewhere
 		}
 		c.mu.Lock()
-		if w.behind == nil {
-			w.behind = &behind{}
+		if w.siblings == nil {
+			w.siblings = &siblings{}
 		}
-		w.behind.look(w.tid, sleeps, w.now.inFlight > 0, c.opts.Now())
+		w.siblings.look(w.tid, sleeps, w.now.inFlight > 0, c.opts.Now())
 		c.mu.Unlock()
 	}
 }
@@ -145,7 +145,7 @@ func (p *pool) relays() (all []*worker) {
 	for _, w := range p.workers {
 		switch {
 		case of[w.pid] > 1:
-			w.behind = nil
+			w.siblings = nil
 		case w.multiplexes:
 			all = append(all, w)
 		}
@@ -158,6 +158,6 @@ func (p *pool) relays() (all []*worker) {
 // of the threads were read.
 func (p *pool) hidden() bool {
 	return slices.ContainsFunc(p.relays(), func(w *worker) bool {
-		return w.behind == nil || w.behind.works()
+		return w.siblings == nil || w.siblings.works()
 	})
 }
