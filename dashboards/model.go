@@ -35,7 +35,8 @@ var (
 	Pyroscope  = Source{"grafana-pyroscope-datasource", "${DS_PYROSCOPE}"}
 )
 
-// Panel is one question, or the heading of a row of panels.
+// Panel is a panel of a dashboard, with a question as its title, or the heading of a
+// row of panels.
 type Panel struct {
 	ID              int              `json:"id"`
 	Type            string           `json:"type"`

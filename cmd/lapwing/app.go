@@ -100,8 +100,8 @@ func (a *app) rootCommand() *cobra.Command {
 		Use:   "lapwing",
 		Short: "Show where each web request spends its time: queue, parse, app, write-back",
 		Long: "Lapwing observes unmodified web servers with eBPF. For every request it shows how long the\n" +
-			"request waited in the queue, how long the server read it, how long the application worked\n" +
-			"on it, and how long the response was written back.",
+			"request waited in the queue, how long the server took to read it, how long the application\n" +
+			"worked on it, and how long the server took to write the response.",
 		Example:       "  sudo lapwing trace\n  sudo lapwing top --port 8080\n  sudo lapwing run --config /etc/lapwing/lapwing.yaml",
 		SilenceErrors: true,
 		SilenceUsage:  true,

@@ -28,7 +28,7 @@ type layout struct {
 const (
 	statusCells = 3
 	minWidth    = 40 // narrower terminals get lines of this width
-	minNote     = 6  // the least part of another note that is worth showing
+	minNote     = 6  // flags are added to a note only if at least this many cells are left
 )
 
 // newLayout divides a line of the given width. The narrower the line, the fewer

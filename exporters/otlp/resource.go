@@ -78,8 +78,9 @@ func (r *resources) attributes(service string) []attribute.KeyValue {
 	}, r.common...)
 }
 
-// instanceNamespace is the UUID namespace that the service conventions define
-// for instance identifiers that are derived from other facts.
+// instanceNamespace is the UUID namespace that the OpenTelemetry semantic
+// conventions prescribe when service.instance.id is derived from other
+// identifiers, here those of the host and the service.
 var instanceNamespace = uuid.MustParse("4d63009a-8d0f-11ee-aad7-4c796ed8e320")
 
 func instanceID(host, service string) string {

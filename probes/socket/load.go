@@ -97,6 +97,8 @@ type Probe struct {
 	served  *ebpf.Map // the processes that have served
 	snaps   snapshots
 
+	restEvery time.Duration   // how often connections may rest
+	restCost  Cost            // of the last times
 	late      map[uint64]bool // connections whose close was in `late_closes` at the last look
 	malformed atomic.Uint64   // messages that were cut short
 }
@@ -129,7 +131,7 @@ func openPlan(plan survey.PlanSurvey, opts Options, change func(*ebpf.Collection
 	if err != nil {
 		return nil, fmt.Errorf("load the probes: %w", explainSize(explain(err), spec))
 	}
-	p := &Probe{plan: plan, coll: coll, uprobes: uprobe.Attacher{By: by}, stats: coll.Maps["stats"], served: coll.Maps["processes"]}
+	p := &Probe{restEvery: restEvery, plan: plan, coll: coll, uprobes: uprobe.Attacher{By: by}, stats: coll.Maps["stats"], served: coll.Maps["processes"]}
 	if err := p.start(kernellog.SizeOf(opts.RingBytes), secret); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
@@ -285,9 +287,20 @@ func sizeMaps(spec *ebpf.CollectionSpec, opts Options) {
 		spec.Maps["late_closes"].Flags |= unix.BPF_F_NO_PREALLOC
 		spec.Maps["clients"].Flags |= unix.BPF_F_NO_PREALLOC
 	}
+	sizeRests(spec.Maps["rests"], opts)
 	log := kernellog.SizeOf(opts.RingBytes)
 	spec.Maps["messages"].ValueSize = log.Stride()
 	spec.Maps["messages"].MaxEntries = log.Segments
+}
+
+// sizeRests makes room for all connections, if they are kept by address. Where the kernel
+// cannot allocate memory in a probe, there is room for a part of them: the others keep
+// their whole state.
+func sizeRests(m *ebpf.MapSpec, opts Options) {
+	if m.Type == ebpf.Hash && allocatesInProbes() {
+		m.Flags |= unix.BPF_F_NO_PREALLOC
+		m.MaxEntries = uint32(opts.Connections)
+	}
 }
 
 // allocatesInProbes reports whether the kernel can allocate an element of a hash map

@@ -37,6 +37,7 @@ const (
 	pollEvery  = 100 * time.Millisecond
 	sweepEvery = 250 * time.Millisecond
 	goneEvery  = 2 * time.Second
+	restEvery  = 10 * time.Second
 	// burst is how many messages are read before other duties get their turn.
 	burst = 1 << 16
 	// turn is how many messages are read before a thread that waits for the CPU gets
@@ -47,7 +48,7 @@ const (
 // Run hands everything to h until ctx ends. It then detaches the probes, hands over what
 // is left, including finished requests of quiet connections, and returns.
 func (p *Probe) Run(ctx context.Context, h Handler) error {
-	swept, cleared := time.Now(), time.Now()
+	swept, cleared, rested := time.Now(), time.Now(), time.Now()
 	for ctx.Err() == nil {
 		n := p.readSome(h)
 		now := time.Now()
@@ -61,6 +62,12 @@ func (p *Probe) Run(ctx context.Context, h Handler) error {
 		if now.Sub(cleared) >= goneEvery {
 			cleared = now
 			if err := errors.Join(p.gone.walk(), p.lateCloses(h)); err != nil {
+				return err
+			}
+		}
+		if now.Sub(rested) >= p.restEvery {
+			rested = now
+			if err := p.letRest(); err != nil {
 				return err
 			}
 		}
@@ -168,6 +175,7 @@ type Stats struct {
 	LostTable   uint64 // connections that found the table of connections full
 	LostAccept  uint64 // connections that were read whose accept is not known
 	LostCaller  uint64 // ends of calls that found the table of calls full
+	Rested      uint64 // idle connections whose state was reduced
 	LostThread  uint64 // requests whose thread or process was evicted before the answer
 	Malformed   uint64 // messages of an unknown form
 	Calls       uint64 // exchanges of calls handed out
@@ -193,6 +201,7 @@ func (p *Probe) Stats() (Stats, error) {
 		bpf.SocketPlanStatSTAT_LOST_ACCEPT:     &s.LostAccept,
 		bpf.SocketPlanStatSTAT_LOST_CALLER:     &s.LostCaller,
 		bpf.SocketPlanStatSTAT_LOST_THREAD:     &s.LostThread,
+		bpf.SocketPlanStatSTAT_RESTED:          &s.Rested,
 		bpf.SocketPlanStatSTAT_CALLS:           &s.Calls,
 		bpf.SocketPlanStatSTAT_LOST_CALLS:      &s.LostCalls,
 		bpf.SocketPlanStatSTAT_MISSED_QUEUED:   &s.MissedQueued,

@@ -188,6 +188,27 @@ func (p *Probe) sweep() error {
 	return errors.Join(errs...)
 }
 
+// letRest reduces the state of TCP connections that were idle for long. It takes two
+// calls: the first marks them.
+func (p *Probe) letRest() error {
+	if !p.restCost.Worth(p.restEvery, sweepShare) {
+		p.restCost = Cost{} // once is left out
+		return nil
+	}
+	now := p.coll.Variables["rest_now"]
+	if err := now.Set(uint32(1)); err != nil {
+		return fmt.Errorf("let idle connections rest: %w", err)
+	}
+	err := p.restCost.Measure(func() error {
+		var errs []error
+		for _, s := range p.sweeps {
+			errs = append(errs, s.walk())
+		}
+		return errors.Join(errs...)
+	})
+	return errors.Join(err, now.Set(uint32(0)))
+}
+
 // sweepComplete hands out all that is complete, even if it was quiet only briefly.
 func (p *Probe) sweepComplete() error { return p.sweepQuietFor(1) }
 

@@ -22,7 +22,8 @@ func For(input int) Budget {
 	return Budget{Bytes: 256<<10 + 64*uint64(input), Time: 100*time.Millisecond + time.Duration(input)*10*time.Microsecond}
 }
 
-// attempts is how often a measurement over budget is repeated. Allocations of
+// attempts is how often a measurement is made at most, until one is within the
+// budget. Allocations of
 // the rest of the process are counted too, and a running fuzzer allocates.
 const attempts = 5
 

@@ -62,7 +62,7 @@ func setBatch(tid int) error {
 	return err
 }
 
-// favoured starts a server from a thread with priority. If computes is set, the
+// favoured starts a server from a thread with high priority. If computes is set, the
 // thread uses all CPUs except one. The threads and processes of the server
 // inherit both. Afterwards the calling thread restores its own settings.
 func favoured(opts child.Options, computes bool) (c *child.Child, err error) {

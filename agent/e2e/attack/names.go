@@ -19,7 +19,7 @@ var Programs = []string{"httpd", "nginx", "uwsgi", "php-fpm8.2", "ruby", "x\x1b[
 // maxArgument is almost the kernel's limit of one argument, in bytes.
 const maxArgument = 120 << 10
 
-// Argument returns an argv[0].
+// Argument returns a random hostile argv[0].
 func Argument(rng *rand.Rand) string {
 	name := crafted[rng.IntN(len(crafted))]
 	switch rng.IntN(6) {

@@ -375,7 +375,8 @@ const (
 	SocketPlanStatSTAT_LOST_ACCEPT     SocketPlanStat = 13
 	SocketPlanStatSTAT_LOST_CALLER     SocketPlanStat = 14
 	SocketPlanStatSTAT_LOST_THREAD     SocketPlanStat = 15
-	SocketPlanStatSTAT_MAX             SocketPlanStat = 16
+	SocketPlanStatSTAT_RESTED          SocketPlanStat = 16
+	SocketPlanStatSTAT_MAX             SocketPlanStat = 17
 )
 
 type SocketPlanWaitHow uint32
@@ -407,6 +408,7 @@ const (
 	SocketPlanMapOlder               = "older"
 	SocketPlanMapParked              = "parked"
 	SocketPlanMapProcesses           = "processes"
+	SocketPlanMapRests               = "rests"
 	SocketPlanMapScratch             = "scratch"
 	SocketPlanMapStats               = "stats"
 	SocketPlanMapTcpConns            = "tcp_conns"
@@ -482,6 +484,9 @@ const (
 	SocketPlanVarNoteEntry           = "note_entry"
 	SocketPlanVarOnlyPorts           = "only_ports"
 	SocketPlanVarOnlyPortsLen        = "only_ports_len"
+	SocketPlanVarRestNow             = "rest_now"
+	SocketPlanVarRestNs              = "rest_ns"
+	SocketPlanVarRested              = "rested"
 	SocketPlanVarServing             = "serving"
 	SocketPlanVarSnapCut             = "snap_cut"
 	SocketPlanVarSnapLeft            = "snap_left"
@@ -591,6 +596,7 @@ type SocketPlanMapSpecs struct {
 	Older       *ebpf.MapSpec `ebpf:"older"`
 	Parked      *ebpf.MapSpec `ebpf:"parked"`
 	Processes   *ebpf.MapSpec `ebpf:"processes"`
+	Rests       *ebpf.MapSpec `ebpf:"rests"`
 	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
 	Stats       *ebpf.MapSpec `ebpf:"stats"`
 	TcpConns    *ebpf.MapSpec `ebpf:"tcp_conns"`
@@ -638,6 +644,9 @@ type SocketPlanVariableSpecs struct {
 	NoteEntry           *ebpf.VariableSpec `ebpf:"note_entry"`
 	OnlyPorts           *ebpf.VariableSpec `ebpf:"only_ports"`
 	OnlyPortsLen        *ebpf.VariableSpec `ebpf:"only_ports_len"`
+	RestNow             *ebpf.VariableSpec `ebpf:"rest_now"`
+	RestNs              *ebpf.VariableSpec `ebpf:"rest_ns"`
+	Rested              *ebpf.VariableSpec `ebpf:"rested"`
 	Serving             *ebpf.VariableSpec `ebpf:"serving"`
 	SnapCut             *ebpf.VariableSpec `ebpf:"snap_cut"`
 	SnapLeft            *ebpf.VariableSpec `ebpf:"snap_left"`
@@ -685,6 +694,7 @@ type SocketPlanMaps struct {
 	Older       *ebpf.Map `ebpf:"older"`
 	Parked      *ebpf.Map `ebpf:"parked"`
 	Processes   *ebpf.Map `ebpf:"processes"`
+	Rests       *ebpf.Map `ebpf:"rests"`
 	Scratch     *ebpf.Map `ebpf:"scratch"`
 	Stats       *ebpf.Map `ebpf:"stats"`
 	TcpConns    *ebpf.Map `ebpf:"tcp_conns"`
@@ -712,6 +722,7 @@ func (m *SocketPlanMaps) Close() error {
 		m.Older,
 		m.Parked,
 		m.Processes,
+		m.Rests,
 		m.Scratch,
 		m.Stats,
 		m.TcpConns,
@@ -760,6 +771,9 @@ type SocketPlanVariables struct {
 	NoteEntry           *ebpf.Variable `ebpf:"note_entry"`
 	OnlyPorts           *ebpf.Variable `ebpf:"only_ports"`
 	OnlyPortsLen        *ebpf.Variable `ebpf:"only_ports_len"`
+	RestNow             *ebpf.Variable `ebpf:"rest_now"`
+	RestNs              *ebpf.Variable `ebpf:"rest_ns"`
+	Rested              *ebpf.Variable `ebpf:"rested"`
 	Serving             *ebpf.Variable `ebpf:"serving"`
 	SnapCut             *ebpf.Variable `ebpf:"snap_cut"`
 	SnapLeft            *ebpf.Variable `ebpf:"snap_left"`

@@ -30,6 +30,7 @@ const (
 	SyscallPlanMapNumbers             = "numbers"
 	SyscallPlanMapParked              = "parked"
 	SyscallPlanMapProcesses           = "processes"
+	SyscallPlanMapRests               = "rests"
 	SyscallPlanMapScratch             = "scratch"
 	SyscallPlanMapStats               = "stats"
 	SyscallPlanMapTcpConns            = "tcp_conns"
@@ -100,6 +101,9 @@ const (
 	SyscallPlanVarMentionWaitHow      = "mention_wait_how"
 	SyscallPlanVarOnlyPorts           = "only_ports"
 	SyscallPlanVarOnlyPortsLen        = "only_ports_len"
+	SyscallPlanVarRestNow             = "rest_now"
+	SyscallPlanVarRestNs              = "rest_ns"
+	SyscallPlanVarRested              = "rested"
 	SyscallPlanVarServing             = "serving"
 	SyscallPlanVarSnapCut             = "snap_cut"
 	SyscallPlanVarSnapLeft            = "snap_left"
@@ -204,6 +208,7 @@ type SyscallPlanMapSpecs struct {
 	Numbers     *ebpf.MapSpec `ebpf:"numbers"`
 	Parked      *ebpf.MapSpec `ebpf:"parked"`
 	Processes   *ebpf.MapSpec `ebpf:"processes"`
+	Rests       *ebpf.MapSpec `ebpf:"rests"`
 	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
 	Stats       *ebpf.MapSpec `ebpf:"stats"`
 	TcpConns    *ebpf.MapSpec `ebpf:"tcp_conns"`
@@ -249,6 +254,9 @@ type SyscallPlanVariableSpecs struct {
 	MentionWaitHow      *ebpf.VariableSpec `ebpf:"mention_wait_how"`
 	OnlyPorts           *ebpf.VariableSpec `ebpf:"only_ports"`
 	OnlyPortsLen        *ebpf.VariableSpec `ebpf:"only_ports_len"`
+	RestNow             *ebpf.VariableSpec `ebpf:"rest_now"`
+	RestNs              *ebpf.VariableSpec `ebpf:"rest_ns"`
+	Rested              *ebpf.VariableSpec `ebpf:"rested"`
 	Serving             *ebpf.VariableSpec `ebpf:"serving"`
 	SnapCut             *ebpf.VariableSpec `ebpf:"snap_cut"`
 	SnapLeft            *ebpf.VariableSpec `ebpf:"snap_left"`
@@ -294,6 +302,7 @@ type SyscallPlanMaps struct {
 	Numbers     *ebpf.Map `ebpf:"numbers"`
 	Parked      *ebpf.Map `ebpf:"parked"`
 	Processes   *ebpf.Map `ebpf:"processes"`
+	Rests       *ebpf.Map `ebpf:"rests"`
 	Scratch     *ebpf.Map `ebpf:"scratch"`
 	Stats       *ebpf.Map `ebpf:"stats"`
 	TcpConns    *ebpf.Map `ebpf:"tcp_conns"`
@@ -319,6 +328,7 @@ func (m *SyscallPlanMaps) Close() error {
 		m.Numbers,
 		m.Parked,
 		m.Processes,
+		m.Rests,
 		m.Scratch,
 		m.Stats,
 		m.TcpConns,
@@ -365,6 +375,9 @@ type SyscallPlanVariables struct {
 	MentionWaitHow      *ebpf.Variable `ebpf:"mention_wait_how"`
 	OnlyPorts           *ebpf.Variable `ebpf:"only_ports"`
 	OnlyPortsLen        *ebpf.Variable `ebpf:"only_ports_len"`
+	RestNow             *ebpf.Variable `ebpf:"rest_now"`
+	RestNs              *ebpf.Variable `ebpf:"rest_ns"`
+	Rested              *ebpf.Variable `ebpf:"rested"`
 	Serving             *ebpf.Variable `ebpf:"serving"`
 	SnapCut             *ebpf.Variable `ebpf:"snap_cut"`
 	SnapLeft            *ebpf.Variable `ebpf:"snap_left"`

@@ -2,7 +2,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* Programs that user space runs: once at the start over the existing connections, and
  * repeatedly over those that have gone quiet. */
-#include "conn/existing.h"
+#include "conn/rest.h"
 
 SEC("iter/tcp")
 int tcp_listening(struct bpf_iter__tcp *ctx)

@@ -47,6 +47,23 @@ struct {
 	__type(value, struct conn);
 } unix_conns SEC(".maps");
 
+/* What is kept of a connection that rests, see rest.h. With the kernel's own part it
+ * takes 128 bytes. */
+struct rest {
+	__u64 conn;
+	__u64 established;
+	__u64 accepted;
+	__u64 caller;
+	__u32 acceptor_tid;
+	__u32 seq;
+	__u32 read_seq;
+	__u32 handled_seq;
+	__u32 taken; /* the state was made from it again */
+	__u8 existing;
+	__u8 proxy;
+	__u8 pad[2];
+};
+
 /* parked: address of a socket → its connection as it was when a thread read the next
  * request while another thread was still writing the response. A client can be that fast
  * if both ends are on one host. No entry is evicted: a connection that finds no room is

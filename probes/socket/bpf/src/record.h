@@ -124,8 +124,8 @@ enum said {
 
 /* One request. A record of KIND_CALL is a request that the server made. There accepted is
  * when it started to connect, write_* when it wrote the request and read_* when it read
- * the response. What belongs to the request and to the response keeps its place, in
- * `bytes` and in framing.
+ * the response. The fields of the messages keep their meaning: `in`, req_len and
+ * request_bytes describe the request, `out`, resp_len and response_bytes the response.
  *
  * `bytes` holds, one after the other: the unix socket's name (name_len), the head of the
  * request (req_len), its traceparent if the head is longer than what was captured
@@ -244,6 +244,7 @@ enum stat {
 	STAT_LOST_ACCEPT,     /* connections that were read whose accept is not known */
 	STAT_LOST_CALLER,     /* ends of calls that found the table of calls full */
 	STAT_LOST_THREAD,     /* requests whose thread or process was evicted before the answer */
+	STAT_RESTED,          /* idle connections whose state was reduced */
 	STAT_MAX,
 };
 

@@ -43,24 +43,64 @@ static __always_inline const struct tcp_sock *tcp_of(struct sock *sk)
 	return bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct tcp_sock));
 }
 
-static __always_inline struct conn *tcp_find(struct sock *sk)
-{
-	if (!sk->sk_bpf_storage)
-		return NULL;
-	return bpf_sk_storage_get(&tcp_conns, sk, 0, 0);
-}
+/* rests: what is kept of connections that rest. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct rest);
+} rests SEC(".maps");
 
-static __always_inline struct conn *conn_of(struct sock *sk)
+/* tcp_look finds the state of a connection that does not rest. */
+static __always_inline struct conn *tcp_look(struct sock *sk)
 {
-	__u64 key = (__u64)sk;
-	struct conn *c = sk->__sk_common.skc_family == AF_UNIX ? NULL : tcp_find(sk);
-
-	return c ?: bpf_map_lookup_elem(&unix_conns, &key);
+	return sk->sk_bpf_storage ? bpf_sk_storage_get(&tcp_conns, sk, 0, 0) : NULL;
 }
 
 static __always_inline struct conn *tcp_create(struct sock *sk)
 {
 	return bpf_sk_storage_get(&tcp_conns, sk, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+}
+
+/* tcp_wake makes the state of a connection that rests again. c is the state that was
+ * found, if it was only marked so far. */
+static __noinline struct conn *tcp_wake(struct sock *sk, struct conn *c)
+{
+	if (c)
+		return rest_over(c);
+	struct rest *r = bpf_sk_storage_get(&rests, sk, 0, 0);
+	if (!r)
+		return NULL;
+	c = tcp_create(sk);
+	if (!c) {
+		count(STAT_LOST_TABLE);
+		return NULL;
+	}
+	rest_gives(c, r, (__u64)sk);
+	bpf_sk_storage_delete(&rests, sk);
+	return c;
+}
+
+static __always_inline struct conn *tcp_find(struct sock *sk)
+{
+	if (!sk->sk_bpf_storage)
+		return NULL;
+	struct conn *c = bpf_sk_storage_get(&tcp_conns, sk, 0, 0);
+	if (likely(c)) {
+		if (likely(!c->resting))
+			return c;
+	} else if (likely(!rested)) {
+		return NULL;
+	}
+	return tcp_wake(sk, c);
+}
+
+static __always_inline struct conn *conn_of(struct sock *sk)
+{
+	__u64 key = (__u64)sk;
+	struct conn *c = sk->__sk_common.skc_family == AF_UNIX ? NULL : tcp_look(sk);
+
+	return c ?: bpf_map_lookup_elem(&unix_conns, &key);
 }
 
 /* mptcp_find finds a connection by its address. A subflow leads to the address of the
@@ -88,6 +128,12 @@ static __always_inline struct conn *mptcp_create(__u64 addr)
 static __always_inline void mptcp_forget(__u64 addr)
 {
 	bpf_map_delete_elem(&unix_conns, &addr);
+}
+
+/* Only connections on unix sockets and on MPTCP are kept by address here. */
+static __always_inline int rest_at(struct conn *c)
+{
+	return 0;
 }
 
 static __always_inline void tcp_forget(__u64 addr)
@@ -171,7 +217,7 @@ static __noinline struct conn *tcp_adopt(struct sock *sk)
 	return c;
 }
 
-/* existing_at notes that the server's end at an address is older than the agent. */
+/* existing_at notes that the connection of this server socket is older than the agent. */
 static __always_inline void existing_at(struct sock *sk, __u8 existing)
 {
 	__u64 key = (__u64)sk;
@@ -371,8 +417,26 @@ int BPF_PROG(data_ready, struct sock *sk)
 	return 0;
 }
 
+/* rest_socket lets a connection rest, if it may. */
+static __always_inline int rest_socket(struct conn *c, struct sock *sk)
+{
+	if (!ready_to_rest(c))
+		return 0;
+	struct rest *r = bpf_sk_storage_get(&rests, sk, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!r)
+		return 0;
+	rest_takes(r, c);
+	if (rest_ends(c))
+		bpf_sk_storage_delete(&tcp_conns, sk);
+	else
+		bpf_sk_storage_delete(&rests, sk);
+	return 0;
+}
+
 static __always_inline int idle_socket(struct conn *c, struct sock *sk)
 {
+	if (rest_now)
+		return rest_socket(c, sk);
 	/* A connection that was handed out changes only with its next use. */
 	if (idle_ns && (c->phase != PHASE_RESPONDING || c->reported))
 		return 0;
@@ -406,7 +470,7 @@ int idle_files(struct bpf_iter__task_file *ctx)
 
 	if (!sk || sk->sk_type != SOCK_STREAM || sk->__sk_common.skc_family == AF_UNIX)
 		return 0;
-	struct conn *c = tcp_find(sk);
+	struct conn *c = tcp_look(sk);
 	return c ? idle_socket(c, sk) : 0;
 }
 

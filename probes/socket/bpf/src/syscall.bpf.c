@@ -22,18 +22,21 @@ static __always_inline const struct tcp_sock *tcp_of(struct sock *sk)
 	return bpf_skc_to_tcp_sock(sk);
 }
 
-static __always_inline struct conn *tcp_find(struct sock *sk)
-{
-	__u64 key = (__u64)sk;
-
-	return bpf_map_lookup_elem(&tcp_conns, &key);
-}
+/* rests: address of a socket → what is kept of its connection, which rests. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, struct rest);
+} rests SEC(".maps");
 
 static __always_inline struct conn *conn_of(struct sock *sk)
 {
 	__u64 key = (__u64)sk;
 
-	return sk->__sk_common.skc_family == AF_UNIX ? bpf_map_lookup_elem(&unix_conns, &key) : tcp_find(sk);
+	if (sk->__sk_common.skc_family == AF_UNIX)
+		return bpf_map_lookup_elem(&unix_conns, &key);
+	return bpf_map_lookup_elem(&tcp_conns, &key);
 }
 
 static __always_inline struct conn *tcp_create(struct sock *sk)
@@ -47,9 +50,62 @@ static __always_inline struct conn *tcp_create(struct sock *sk)
 	return bpf_map_lookup_elem(&tcp_conns, &key);
 }
 
+/* tcp_wake makes the state of a connection that rests again. c is the state that was
+ * found, if it was only marked so far. */
+static __noinline struct conn *tcp_wake(__u64 key, struct conn *c)
+{
+	if (c)
+		return rest_over(c);
+	struct rest *r = bpf_map_lookup_elem(&rests, &key);
+	if (!r)
+		return NULL;
+	c = tcp_create((struct sock *)key);
+	if (!c) {
+		count(STAT_LOST_TABLE);
+		return NULL;
+	}
+	rest_gives(c, r, key);
+	bpf_map_delete_elem(&rests, &key);
+	return c;
+}
+
+static __always_inline struct conn *tcp_find(struct sock *sk)
+{
+	__u64 key = (__u64)sk;
+	struct conn *c = bpf_map_lookup_elem(&tcp_conns, &key);
+
+	if (likely(c)) {
+		if (likely(!c->resting))
+			return c;
+	} else if (likely(!rested)) {
+		return NULL;
+	}
+	return tcp_wake(key, c);
+}
+
+/* rest_at lets a connection rest, if it may. */
+static __noinline int rest_at(struct conn *c)
+{
+	struct rest r = {};
+
+	if (!ready_to_rest(c))
+		return 0;
+	__u64 key = c->rec.sk;
+	rest_takes(&r, c);
+	if (bpf_map_update_elem(&rests, &key, &r, BPF_ANY))
+		return 0; /* it stays as it is */
+	if (rest_ends(c))
+		bpf_map_delete_elem(&tcp_conns, &key);
+	else
+		bpf_map_delete_elem(&rests, &key);
+	return 0;
+}
+
 static __always_inline void tcp_forget(__u64 addr)
 {
 	bpf_map_delete_elem(&tcp_conns, &addr);
+	if (rested)
+		bpf_map_delete_elem(&rests, &addr);
 }
 
 static __always_inline struct conn *mptcp_find(__u64 addr)
@@ -115,7 +171,7 @@ static __noinline int tcp_accepted(__u64 addr, __u64 now, __u32 tid)
 	return 0;
 }
 
-/* existing_at notes that the server's end at an address is older than the agent. */
+/* existing_at notes that the connection of this server socket is older than the agent. */
 static __always_inline void existing_at(struct sock *sk, __u8 existing)
 {
 	struct conn *c = tcp_find(sk) ? NULL : adopt_at(sk);

@@ -65,30 +65,4 @@ static __noinline int gone_unread(struct conn *c)
 	return 0;
 }
 
-/* idle_at looks at a connection in a map by address. */
-static __noinline int idle_at(struct conn *c)
-{
-	if (!c)
-		return 0;
-	if (unlikely(c->gone)) {
-		gone_unread(c);
-		return 0;
-	}
-	if (c->phase != PHASE_RESPONDING && idle_ns)
-		return 0;
-	on_quiet(c, bpf_ktime_get_ns());
-	if (waits_for_quiet(c)) {
-		unix_used = 1;
-		note_tcp_use();
-	}
-	return 0;
-}
-
-static __always_inline int gone_at(struct conn *c)
-{
-	if (c && c->rec.family == AF_UNIX && gone(c))
-		unix_left(c->rec.sk);
-	return 0;
-}
-
 #endif

@@ -57,8 +57,9 @@ static __always_inline void on_close(struct conn *c, __u64 now, bool final, __u1
 }
 
 /* on_idle runs when nothing happened on the connection for a while. It hands out a
- * response that is complete. An incomplete one stays open, for any length of time; the
- * last sweep, which does not wait for quiet, reports it as such. */
+ * response that is complete. An incomplete one is not handed out, however long
+ * the connection is quiet. Only the last sweep, when the agent ends (idle_ns is 0),
+ * reports its request, as KIND_UNDER_WAY. */
 static __always_inline void on_idle(struct conn *c, __u64 now)
 {
 	bool over;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /* The PROXY protocol: a header in which a balancer describes its client, before the
- * client's first byte. It is not part of any request. If its bytes fit, they are kept
- * after the socket's name, so that user space can read the client's address. */
+ * client's first byte. It is not part of any request. If there is room (NAME_MAX), its
+ * bytes are appended to the socket's name in the record, so that user space can read the
+ * client's address. */
 #ifndef LAPWING_PROXY_H
 #define LAPWING_PROXY_H
 

@@ -296,8 +296,9 @@ static __always_inline __u64 asks_on(struct conn *c, const struct vec *v, __u64 
 	}
 	if (f->place == PLACE_LENGTH)
 		return n - body_bytes(f, n);
-	/* If the response ends with the connection, the two sides speak a protocol of
-	 * their own. */
+	/* The framing is lost, or the request is complete and its response lasts until the
+	 * connection closes. Then no further request can be answered, so these bytes are
+	 * not HTTP. */
 	if (f->place == PLACE_LOST || (f->place == PLACE_END && c->rec.out.place == PLACE_CLOSE))
 		return 0;
 	__u64 excess = walk_in(c, n, 0);
