@@ -24,7 +24,7 @@ func (a *Assembler) abandoned(r wire.Record) {
 	}
 	a.req.Seq = r.Seq
 	a.req.Error = request.ErrorAbandoned
-	if wire.Reason(r.Error) == wire.AbandonedReset && a.req.PID == 0 {
+	if a.req.PID == 0 {
 		a.req.PID = a.req.AcceptorTID // the id of a thread leads to its process, too
 	}
 	a.export(&a.req)

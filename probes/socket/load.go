@@ -99,6 +99,8 @@ type Probe struct {
 
 	restEvery time.Duration   // how often connections may rest
 	restCost  Cost            // of the last times
+	restUses  uint64          // of connections, the last time
+	restLooks int             // how many more are worth it
 	late      map[uint64]bool // connections whose close was in `late_closes` at the last look
 	malformed atomic.Uint64   // messages that were cut short
 }

@@ -172,6 +172,7 @@ func TestRestAfterSegmentWithoutBytes(t *testing.T) {
 		line.answer("/rest/probed")
 		require.NoError(t, p.sweep())
 		rest := func() (n uint64) {
+			require.NoError(t, p.sweep())
 			for range 2 {
 				require.NoError(t, p.letRest())
 			}

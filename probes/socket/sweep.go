@@ -188,9 +188,20 @@ func (p *Probe) sweep() error {
 	return errors.Join(errs...)
 }
 
+// restLooks is how many looks for connections that may rest follow the last use of any
+// connection: one may be too early, one marks them, and one lets them rest.
+const restLooks = 3
+
 // letRest reduces the state of TCP connections that were idle for long. It takes two
 // calls: the first marks them.
 func (p *Probe) letRest() error {
+	if n := p.uses(); n != p.restUses {
+		p.restUses, p.restLooks = n, restLooks
+	}
+	if p.restLooks == 0 {
+		return nil
+	}
+	p.restLooks--
 	if !p.restCost.Worth(p.restEvery, sweepShare) {
 		p.restCost = Cost{} // once is left out
 		return nil

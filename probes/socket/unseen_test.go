@@ -303,6 +303,31 @@ func TestAbandoned(t *testing.T) {
 	})
 }
 
+// TestUnixCloseNotSeen closes a listener with a connection in its backlog through a call
+// that has no hook. A sweep finds that. It must not take its own thread for the server's.
+func TestUnixCloseNotSeen(t *testing.T) {
+	forEachPlan(t, func(t *testing.T, plan survey.Plan) {
+		p := open(t, Options{Plan: plan})
+		path := filepath.Join(t.TempDir(), "s")
+		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		require.NoError(t, err)
+		require.NoError(t, unix.Bind(fd, &unix.SockaddrUnix{Name: path}))
+		require.NoError(t, unix.Listen(fd, 1))
+		client, err := net.Dial("unix", path)
+		require.NoError(t, err)
+		defer client.Close()
+		_, err = client.Write([]byte(lineRequest("/unseen")))
+		require.NoError(t, err)
+		require.NoError(t, unix.CloseRange(uint(fd), uint(fd), 0))
+		require.NoError(t, p.gone.walk())
+		got := byListener{}
+		runOut(t, p, got)
+		require.Len(t, got[path], 1)
+		assert.Equal(t, uint16(wire.AbandonedBacklog), got[path][0].Error)
+		assert.Zero(t, got[path][0].Pid)
+	})
+}
+
 // byListener keeps what is seen of abandoned connections.
 type byListener map[string][]wire.RecordFields
 

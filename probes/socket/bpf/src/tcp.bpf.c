@@ -70,7 +70,7 @@ int BPF_PROG(tcp_segment, struct sock *sk, const struct sk_buff *skb)
 		a.end += BEHIND_HOLE;
 	a.empty = a.seq == a.unread;
 	/* Bytes that no segment after the handshake brought came with its end. */
-	if (!a.empty && !c->in_first) {
+	if (!a.empty && !c->in_first && c->stage == STAGE_FRESH) {
 		c->in_first = c->rec.established;
 		c->in_seq = a.unread;
 		c->in_end = a.seq;

@@ -48,7 +48,8 @@ static __noinline int abandon(struct conn *c, const struct in *in, __u16 reason)
 	r->error = reason;
 	c->acked = 0;
 	c->await_ack = 0;
-	if (reason != ABANDONED_RESET)
+	/* If the time is not known, the close was not seen, and this is not its thread. */
+	if (reason != ABANDONED_RESET && in->now)
 		note_worker(r);
 	c->stage = STAGE_IGNORED;
 	if (!record_write(c, KIND_ABANDONED, 0))

@@ -112,6 +112,7 @@ static __noinline int rest_gives(struct conn *c, struct rest *r, __u64 sk)
 	c->proxy = r->proxy;
 	c->phase = PHASE_IDLE;
 	c->state = STATE(STAGE_KNOWN, ROLE_SERVER, FRAMER_KERNEL);
+	note_tcp_use(); /* so that it can rest again, also without a request */
 	return 0;
 }
 
