@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+
 	"lapwing/agent/e2e/harness"
 	"lapwing/agent/e2e/peer"
 	"lapwing/collectors/request"
@@ -114,9 +116,7 @@ func (o observed) within(t *testing.T, path string, r harness.Record) {
 		{"client_wait", value(r.ClientWait), r.Parse},
 		{"blocked and produce", value(r.Blocked) + value(r.Produce), r.WriteBack},
 	} {
-		if p.parts > value(p.phase) {
-			t.Errorf("%s: %s take %d ns of a phase of %d ns", path, p.name, p.parts, value(p.phase))
-		}
+		assert.LessOrEqual(t, p.parts, value(p.phase), "%s: %s, in ns of a phase", path, p.name)
 	}
 }
 
@@ -124,8 +124,7 @@ func (o observed) within(t *testing.T, path string, r harness.Record) {
 // possible delay of the scripts' own stamps.
 func (o *observed) near(t *testing.T, what string, got *int64, want span) {
 	t.Helper()
-	if got == nil {
-		t.Errorf("%s is missing, want %s", what, want)
+	if !assert.NotNil(t, got, "%s is missing, want %s", what, want) {
 		return
 	}
 	d := time.Duration(*got)
@@ -146,9 +145,7 @@ func (o *observed) handedOut(t *testing.T, path string, r harness.Record, finish
 
 func (o observed) absent(t *testing.T, what string, got *int64) {
 	t.Helper()
-	if got != nil {
-		t.Errorf("%s is %s, and should have been left out", what, time.Duration(*got))
-	}
+	assert.Nil(t, got, "%s is %s, and should have been left out", what, time.Duration(value(got)))
 }
 
 func (s span) String() string {

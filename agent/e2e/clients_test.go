@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+
 	"lapwing/agent/e2e/harness"
 )
 
@@ -47,8 +49,7 @@ func askAll(t *testing.T, address string, paths []string) {
 			defer client.CloseIdleConnections()
 			for i := c; i < requestsEach; i += clientsEach {
 				url := "http://" + address + fmt.Sprintf(paths[i%len(paths)], i)
-				if err := fetch(t.Context(), client, url); err != nil {
-					t.Errorf("request %d: %v", i, err)
+				if !assert.NoError(t, fetch(t.Context(), client, url), "request %d", i) {
 					return
 				}
 			}

@@ -87,8 +87,8 @@ func (o *watched) load(t *testing.T, span time.Duration) {
 			defer client.CloseIdleConnections()
 			for i := 0; time.Now().Before(until); i++ {
 				path := []string{"/sleep/60/%d", "/fast/%d", "/status/503/%d"}[i%3]
-				if err := fetch(t.Context(), client, "http://"+o.front.address+fmt.Sprintf(path, c*1000+i)); err != nil {
-					t.Errorf("request %d of client %d: %v", i, c, err)
+				err := fetch(t.Context(), client, "http://"+o.front.address+fmt.Sprintf(path, c*1000+i))
+				if !assert.NoError(t, err, "request %d of client %d", i, c) {
 					return
 				}
 			}
@@ -215,6 +215,6 @@ func find(t *testing.T, uid, title string) (*dashboards.Dashboard, *dashboards.P
 			return d, d.Panels[i]
 		}
 	}
-	t.Fatalf("%s has no panel %q", uid, title)
+	require.Fail(t, "a dashboard lacks a panel", "%s has no panel %q", uid, title)
 	return nil, nil
 }

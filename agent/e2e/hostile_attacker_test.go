@@ -94,9 +94,8 @@ func startHostile(t *testing.T, name, attack string, user uint32, files ...strin
 	h := &hostile{cmd}
 	t.Cleanup(h.end)
 	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil || line != "ready\n" {
-		t.Fatalf("the attacker says %q, %v", line, err)
-	}
+	require.NoError(t, err, "the attacker says %q", line)
+	require.Equal(t, "ready\n", line, "what the attacker says")
 	return h
 }
 

@@ -57,22 +57,15 @@ func TestHostileSymbols(t *testing.T) {
 				most = max(most, harness.Resident(t, agent.PID()))
 				return false
 			})
-			if most > memory+memoryLatitude {
-				t.Errorf("the agent's memory grew from %d to %d KiB", memory>>10, most>>10)
-			}
+			assert.LessOrEqual(t, most, memory+memoryLatitude, "the agent's memory grew from %d to %d KiB", memory>>10, most>>10)
 			used := harness.CPUTime(t, agent.PID()) - cpu
-			if used > harness.Slow(2*time.Second) {
-				t.Errorf("the agent and its readers used %s", used)
-			}
+			assert.LessOrEqual(t, used, harness.Slow(2*time.Second), "the time that the agent and its readers used")
 			t.Logf("memory %d KiB, at most %d KiB; %s of processor time", memory>>10, most>>10, used)
-			if refusals(t, metrics)["over_budget"] == refused {
-				t.Errorf("nothing was refused: %v", refusals(t, metrics))
-			}
+			counts := refusals(t, metrics)
+			assert.NotEqual(t, refused, counts["over_budget"], "nothing was refused: %v", counts)
 		})
 	}
-	if err := agent.Stop(); err != nil {
-		t.Errorf("the agent ended with %v:\n%s", err, agent.Stderr())
-	}
+	assert.NoError(t, agent.Stop(), "how the agent ended:\n%s", agent.Stderr())
 }
 
 // TestHostileSymbolsAtTheStart starts the agent next to such a program, with
@@ -84,9 +77,7 @@ func TestHostileSymbolsAtTheStart(t *testing.T) {
 			file := filepath.Join(harness.OpenDir(t), "mod_wsgi_x.so")
 			require.NoError(t, attack.SparseModule(file, module.tables, module.names))
 			startHostile(t, "httpd", "map", hostileUser, file)
-			if took := attachTime(t); took > 2*usual+harness.Slow(time.Second) {
-				t.Errorf("attached after %s, otherwise after %s", took, usual)
-			}
+			assert.LessOrEqual(t, attachTime(t), 2*usual+harness.Slow(time.Second), "the time to attach, otherwise %s", usual)
 		})
 	}
 }
@@ -108,9 +99,7 @@ func attachTime(t *testing.T) time.Duration {
 	harness.Eventually(t, 30*time.Second, "the probes to be attached", says("probes attached"))
 	took := time.Since(begin)
 	harness.Eventually(t, 20*time.Second, "a search", says("searched for markers"))
-	if err := agent.Stop(); err != nil {
-		t.Errorf("the agent ended with %v:\n%s", err, agent.Stderr())
-	}
+	assert.NoError(t, agent.Stop(), "how the agent ended:\n%s", agent.Stderr())
 	return took
 }
 
@@ -145,9 +134,7 @@ func TestHostileTerminal(t *testing.T) {
 			agent := startLeader(t, "run", "--prometheus-listen", metrics)
 			harness.Eventually(t, 20*time.Second, "metrics", func() bool { return harness.Listens(metrics) })
 			awaitRefusal(t, metrics, "not_regular", 1)
-			if terminal := harness.Terminal(t, agent.Process.Pid); terminal != 0 {
-				t.Errorf("the agent has the controlling terminal %d", terminal)
-			}
+			assert.Zero(t, harness.Terminal(t, agent.Process.Pid), "the agent has a controlling terminal")
 			_, _ = master.Write([]byte{3}) // ^C
 			_ = master.Close()             // and hang up
 			time.Sleep(100 * time.Millisecond)
@@ -195,12 +182,9 @@ func TestHostileFilesShareOut(t *testing.T) {
 func stopInTime(t *testing.T, agent *harness.Process) {
 	t.Helper()
 	begin := time.Now()
-	if err := agent.Stop(); err != nil {
-		t.Errorf("the agent ended with %v:\n%s", err, agent.Stderr())
-	}
+	err := agent.Stop()
 	took := time.Since(begin)
+	assert.NoError(t, err, "how the agent ended:\n%s", agent.Stderr())
 	t.Logf("it ended within %s", took)
-	if took > harness.Slow(time.Second) {
-		t.Errorf("the agent took %s to end:\n%s", took, agent.Stderr())
-	}
+	assert.LessOrEqual(t, took, harness.Slow(time.Second), "the time that the agent took to end:\n%s", agent.Stderr())
 }

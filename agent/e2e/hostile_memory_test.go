@@ -14,6 +14,7 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
@@ -93,9 +94,7 @@ func keepFuse(t *testing.T) {
 		require.NoError(t, err)
 		kept++
 	}
-	if kept == 0 {
-		t.Fatal("the server's end of the file system was not found")
-	}
+	require.NotZero(t, kept, "the server's end of the file system was not found")
 }
 
 // startHeld starts a process whose memory cannot be inspected, and checks this.
@@ -130,9 +129,7 @@ func TestHostileMemory(t *testing.T) {
 	metrics := harness.FreeAddress(t)
 	begin := time.Now()
 	agent := harness.StartDaemon(t, "--prometheus-listen", metrics)
-	if took := time.Since(begin); took > 2*usual+harness.Slow(time.Second) {
-		t.Errorf("attached after %s, otherwise after %s", took, usual)
-	}
+	assert.LessOrEqual(t, time.Since(begin), 2*usual+harness.Slow(time.Second), "the time to attach, otherwise %s", usual)
 	before := counted(t, status)
 	load := startLoad(t, server.address, 6*time.Second) // enough for two searches
 	var scrapes []time.Duration
@@ -149,19 +146,15 @@ func TestHostileMemory(t *testing.T) {
 	t.Logf("%d requests, a scrape took %s, the slowest %s, refused %v", served, usually, slowest, refusals(t, metrics))
 	// One scrape may wait for the CPU, which the load and others use. A scrape
 	// that waited for the process would take seconds.
-	if usually > harness.Slow(100*time.Millisecond) || slowest > harness.Slow(time.Second) {
-		t.Errorf("a scrape took %s, the slowest %s", usually, slowest)
-	}
+	assert.LessOrEqual(t, usually, harness.Slow(100*time.Millisecond), "a scrape; the slowest took %s", slowest)
+	assert.LessOrEqual(t, slowest, harness.Slow(time.Second), "the slowest scrape; a scrape took %s", usually)
 	harness.Within(5*time.Second, func() bool {
 		return harness.SumOf(t, scrape(t, metrics), "lapwing_agent_requests_total") >= float64(served)
 	})
 	page := scrape(t, metrics)
-	if lost := harness.SumOf(t, page, "lapwing_agent_requests_lost_total"); lost != 0 {
-		t.Errorf("%v requests were lost", lost)
-	}
-	if requests := harness.SumOf(t, page, "lapwing_agent_requests_total"); requests < float64(served) {
-		t.Errorf("the agent counted %v requests, nginx served %d", requests, served)
-	}
+	assert.Zero(t, harness.SumOf(t, page, "lapwing_agent_requests_lost_total"), "requests were lost")
+	assert.GreaterOrEqual(t, harness.SumOf(t, page, "lapwing_agent_requests_total"), float64(served),
+		"requests that the agent counted; nginx served %d", served)
 	stopInTime(t, agent)
 }
 

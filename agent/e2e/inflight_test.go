@@ -3,6 +3,8 @@ package e2e
 import (
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+
 	"lapwing/agent/e2e/harness"
 	"lapwing/agent/e2e/peer"
 	"lapwing/probes/socket/survey"
@@ -61,9 +63,8 @@ func playStart(t *testing.T, plan survey.Plan) (late []string) {
 	}
 	harness.CheckTotals(t, trace.Finish(), wanted)
 	// Requests of other servers on the machine may also have been in flight.
-	if got := harness.Sum(top.Finish().MissedStart); got < uint64(missed) {
-		t.Errorf("%d requests counted as missed at the start, want at least %d:\n%s", got, missed, top.Stderr())
-	}
+	assert.GreaterOrEqual(t, harness.Sum(top.Finish().MissedStart), uint64(missed),
+		"requests counted as missed at the start:\n%s", top.Stderr())
 	return late
 }
 

@@ -51,16 +51,10 @@ var (
 // wrk counted. A failed one fails the test.
 func (l *load) finish(t *testing.T) uint64 {
 	t.Helper()
-	if err := l.AwaitExit(30 * time.Second); err != nil {
-		t.Fatalf("wrk: %v\n%s", err, l.Stderr())
-	}
-	if bad := troubled.FindString(l.out.String()); bad != "" {
-		t.Errorf("wrk reports trouble: %s", bad)
-	}
+	require.NoError(t, l.AwaitExit(30*time.Second), "wrk:\n%s", l.Stderr())
+	assert.Empty(t, troubled.FindString(l.out.String()), "wrk reports trouble")
 	m := completed.FindStringSubmatch(l.out.String())
-	if m == nil {
-		t.Fatalf("wrk gave no count:\n%s", l.out)
-	}
+	require.NotNil(t, m, "wrk gave no count:\n%s", l.out)
 	n, err := strconv.ParseUint(m[1], 10, 64)
 	require.NoError(t, err)
 	return n
@@ -87,9 +81,7 @@ func counted(t *testing.T, status string) uint64 {
 	b, err := io.ReadAll(resp.Body)
 	require.NoError(t, err, "stub_status")
 	lines := strings.Split(string(b), "\n")
-	if len(lines) < 3 || len(strings.Fields(lines[2])) != 3 {
-		t.Fatalf("stub_status answered %q", b)
-	}
+	require.True(t, len(lines) >= 3 && len(strings.Fields(lines[2])) == 3, "stub_status answered %q", b)
 	n, err := strconv.ParseUint(strings.Fields(lines[2])[2], 10, 64)
 	require.NoError(t, err)
 	return n
@@ -106,12 +98,12 @@ func TestLoadIsCounted(t *testing.T) {
 		served := counted(t, status) - before - 1
 		totals := top.Finish()
 		t.Logf("wrk %d, nginx %d, agent %d", responses, served, totals.Requests())
-		closeTo(t, "requests against nginx's count", totals.Requests(), served, loadConnections)
-		closeTo(t, "requests against wrk's count", totals.Requests(), responses, loadConnections)
-		if len(totals.Services) != 1 || totals.Services[0].Service != "nginx" {
-			t.Errorf("services are %+v, want nginx alone", totals.Services)
+		assert.InDelta(t, served, totals.Requests(), loadConnections, "requests against nginx's count")
+		assert.InDelta(t, responses, totals.Requests(), loadConnections, "requests against wrk's count")
+		if assert.Len(t, totals.Services, 1, "want nginx alone") {
+			assert.Equal(t, "nginx", totals.Services[0].Service)
 		}
-		equal(t, "lost", harness.Sum(totals.Lost), 0)
+		assert.Zero(t, harness.Sum(totals.Lost), "lost")
 		checkSums(t, totals)
 	})
 }
@@ -122,23 +114,13 @@ func checkSums(t *testing.T, totals harness.Totals) {
 	for _, s := range totals.Services {
 		sum := int64(0)
 		for _, name := range []string{"queue", "parse", "app", "write_back"} {
-			phase, ok := s.Phases[name]
-			if !ok {
-				t.Errorf("%s has no phase %s", s.Service, name)
-			}
-			sum += phase.Sum
+			assert.Contains(t, s.Phases, name, "the phases of %s", s.Service)
+			sum += s.Phases[name].Sum
 		}
 		// Requests cut off at the end of the load only have some of the phases.
-		if sum < s.Duration.Sum || sum > s.Duration.Sum+s.Duration.Sum/100 {
-			t.Errorf("the phases of %s add up to %d ns, the durations to %d ns", s.Service, sum, s.Duration.Sum)
-		}
-	}
-}
-
-func closeTo(t *testing.T, what string, got, want, latitude uint64) {
-	t.Helper()
-	if got+latitude < want || got > want+latitude {
-		t.Errorf("%s: %d, want %d give or take %d", what, got, want, latitude)
+		assert.GreaterOrEqual(t, sum, s.Duration.Sum, "ns of the phases of %s, against its durations", s.Service)
+		assert.LessOrEqual(t, sum, s.Duration.Sum+s.Duration.Sum/100,
+			"ns of the phases of %s, against its durations of %d ns and 1 %%", s.Service, s.Duration.Sum)
 	}
 }
 
@@ -161,9 +143,10 @@ func TestLoadIsPrinted(t *testing.T) {
 				failed++
 			}
 		}
-		if failed > loadConnections || answered > logged || logged > answered+failed {
-			t.Errorf("%d lines of answered requests and %d of failed ones, gunicorn logged %d", answered, failed, logged)
-		}
+		assert.LessOrEqual(t, failed, loadConnections, "lines of failed requests")
+		assert.LessOrEqual(t, answered, logged, "lines of answered requests, against gunicorn's log")
+		assert.LessOrEqual(t, logged, answered+failed, "gunicorn's log, against %d lines of answered requests and %d of failed ones",
+			answered, failed)
 	})
 }
 
@@ -176,18 +159,14 @@ func TestKilledAgent(t *testing.T) {
 		wrk := startLoad(t, server.address, 6*time.Second) // attaching takes time under load
 		trace := harness.StartTop(t, plan, "--port", harness.Port(t, server.address))
 		programs := programsOf(t, trace.PID())
-		if len(programs) == 0 {
-			t.Fatal("the agent holds no program: nothing to look for")
-		}
+		require.NotEmpty(t, programs, "the agent holds no program: nothing to look for")
 		underLoad := counted(t, status)
 		harness.Eventually(t, 3*time.Second, "load beside the agent", func() bool {
 			return counted(t, status) > underLoad+1000
 		})
 		trace.Kill()
 		responses := wrk.finish(t)
-		if served := counted(t, status) - before; served < responses {
-			t.Errorf("wrk counted %d responses, nginx only %d requests", responses, served)
-		}
+		assert.GreaterOrEqual(t, counted(t, status)-before, responses, "nginx's requests, against wrk's responses")
 		harness.Eventually(t, 5*time.Second, "the end of the agent's programs", func() bool {
 			return len(loaded(programs)) == 0
 		})

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"lapwing/agent/e2e/harness"
@@ -82,12 +83,8 @@ func (m markedArch) test(t *testing.T, plan survey.Plan) {
 	}
 	trace.AwaitRecords(server.address, sent, handOut())
 	records := trace.Finish()
-	if err := server.Stop(); err != nil {
-		t.Errorf("refserver ended with %v:\n%s", err, server.Stderr())
-	}
-	if len(records) != sent {
-		t.Errorf("%d records, want %d", len(records), sent)
-	}
+	assert.NoError(t, server.Stop(), "how refserver ended:\n%s", server.Stderr())
+	assert.Equal(t, sent, len(records), "records")
 	compareMarks(t, records, readTruth(t, file))
 }
 
@@ -111,8 +108,8 @@ func (m markedArch) load(t *testing.T, address string) int {
 			client.Transport.(*http.Transport).DisableKeepAlives = !m.keepAlive
 			defer client.CloseIdleConnections()
 			for i := c; i < markedRequests; i += markedClients {
-				if err := fetch(t.Context(), client, "http://"+address+fmt.Sprintf(paths[i%len(paths)], i)); err != nil {
-					t.Errorf("request %d: %v", i, err)
+				err := fetch(t.Context(), client, "http://"+address+fmt.Sprintf(paths[i%len(paths)], i))
+				if !assert.NoError(t, err, "request %d", i) {
 					return
 				}
 			}
@@ -155,11 +152,10 @@ func compareMarks(t *testing.T, records []harness.Record, truth []truthLine) {
 	for _, r := range records {
 		seen[r.Peer]++
 		i := slices.IndexFunc(truth, func(l truthLine) bool { return l.Peer == r.Peer && l.Seq == seen[r.Peer] })
-		if i < 0 {
-			t.Errorf("no truth about request %d of %s: %s", seen[r.Peer], r.Peer, r.Line)
+		if !assert.GreaterOrEqual(t, i, 0, "no truth about request %d of %s: %s", seen[r.Peer], r.Peer, r.Line) {
 			continue
 		}
-		equal(t, r.Path+" boundary", r.Boundary, "marker")
+		assert.Equal(t, "marker", r.Boundary, r.Path+" boundary")
 		l := truth[i]
 		off = append(off, errorOf(r.Parse, l.ReadFirst, l.AppEnter), errorOf(r.App, l.AppEnter, l.WriteEnter))
 		app = append(app, (time.Duration(value(r.App)) - time.Duration(l.WriteEnter-l.AppEnter)).Abs())
@@ -175,13 +171,11 @@ func TestMarkersOff(t *testing.T) {
 	server := markedArch{arch: "reader"}.start(t, filepath.Join(t.TempDir(), "truth.jsonl"))
 	trace := harness.StartTrace(t, harness.Plans(t)[0], "--port", harness.Port(t, server.address), "--markers=off")
 	code := newCode(t, server.PID(), "lapwing/cmd/refserver/app.Serve")
-	if code.marked(t) {
-		t.Error("a function is marked although markers are off")
-	}
+	assert.False(t, code.marked(t), "a function is marked although markers are off")
 	warm(t, server.address)
 	trace.AwaitRecords(server.address, 1, handOut())
 	for _, r := range trace.Finish() {
-		equal(t, "boundary", r.Boundary, "syscall")
+		assert.Equal(t, "syscall", r.Boundary, "boundary")
 	}
 }
 
@@ -208,13 +202,9 @@ func TestMarkersOfALaterServer(t *testing.T) {
 func TestMarkersEndWithAKilledAgent(t *testing.T) {
 	server := markedArch{arch: "prefork"}.start(t, filepath.Join(t.TempDir(), "truth.jsonl"))
 	code := newCode(t, server.PID(), "lapwing/cmd/refserver/app.Serve")
-	if code.marked(t) {
-		t.Fatal("the code differs from the file before there is an agent")
-	}
+	require.False(t, code.marked(t), "the code differs from the file before there is an agent")
 	trace := harness.StartTrace(t, harness.Plans(t)[0])
-	if !code.marked(t) {
-		t.Error("a server that runs when the agent starts is not marked once it is attached")
-	}
+	assert.True(t, code.marked(t), "a server that runs when the agent starts is not marked once it is attached")
 	trace.Kill()
 	harness.Eventually(t, 5*time.Second, "the end of the mark", func() bool { return !code.marked(t) })
 	warm(t, server.address)
@@ -236,9 +226,8 @@ func newCode(t *testing.T, pid int, symbol string) code {
 	symbols, err := file.Symbols()
 	require.NoError(t, err)
 	i := slices.IndexFunc(symbols, func(s elf.Symbol) bool { return s.Name == symbol })
-	if i < 0 || file.Type != elf.ET_EXEC {
-		t.Fatalf("no function %s in a program that is not relocated", symbol)
-	}
+	require.GreaterOrEqual(t, i, 0, "no function %s in the program", symbol)
+	require.Equal(t, elf.ET_EXEC, file.Type, "the program with %s is relocated", symbol)
 	c := code{memory: fmt.Sprintf("/proc/%d/mem", pid), address: int64(symbols[i].Value)}
 	text := file.Section(".text")
 	_, err = text.ReadAt(c.file[:], c.address-int64(text.Addr))

@@ -97,7 +97,7 @@ func awaitValue(t *testing.T, p *promtest.Prometheus, expression string, want fl
 	t.Helper()
 	var got float64
 	if !harness.Within(60*time.Second, func() bool { got, _ = p.Value(t, expression); return got == want }) {
-		t.Fatalf("%s is %v, want %v; there are %v", expression, got, want,
+		require.Equal(t, want, got, "%s; there are %v", expression,
 			p.Query(t, "sum by (service_name) (http_server_request_duration_seconds_count)"))
 	}
 }

@@ -64,9 +64,7 @@ func readLog(t *testing.T, file string, unit time.Duration) []logged {
 	var log []logged
 	for _, line := range strings.Split(strings.TrimSpace(string(b)), "\n") {
 		fields := strings.Fields(line)
-		if len(fields) != 3 {
-			t.Fatalf("log line %q has not three fields", line)
-		}
+		require.Len(t, fields, 3, "log line %q", line)
 		status, err := strconv.Atoi(fields[1])
 		require.NoError(t, err, "log line %q", line)
 		took, err := strconv.ParseFloat(fields[2], 64)

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"lapwing/agent/e2e/collectortest"
@@ -41,9 +42,7 @@ func TestExportToCollector(t *testing.T) {
 			askOnce(t, server.address+"/fast", traceparent)
 			trace.AwaitRecords(server.address, 3, handOut())
 			records := trace.Finish()
-			if len(records) != 3 {
-				t.Fatalf("%d records, want 3", len(records))
-			}
+			require.Equal(t, 3, len(records), "records")
 			spans := collector.WaitSpans(t, 3*5)
 			for _, r := range records {
 				checkTree(t, r, spans)
@@ -51,8 +50,9 @@ func TestExportToCollector(t *testing.T) {
 			// The records are printed when the connections of their requests
 			// end.
 			i := slices.IndexFunc(records, func(r harness.Record) bool { return r.Path == "/fast" })
-			if i < 0 || records[i].TraceID != traceparent[3:35] || records[i].ParentSpanID != traceparent[36:52] {
-				t.Errorf("the request with a traceparent is number %d of %+v", i, records)
+			if assert.GreaterOrEqual(t, i, 0, "no request with a traceparent is among %+v", records) {
+				assert.Equal(t, traceparent[3:35], records[i].TraceID, "the request with a traceparent is number %d of %+v", i, records)
+				assert.Equal(t, traceparent[36:52], records[i].ParentSpanID, "the request with a traceparent is number %d of %+v", i, records)
 			}
 		})
 	}
@@ -88,33 +88,27 @@ func checkTree(t *testing.T, r harness.Record, spans []collectortest.Span) {
 	}
 	arrived, err := r.Arrived()
 	require.NoError(t, err)
-	if root.Kind != 2 || root.Name != "GET" || root.TraceID != r.TraceID || root.ParentSpanID != r.ParentSpanID {
-		t.Errorf("the SERVER span of %s is %+v", r.Path, root)
-	}
+	const serverSpan = "the SERVER span of %s is %+v"
+	assert.Equal(t, 2, root.Kind, serverSpan, r.Path, root)
+	assert.Equal(t, "GET", root.Name, serverSpan, r.Path, root)
+	assert.Equal(t, r.TraceID, root.TraceID, serverSpan, r.Path, root)
+	assert.Equal(t, r.ParentSpanID, root.ParentSpanID, serverSpan, r.Path, root)
 	// The agent may adjust the wall clock between printing and exporting.
-	if d := time.Duration(int64(root.Start) - arrived.UnixNano()); d.Abs() > time.Millisecond {
-		t.Errorf("the span of %s begins %v off the record", r.Path, d)
-	}
-	if got := int64(root.End - root.Start); got != *r.Duration {
-		t.Errorf("the span of %s lasts %d ns, the record says %d", r.Path, got, *r.Duration)
-	}
-	if root.Attributes["url.path"] != r.Path || fmt.Sprint(root.Attributes["http.response.status_code"]) != fmt.Sprint(r.Status) {
-		t.Errorf("attributes of %s: %v", r.Path, root.Attributes)
-	}
-	if root.Resource["service.name"] != r.Service {
-		t.Errorf("service of %s is %v, want %s", r.Path, root.Resource["service.name"], r.Service)
-	}
+	off := time.Duration(int64(root.Start) - arrived.UnixNano())
+	assert.LessOrEqual(t, off.Abs(), time.Millisecond, "the span of %s begins %v off the record", r.Path, off)
+	assert.Equal(t, *r.Duration, int64(root.End-root.Start), "how many ns the span of %s lasts", r.Path)
+	const attributes = "attributes of %s: %v"
+	assert.Equal(t, r.Path, root.Attributes["url.path"], attributes, r.Path, root.Attributes)
+	assert.Equal(t, fmt.Sprint(r.Status), fmt.Sprint(root.Attributes["http.response.status_code"]), attributes, r.Path, root.Attributes)
+	assert.Equal(t, r.Service, root.Resource["service.name"], "service of %s", r.Path)
 	at := root.Start
 	for i, want := range []*int64{r.Queue, r.Parse, r.App, r.WriteBack} {
 		child, ok := children[phaseNames[i]]
-		if !ok || child.Kind != 1 || child.Start != at || int64(child.End-child.Start) != *want {
-			t.Errorf("phase %s of %s is %+v, want %d ns from %d", phaseNames[i], r.Path, child, *want, at)
-		}
+		assert.True(t, ok && child.Kind == 1 && child.Start == at && int64(child.End-child.Start) == *want,
+			"phase %s of %s is %+v, want %d ns from %d", phaseNames[i], r.Path, child, *want, at)
 		at = child.End
 	}
-	if at != root.End {
-		t.Errorf("the phases of %s end %d ns before their request", r.Path, root.End-at)
-	}
+	assert.Equal(t, root.End, at, "the phases of %s end %d ns before their request", r.Path, root.End-at)
 }
 
 // TestDaemon runs `lapwing run`. Everything that was seen must be delivered
@@ -135,30 +129,24 @@ func TestDaemon(t *testing.T) {
 		askOnce(t, server.address+"/fast", "")
 	}
 	begin := time.Now()
-	if err := agent.Stop(); err != nil {
-		t.Fatalf("lapwing run ended with %v:\n%s", err, agent.Stderr())
-	}
-	if took := time.Since(begin); took > harness.Slow(5*time.Second) {
-		t.Errorf("SIGTERM took %v", took)
-	}
+	err := agent.Stop()
+	took := time.Since(begin)
+	require.NoError(t, err, "how lapwing run ended:\n%s", agent.Stderr())
+	assert.LessOrEqual(t, took, harness.Slow(5*time.Second), "the time that SIGTERM took")
 	servers := 0
 	for _, s := range collector.WaitSpans(t, 20*5) {
 		if s.Kind == 2 {
 			servers++
 		}
 	}
-	if servers != 20 {
-		t.Errorf("%d SERVER spans, want 20", servers)
-	}
+	assert.Equal(t, 20, servers, "SERVER spans")
 	requests := 0.0
 	for _, p := range collector.WaitPoints(t, 1) {
 		if p.Metric == "lapwing.agent.requests" {
 			requests = p.Value
 		}
 	}
-	if requests != 20 {
-		t.Errorf("lapwing.agent.requests is %v, want 20", requests)
-	}
+	assert.Equal(t, 20.0, requests, "lapwing.agent.requests")
 }
 
 // TestReceiverAway exports to an address on which no process listens. The agent
@@ -172,10 +160,7 @@ func TestReceiverAway(t *testing.T) {
 		askOnce(t, server.address+"/fast", "")
 	}
 	trace.AwaitRecords(server.address, 10, handOut())
-	if records := trace.Finish(); len(records) != 10 {
-		t.Errorf("%d records, want 10", len(records))
-	}
-	if log := trace.Stderr(); !strings.Contains(log, "10") || !strings.Contains(log, "dropped by otlp") {
-		t.Errorf("the dropped traces are not told:\n%s", log)
-	}
+	assert.Equal(t, 10, len(trace.Finish()), "records")
+	log := trace.Stderr()
+	assert.True(t, strings.Contains(log, "10") && strings.Contains(log, "dropped by otlp"), "the dropped traces are not told:\n%s", log)
 }

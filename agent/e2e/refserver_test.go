@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"lapwing/agent/e2e/harness"
@@ -55,13 +56,10 @@ func TestReferenceServer(t *testing.T) {
 		askAll(t, server.address, paths)
 		trace.AwaitRecords(server.address, requestsEach, handOut())
 		records := trace.Finish()
-		if err := server.Stop(); err != nil {
-			t.Errorf("refserver ended with %v:\n%s", err, server.Stderr())
-		}
+		assert.NoError(t, server.Stop(), "how refserver ended:\n%s", server.Stderr())
 		truth := readTruth(t, file)
-		if len(records) != requestsEach || len(truth) != requestsEach {
-			t.Errorf("%d records and %d lines of truth, want %d of both", len(records), len(truth), requestsEach)
-		}
+		assert.Equal(t, requestsEach, len(records), "records")
+		assert.Equal(t, requestsEach, len(truth), "lines of truth")
 		compareTruth(t, records, truth)
 	})
 }
@@ -74,9 +72,7 @@ func readTruth(t *testing.T, file string) []truthLine {
 	var lines []truthLine
 	for s := bufio.NewScanner(f); s.Scan(); {
 		var l truthLine
-		if err := json.Unmarshal(s.Bytes(), &l); err != nil {
-			t.Fatalf("line of truth %q: %v", s.Text(), err)
-		}
+		require.NoError(t, json.Unmarshal(s.Bytes(), &l), "line of truth %q", s.Text())
 		if l.Seq > 0 && l.Read != 0 {
 			lines = append(lines, l)
 		}
@@ -92,16 +88,15 @@ func compareTruth(t *testing.T, records []harness.Record, truth []truthLine) {
 	for _, r := range records {
 		seen[r.Peer]++
 		i := slices.IndexFunc(truth, func(l truthLine) bool { return l.Peer == r.Peer && l.Seq == seen[r.Peer] })
-		if i < 0 {
-			t.Errorf("no truth about request %d of %s: %s", seen[r.Peer], r.Peer, r.Line)
+		if !assert.GreaterOrEqual(t, i, 0, "no truth about request %d of %s: %s", seen[r.Peer], r.Peer, r.Line) {
 			continue
 		}
 		l := truth[i]
-		equal(t, r.Path+" status", r.Status, l.Status)
-		equal(t, r.Path+" pid", r.PID, l.PID)
-		equal(t, r.Path+" tid", r.TID, l.TID)
-		equal(t, r.Path+" request_bytes", value(r.RequestBytes), l.RequestBytes)
-		equal(t, r.Path+" response_bytes", value(r.ResponseBytes), l.ResponseBytes)
+		assert.Equal(t, l.Status, r.Status, r.Path+" status")
+		assert.Equal(t, l.PID, r.PID, r.Path+" pid")
+		assert.Equal(t, l.TID, r.TID, r.Path+" tid")
+		assert.Equal(t, l.RequestBytes, value(r.RequestBytes), r.Path+" request_bytes")
+		assert.Equal(t, l.ResponseBytes, value(r.ResponseBytes), r.Path+" response_bytes")
 		off = append(off, errorOf(r.Parse, l.ReadFirst, l.Read), errorOf(r.App, l.Read, l.WriteEnter),
 			errorOf(r.WriteBack, l.WriteEnter, l.WriteLeave))
 	}
@@ -120,15 +115,11 @@ func errorOf(got *int64, begin, end int64) time.Duration {
 // slice. So a few phases may be off on a busy machine.
 func judge(t *testing.T, off []time.Duration) {
 	t.Helper()
-	if len(off) == 0 {
-		t.Error("no phase was compared")
+	if !assert.NotEmpty(t, off, "no phase was compared") {
 		return
 	}
 	slices.Sort(off)
-	if most := off[len(off)*9/10]; most > harness.Slow(time.Millisecond) {
-		t.Errorf("one phase in ten is off by %s and more, want at most 1ms; the worst by %s", most, off[len(off)-1])
-	}
-	if median := off[len(off)/2]; median > harness.Slow(100*time.Microsecond) {
-		t.Errorf("the median phase is off by %s, want at most 100µs", median)
-	}
+	assert.LessOrEqual(t, off[len(off)*9/10], harness.Slow(time.Millisecond),
+		"one phase in ten is off by that and more; the worst by %s", off[len(off)-1])
+	assert.LessOrEqual(t, off[len(off)/2], harness.Slow(100*time.Microsecond), "how far the median phase is off")
 }

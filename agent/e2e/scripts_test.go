@@ -3,6 +3,8 @@ package e2e
 import (
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+
 	"lapwing/agent/e2e/peer"
 )
 
@@ -62,14 +64,10 @@ func (o observed) stamped(t *testing.T, w want) {
 		order = append(order, begin, end)
 	}
 	for i := 1; i < len(order); i++ {
-		if order[i] < order[i-1] {
-			t.Errorf("%s: stamp %d lies before the one that leads to it\n%s", w.path, i, o.stamps)
-		}
+		assert.GreaterOrEqual(t, order[i], order[i-1], "%s: stamp %d lies before the one that leads to it\n%s", w.path, i, o.stamps)
 	}
-	if accept := o.first(t, "accept"+w.conn); accept.After > order[1] {
-		t.Errorf("%s was read before its connection was accepted\n%s", w.path, o.stamps)
-	}
-	if o.first(t, "connect"+w.conn).Before > order[0] {
-		t.Errorf("%s was sent before its connection was opened\n%s", w.path, o.stamps)
-	}
+	assert.LessOrEqual(t, o.first(t, "accept"+w.conn).After, order[1],
+		"%s was read before its connection was accepted\n%s", w.path, o.stamps)
+	assert.LessOrEqual(t, o.first(t, "connect"+w.conn).Before, order[0],
+		"%s was sent before its connection was opened\n%s", w.path, o.stamps)
 }

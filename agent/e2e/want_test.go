@@ -7,6 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"lapwing/agent/e2e/harness"
 	"lapwing/agent/e2e/peer"
 	"lapwing/collectors/request"
@@ -70,14 +73,12 @@ func replay(t *testing.T, play func(t *testing.T) (late []string)) {
 		if t.Failed() || len(late) == 0 {
 			return
 		}
-		report := t.Logf
+		times := strings.Join(late, "\n")
 		if attempt == replays {
-			report = t.Errorf
-		}
-		report("attempt %d:\n%s", attempt, strings.Join(late, "\n"))
-		if attempt == replays {
+			assert.Fail(t, "times do not agree with the scripts", "attempt %d:\n%s", attempt, times)
 			return
 		}
+		t.Logf("attempt %d:\n%s", attempt, times)
 	}
 }
 
@@ -85,18 +86,15 @@ func replay(t *testing.T, play func(t *testing.T) (late []string)) {
 // connection must be printed in order, which is the order of the wants.
 func (o *observed) check(t *testing.T, wants []want) {
 	t.Helper()
-	if len(o.records) != len(wants) {
-		t.Errorf("%d records, want %d", len(o.records), len(wants))
-	}
+	assert.Equal(t, len(wants), len(o.records), "records")
 	last := make(map[string]int)
 	for _, w := range wants {
 		i := slices.IndexFunc(o.records, w.matches)
-		if i < 0 {
-			t.Errorf("no record for %s %s", or(w.method, "GET"), w.path)
+		if !assert.GreaterOrEqual(t, i, 0, "no record for %s %s", or(w.method, "GET"), w.path) {
 			continue
 		}
-		if before, ok := last[w.conn]; ok && i < before {
-			t.Errorf("%s was printed before a request that came earlier on its connection", w.path)
+		if before, ok := last[w.conn]; ok {
+			assert.GreaterOrEqual(t, i, before, "%s was printed before a request that came earlier on its connection", w.path)
 		}
 		last[w.conn] = i
 		o.facts(t, w, o.records[i])
@@ -122,18 +120,18 @@ func (o *observed) disagree(format string, args ...any) {
 // facts checks everything that is not a duration.
 func (o observed) facts(t *testing.T, w want, r harness.Record) {
 	t.Helper()
-	equal(t, w.path+" method", r.Method, or(w.method, "GET"))
-	equal(t, w.path+" protocol", r.Protocol, or(w.protocol, "http/1.1"))
-	equal(t, w.path+" status", r.Status, w.status)
-	equal(t, w.path+" boundary", r.Boundary, "syscall")
+	assert.Equal(t, or(w.method, "GET"), r.Method, w.path+" method")
+	assert.Equal(t, or(w.protocol, "http/1.1"), r.Protocol, w.path+" protocol")
+	assert.Equal(t, w.status, r.Status, w.path+" status")
+	assert.Equal(t, "syscall", r.Boundary, w.path+" boundary")
 	if !w.cutOff {
-		equal(t, w.path+" failed", r.Error != "", w.failed || w.status >= 500)
+		assert.Equal(t, w.failed || w.status >= 500, r.Error != "", w.path+" failed")
 	}
 	for _, flag := range w.flags {
-		equal(t, w.path+" flag "+flag, r.Has(flag), true)
+		assert.True(t, r.Has(flag), w.path+" flag "+flag)
 	}
 	for _, flag := range w.unmarked {
-		equal(t, w.path+" flag "+flag, r.Has(flag), false)
+		assert.False(t, r.Has(flag), w.path+" flag "+flag)
 	}
 	o.place(t, w, r)
 	o.bytes(t, w, r)
@@ -143,29 +141,28 @@ func (o observed) facts(t *testing.T, w want, r harness.Record) {
 func (o observed) place(t *testing.T, w want, r harness.Record) {
 	t.Helper()
 	read := o.first(t, w.firstLabel())
-	equal(t, w.path+" pid", r.PID, read.PID)
-	equal(t, w.path+" tid", r.TID, read.TID)
+	assert.Equal(t, read.PID, r.PID, w.path+" pid")
+	assert.Equal(t, read.TID, r.TID, w.path+" tid")
 	acceptor := 0
 	if !w.unaccepted {
 		acceptor = o.first(t, "accept"+w.conn).TID
 	}
-	equal(t, w.path+" acceptor_tid", r.AcceptorTID, acceptor)
-	equal(t, w.path+" local", r.Local, o.address.String())
+	assert.Equal(t, acceptor, r.AcceptorTID, w.path+" acceptor_tid")
+	assert.Equal(t, o.address.String(), r.Local, w.path+" local")
 	if o.address.Family != peer.Unix {
-		equal(t, w.path+" peer", r.Peer, o.first(t, "connect"+w.conn).Name)
+		assert.Equal(t, o.first(t, "connect"+w.conn).Name, r.Peer, w.path+" peer")
 	}
-	if r.Service == "" || r.Comm == "" {
-		t.Errorf("%s: service %q and comm %q must both be known", w.path, r.Service, r.Comm)
-	}
+	assert.NotEmpty(t, r.Service, "%s: the service must be known; comm is %q", w.path, r.Comm)
+	assert.NotEmpty(t, r.Comm, "%s: comm must be known; the service is %q", w.path, r.Service)
 }
 
 func (o observed) bytes(t *testing.T, w want, r harness.Record) {
 	t.Helper()
 	if want := orInt(w.requestBytes, o.stamps.Bytes(w.readLabel())); want >= 0 {
-		equal(t, w.path+" request_bytes", value(r.RequestBytes), uint64(want))
+		assert.Equal(t, want, int(value(r.RequestBytes)), w.path+" request_bytes")
 	}
 	if want := orInt(w.responseBytes, o.stamps.Bytes(w.writeLabel())); want >= 0 && !w.unanswered {
-		equal(t, w.path+" response_bytes", value(r.ResponseBytes), uint64(want))
+		assert.Equal(t, want, int(value(r.ResponseBytes)), w.path+" response_bytes")
 	}
 }
 
@@ -177,18 +174,14 @@ func (w want) firstLabel() string { return or(w.first, w.readLabel()) }
 func (o observed) first(t *testing.T, label string) peer.Stamp {
 	t.Helper()
 	st, ok := o.stamps.First(label)
-	if !ok {
-		t.Fatalf("the scripts left no stamp %q", label)
-	}
+	require.True(t, ok, "the scripts left no stamp %q", label)
 	return st
 }
 
 func (o observed) last(t *testing.T, label string) peer.Stamp {
 	t.Helper()
 	st, ok := o.stamps.Last(label)
-	if !ok {
-		t.Fatalf("the scripts left no stamp %q", label)
-	}
+	require.True(t, ok, "the scripts left no stamp %q", label)
 	return st
 }
 
@@ -196,8 +189,7 @@ func (o observed) last(t *testing.T, label string) peer.Stamp {
 func (o *observed) started(t *testing.T, w want, r harness.Record) {
 	t.Helper()
 	at, err := r.Arrived()
-	if err != nil {
-		t.Errorf("%s: start: %v", w.path, err)
+	if !assert.NoError(t, err, "%s: start", w.path) {
 		return
 	}
 	sent := o.first(t, w.sendLabel())
@@ -207,13 +199,6 @@ func (o *observed) started(t *testing.T, w want, r harness.Record) {
 	off := at.Sub(clock.Time(request.Stamp(sent.Before)))
 	if off.Abs() > harness.Slow(10*time.Millisecond)+o.noise {
 		o.disagree("%s started %s after it was sent", w.path, off)
-	}
-}
-
-func equal[T comparable](t *testing.T, what string, got, want T) {
-	t.Helper()
-	if got != want {
-		t.Errorf("%s is %v, want %v", what, got, want)
 	}
 }
 

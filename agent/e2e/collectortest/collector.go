@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 )
 
 // Collector is a running Collector.
@@ -57,9 +59,7 @@ const startTimeout = 30 * time.Second
 func Start(t testing.TB) *Collector {
 	t.Helper()
 	path, err := binary()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	// Another process can take a free port before the Collector opens it.
 	for range 3 {
 		c := new(Collector)
@@ -68,7 +68,7 @@ func Start(t testing.TB) *Collector {
 			return c
 		}
 	}
-	t.Fatal(err)
+	require.NoError(t, err)
 	return nil
 }
 
@@ -202,9 +202,7 @@ func (o *output) String() string {
 func Validate(t testing.TB, file string, env ...string) error {
 	t.Helper()
 	path, err := binary()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	cmd := exec.Command(path, "validate", "--config", file)
 	cmd.Env = append(os.Environ(), env...)
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -218,18 +216,12 @@ func Validate(t testing.TB, file string, env ...string) error {
 func StartFile(t testing.TB, file, address string, env ...string) *Collector {
 	t.Helper()
 	path, err := binary()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	c := &Collector{GRPC: "http://" + address}
 	cmd := exec.Command(path, "--config", file)
 	cmd.Env = append(os.Environ(), env...)
-	if err := c.run(cmd); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, c.run(cmd))
 	t.Cleanup(c.Stop)
-	if err := c.waitReady(address); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, c.waitReady(address))
 	return c
 }

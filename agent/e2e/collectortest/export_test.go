@@ -5,10 +5,10 @@ import (
 	"encoding/hex"
 	"log/slog"
 	"net/netip"
-	"reflect"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"lapwing/agent/e2e/collectortest"
@@ -72,9 +72,7 @@ func send(t *testing.T, c otlp.Config, clock *request.Clock, requests ...*reques
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	require.NoError(t, e.Shutdown(ctx))
-	if dropped := e.Dropped(); len(dropped) != 0 {
-		t.Errorf("dropped %v", dropped)
-	}
+	assert.Empty(t, e.Dropped(), "dropped")
 }
 
 // tree holds the spans of one trace: the request, and its phases by name.
@@ -97,31 +95,23 @@ func treeOf(t *testing.T, spans []collectortest.Span, r *request.Request) tree {
 		default:
 			continue
 		}
-		if s.TraceID != hex.EncodeToString(r.TraceID[:]) {
-			t.Errorf("span %q is in trace %s, want %x", s.Name, s.TraceID, r.TraceID)
-		}
-		if s.Resource["service.name"] != r.Service || s.Scope != "lapwing" {
-			t.Errorf("span %q is of service %v, scope %q", s.Name, s.Resource["service.name"], s.Scope)
-		}
+		assert.Equal(t, hex.EncodeToString(r.TraceID[:]), s.TraceID, "trace of span %q", s.Name)
+		assert.Equal(t, r.Service, s.Resource["service.name"], "service of span %q", s.Name)
+		assert.Equal(t, "lapwing", s.Scope, "scope of span %q", s.Name)
 	}
-	if found.root.SpanID == "" {
-		t.Fatalf("span %s is not among the %d that arrived", id, len(spans))
-	}
+	require.NotEmpty(t, found.root.SpanID, "span %s is not among the %d that arrived", id, len(spans))
 	return found
 }
 
 func wantWindow(t *testing.T, s collectortest.Span, clock *request.Clock, from, to request.Stamp) {
 	t.Helper()
-	if s.Start != uint64(clock.UnixNano(from)) || s.End != uint64(clock.UnixNano(to)) {
-		t.Errorf("%s lies at %d to %d, want %d to %d", s.Name, s.Start, s.End, clock.UnixNano(from), clock.UnixNano(to))
-	}
+	assert.Equal(t, clock.UnixNano(from), int64(s.Start), "the start of "+s.Name)
+	assert.Equal(t, clock.UnixNano(to), int64(s.End), "the end of "+s.Name)
 }
 
 func wantAttributes(t *testing.T, s collectortest.Span, want map[string]any) {
 	t.Helper()
-	if !reflect.DeepEqual(s.Attributes, want) {
-		t.Errorf("%s has attributes\n%v, want\n%v", s.Name, s.Attributes, want)
-	}
+	assert.Equal(t, want, s.Attributes, "the attributes of "+s.Name)
 }
 
 func TestCollectorShowsTheSpanTree(t *testing.T) {
@@ -144,9 +134,10 @@ func TestCollectorShowsTheSpanTree(t *testing.T) {
 func checkFinished(t *testing.T, got tree, clock *request.Clock, r *request.Request) {
 	t.Helper()
 	root := got.root
-	if root.Name != "POST" || root.Kind != kindServer || root.ParentSpanID != "" || root.Status != statusUnset {
-		t.Errorf("the request is %+v", root)
-	}
+	assert.Equal(t, "POST", root.Name, "the request is %+v", root)
+	assert.Equal(t, kindServer, root.Kind, "the request is %+v", root)
+	assert.Empty(t, root.ParentSpanID, "the request is %+v", root)
+	assert.Equal(t, statusUnset, root.Status, "the request is %+v", root)
 	wantWindow(t, root, clock, r.Arrived, r.WriteLast)
 	wantAttributes(t, root, map[string]any{
 		"http.request.method": "POST", "url.path": "/orders", "url.scheme": "http",
@@ -160,9 +151,7 @@ func checkFinished(t *testing.T, got tree, clock *request.Clock, r *request.Requ
 		"lapwing.drain":          time.Duration(r.Acked - r.WriteLast).Seconds(),
 		"lapwing.sampling.ratio": 1.0, "lapwing.sampling.reason": "ratio",
 	})
-	if len(got.phases) != 4 {
-		t.Fatalf("%d phases", len(got.phases))
-	}
+	require.Len(t, got.phases, 4)
 	wantWindow(t, got.phases["queue"], clock, r.Arrived, r.ReadFirst)
 	wantWindow(t, got.phases["parse"], clock, r.ReadFirst, r.ReadLast)
 	wantWindow(t, got.phases["app"], clock, r.ReadLast, r.WriteFirst)
@@ -173,29 +162,21 @@ func checkFinished(t *testing.T, got tree, clock *request.Clock, r *request.Requ
 	wantAttributes(t, got.phases["write_back"], map[string]any{"lapwing.write_back.blocked": 0.002, "lapwing.write_back.produce": 0.0})
 	var sum uint64
 	for name, phase := range got.phases {
-		if phase.Kind != kindInternal {
-			t.Errorf("%s has kind %d", name, phase.Kind)
-		}
+		assert.Equal(t, kindInternal, phase.Kind, "the kind of "+name)
 		sum += phase.End - phase.Start
 	}
-	if sum != root.End-root.Start {
-		t.Errorf("the phases take %d ns, the request %d ns", sum, root.End-root.Start)
-	}
+	assert.Equal(t, root.End-root.Start, sum, "the phases take %d ns, the request %d ns", sum, root.End-root.Start)
 }
 
 func checkReset(t *testing.T, got tree, clock *request.Clock, r *request.Request) {
 	t.Helper()
 	root := got.root
-	if root.ParentSpanID != hex.EncodeToString(r.ParentSpanID[:]) || root.Status != statusError {
-		t.Errorf("the request is %+v", root)
-	}
-	if root.Attributes["error.type"] != "connection_reset" || root.Attributes["lapwing.sampling.reason"] != "failed" {
-		t.Errorf("the request has attributes %v", root.Attributes)
-	}
+	assert.Equal(t, hex.EncodeToString(r.ParentSpanID[:]), root.ParentSpanID, "the request is %+v", root)
+	assert.Equal(t, statusError, root.Status, "the request is %+v", root)
+	assert.Equal(t, "connection_reset", root.Attributes["error.type"], "the request has attributes %v", root.Attributes)
+	assert.Equal(t, "failed", root.Attributes["lapwing.sampling.reason"], "the request has attributes %v", root.Attributes)
 	wantWindow(t, root, clock, r.Arrived, r.Closed)
-	if len(got.phases) != 2 {
-		t.Fatalf("phases %v, want queue and parse", got.phases)
-	}
+	require.Len(t, got.phases, 2, "want queue and parse")
 	wantWindow(t, got.phases["queue"], clock, r.Arrived, r.ReadFirst)
 	wantWindow(t, got.phases["parse"], clock, r.ReadFirst, r.ReadLast)
 }
@@ -210,7 +191,5 @@ func TestStopLeavesNothingRunning(t *testing.T) {
 	trace(e, finished("nginx"))
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	if err := e.Shutdown(ctx); err == nil {
-		t.Error("a stopped Collector took a request")
-	}
+	assert.Error(t, e.Shutdown(ctx), "a stopped Collector took a request")
 }

@@ -9,6 +9,8 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 )
 
 // Span is one span as the Collector received it, with its resource. Values of
@@ -95,15 +97,11 @@ func wait[T any](t testing.TB, n int, read func() ([]T, error)) []T {
 	t.Helper()
 	for deadline := time.Now().Add(arrivalTimeout); ; time.Sleep(20 * time.Millisecond) {
 		got, err := read()
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		if len(got) >= n {
 			return got
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("the Collector has %d of %d after %v", len(got), n, arrivalTimeout)
-		}
+		require.False(t, time.Now().After(deadline), "the Collector has %d of %d after %v", len(got), n, arrivalTimeout)
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 // buildDir returns the directory of what this run built. Cleanup removes it.
@@ -64,9 +66,7 @@ func Main(m *testing.M) int {
 func ModuleRoot(t testing.TB) string {
 	t.Helper()
 	root, err := FindModuleRoot()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return root
 }
 
@@ -74,15 +74,11 @@ func binary(t testing.TB, variable string, build func() (string, error)) string 
 	t.Helper()
 	if path := os.Getenv(variable); path != "" {
 		abs, err := filepath.Abs(path)
-		if err != nil {
-			t.Fatalf("%s: %v", variable, err)
-		}
+		require.NoError(t, err, variable)
 		return abs
 	}
 	path, err := build()
-	if err != nil {
-		t.Fatalf("%v\n(set %s to test a binary without building it)", err, variable)
-	}
+	require.NoError(t, err, "set %s to test a binary without building it", variable)
 	return path
 }
 
@@ -134,9 +130,7 @@ func Installed(t testing.TB, name string) string {
 	if err != nil {
 		path, err = exec.LookPath(filepath.Join("/usr/sbin", name))
 	}
-	if err != nil {
-		t.Fatalf("%s is not installed: run `make deps`", name)
-	}
+	require.NoError(t, err, "%s is not installed: run `make deps`", name)
 	return path
 }
 
@@ -145,9 +139,7 @@ func Installed(t testing.TB, name string) string {
 func Executable(t testing.TB) string {
 	t.Helper()
 	path, err := os.Executable()
-	if err != nil {
-		t.Fatalf("find the test binary: %v", err)
-	}
+	require.NoError(t, err, "find the test binary")
 	return path
 }
 
@@ -155,12 +147,8 @@ func Executable(t testing.TB) string {
 func OpenDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "lapwing-server")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o777); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.Chmod(dir, 0o777))
 	return dir
 }

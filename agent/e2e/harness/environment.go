@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"lapwing/probes/socket/survey"
 )
 
@@ -20,9 +22,7 @@ func Plans(t testing.TB) []survey.Plan {
 	var plans []survey.Plan
 	for _, name := range strings.Split(value, ",") {
 		plan, err := survey.ParsePlan(strings.TrimSpace(name))
-		if err != nil {
-			t.Fatalf("LAPWING_TEST_PLANS: %v", err)
-		}
+		require.NoError(t, err, "LAPWING_TEST_PLANS")
 		plans = append(plans, plan)
 	}
 	return plans

@@ -23,13 +23,13 @@ const sound = `{"start":"2026-01-02T03:04:05.000000006Z","method":"GET","path":"
 func TestParseRecord(t *testing.T) {
 	r, err := ParseRecord([]byte(sound))
 	require.NoError(t, err)
-	if !r.Has("pipelined") || r.Has("upgraded") || *r.App != 3 || r.Drain != nil {
-		t.Errorf("decoded as %+v", r)
-	}
+	assert.True(t, r.Has("pipelined"), "decoded as %+v", r)
+	assert.False(t, r.Has("upgraded"), "decoded as %+v", r)
+	assert.Equal(t, int64(3), *r.App, "decoded as %+v", r)
+	assert.Nil(t, r.Drain, "decoded as %+v", r)
 	at, err := r.Arrived()
-	if err != nil || at.Nanosecond() != 6 {
-		t.Errorf("start is %v, %v", at, err)
-	}
+	assert.NoError(t, err)
+	assert.Equal(t, 6, at.Nanosecond(), "start is %v", at)
 }
 
 func TestUnsoundRecords(t *testing.T) {
@@ -41,9 +41,8 @@ func TestUnsoundRecords(t *testing.T) {
 		"phase left out":    strings.Replace(sound, `"parse_ns":2,`, ``, 1),
 		"duration left out": strings.Replace(sound, `"duration_ns":10,`, ``, 1),
 	} {
-		if _, err := ParseRecord([]byte(line)); err == nil {
-			t.Errorf("%s: taken for a sound record", name)
-		}
+		_, err := ParseRecord([]byte(line))
+		assert.Error(t, err, "%s: taken for a sound record", name)
 	}
 	_, err := ParseRecord([]byte(`{"method":"GET","queue_ns":1,"parse_ns":2,"error":"connection_closed"}`))
 	assert.NoError(t, err, "a request without a response")
@@ -78,61 +77,44 @@ func TestAgentIsFollowed(t *testing.T) {
 	t.Setenv("RECORD", sound)
 
 	trace := StartTrace(t, survey.PlanSyscall, "--port", "80")
-	if got := trace.Records(nil); len(got) != 0 {
-		t.Errorf("printed before the end: %+v", got)
+	assert.Empty(t, trace.Records(nil), "printed before the end")
+	if printed := trace.Finish(); assert.Len(t, printed, 1) {
+		assert.Equal(t, "/", printed[0].Path)
 	}
-	if got := trace.Finish(); len(got) != 1 || got[0].Path != "/" {
-		t.Errorf("printed %+v", got)
-	}
-	if got := trace.AwaitRecords("127.0.0.1:80", 1, time.Second); len(got) != 1 {
-		t.Errorf("%d records at the address, want 1", len(got))
-	}
+	assert.Len(t, trace.AwaitRecords("127.0.0.1:80", 1, time.Second), 1, "records at the address")
 
 	totals := StartTop(t, survey.PlanSocket).Finish()
-	if totals.Requests() != 5 || Sum(totals.Lost) != 3 {
-		t.Errorf("totals are %+v", totals)
-	}
+	assert.Equal(t, uint64(5), totals.Requests(), "totals are %+v", totals)
+	assert.Equal(t, uint64(3), Sum(totals.Lost), "totals are %+v", totals)
 }
 
 func TestProcessEnds(t *testing.T) {
 	p := Start(t, exec.Command("sh", "-c", "echo said >&2; exit 3"))
 	err := p.AwaitExit(5 * time.Second)
-	if ExitStatus(err) != 3 || !p.Exited() || p.Stderr() != "said\n" {
-		t.Errorf("status %d, exited %v, stderr %q", ExitStatus(err), p.Exited(), p.Stderr())
-	}
+	assert.Equal(t, 3, ExitStatus(err))
+	assert.True(t, p.Exited())
+	assert.Equal(t, "said\n", p.Stderr())
 	killed := Start(t, exec.Command("sleep", "60"))
 	killed.Kill()
-	if status := ExitStatus(killed.AwaitExit(time.Second)); status != -1 {
-		t.Errorf("status of a killed process is %d, want -1", status)
-	}
-	if ExitStatus(nil) != 0 || ExitStatus(errors.New("other")) != -1 {
-		t.Error("status of no error must be 0, of another error -1")
-	}
+	assert.Equal(t, -1, ExitStatus(killed.AwaitExit(time.Second)), "status of a killed process")
+	assert.Equal(t, 0, ExitStatus(nil), "status of no error")
+	assert.Equal(t, -1, ExitStatus(errors.New("other")), "status of another error")
 }
 
 func TestWithin(t *testing.T) {
 	tries := 0
-	if !Within(time.Second, func() bool { tries++; return tries == 3 }) {
-		t.Error("a condition that holds at the third try was not met")
-	}
-	if Within(20*time.Millisecond, func() bool { return false }) {
-		t.Error("a condition that never holds was met")
-	}
+	assert.True(t, Within(time.Second, func() bool { tries++; return tries == 3 }),
+		"a condition that holds at the third try was not met")
+	assert.False(t, Within(20*time.Millisecond, func() bool { return false }), "a condition that never holds was met")
 }
 
 func TestPlansAndSlowness(t *testing.T) {
 	t.Setenv("LAPWING_TEST_PLANS", " syscall ")
-	if got := Plans(t); len(got) != 1 || got[0] != survey.PlanSyscall {
-		t.Errorf("plans are %v, want syscall", got)
-	}
+	assert.Equal(t, []survey.Plan{survey.PlanSyscall}, Plans(t))
 	t.Setenv("LAPWING_TEST_PLANS", "")
-	if got := Plans(t); len(got) != 2 {
-		t.Errorf("plans are %v, want both", got)
-	}
+	assert.Len(t, Plans(t), 2, "want both plans")
 	for factor, want := range map[string]time.Duration{"": time.Second, "2.5": 2500 * time.Millisecond, "0.1": time.Second, "x": time.Second} {
 		t.Setenv("LAPWING_TEST_SLOW", factor)
-		if got := Slow(time.Second); got != want {
-			t.Errorf("a second times %q is %s, want %s", factor, got, want)
-		}
+		assert.Equal(t, want, Slow(time.Second), "a second times %q", factor)
 	}
 }

@@ -54,7 +54,7 @@ func NewMemoryGroup(t testing.TB) *MemoryGroup {
 			return &MemoryGroup{t: t, dir: dir, second: second}
 		}
 	}
-	t.Fatalf("no control group for memory can be made: %v", errors.Join(tried...))
+	require.Fail(t, "no control group for memory can be made", "%v", errors.Join(tried...))
 	return nil
 }
 
@@ -102,6 +102,6 @@ func (g *MemoryGroup) stat(name string) uint64 {
 			return n
 		}
 	}
-	g.t.Fatalf("the control group says nothing of %s", name)
+	require.Fail(g.t, "the control group says nothing of "+name)
 	return 0
 }

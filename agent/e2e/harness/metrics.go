@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 )
 
 // Scrape reads a page of metrics and returns how long that took.
@@ -37,9 +39,7 @@ lines:
 			}
 		}
 		n, err := strconv.ParseFloat(line[strings.LastIndexByte(line, ' ')+1:], 64)
-		if err != nil {
-			t.Fatalf("%q: %v", line, err)
-		}
+		require.NoError(t, err, "%q", line)
 		sum += n
 	}
 	return sum

@@ -8,6 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"lapwing/collectors/worker"
 	"lapwing/probes/socket/survey"
 )
@@ -118,7 +121,8 @@ func (p *Pools) await(limit time.Duration, what string, choose func([]Pool) (Poo
 	}) {
 		found.PerWorker = nil
 		_ = p.Stop() // it reports losses at its end
-		p.t.Fatalf("not seen within %v: %s; last seen: [%s] %+v\n%s", limit, what, last, found.Snapshot, p.Stderr())
+		require.Fail(p.t, "a pool was not seen", "not seen within %v: %s; last seen: [%s] %+v\n%s",
+			limit, what, last, found.Snapshot, p.Stderr())
 	}
 	return found
 }
@@ -127,13 +131,10 @@ func (p *Pools) await(limit time.Duration, what string, choose func([]Pool) (Poo
 // the totals.
 func (p *Pools) Finish() PoolsObject {
 	p.t.Helper()
-	if err := p.Stop(); err != nil {
-		p.t.Errorf("the agent ended with %v, want status 0:\n%s", err, p.Stderr())
-	}
+	assert.NoError(p.t, p.Stop(), "the agent must end with status 0:\n%s", p.Stderr())
 	<-p.read
 	all := p.Objects()
-	if p.err != nil || len(all) == 0 || !all[len(all)-1].Final {
-		p.t.Fatalf("no final object after %d: %v\n%s", len(all), p.err, p.Stderr())
-	}
+	require.True(p.t, p.err == nil && len(all) > 0 && all[len(all)-1].Final,
+		"no final object after %d: %v\n%s", len(all), p.err, p.Stderr())
 	return all[len(all)-1]
 }

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 )
 
 // Process is a program that the test started. It ends with the test.
@@ -44,9 +46,7 @@ func start(t testing.TB, cmd *exec.Cmd, user *syscall.Credential) *Process {
 	// children.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setpgid: true, Credential: user}
 	cmd.WaitDelay = 2 * time.Second // children may keep its output open
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("start %s: %v", p.Name, err)
-	}
+	require.NoError(t, cmd.Start(), "start %s", p.Name)
 	go func() {
 		p.err = cmd.Wait()
 		// The group contains the processes that it started and left running.
@@ -92,7 +92,7 @@ func (p *Process) AwaitExit(limit time.Duration) error {
 		return p.err
 	case <-time.After(Slow(limit)):
 		p.kill()
-		p.t.Fatalf("%s did not end within %s:\n%s", p.Name, Slow(limit), p.Stderr())
+		require.Fail(p.t, "a process did not end", "%s did not end within %s:\n%s", p.Name, Slow(limit), p.Stderr())
 		return nil
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 const (
@@ -15,15 +17,9 @@ const (
 func WriteTable(t testing.TB, page, table string) {
 	t.Helper()
 	b, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	head, rest, begins := strings.Cut(string(b), tableBegin)
 	_, tail, ends := strings.Cut(rest, tableEnd)
-	if !begins || !ends {
-		t.Fatalf("%s has no marks for the table", page)
-	}
-	if err := os.WriteFile(page, []byte(head+tableBegin+table+tableEnd+tail), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	require.True(t, begins && ends, "%s has no marks for the table", page)
+	require.NoError(t, os.WriteFile(page, []byte(head+tableBegin+table+tableEnd+tail), 0o644))
 }

@@ -6,6 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"lapwing/probes/socket/survey"
 )
 
@@ -94,17 +97,13 @@ func readTotals(out io.Reader) (o topOutcome) {
 // Finish ends the agent like a user does and returns its totals.
 func (top *Top) Finish() Totals {
 	top.t.Helper()
-	if err := top.Stop(); err != nil {
-		top.t.Errorf("the agent ended with %v, want status 0:\n%s", err, top.Stderr())
-	}
+	assert.NoError(top.t, top.Stop(), "the agent must end with status 0:\n%s", top.Stderr())
 	select {
 	case o := <-top.last:
-		if o.err != nil || !o.final.Final {
-			top.t.Fatalf("no final object after %d lines: %v\n%s", o.lines, o.err, top.Stderr())
-		}
+		require.True(top.t, o.err == nil && o.final.Final, "no final object after %d lines: %v\n%s", o.lines, o.err, top.Stderr())
 		return o.final
 	case <-time.After(Slow(5 * time.Second)):
-		top.t.Fatal("the output of lapwing top did not end with its process")
+		require.Fail(top.t, "the output of lapwing top did not end with its process")
 		return Totals{}
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
 )
 
 // CheckTotals compares the total number of records per listening address: no
@@ -14,14 +16,12 @@ func CheckTotals(t testing.TB, records []Record, wanted map[string]int) {
 	printed := make(map[string][]string)
 	for _, r := range records {
 		printed[r.Local] = append(printed[r.Local], r.Line)
-		if _, known := wanted[r.Local]; !known {
-			t.Errorf("a record for an address where nobody listens: %s", r.Line)
-		}
+		_, known := wanted[r.Local]
+		assert.True(t, known, "a record for an address where nobody listens: %s", r.Line)
 	}
 	for address, want := range wanted {
-		if got := printed[address]; len(got) != want {
-			t.Errorf("%d records at %s, want %d:\n%s", len(got), address, want, strings.Join(got, "\n"))
-		}
+		got := printed[address]
+		assert.Equal(t, want, len(got), "records at %s:\n%s", address, strings.Join(got, "\n"))
 	}
 }
 

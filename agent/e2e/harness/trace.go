@@ -11,6 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"lapwing/probes/socket/survey"
 )
 
@@ -62,8 +65,8 @@ func awaitAttached(t testing.TB, p *Process, plan survey.Plan) {
 		if strings.Contains(p.Stderr(), ready) {
 			return true
 		}
-		if p.Exited() {
-			t.Fatalf("the agent ended before it was attached: %v\n%s", p.err, p.Stderr())
+		if p.Exited() { // only then p.err may be read
+			require.Fail(t, "the agent ended before it was attached", "%v\n%s", p.err, p.Stderr())
 		}
 		return false
 	})
@@ -142,14 +145,12 @@ func (tr *Trace) AwaitLimit(limit time.Duration) []Record {
 
 func (tr *Trace) finished(err error) []Record {
 	tr.t.Helper()
-	if err != nil {
-		tr.t.Errorf("the agent ended with %v, want status 0:\n%s", err, tr.Stderr())
-	}
+	assert.NoError(tr.t, err, "the agent must end with status 0:\n%s", tr.Stderr())
 	<-tr.read
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	for _, bad := range tr.bad {
-		tr.t.Error(bad)
+		assert.NoError(tr.t, bad)
 	}
 	return tr.records
 }

@@ -7,15 +7,15 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 )
 
 // Eventually polls until the condition holds. After the limit it fails the test
 // and names what it waited for.
 func Eventually(t testing.TB, limit time.Duration, what string, cond func() bool) {
 	t.Helper()
-	if !Within(limit, cond) {
-		t.Fatalf("%s did not happen within %s", what, Slow(limit))
-	}
+	require.True(t, Within(limit, cond), "%s did not happen within %s", what, Slow(limit))
 }
 
 // Within polls until the condition holds, and reports whether it did in time.
@@ -51,7 +51,7 @@ func FreeAddress(t testing.TB) string {
 			return address
 		}
 	}
-	t.Fatal("no port is free")
+	require.Fail(t, "no port is free")
 	return ""
 }
 
@@ -59,9 +59,7 @@ func FreeAddress(t testing.TB) string {
 func Port(t testing.TB, address string) string {
 	t.Helper()
 	_, port, err := net.SplitHostPort(address)
-	if err != nil {
-		t.Fatalf("address %q: %v", address, err)
-	}
+	require.NoError(t, err, "address %q", address)
 	return port
 }
 
@@ -70,9 +68,7 @@ func Port(t testing.TB, address string) string {
 func AwaitListener(t testing.TB, p *Process, address string) {
 	t.Helper()
 	Eventually(t, 10*time.Second, "a listener at "+address, func() bool {
-		if p.Exited() {
-			t.Fatalf("%s ended before it listened at %s:\n%s", p.Name, address, p.Stderr())
-		}
+		require.False(t, p.Exited(), "%s ended before it listened at %s:\n%s", p.Name, address, p.Stderr())
 		return Listens(address)
 	})
 }

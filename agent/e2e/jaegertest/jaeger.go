@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"lapwing/agent/e2e/collectortest"
 	"lapwing/agent/e2e/harness"
 )
@@ -43,18 +45,14 @@ const startTimeout = 30 * time.Second
 func Start(t testing.TB) *Jaeger {
 	t.Helper()
 	path, err := binary()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	config, addresses := configure(t)
 	j := &Jaeger{
 		Process: harness.Start(t, exec.Command(path, "--config="+config)),
 		URL:     "http://" + addresses[0], OTLP: "http://" + addresses[1],
 	}
 	harness.Eventually(t, startTimeout, "Jaeger to be ready", func() bool {
-		if j.Exited() {
-			t.Fatalf("Jaeger ended at its start: %.2000s", j.Stderr())
-		}
+		require.False(t, j.Exited(), "Jaeger ended at its start: %.2000s", j.Stderr())
 		return listens(addresses[0]) && listens(addresses[1])
 	})
 	return j
@@ -73,22 +71,16 @@ func listens(address string) bool {
 func configure(t testing.TB) (file string, addresses []string) {
 	t.Helper()
 	raw, err := os.ReadFile(filepath.Join(harness.ModuleRoot(t), "dashboards", "stack", "jaeger", "jaeger.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	config := string(raw)
 	for _, port := range ports {
 		address := harness.FreeAddress(t)
-		if strings.Count(config, "127.0.0.1:"+port) != 1 {
-			t.Fatalf("jaeger.yaml does not have 127.0.0.1:%s once", port)
-		}
+		require.Equal(t, 1, strings.Count(config, "127.0.0.1:"+port), "jaeger.yaml must have 127.0.0.1:%s once", port)
 		config = strings.Replace(config, "127.0.0.1:"+port, address, 1)
 		addresses = append(addresses, address)
 	}
 	file = filepath.Join(t.TempDir(), "jaeger.yaml")
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(file, []byte(config), 0o600))
 	return file, addresses
 }
 
@@ -122,9 +114,7 @@ func (j *Jaeger) Find(t testing.TB, s Search) []collectortest.Span {
 func (j *Jaeger) IDs(t testing.TB, s Search) (ids []string) {
 	t.Helper()
 	tags, err := json.Marshal(s.Tags)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	values := url.Values{
 		"service": {s.Service}, "operation": {s.Operation}, "tags": {string(tags)}, "limit": {strconv.Itoa(limit)},
 		"start": {strconv.FormatInt(s.From.UnixMicro(), 10)}, "end": {strconv.FormatInt(s.To.UnixMicro(), 10)},
@@ -171,27 +161,19 @@ func (j *Jaeger) spans(t testing.TB, path string) []collectortest.Span {
 		return nil
 	}
 	spans, err := collectortest.DecodeSpans(found.Result)
-	if err != nil {
-		t.Fatalf("Jaeger's answer to %s: %v", path, err)
-	}
+	require.NoError(t, err, "Jaeger's answer to %s", path)
 	return spans
 }
 
 func (j *Jaeger) get(t testing.TB, path string, into any) {
 	t.Helper()
 	status, body, err := fetch(j.URL + path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if status == http.StatusNotFound { // the response if nothing was found
 		return
 	}
-	if status != http.StatusOK {
-		t.Fatalf("Jaeger answers %d to %s: %.500s", status, path, body)
-	}
-	if err := json.Unmarshal(body, into); err != nil {
-		t.Fatalf("Jaeger's answer to %s: %v", path, err)
-	}
+	require.Equal(t, http.StatusOK, status, "Jaeger's answer to %s: %.500s", path, body)
+	require.NoError(t, json.Unmarshal(body, into), "Jaeger's answer to %s", path)
 }
 
 func fetch(url string) (status int, body []byte, err error) {

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
 
@@ -110,18 +111,14 @@ func Listen(t testing.TB, family Family, backlog int) *Listener {
 func (a Address) open(t testing.TB, backlog int) *Listener {
 	t.Helper()
 	fd, err := a.listen(backlog)
-	if err != nil {
-		t.Fatalf("listen on %s: %v", a.Family, err)
-	}
+	require.NoError(t, err, "listen on %s", a.Family)
 	l := &Listener{Address: a, file: os.NewFile(uintptr(fd), "listener")}
 	t.Cleanup(func() { _ = l.file.Close() })
 	if a.Family == Unix {
 		return l
 	}
 	local, err := unix.Getsockname(fd)
-	if err != nil {
-		t.Fatalf("name of the listening socket: %v", err)
-	}
+	require.NoError(t, err, "name of the listening socket")
 	l.Address.Port = sockaddrPort(local)
 	return l
 }
@@ -150,9 +147,7 @@ func (a Address) listen(backlog int) (int, error) {
 func shortTempDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "lw")
-	if err != nil {
-		t.Fatalf("directory for a unix socket: %v", err)
-	}
+	require.NoError(t, err, "directory for a unix socket")
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	return dir
 }

@@ -5,6 +5,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 const (
@@ -26,9 +29,9 @@ const (
 // the next thread may have to wait for a CPU, which no script sees.
 func between(t *testing.T, what string, got, least, noise time.Duration) {
 	t.Helper()
-	if late := got - least; late < -tolerance || late > 5*tolerance+noise {
-		t.Errorf("%s took %s, scripted %s (noise %s)", what, got, least, noise)
-	}
+	late := got - least
+	assert.GreaterOrEqual(t, late, -tolerance, "%s took %s, scripted %s (noise %s)", what, got, least, noise)
+	assert.LessOrEqual(t, late, 5*tolerance+noise, "%s took %s, scripted %s (noise %s)", what, got, least, noise)
 }
 
 func since(a, b int64) time.Duration { return time.Duration(b - a) }
@@ -36,9 +39,7 @@ func since(a, b int64) time.Duration { return time.Duration(b - a) }
 func mustFirst(t *testing.T, s Stamps, label string) Stamp {
 	t.Helper()
 	st, ok := s.First(label)
-	if !ok {
-		t.Fatalf("no stamp %q in\n%s", label, s)
-	}
+	require.True(t, ok, "no stamp %q in\n%s", label, s)
 	return st
 }
 
@@ -63,15 +64,10 @@ func TestDelaysComeOutAsScripted(t *testing.T) {
 			between(t, "silence", since(accept.After, read.After), 20*time.Millisecond, noise)
 			between(t, "piece", since(read.After, last.After), 15*time.Millisecond, noise)
 			between(t, "application", since(last.After, write.Before), 30*time.Millisecond, noise)
-			if got := served.Bytes("read"); got != 18 {
-				t.Errorf("server read %d bytes, want 18", got)
-			}
-			if got := sent.Bytes("receive"); got != 19 {
-				t.Errorf("client read %d bytes, want 19", got)
-			}
-			if read.After < mustFirst(t, sent, "send").Before {
-				t.Error("the server read before the client sent: the clocks differ")
-			}
+			assert.Equal(t, 18, served.Bytes("read"), "bytes that the server read")
+			assert.Equal(t, 19, sent.Bytes("receive"), "bytes that the client read")
+			assert.GreaterOrEqual(t, read.After, mustFirst(t, sent, "send").Before,
+				"the server read before the client sent: the clocks differ")
 		})
 	}
 }
@@ -92,9 +88,7 @@ func TestEverySystemCallCarriesTheBytes(t *testing.T) {
 				"send":    {sent.Bytes("send"), 1000},
 				"receive": {sent.Bytes("receive"), 2000},
 			} {
-				if got[0] != got[1] {
-					t.Errorf("%s carried %d bytes, want %d", label, got[0], got[1])
-				}
+				assert.Equal(t, got[1], got[0], "bytes that %s carried", label)
 			}
 		})
 	}
@@ -108,9 +102,8 @@ func TestSendfileAndSplice(t *testing.T) {
 			client := run.Call(Script(Connect(), ReadEOF().As("receive")))
 			sent, _ := client.Wait()
 			served, _ := server.Wait()
-			if w, r := served.Bytes("write"), sent.Bytes("receive"); w != 50_000 || r != 50_000 {
-				t.Errorf("wrote %d, received %d, want 50000", w, r)
-			}
+			assert.Equal(t, 50_000, served.Bytes("write"), "bytes written")
+			assert.Equal(t, 50_000, sent.Bytes("receive"), "bytes received")
 		})
 	}
 }
@@ -126,12 +119,8 @@ func TestSlowReaderBlocksTheWriter(t *testing.T) {
 			sent, _ := client.Wait()
 			served, _ := server.Wait()
 			last, _ := served.Last("write")
-			if pause := mustFirst(t, sent, "pause"); last.After < pause.After {
-				t.Error("the writer was done before the reader began")
-			}
-			if got := served.Bytes("write"); got != 4<<20 {
-				t.Errorf("wrote %d bytes, want %d", got, 4<<20)
-			}
+			assert.GreaterOrEqual(t, last.After, mustFirst(t, sent, "pause").After, "the writer was done before the reader began")
+			assert.Equal(t, 4<<20, served.Bytes("write"), "bytes written")
 		})
 	}
 }
@@ -145,12 +134,9 @@ func TestSegmentsArriveWhole(t *testing.T) {
 	sent, _ := client.Wait()
 	served, _ := server.Wait()
 	want := len("one") + len(big) + len("two\r\n")
-	if w, r := served.Bytes("write"), sent.Bytes("receive"); w != want || r != want {
-		t.Errorf("wrote %d, received %d, want %d", w, r, want)
-	}
-	if calls := len(served.Labelled("write")); calls < 2 {
-		t.Errorf("%d calls wrote it all to a reader that had not begun", calls)
-	}
+	assert.Equal(t, want, served.Bytes("write"), "bytes written")
+	assert.Equal(t, want, sent.Bytes("receive"), "bytes received")
+	assert.GreaterOrEqual(t, len(served.Labelled("write")), 2, "calls that wrote it all to a reader that had not begun")
 }
 
 func TestThreadsShareTheConnection(t *testing.T) {
@@ -163,12 +149,9 @@ func TestThreadsShareTheConnection(t *testing.T) {
 	client.Wait()
 	served, _ := server.Wait()
 	a, r, w := mustFirst(t, served, "accept"), mustFirst(t, served, "read"), mustFirst(t, served, "write")
-	if a.TID == r.TID || r.TID == w.TID || a.TID == w.TID {
-		t.Errorf("threads %d, %d, %d are not three", a.TID, r.TID, w.TID)
-	}
-	if a.PID != server.PID() || w.PID != server.PID() {
-		t.Errorf("processes %d and %d, want %d", a.PID, w.PID, server.PID())
-	}
+	assert.True(t, a.TID != r.TID && r.TID != w.TID && a.TID != w.TID, "threads %d, %d, %d are not three", a.TID, r.TID, w.TID)
+	assert.Equal(t, server.PID(), a.PID, "the process that accepted")
+	assert.Equal(t, server.PID(), w.PID, "the process that wrote")
 }
 
 func TestConnectionMovesToAnotherProcess(t *testing.T) {
@@ -186,12 +169,8 @@ func TestConnectionMovesToAnotherProcess(t *testing.T) {
 			client := run.Call(Script(Connect(), Write("a"), ReadEOF().As("receive")))
 			sent, _ := client.Wait()
 			served, _ := server.Wait()
-			if got := sent.Bytes("receive"); got != 1 {
-				t.Errorf("client read %d bytes, want 1", got)
-			}
-			if a, r := mustFirst(t, served, "accept"), mustFirst(t, served, "read"); a.PID == r.PID {
-				t.Errorf("process %d accepted and read", a.PID)
-			}
+			assert.Equal(t, 1, sent.Bytes("receive"), "bytes that the client read")
+			assert.NotEqual(t, mustFirst(t, served, "accept").PID, mustFirst(t, served, "read").PID, "one process accepted and read")
 		})
 	}
 }
@@ -203,9 +182,7 @@ func TestResetReachesTheServer(t *testing.T) {
 	client := run.Call(Script(Connect(), Write("a"), Await(accepted), Reset(), Signal(answered)))
 	client.Wait()
 	served, _ := server.Wait()
-	if st := mustFirst(t, served, "write"); !strings.Contains(st.Err, "reset") {
-		t.Errorf("the late write failed with %q, want a reset", st.Err)
-	}
+	assert.Contains(t, mustFirst(t, served, "write").Err, "reset", "how the late write failed")
 }
 
 func TestBacklogHoldsWaitingClients(t *testing.T) {
@@ -222,8 +199,7 @@ func TestBacklogHoldsWaitingClients(t *testing.T) {
 	served, noise := server.Wait()
 	accepts := served.Labelled("accept")
 	for i := 1; i < len(accepts); i++ {
-		if gap := since(accepts[i-1].After, accepts[i].After); gap < 20*time.Millisecond {
-			t.Errorf("accept %d came %s after the one before (noise %s)", i, gap, noise)
-		}
+		assert.GreaterOrEqual(t, since(accepts[i-1].After, accepts[i].After), 20*time.Millisecond,
+			"the time of accept %d after the one before (noise %s)", i, noise)
 	}
 }

@@ -5,6 +5,9 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // Run is a set of processes that play programs against each other.
@@ -29,9 +32,7 @@ type Part struct {
 func NewRun(t testing.TB, l *Listener, timeout time.Duration) *Run {
 	t.Helper()
 	events, err := newBoard()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	r := &Run{t: t, timeout: timeout, board: events, listener: l}
 	t.Cleanup(r.end)
 	return r
@@ -53,9 +54,7 @@ func (r *Run) start(s setup, files ...*os.File) *Part {
 	r.t.Helper()
 	s.Address, s.Timeout = r.listener.Address, r.timeout
 	c, err := startChild(s, files)
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	require.NoError(r.t, err)
 	p := &Part{run: r, child: c}
 	r.parts = append(r.parts, p)
 	return p
@@ -67,17 +66,13 @@ func (p *Part) PID() int { return p.child.cmd.Process.Pid }
 // Signal makes an event happen, from the test itself.
 func (r *Run) Signal(e Event) {
 	r.t.Helper()
-	if err := r.board.signal(e); err != nil {
-		r.t.Fatalf("signal event %d: %v", e, err)
-	}
+	require.NoError(r.t, r.board.signal(e), "signal event %d", e)
 }
 
 // Await waits for an event, in the test itself.
 func (r *Run) Await(e Event) {
 	r.t.Helper()
-	if err := r.board.await(e, r.timeout); err != nil {
-		r.t.Fatal(err)
-	}
+	require.NoError(r.t, r.board.await(e, r.timeout))
 }
 
 // Wait waits for the program to end. It returns what its process did, and the
@@ -89,26 +84,18 @@ func (p *Part) Wait() (Stamps, time.Duration) {
 		kill := time.AfterFunc(2*p.run.timeout, func() { _ = p.child.cmd.Process.Kill() })
 		defer kill.Stop()
 		res, err := p.child.result()
-		if err != nil {
-			p.run.t.Fatal(err)
-		}
+		require.NoError(p.run.t, err)
 		p.res = &res
 	}
-	if p.res.Error != "" {
-		p.run.t.Fatalf("peer %d: %s\n%s", p.PID(), p.res.Error, p.res.Stamps)
-	}
+	require.Empty(p.run.t, p.res.Error, "the error of peer %d:\n%s", p.PID(), p.res.Stamps)
 	return p.res.Stamps, time.Duration(p.res.Waited)
 }
 
 func (r *Run) end() {
 	for _, p := range r.parts {
-		if err := p.child.end(); err != nil {
-			r.t.Error(err)
-		}
+		assert.NoError(r.t, p.child.end())
 	}
-	if err := r.board.close(); err != nil {
-		r.t.Errorf("close the event board: %v", err)
-	}
+	assert.NoError(r.t, r.board.close(), "close the event board")
 }
 
 // String shows the stamps relative to the first, one per line.

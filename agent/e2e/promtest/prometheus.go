@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/api"
 	v1 "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/common/model"
+	"github.com/stretchr/testify/require"
 
 	"lapwing/agent/e2e/harness"
 )
@@ -61,21 +62,16 @@ func Start(t testing.TB, target string, o Options) *Prometheus {
 	t.Helper()
 	dir, address := t.TempDir(), harness.FreeAddress(t)
 	file := filepath.Join(dir, "prometheus.yml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, frame, cmp.Or(o.Every, 200*time.Millisecond), strings.Join(o.Rules, ", "), strings.Join(append(o.Targets, target), ", "), cmp.Or(o.Evaluate, time.Minute)), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	config := fmt.Appendf(nil, frame, cmp.Or(o.Every, 200*time.Millisecond), strings.Join(o.Rules, ", "), strings.Join(append(o.Targets, target), ", "), cmp.Or(o.Evaluate, time.Minute))
+	require.NoError(t, os.WriteFile(file, config, 0o600))
 	p := harness.Start(t, exec.Command(harness.Installed(t, "prometheus"),
 		"--config.file="+file, "--storage.tsdb.path="+filepath.Join(dir, "data"),
 		"--web.listen-address="+address, "--enable-feature="+strings.Join(o.Features, ","), "--log.level=warn"))
 	client, err := api.NewClient(api.Config{Address: "http://" + address})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	prom := &Prometheus{Process: p, URL: "http://" + address, api: v1.NewAPI(client)}
 	harness.Eventually(t, 30*time.Second, "Prometheus to be ready", func() bool {
-		if p.Exited() {
-			t.Fatalf("Prometheus ended at its start:\n%s", p.Stderr())
-		}
+		require.False(t, p.Exited(), "Prometheus ended at its start:\n%s", p.Stderr())
 		res, err := http.Get(prom.URL + "/-/ready")
 		if err != nil {
 			return false
@@ -94,13 +90,10 @@ func (p *Prometheus) Query(t testing.TB, expression string) model.Vector {
 	ctx, cancel := context.WithTimeout(context.Background(), harness.Slow(queryTimeout))
 	defer cancel()
 	result, warnings, _, err := p.api.Query(ctx, expression, time.Now())
-	if err != nil || len(warnings) > 0 {
-		t.Fatalf("query %s: %v %v", expression, err, warnings)
-	}
+	require.NoError(t, err, "query %s: %v", expression, warnings)
+	require.Empty(t, warnings, "query %s", expression)
 	vector, ok := result.(model.Vector)
-	if !ok {
-		t.Fatalf("query %s gives a %s, want a vector", expression, result.Type())
-	}
+	require.True(t, ok, "query %s gives a %s, want a vector", expression, result.Type())
 	return vector
 }
 
@@ -111,9 +104,8 @@ func (p *Prometheus) At(t testing.TB, expression string, at time.Time) (series m
 	ctx, cancel := context.WithTimeout(context.Background(), harness.Slow(queryTimeout))
 	defer cancel()
 	result, warnings, _, err := p.api.Query(ctx, expression, at)
-	if err != nil || len(warnings) > 0 {
-		t.Fatalf("query %s: %v %v", expression, err, warnings)
-	}
+	require.NoError(t, err, "query %s: %v", expression, warnings)
+	require.Empty(t, warnings, "query %s", expression)
 	for _, s := range result.(model.Vector) {
 		series = append(series, &model.SampleStream{Metric: s.Metric, Values: []model.SamplePair{{Timestamp: s.Timestamp, Value: s.Value}}})
 	}
@@ -126,9 +118,8 @@ func (p *Prometheus) Range(t testing.TB, expression string, from, to time.Time, 
 	ctx, cancel := context.WithTimeout(context.Background(), harness.Slow(queryTimeout))
 	defer cancel()
 	result, warnings, _, err := p.api.QueryRange(ctx, expression, v1.Range{Start: from, End: to, Step: step})
-	if err != nil || len(warnings) > 0 {
-		t.Fatalf("query %s: %v %v", expression, err, warnings)
-	}
+	require.NoError(t, err, "query %s: %v", expression, warnings)
+	require.Empty(t, warnings, "query %s", expression)
 	return result.(model.Matrix)
 }
 
@@ -138,9 +129,8 @@ func (p *Prometheus) LabelValues(t testing.TB, label, selector string, from, to 
 	ctx, cancel := context.WithTimeout(context.Background(), harness.Slow(queryTimeout))
 	defer cancel()
 	found, warnings, _, err := p.api.LabelValues(ctx, label, []string{selector}, from, to)
-	if err != nil || len(warnings) > 0 {
-		t.Fatalf("values of %s in %s: %v %v", label, selector, err, warnings)
-	}
+	require.NoError(t, err, "values of %s in %s: %v", label, selector, warnings)
+	require.Empty(t, warnings, "values of %s in %s", label, selector)
 	for _, v := range found {
 		values = append(values, string(v))
 	}
@@ -155,9 +145,7 @@ func (p *Prometheus) Value(t testing.TB, expression string) (value float64, ok b
 	if len(vector) == 0 {
 		return 0, false
 	}
-	if len(vector) > 1 {
-		t.Fatalf("query %s has %d values, want one", expression, len(vector))
-	}
+	require.Equal(t, 1, len(vector), "values of query %s", expression)
 	return float64(vector[0].Value), true
 }
 
@@ -169,9 +157,7 @@ func (p *Prometheus) Exemplars(t testing.TB, selector string) []v1.Exemplar {
 	defer cancel()
 	now := time.Now()
 	results, err := p.api.QueryExemplars(ctx, selector, now.Add(-5*time.Minute), now.Add(time.Minute))
-	if err != nil {
-		t.Fatalf("exemplars of %s: %v", selector, err)
-	}
+	require.NoError(t, err, "exemplars of %s", selector)
 	var all []v1.Exemplar
 	for _, r := range results {
 		all = append(all, r.Exemplars...)
