@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -79,8 +80,7 @@ func (c *caller) call(t *testing.T, request string) answer {
 	if err == nil {
 		r, err = http.ReadResponse(c.in, nil)
 	}
-	if err != nil {
-		t.Errorf("response to %.60q: %v", request, err)
+	if !assert.NoError(t, err, "response to %.60q", request) {
 		return answer{err: err}
 	}
 	_, a.err = io.Copy(io.Discard, r.Body)

@@ -7,6 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"lapwing/agent/e2e/harness"
 	"lapwing/agent/e2e/peer"
 	"lapwing/collectors/request"
@@ -39,20 +42,15 @@ const little = time.Millisecond
 // order.
 func (p played) judge(talk []exchange) {
 	p.t.Helper()
-	if len(p.records) != len(talk) {
-		p.t.Errorf("%d records, want %d", len(p.records), len(talk))
-	}
+	assert.Equal(p.t, len(talk), len(p.records), "records")
 	last := -1
 	for i, x := range talk {
 		method, path := x.asked()
 		at := slices.IndexFunc(p.records, func(r harness.Record) bool { return r.Path == path && r.Method == method })
-		if at < 0 {
-			p.t.Errorf("no record of %s %s", method, path)
+		if !assert.True(p.t, at >= 0, "no record of %s %s", method, path) {
 			continue
 		}
-		if at < last {
-			p.t.Errorf("%s was printed before the request that came before it", path)
-		}
+		assert.GreaterOrEqual(p.t, at, last, "%s was printed before the request that came before it", path)
 		last = at
 		p.facts(number(i), path, x, p.records[at])
 		p.times(number(i), path, x, p.records[at])
@@ -72,16 +70,16 @@ func (p played) facts(n, path string, x exchange, r harness.Record) {
 	if protocol == "" {
 		protocol = "http/1.1"
 	}
-	equal(p.t, path+" protocol", r.Protocol, protocol)
+	assert.Equal(p.t, protocol, r.Protocol, "%s: protocol", path)
 	if !x.unknown || r.Status != 0 {
-		equal(p.t, path+" status", r.Status, x.status)
+		assert.Equal(p.t, x.status, r.Status, "%s: status", path)
 	}
-	equal(p.t, path+" failed", r.Error != "", x.failed || x.status >= 500)
+	assert.Equal(p.t, x.failed || x.status >= 500, r.Error != "", "%s: failed", path)
 	if x.requested >= 0 {
-		equal(p.t, path+" request_bytes", value(r.RequestBytes), uint64(orLabel(x.requested, p.stamps, "read"+n)))
+		assert.Equal(p.t, uint64(orLabel(x.requested, p.stamps, "read"+n)), value(r.RequestBytes), "%s: request_bytes", path)
 	}
 	if x.answered >= 0 {
-		equal(p.t, path+" response_bytes", value(r.ResponseBytes), uint64(orLabel(x.answered, p.stamps, "write"+n)))
+		assert.Equal(p.t, uint64(orLabel(x.answered, p.stamps, "write"+n)), value(r.ResponseBytes), "%s: response_bytes", path)
 	}
 	for _, flag := range []string{"early_response", "pipelined", "continued", "upgraded", "orphan"} {
 		switch wanted := slices.Contains(x.flags, flag); {
@@ -89,12 +87,12 @@ func (p played) facts(n, path string, x exchange, r harness.Record) {
 		case flag == "pipelined" && !wanted && p.address.Family == peer.Unix:
 			// The client can be faster than the hook that sees the write.
 		default:
-			equal(p.t, path+" flag "+flag, r.Has(flag), wanted)
+			assert.Equal(p.t, wanted, r.Has(flag), "%s: flag %s", path, flag)
 		}
 	}
 	if x.trace != "" {
-		equal(p.t, path+" trace_id", r.TraceID, x.trace)
-		equal(p.t, path+" parent_span_id", r.ParentSpanID, x.span)
+		assert.Equal(p.t, x.trace, r.TraceID, "%s: trace_id", path)
+		assert.Equal(p.t, x.span, r.ParentSpanID, "%s: parent_span_id", path)
 	}
 }
 
@@ -112,9 +110,8 @@ func (p played) times(n, path string, x exchange, r harness.Record) {
 	send, sent := p.ends(sendLabel)
 	readFirst, readLast := p.ends(readLabel)
 	writeFirst, writeLast := p.ends(writeLabel)
-	if printed := request.NewClock().Time(request.Stamp(writeLast.Before)); r.Printed.Before(printed) {
-		p.t.Errorf("%s was printed %s before its last write", path, printed.Sub(r.Printed))
-	}
+	printed := request.NewClock().Time(request.Stamp(writeLast.Before))
+	assert.False(p.t, r.Printed.Before(printed), "%s was printed %s before its last write", path, printed.Sub(r.Printed))
 	switch {
 	case x.unknown && r.Duration == nil:
 		return
@@ -158,9 +155,8 @@ func (p played) writing(n, path string, x exchange, r harness.Record) {
 		if least == 0 {
 			least = 0.8
 		}
-		if float64(blocked) < least*float64(wrote) || produce > wrote/10 {
-			p.t.Errorf("%s: of a write_back of %s %s are blocked and %s produce: the client was slow", path, wrote, blocked, produce)
-		}
+		assert.True(p.t, float64(blocked) >= least*float64(wrote) && produce <= wrote/10,
+			"%s: of a write_back of %s %s are blocked and %s produce: the client was slow", path, wrote, blocked, produce)
 		return
 	}
 	paused := p.stamps.Gaps("write" + n)
@@ -170,7 +166,7 @@ func (p played) writing(n, path string, x exchange, r harness.Record) {
 		p.near(path+" produce_ns", r.Produce, paused, p.widest("write"+n))
 	}
 	p.near(path+" blocked_ns", r.Blocked, 0, 0)
-	equal(p.t, path+" flag streamed", r.Has("streamed"), produce >= ms(1))
+	assert.Equal(p.t, produce >= ms(1), r.Has("streamed"), "%s: flag streamed", path)
 }
 
 // widest returns the longest possible time between the calls of a label: a
@@ -187,9 +183,7 @@ func (p played) widest(label string) (d time.Duration) {
 func (p played) ends(label string) (first, last peer.Stamp) {
 	p.t.Helper()
 	first, ok := p.stamps.First(label)
-	if !ok {
-		p.t.Fatalf("the scripts left no stamp %q:\n%s", label, p.stamps)
-	}
+	require.True(p.t, ok, "the scripts left no stamp %q:\n%s", label, p.stamps)
 	last, _ = p.stamps.Last(label)
 	return first, last
 }
@@ -197,13 +191,11 @@ func (p played) ends(label string) (first, last peer.Stamp) {
 // near checks that a time is between least and most.
 func (p played) near(what string, got *int64, least, most time.Duration) {
 	p.t.Helper()
-	if got == nil {
-		p.t.Errorf("%s is absent, want %s to %s", what, least, most)
+	if !assert.NotNil(p.t, got, "%s is absent, want %s to %s", what, least, most) {
 		return
 	}
-	if d := time.Duration(*got); d < least-little || d > most+p.latitude(most) {
-		p.t.Errorf("%s is %s, want %s to %s", what, d, least, most)
-	}
+	d := time.Duration(*got)
+	assert.True(p.t, d >= least-little && d <= most+p.latitude(most), "%s is %s, want %s to %s", what, d, least, most)
 }
 
 func span(from, to int64) time.Duration { return time.Duration(max(to-from, 0)) }
@@ -218,20 +210,11 @@ func value[T any](p *T) (v T) {
 	return v
 }
 
-func equal[T comparable](t *testing.T, what string, got, want T) {
-	t.Helper()
-	if got != want {
-		t.Errorf("%s is %v, want %v", what, got, want)
-	}
-}
-
 // nothingLost checks the agent's account of itself. Connections that the agent
 // does not recognise as HTTP are counted for the whole machine. If one of a row
 // is among them, its records are missing.
 func nothingLost(t *testing.T, trace *harness.Trace) {
 	t.Helper()
 	lines := strings.Split(strings.TrimSpace(trace.Stderr()), "\n")
-	if summary := lines[len(lines)-1]; !strings.Contains(summary, ", 0 lost") {
-		t.Errorf("the agent lost something: %s", summary)
-	}
+	assert.Contains(t, lines[len(lines)-1], ", 0 lost", "the agent lost something")
 }

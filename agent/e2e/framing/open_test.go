@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+
 	"lapwing/agent/e2e/harness"
 	"lapwing/agent/e2e/peer"
 	"lapwing/collectors/worker"
@@ -40,7 +42,7 @@ func TestOpenRequestIsInProgress(t *testing.T) {
 		awaitBusy(t, pools, "workers that are busy with the responses for a while", len(rows), ms(2*pause))
 		for _, r := range rows {
 			for _, printed := range trace.Records(harness.At(r.listener.Address.String())) {
-				equal(t, r.name+" path of the only record", printed.Path, "/before")
+				assert.Equal(t, "/before", printed.Path, "%s: path of the only record", r.name)
 			}
 			r.run.Signal(goOn)
 		}
@@ -55,7 +57,7 @@ func TestOpenRequestIsInProgress(t *testing.T) {
 			p.gather(r.parts)
 			p.judge(r.talk)
 		}
-		equal(t, "records without arrival", absent.Load(), 0)
+		assert.Zero(t, absent.Load(), "records without arrival")
 		harness.CheckTotals(t, trace.Finish(), wanted)
 		pools.Finish()
 	})

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+
 	"lapwing/agent/e2e/harness"
 	"lapwing/agent/e2e/peer"
 	"lapwing/probes/socket/survey"
@@ -33,9 +35,7 @@ func TestScripted(t *testing.T) {
 			}
 		})
 		records := trace.Finish()
-		if n := absent.Load(); n > int64(len(records)/100) {
-			t.Errorf("the arrival of %d in %d requests is absent", n, len(records))
-		}
+		assert.LessOrEqual(t, absent.Load(), int64(len(records)/100), "requests of %d whose arrival is absent", len(records))
 		harness.CheckTotals(t, records, wanted)
 		nothingLost(t, trace)
 	})

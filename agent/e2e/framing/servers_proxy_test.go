@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"lapwing/agent/e2e/harness"
@@ -175,9 +176,7 @@ func playProxy(t *testing.T, _ string, addresses []string) []fact {
 	var facts []fact
 	for range n {
 		r := <-results
-		if broken := r.framing == "broken"; (r.err != nil) != broken {
-			t.Errorf("%s: the client's body ended with %v", r.path, r.err)
-		}
+		assert.Equal(t, r.framing == "broken", r.err != nil, "%s: the client's body ended with %v", r.path, r.err)
 		both := fact{path: r.path, status: 200, least: r.took, most: r.took, failed: r.framing == "broken", part: "produce"}
 		if r.framing != "chunked" {
 			both.least -= streamPause // the last write is that of the last piece

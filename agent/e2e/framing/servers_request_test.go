@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"lapwing/agent/e2e/harness"
@@ -131,9 +132,8 @@ func playCurl(t *testing.T, dir string, addresses []string) (facts []fact) {
 	body := write(t, dir, "body", strings.Repeat("b", 1200<<10))
 	args := append([]string{"--silent", "--max-time", "5", "--write-out", "%{num_connects}\n", "--data-binary", "@" + body}, urls...)
 	out, err := exec.Command(harness.Installed(t, "curl"), args...).Output()
-	if connects := strings.ReplaceAll(strings.ReplaceAll(string(out), "\n", ""), "done", ""); err != nil || connects != "10" {
-		t.Errorf("curl: %v, connections %q", err, out)
-	}
+	assert.NoError(t, err, "curl, connections %q", out)
+	assert.Equal(t, "10", strings.ReplaceAll(strings.ReplaceAll(string(out), "\n", ""), "done", ""), "connections of curl: %q", out)
 	return facts
 }
 
@@ -171,14 +171,13 @@ func playGevent(t *testing.T, _ string, addresses []string) (facts []fact) {
 		marked := i > 0
 		f.check = func(t *testing.T, r harness.Record) {
 			if marked {
-				equal(t, path+" boundary", r.Boundary, "marker")
+				assert.Equal(t, "marker", r.Boundary, "%s: boundary", path)
 			}
-			if read := duration(r.Queue) + duration(r.Parse); read < wait-little || read > whole-work+little || duration(r.Parse) < wait/2 {
-				t.Errorf("%s: queue and parse are %s and %s, want %s to %s", path, duration(r.Queue), duration(r.Parse), wait, whole-work)
-			}
-			if app := duration(r.App); app < work-little || app > whole-wait+little {
-				t.Errorf("%s: app is %s, want %s to %s", path, app, work, whole-wait)
-			}
+			read := duration(r.Queue) + duration(r.Parse)
+			assert.True(t, read >= wait-little && read <= whole-work+little && duration(r.Parse) >= wait/2,
+				"%s: queue and parse are %s and %s, want %s to %s", path, duration(r.Queue), duration(r.Parse), wait, whole-work)
+			app := duration(r.App)
+			assert.True(t, app >= work-little && app <= whole-wait+little, "%s: app is %s, want %s to %s", path, app, work, whole-wait)
 		}
 		facts = append(facts, f)
 	}
@@ -211,17 +210,17 @@ func playLeave(t *testing.T, _ string, addresses []string) (facts []fact) {
 		body := strings.Repeat("b", 1000)
 		_, err := io.WriteString(c.Conn, ask("PUT", path, "", "Expect: 100-continue", lengthOf(body)))
 		require.NoError(t, err)
-		if r, err := http.ReadResponse(c.in, nil); err != nil || r.StatusCode != 100 {
-			t.Errorf("%s: %v, %v instead of leave to go on", path, r, err)
+		r, err := http.ReadResponse(c.in, nil)
+		if assert.NoError(t, err, "%s: instead of leave to go on", path) {
+			assert.Equal(t, 100, r.StatusCode, "%s: %v instead of leave to go on", path, r)
 		}
 		time.Sleep(ms(20))
 		a := c.call(t, body)
-		equal(t, path+" status", a.status, status)
+		assert.Equal(t, status, a.status, "%s: status", path)
 		facts = append(facts, fact{local: addresses[0], method: "PUT", path: path, status: status, check: func(t *testing.T, r harness.Record) {
-			equal(t, path+" flag early_response", r.Has("early_response"), false)
-			if app := duration(r.App); app < ms(20)-little || app > a.took+ms(20) {
-				t.Errorf("%s: app is %s", path, app)
-			}
+			assert.False(t, r.Has("early_response"), "%s: flag early_response", path)
+			app := duration(r.App)
+			assert.True(t, app >= ms(20)-little && app <= a.took+ms(20), "%s: app is %s", path, app)
 		}})
 		_ = c.Conn.Close() // the server has only one connection at a time
 	}

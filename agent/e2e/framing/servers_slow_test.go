@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+
 	"lapwing/agent/e2e/harness"
 )
 
@@ -75,9 +77,8 @@ func playNginxGzip(t *testing.T, dir string, addresses []string) (facts []fact) 
 			done <- fact{local: addresses[0], path: path, status: 200, bytes: a.bytes, check: func(t *testing.T, r harness.Record) {
 				// Compressing also takes time on a busy machine.
 				blocked, produce := duration(r.Blocked), duration(r.Produce)
-				if blocked < c.stopped*8/10 || produce > duration(r.WriteBack)-blocked {
-					t.Errorf("%s: %s are blocked and %s produce, the client stopped for %s", path, blocked, produce, c.stopped)
-				}
+				assert.True(t, blocked >= c.stopped*8/10 && produce <= duration(r.WriteBack)-blocked,
+					"%s: %s are blocked and %s produce, the client stopped for %s", path, blocked, produce, c.stopped)
 			}}
 		}()
 	}
@@ -111,7 +112,7 @@ func loggedTime(t *testing.T, dir string, f fact) (took time.Duration) {
 		}
 		return took > 0
 	})
-	equal(t, f.path+" status in nginx's log", status, 200)
+	assert.Equal(t, 200, status, "%s: status in nginx's log", f.path)
 	return took
 }
 
@@ -122,9 +123,8 @@ func playSlow(path string, size int) func(t *testing.T, _ string, addresses []st
 		asked := unique(path)
 		c := dial(t, addresses[0], slowPer, slowStop)
 		a := c.call(t, get(asked))
-		if a.err != nil || a.bytes < size {
-			t.Errorf("%s: %d bytes, %v", asked, a.bytes, a.err)
-		}
+		assert.NoError(t, a.err, "%s: after %d bytes", asked, a.bytes)
+		assert.GreaterOrEqual(t, a.bytes, size, "%s: bytes", asked)
 		return []fact{{local: addresses[0], path: asked, status: 200, least: a.took / 2, most: a.took, bytes: a.bytes, part: "blocked"}}
 	}
 }
@@ -174,9 +174,7 @@ func playNodeHeads(t *testing.T, _ string, addresses []string) (facts []fact) {
 			if kind == "/late" {
 				f.part = "" // the head is written with the first row: two of three pauses
 				f.check = func(t *testing.T, r harness.Record) {
-					if duration(r.Produce) < 2*paused-little {
-						t.Errorf("%s: produce is %s", path, duration(r.Produce))
-					}
+					assert.GreaterOrEqual(t, duration(r.Produce), 2*paused-little, "%s: produce", path)
 				}
 			}
 			done <- f

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"lapwing/agent/e2e/harness"
@@ -101,9 +102,8 @@ func judge(t *testing.T, trace *harness.Trace, facts []fact) {
 	})
 	for _, f := range facts {
 		records := trace.Records(f.is)
-		if len(records) != 1 {
-			t.Errorf("%d records of %s at %s with status %d, want 1; at this address:\n%s", len(records), f.path, f.local, f.status,
-				strings.Join(linesOf(trace.Records(harness.At(f.local))), "\n"))
+		if !assert.Equal(t, 1, len(records), "records of %s at %s with status %d", f.path, f.local, f.status) {
+			t.Logf("at this address:\n%s", strings.Join(linesOf(trace.Records(harness.At(f.local))), "\n"))
 			continue
 		}
 		f.judge(t, records[0])
@@ -123,24 +123,24 @@ func (f fact) is(r harness.Record) bool {
 
 func (f fact) judge(t *testing.T, r harness.Record) {
 	t.Helper()
-	equal(t, f.path+" failed", r.Error != "", f.failed || f.status >= 500)
+	assert.Equal(t, f.failed || f.status >= 500, r.Error != "", "%s: failed", f.path)
 	if f.bytes > 0 {
-		equal(t, f.path+" response_bytes", value(r.ResponseBytes), uint64(f.bytes))
+		assert.Equal(t, uint64(f.bytes), value(r.ResponseBytes), "%s: response_bytes", f.path)
 	}
 	late := harness.Slow(max(ms(30), f.most/20))
 	d := duration(r.Duration)
 	if f.read {
 		d -= duration(r.Queue)
 	}
-	if f.most > 0 && (d < f.least-late || d > f.most+late) {
-		t.Errorf("%s took %s, want %s to %s", f.path, d, f.least, f.most)
+	if f.most > 0 {
+		assert.True(t, d >= f.least-late && d <= f.most+late, "%s took %s, want %s to %s", f.path, d, f.least, f.most)
 	}
 	shares := map[string]time.Duration{"blocked": duration(r.Blocked), "produce": duration(r.Produce)}
-	if f.part != "" && shares[f.part] < duration(r.WriteBack)*8/10 {
-		t.Errorf("%s: %s is %s of a write_back of %s", f.path, f.part, shares[f.part], duration(r.WriteBack))
+	if f.part != "" {
+		assert.GreaterOrEqual(t, shares[f.part], duration(r.WriteBack)*8/10, "%s: %s of a write_back of %s", f.path, f.part, duration(r.WriteBack))
 	}
 	if f.part == "produce" {
-		equal(t, f.path+" flag streamed", r.Has("streamed"), true)
+		assert.True(t, r.Has("streamed"), "%s: flag streamed", f.path)
 	}
 	if f.check != nil {
 		f.check(t, r)
@@ -150,13 +150,9 @@ func (f fact) judge(t *testing.T, r harness.Record) {
 // nothingElse checks that every record belongs to a request that was sent.
 func nothingElse(t *testing.T, records []harness.Record, facts []fact) {
 	t.Helper()
-	if len(records) != len(facts) {
-		t.Errorf("%d records in all, want %d", len(records), len(facts))
-	}
+	assert.Equal(t, len(facts), len(records), "records in all")
 	for _, r := range records {
-		if !slices.ContainsFunc(facts, func(f fact) bool { return f.is(r) }) {
-			t.Errorf("nobody asked for this: %s", r.Line)
-		}
+		assert.True(t, slices.ContainsFunc(facts, func(f fact) bool { return f.is(r) }), "nobody asked for this: %s", r.Line)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"lapwing/agent/e2e/harness"
@@ -104,8 +105,7 @@ func (s *site) byEvents(t *testing.T, pairs []pair) {
 	seconds := func(s float64) int64 { return int64(s * 1e9) }
 	for _, p := range pairs {
 		e, ok := events[p.Path]
-		if !ok {
-			t.Errorf("no events of %s", p.Path)
+		if !assert.True(t, ok, "no events of %s", p.Path) {
 			continue
 		}
 		queue = append(queue, time.Duration(value(p.Queue)-seconds(e.Daemon-e.Queue)))
@@ -131,9 +131,7 @@ func (s *site) events(t *testing.T) map[string]event {
 		begun := make(map[string]event)
 		for lines := bufio.NewScanner(f); lines.Scan(); {
 			var e event
-			if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-				t.Fatalf("event %q: %v", lines.Text(), err)
-			}
+			require.NoError(t, json.Unmarshal(lines.Bytes(), &e), "event %q", lines.Bytes())
 			switch e.Event {
 			case "request_started":
 				begun[e.ID] = e

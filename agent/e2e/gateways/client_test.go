@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+
 	"lapwing/agent/e2e/harness"
 )
 
@@ -41,8 +43,7 @@ func (h hop) askAll(t *testing.T, run string) {
 			defer client.CloseIdleConnections()
 			for i := c; i < requests; i += clients {
 				status, err := ask(t.Context(), client, h.front, pathOf(h.name, run, i)+"?q=1")
-				if want := kinds[i%len(kinds)].status; err != nil || status != want {
-					t.Errorf("request %d: status %d, want %d, error %v", i, status, want, err)
+				if !assert.NoError(t, err, "request %d: status %d", i, status) || !assert.Equal(t, kinds[i%len(kinds)].status, status, "status of request %d", i) {
 					return
 				}
 			}

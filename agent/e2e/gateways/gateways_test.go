@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+
 	"lapwing/agent/e2e/harness"
 	"lapwing/collectors/service"
 	"lapwing/probes/socket/survey"
@@ -90,7 +92,7 @@ func (h hop) test(t *testing.T, trace *harness.Trace, run string) {
 		}
 		if what := h.wrong(r); what != "" {
 			if wrong++; wrong <= 3 {
-				t.Errorf("%s: %s", what, r.Line)
+				assert.Empty(t, what, "what is wrong with %s", r.Line)
 			}
 		}
 	}

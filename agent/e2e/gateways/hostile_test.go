@@ -2,11 +2,11 @@ package gateways
 
 import (
 	"io"
-	"maps"
 	"net"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"lapwing/agent/e2e/harness"
@@ -62,13 +62,10 @@ func TestHostileBytes(t *testing.T) {
 		records := trace.AwaitRecords(address, 3, waitForLast)
 		trace.Finish()
 		for _, r := range records {
-			if r.Path != "/real" || r.Protocol != "uwsgi" || r.Status != 200 {
-				t.Errorf("an invented request: %s", r.Line)
-			}
+			assert.True(t, r.Path == "/real" && r.Protocol == "uwsgi" && r.Status == 200, "an invented request: %s", r.Line)
 		}
-		if got := harness.Unknown(trace.Stderr()); len(records) != 3 || !maps.Equal(got, want) {
-			t.Errorf("%d requests, want 3; counted %v, want %v", len(records), got, want)
-		}
+		assert.Equal(t, 3, len(records), "requests")
+		assert.Equal(t, want, harness.Unknown(trace.Stderr()), "connections without a request, by reason")
 	})
 }
 

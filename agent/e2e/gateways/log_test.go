@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"lapwing/agent/e2e/harness"
@@ -38,7 +39,7 @@ func logReader(file string, unit time.Duration) func(t *testing.T) []logged {
 			if l, err := parseLine(line, unit); err == nil {
 				all = append(all, l)
 			} else if strings.HasPrefix(line, "/") {
-				t.Errorf("log line %q: %v", line, err)
+				assert.NoError(t, err, "log line %q", line)
 			}
 		}
 		return all
@@ -79,11 +80,9 @@ func sameRequests(t *testing.T, records []harness.Record, own []logged) {
 			off = append(off, fmt.Sprintf("%+d %s", n, what))
 		}
 	}
-	if len(off) > 0 || len(own) != requests {
-		slices.Sort(off)
-		t.Errorf("the agent printed %d requests, the server logged %d of %d; off by: %s",
-			len(records), len(own), requests, strings.Join(off[:min(len(off), 8)], ", "))
-	}
+	slices.Sort(off)
+	assert.True(t, len(off) == 0 && len(own) == requests, "the agent printed %d requests, the server logged %d of %d; off by: %s",
+		len(records), len(own), requests, strings.Join(off[:min(len(off), 8)], ", "))
 }
 
 func pairUp(records []harness.Record, own []logged) (pairs []pair) {
@@ -105,20 +104,18 @@ func pairUp(records []harness.Record, own []logged) (pairs []pair) {
 func spread(t *testing.T, what string, off []time.Duration, least, most time.Duration) {
 	t.Helper()
 	const slack = 5 * time.Millisecond
-	if len(off) == 0 {
-		t.Errorf("%s: nothing to compare", what)
+	if !assert.NotEmpty(t, off, "%s: nothing to compare", what) {
 		return
 	}
 	slices.Sort(off)
 	at := func(percent int) time.Duration { return off[(len(off)-1)*percent/100] }
 	t.Logf("%s: agent − server: median %s, 5 %% %s, 95 %% %s", what, at(50), at(5), at(95))
 	results.add(t, what, at(50), at(5), at(95))
-	if m := at(50); m < harness.Slow(least) || m > harness.Slow(most) {
-		t.Errorf("%s differs by %s at the median, want %s to %s", what, m, least, most)
-	}
-	if low, high := at(5), at(95); low < harness.Slow(least-slack) || high > harness.Slow(most+slack) {
-		t.Errorf("%s differs by %s to %s in nine of ten, want %s to %s", what, low, high, least-slack, most+slack)
-	}
+	m := at(50)
+	assert.True(t, m >= harness.Slow(least) && m <= harness.Slow(most), "%s differs by %s at the median, want %s to %s", what, m, least, most)
+	low, high := at(5), at(95)
+	assert.True(t, low >= harness.Slow(least-slack) && high <= harness.Slow(most+slack),
+		"%s differs by %s to %s in nine of ten, want %s to %s", what, low, high, least-slack, most+slack)
 }
 
 // since returns a judge of how long requests took, by a part of the agent's

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"lapwing/agent/e2e/harness"
 	"lapwing/probes/socket/survey"
 )
@@ -57,9 +59,7 @@ func (tb *table) write(t *testing.T) {
 	if !*update {
 		return
 	}
-	if t.Failed() {
-		t.Fatal("the documentation is not renewed: not every hop was played with success")
-	}
+	require.False(t, t.Failed(), "the documentation is not renewed: not every hop was played with success")
 	page := filepath.Join(harness.ModuleRoot(t), "docs", "protocols.md")
 	harness.WriteTable(t, page, tb.markdown(harness.Plans(t)))
 }

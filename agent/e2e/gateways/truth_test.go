@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"lapwing/agent/e2e/harness"
@@ -94,8 +95,8 @@ func (d *daemon) test(t *testing.T, trace *harness.Trace) {
 			defer client.CloseIdleConnections()
 			for i := c; i < requests; i += clients {
 				r := routes[i%len(routes)]
-				if _, err := send(t.Context(), client, d.front, r.path, strings.Repeat("x", r.body)); err != nil {
-					t.Errorf("request %d: %v", i, err)
+				_, err := send(t.Context(), client, d.front, r.path, strings.Repeat("x", r.body))
+				if !assert.NoError(t, err, "request %d", i) {
 					return
 				}
 			}
@@ -104,16 +105,14 @@ func (d *daemon) test(t *testing.T, trace *harness.Trace) {
 	all.Wait()
 	ours := func(r harness.Record) bool { return r.Protocol == d.protocol && r.Local == d.address }
 	harness.Within(waitForLast, func() bool { return len(trace.Records(ours)) >= requests || trace.Exited() })
-	if err := d.process.Stop(); err != nil {
-		t.Errorf("refserver ended with %v: %.300s", err, d.process.Stderr())
-	}
+	assert.NoError(t, d.process.Stop(), "the end of refserver: %.300s", d.process.Stderr())
 	d.compare(t, trace.Records(ours), readTruth(t, d.file))
 }
 
 // compare pairs the requests of each worker in order.
 func (d *daemon) compare(t *testing.T, records []harness.Record, own []truth) {
-	if len(records) != requests || len(own) != requests {
-		t.Errorf("%d records and %d lines of truth, want %d of both", len(records), len(own), requests)
+	if !assert.True(t, len(records) == requests && len(own) == requests,
+		"%d records and %d lines of truth, want %d of both", len(records), len(own), requests) {
 		return
 	}
 	slices.SortFunc(own, func(a, b truth) int { return cmp.Or(a.PID-b.PID, cmp.Compare(a.ReadFirst, b.ReadFirst)) })
@@ -121,8 +120,7 @@ func (d *daemon) compare(t *testing.T, records []harness.Record, own []truth) {
 	wrong := 0
 	for i, r := range inOrder(records) {
 		l := own[i]
-		if r.RequestBytes == nil || r.ResponseBytes == nil {
-			t.Errorf("without a count of bytes: %s", r.Line)
+		if !assert.True(t, r.RequestBytes != nil && r.ResponseBytes != nil, "without a count of bytes: %s", r.Line) {
 			return
 		}
 		got := truth{PID: r.PID, TID: r.TID, Method: r.Method, Status: r.Status,
@@ -131,7 +129,7 @@ func (d *daemon) compare(t *testing.T, records []harness.Record, own []truth) {
 			RequestBytes: l.RequestBytes, ResponseBytes: l.ResponseBytes}
 		if got != want {
 			if wrong++; wrong <= 3 {
-				t.Errorf("got %+v, want %+v: %s", got, want, r.Line)
+				assert.Equal(t, want, got, "%s", r.Line)
 			}
 		}
 		parse = append(parse, time.Duration(value(r.Parse)-(l.Read-l.ReadFirst)))
@@ -174,9 +172,7 @@ func readTruth(t *testing.T, file string) (all []truth) {
 	defer func() { _ = f.Close() }()
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		var l truth
-		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
-			t.Fatalf("line of truth %q: %v", lines.Text(), err)
-		}
+		require.NoError(t, json.Unmarshal(lines.Bytes(), &l), "line of truth %q", lines.Bytes())
 		if l.Read != 0 {
 			all = append(all, l)
 		}

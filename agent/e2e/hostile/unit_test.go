@@ -187,7 +187,7 @@ func (n *notified) await(t *testing.T, state string) {
 			}
 			others = append(others, got)
 		case <-deadline:
-			t.Fatal(fmt.Sprintf("the agent did not say %s, but", state), others)
+			require.Fail(t, "the agent did not say "+state, "but %v", others)
 		}
 	}
 }

@@ -177,9 +177,7 @@ func startAgent(t *testing.T, plan survey.Plan, limit uint64, env ...string) *ag
 	cmd.Env = append(os.Environ(), env...)
 	a.Process = harness.Start(t, cmd)
 	harness.Eventually(t, 20*time.Second, "the probes to be attached", func() bool {
-		if a.Exited() {
-			t.Fatalf("the agent ended: %s", a.Stderr())
-		}
+		require.False(t, a.Exited(), "the agent ended: %s", a.Stderr())
 		return strings.Contains(a.Stderr(), "probes attached")
 	})
 	return a

@@ -114,17 +114,18 @@ func listen(t *testing.T, places []place) {
 func await(t *testing.T, pools *harness.Pools, what string, is func(harness.Pool) bool) {
 	t.Helper()
 	var last []harness.Pool
-	if !harness.Within(harness.Slow(20*time.Second), func() bool {
+	seen := harness.Within(harness.Slow(20*time.Second), func() bool {
 		if objects := pools.Objects(); len(objects) > 0 {
 			last = objects[len(objects)-1].Pools
 		}
 		return slices.ContainsFunc(last, is)
-	}) {
+	})
+	if !seen {
 		for _, p := range last {
 			t.Logf("%s: %d workers, %d served, %v", p.Service, p.Workers, p.Served, p.Listeners)
 		}
-		t.Fatalf("not seen: %s", what)
 	}
+	require.True(t, seen, "not seen: %s", what)
 }
 
 // TestPoolsOfOneProgram checks that both views tell servers at different

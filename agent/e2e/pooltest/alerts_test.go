@@ -215,9 +215,7 @@ func TestAlerts(t *testing.T) {
 	metrics := harness.FreeAddress(t)
 	agent := harness.Start(t, exec.Command(harness.Lapwing(t), "run", "--config", config, "--prometheus-listen", metrics))
 	harness.Eventually(t, 30*time.Second, "the probes to be attached", func() bool {
-		if agent.Exited() {
-			t.Fatalf("the agent ended: %s", agent.Stderr())
-		}
+		require.False(t, agent.Exited(), "the agent ended: %s", agent.Stderr())
 		return strings.Contains(agent.Stderr(), "probes attached")
 	})
 	for _, a := range all { // every pool must be known, so that its counters start

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+
 	"lapwing/agent/e2e/harness"
 	"lapwing/collectors/request"
 )
@@ -46,8 +48,7 @@ func (s server) askAll(t *testing.T, address, run string) []asked {
 			defer cl.hangUp()
 			for i := c; i < requests; i += 2 * s.workers {
 				a, _, err := cl.retry(s.asks(run, i), halting(i))
-				if err != nil {
-					t.Errorf("request %d: %v", i, err)
+				if !assert.NoError(t, err, "request %d", i) {
 					return
 				}
 				all[i] = a

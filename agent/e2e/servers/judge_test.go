@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+
 	"lapwing/agent/e2e/harness"
 	"lapwing/collectors/request"
 )
@@ -79,10 +81,7 @@ func counts[T any](all []T, key func(T) string) map[string]int {
 
 func (c comparison) same(who string, printed, own map[string]int) {
 	c.t.Helper()
-	if maps.Equal(printed, own) {
-		return
-	}
-	c.t.Errorf("the agent printed %d different requests, %s has %d\nonly or more often the agent: %s\nonly or more often %s: %s",
+	assert.True(c.t, maps.Equal(printed, own), "the agent printed %d different requests, %s has %d\nonly or more often the agent: %s\nonly or more often %s: %s",
 		len(printed), who, len(own), more(printed, own), who, more(own, printed))
 }
 
@@ -272,9 +271,7 @@ func (p *problems) check(ok bool, format string, args ...any) {
 
 func (p *problems) report() {
 	p.t.Helper()
-	if p.count > 0 {
-		p.t.Errorf("%d problems, the first of them:\n%s", p.count, strings.Join(p.shown, "\n"))
-	}
+	assert.Zero(p.t, p.count, "problems, the first of them:\n%s", strings.Join(p.shown, "\n"))
 }
 
 // nothingElse checks, when the agent has ended, that no request was printed
@@ -282,8 +279,6 @@ func (p *problems) report() {
 func nothingElse(t *testing.T, records []harness.Record) {
 	t.Helper()
 	for path, n := range counts(records, func(r harness.Record) string { return r.Local + r.Path }) {
-		if n > 1 {
-			t.Errorf("%d records of %s", n, path)
-		}
+		assert.LessOrEqual(t, n, 1, "records of %s", path)
 	}
 }

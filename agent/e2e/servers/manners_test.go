@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"lapwing/agent/e2e/harness"
 	"lapwing/collectors/request"
 	"lapwing/probes/socket/survey"
@@ -116,9 +118,7 @@ func (c *conversation) talk(m manner) (err error) {
 
 func (c *conversation) judge(t *testing.T, trace *harness.Trace, m manner) {
 	t.Helper()
-	if c.err != nil {
-		t.Fatal(c.err)
-	}
+	require.NoError(t, c.err)
 	c.records = c.printed(trace)
 	c.worked = readWorked(t, c.at, c.run)
 	p := newProblems(t)

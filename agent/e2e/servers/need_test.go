@@ -36,9 +36,7 @@ func (s server) leftOut(t *testing.T) string {
 			continue
 		}
 		why := n.unavailable()
-		if why == "" {
-			t.Fatalf("%s: %s is missing although package %s can be had: run `make deps`", s.name, n.proof, n.pkg)
-		}
+		require.NotEmpty(t, why, "%s: %s is missing although package %s can be had: run `make deps`", s.name, n.proof, n.pkg)
 		return why
 	}
 	return ""

@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"lapwing/agent/e2e/harness"
 	"lapwing/collectors/service"
 	"lapwing/probes/socket/survey"
@@ -123,19 +126,17 @@ func (s *standing) play(t *testing.T, trace *harness.Trace, plan string) (r resu
 	if s.leftOut != "" {
 		t.Skip(s.leftOut)
 	}
-	if s.process.Exited() || !harness.Listens(s.at.address) {
-		t.Fatalf("%s does not listen at %s:\n%s", s.name, s.at.address, s.process.Stderr())
-	}
+	require.True(t, !s.process.Exited() && harness.Listens(s.at.address), "%s does not listen at %s:\n%s", s.name, s.at.address, s.process.Stderr())
+	var late []string
 	for attempt := range attempts {
 		run := plan + string(rune('a'+attempt))
-		var late []string
 		r, late = s.attempt(t, trace, run).judge(plan)
 		if t.Failed() || len(late) == 0 {
 			return r
 		}
 		t.Logf("%s:\n%s", run, strings.Join(late, "\n"))
 	}
-	t.Errorf("times did not agree in %d attempts", attempts)
+	assert.Empty(t, late, "times did not agree in %d attempts", attempts)
 	return r
 }
 

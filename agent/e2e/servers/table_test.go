@@ -80,9 +80,8 @@ func (tb table) write(t *testing.T) {
 	if !*update {
 		return
 	}
-	if t.Failed() || len(tb) != len(allServers())*len(harness.Plans(t)) {
-		t.Fatal("the documentation is not renewed: not every row was played with success")
-	}
+	require.True(t, !t.Failed() && len(tb) == len(allServers())*len(harness.Plans(t)),
+		"the documentation is not renewed: not every row was played with success")
 	harness.WriteTable(t, filepath.Join(root, "docs", "servers.md"), tb.markdown())
 }
 

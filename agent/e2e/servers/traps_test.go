@@ -62,9 +62,7 @@ func only(t *testing.T, trace *harness.Trace, s *standing, path string) (r harne
 		own = withPath(trace.Records(harness.At(s.at.address)), path)
 		return len(own) > 0
 	})
-	if len(own) != 1 {
-		t.Fatalf("%d records for %s, want one", len(own), path)
-	}
+	require.Equal(t, 1, len(own), "records for %s", path)
 	m, err := momentsOf(own[0])
 	require.NoError(t, err)
 	return own[0], m
@@ -239,8 +237,7 @@ func connectedIsNotAccepted() trap {
 			require.NoError(t, err, "line %q", line)
 			connect = append(connect, time.Duration(seconds*float64(time.Second)))
 		}
-		if len(connect) != clients || slices.Max(backlog) < 50*time.Millisecond || slices.Max(connect) > slices.Max(backlog)/3 {
-			t.Errorf("nginx connected within %s, the requests waited %s", connect, backlog)
-		}
+		assert.True(t, len(connect) == clients && slices.Max(backlog) >= 50*time.Millisecond && slices.Max(connect) <= slices.Max(backlog)/3,
+			"nginx connected within %s, the requests waited %s", connect, backlog)
 	}}
 }

@@ -88,7 +88,7 @@ func TestHostileUser(t *testing.T) {
 		for i, l := range loads {
 			l.end()
 			if err := l.failed.Load(); err != nil {
-				t.Errorf("%s did not answer its clients: %v", victims[i].service, *err)
+				assert.NoError(t, *err, "%s did not answer its clients", victims[i].service)
 			}
 		}
 		page := settle(t, a, victims, loads)
@@ -100,10 +100,10 @@ func TestHostileUser(t *testing.T) {
 			assert.LessOrEqual(t, seen, served, "%s: requests that were none", v.service)
 			assert.GreaterOrEqual(t, seen+lost, served, "%s: requests that are missing, and were not counted as lost", v.service)
 		}
-		if !harness.Within(20*time.Second, func() bool { now, _ := a.descriptors(t); return now <= descriptors }) {
-			now, more := a.descriptors(t)
-			t.Errorf("%d files are open, before it was %d: %v, before %v", now, descriptors, more, kinds)
-		}
+		var now int
+		var more map[string]int
+		harness.Within(20*time.Second, func() bool { now, more = a.descriptors(t); return now <= descriptors })
+		assert.LessOrEqual(t, now, descriptors, "open files: %v, before %v", more, kinds)
 		assert.Less(t, max(warm, most), uint64(memoryLimit), "memory")
 		if lasts > 2*memoryWarm {
 			assert.LessOrEqual(t, most, warm+memoryLatitude, "memory")

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"lapwing/agent/e2e/attack"
@@ -70,8 +71,7 @@ func (u *user) live(t *testing.T, rng *rand.Rand) bool {
 	cmd.Env = []string{"GOMAXPROCS=1"}
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: &syscall.Credential{Uid: hostileUser, Gid: hostileUser}}
-	if err := cmd.Start(); err != nil {
-		t.Errorf("a process of the hostile user was not started: %v", err)
+	if !assert.NoError(t, cmd.Start(), "a process of the hostile user was not started") {
 		return false
 	}
 	u.started.Add(1)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"lapwing/agent/e2e/harness"
 	"lapwing/probes/socket/survey"
@@ -95,9 +96,7 @@ func recordOf(t *testing.T, trace *harness.Trace, front, path string) harness.Re
 		found = trace.Records(func(r harness.Record) bool { return r.Local == front && r.Path == path })
 		return len(found) > 0
 	})
-	if len(found) != 1 {
-		t.Fatalf("%d records of %s, want 1", len(found), path)
-	}
+	require.Equal(t, 1, len(found), "records of %s", path)
 	return found[0]
 }
 
@@ -132,18 +131,16 @@ func TestPooledConnections(t *testing.T) {
 				<-opening
 				for i := range n {
 					r := recordOf(t, trace, front, fmt.Sprintf("/use/%d", i))
-					if len(r.Calls) != 1 || r.Calls[0].Path != fmt.Sprintf("/used-by-%d", i) {
-						t.Errorf("request %d has the calls %+v", i, r.Calls)
+					if !assert.True(t, len(r.Calls) == 1 && r.Calls[0].Path == fmt.Sprintf("/used-by-%d", i), "request %d has the calls %+v", i, r.Calls) {
 						continue
 					}
-					if took := r.Calls[0].Duration; took == nil || time.Duration(*took) > 100*time.Millisecond {
-						t.Errorf("call %d took too long, the time in the pool is not its own: %s", i, r.Line)
+					if took := r.Calls[0].Duration; assert.NotNil(t, took, "call %d has no duration: %s", i, r.Line) {
+						assert.LessOrEqual(t, time.Duration(*took), 100*time.Millisecond,
+							"call %d took too long, the time in the pool is not its own: %s", i, r.Line)
 					}
 				}
 				if name == "by another request" {
-					if r := recordOf(t, trace, front, "/open"); len(r.Calls) != 0 {
-						t.Errorf("the request that opened the pool has %+v", r.Calls)
-					}
+					assert.Empty(t, recordOf(t, trace, front, "/open").Calls, "calls of the request that opened the pool")
 				}
 			})
 		}
@@ -168,12 +165,11 @@ func TestFailedCalls(t *testing.T) {
 		for kind, reason := range want {
 			r := recordOf(t, trace, front, "/bad/"+kind)
 			at := slices.IndexFunc(r.Calls, func(c harness.Call) bool { return c.Error == reason })
-			if at < 0 || at != len(r.Calls)-1 {
-				t.Errorf("%s: the calls are %+v, want one that failed with %s", kind, r.Calls, reason)
+			if !assert.True(t, at >= 0 && at == len(r.Calls)-1, "%s: the calls are %+v, want one that failed with %s", kind, r.Calls, reason) {
 				continue
 			}
-			if peer := r.Calls[at].Peer; strings.Contains("full stale missing", kind) && !strings.HasSuffix(peer, "/"+kind) {
-				t.Errorf("%s: called %q", kind, peer)
+			if peer := r.Calls[at].Peer; strings.Contains("full stale missing", kind) {
+				assert.True(t, strings.HasSuffix(peer, "/"+kind), "%s: called %q", kind, peer)
 			}
 		}
 	})
@@ -186,9 +182,8 @@ func TestSameAddresses(t *testing.T) {
 	ip := harness.Installed(t, "ip")
 	run := func(args ...string) {
 		t.Helper()
-		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
-			t.Fatalf("%v: %v: %s", args, err, out)
-		}
+		out, err := exec.Command(args[0], args[1:]...).CombinedOutput()
+		require.NoError(t, err, "%v: %s", args, out)
 	}
 	for _, space := range spaces {
 		_ = exec.Command(ip, "netns", "del", space).Run()
@@ -247,8 +242,8 @@ func TestSameAddresses(t *testing.T) {
 				o.wrong++
 			}
 		}
-		if o.wrong > 0 || o.right < n*len(spaces)*9/10 {
-			t.Errorf("%+v of %d\n%s", o, len(records), trace.Stderr())
+		if !assert.True(t, o.wrong == 0 && o.right >= n*len(spaces)*9/10, "%+v of %d", o, len(records)) {
+			t.Log(trace.Stderr())
 		}
 	})
 }

@@ -327,9 +327,7 @@ func startEnds(t *testing.T) *endBack {
 		l, err := net.Listen(family, at)
 		require.NoError(t, err)
 		if family == "unix" {
-			if err := os.Chmod(at, 0o777); err != nil { // nginx runs as another user
-				t.Fatal(err)
-			}
+			require.NoError(t, os.Chmod(at, 0o777)) // nginx runs as another user
 		}
 		for _, r := range endRows() {
 			name := "/ends/" + r.name + "-" + family
@@ -391,12 +389,8 @@ func TestEndsOfCalls(t *testing.T) {
 func (b *endBack) test(t *testing.T, trace *harness.Trace, name, path string, log [][2]int64) {
 	r := recordOf(t, trace, b.front[name], path)
 	wanted := b.rows[name].calls
-	if len(log) == 0 {
-		t.Fatal("the caller did not answer")
-	}
-	if len(r.Calls) != len(wanted) {
-		t.Fatalf("%d calls, want %d: %s", len(r.Calls), len(wanted), r.Line)
-	}
+	require.NotEmpty(t, log, "the caller did not answer")
+	require.Equal(t, len(wanted), len(r.Calls), "calls: %s", r.Line)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for i, w := range wanted {
@@ -413,12 +407,10 @@ func (w ending) judge(t *testing.T, got harness.Call, log [][2]int64, wrote []in
 	if protocol == "" {
 		protocol = "http/1.1"
 	}
-	if got.Protocol != protocol || got.End != w.end || (got.Error != "") != w.failed {
-		t.Errorf("the call of move %d is of %q with end %q and error %q; want %q, %q, failed %v", w.from, got.Protocol, got.End, got.Error, protocol, w.end, w.failed)
-	}
-	if got.Status != w.status {
-		t.Errorf("the call of move %d has status %d, want %d", w.from, got.Status, w.status)
-	}
+	assert.Equal(t, protocol, got.Protocol, "protocol of the call of move %d", w.from)
+	assert.Equal(t, w.end, got.End, "end of the call of move %d", w.from)
+	assert.Equal(t, w.failed, got.Error != "", "the call of move %d failed; its error is %q", w.from, got.Error)
+	assert.Equal(t, w.status, got.Status, "status of the call of move %d", w.from)
 	opened := log[w.from][0]
 	if w.from == 1 {
 		opened = log[0][0] // connecting is part of the call
@@ -427,24 +419,18 @@ func (w ending) judge(t *testing.T, got harness.Call, log [][2]int64, wrote []in
 	require.NoError(t, err)
 	// Only the clocks can differ.
 	clock, slack := request.NewClock(), 5*time.Millisecond
-	if start.Before(clock.Time(request.Stamp(opened)).Add(-slack)) || start.After(clock.Time(request.Stamp(log[w.from][1])).Add(slack)) {
-		t.Errorf("the call of move %d began at %s", w.from, got.Start)
-	}
+	assert.WithinRange(t, start, clock.Time(request.Stamp(opened)).Add(-slack), clock.Time(request.Stamp(log[w.from][1])).Add(slack),
+		"start of the call of move %d", w.from)
 	if w.end == "unknown" {
-		if got.Duration != nil {
-			t.Errorf("the call of move %d took %d, and its end is not known", w.from, *got.Duration)
-		}
+		assert.Nil(t, got.Duration, "the call of move %d has a duration, and its end is not known", w.from)
 		return
 	}
-	if got.Duration == nil {
-		t.Errorf("the call of move %d has no duration", w.from)
+	if !assert.NotNil(t, got.Duration, "the call of move %d has no duration", w.from) {
 		return
 	}
 	d := time.Duration(*got.Duration)
 	least, most := time.Duration(wrote[w.last]-log[w.from][1]), time.Duration(log[w.to][1]-opened)
-	if d < least || d > most {
-		t.Errorf("the call of move %d took %s, want %s to %s", w.from, d, least, most)
-	}
+	assert.True(t, d >= least && d <= most, "the call of move %d took %s, want %s to %s", w.from, d, least, most)
 }
 
 // proxied checks a call of nginx with the stamps of its back end, and with the
@@ -454,13 +440,13 @@ func (b *endBack) proxied(t *testing.T, trace *harness.Trace, path string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	wrote := b.wrote[path]
-	if len(r.Calls) != 1 || r.Calls[0].Duration == nil || r.Duration == nil || len(wrote) == 0 {
-		t.Fatalf("the call or its end is missing: %s", r.Line)
-	}
+	require.Equal(t, 1, len(r.Calls), "calls: %s", r.Line)
+	require.NotNil(t, r.Calls[0].Duration, "the end of the call is missing: %s", r.Line)
+	require.NotNil(t, r.Duration, "the end of the request is missing: %s", r.Line)
+	require.NotEmpty(t, wrote, "the back end did not answer: %s", r.Line)
 	d := time.Duration(*r.Calls[0].Duration)
-	if least, most := time.Duration(wrote[len(wrote)-1]-wrote[0]), time.Duration(*r.Duration); d < least || d > most {
-		t.Errorf("the call took %s, want %s to %s: %s", d, least, most, r.Line)
-	}
+	least, most := time.Duration(wrote[len(wrote)-1]-wrote[0]), time.Duration(*r.Duration)
+	assert.True(t, d >= least && d <= most, "the call took %s, want %s to %s: %s", d, least, most, r.Line)
 }
 
 // stampsOf makes the caller play a row and returns its stamps: of connecting,

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	coltracepb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
@@ -52,9 +53,7 @@ func testSpans(t *testing.T, plan survey.Plan, h hops) {
 	trace.Finish()
 	got := r.judge(t, harness.Port(t, h.addresses[1]), n)
 	t.Logf("| %s | | %s | %d | %d | %d |", t.Name(), plan, got.right, got.wrong, got.unjoined)
-	if got.wrong > 0 || got.unseen > 0 || got.unjoined > coldStart+n/100 {
-		t.Errorf("%+v", got)
-	}
+	assert.True(t, got.wrong == 0 && got.unseen <= 0 && got.unjoined <= coldStart+n/100, "%+v", got)
 }
 
 // receiver accepts spans like any receiver.
@@ -115,8 +114,7 @@ func (r *receiver) judge(t *testing.T, port string, n int) (o outcome) {
 		}
 		root, err := r.climb(s)
 		switch {
-		case err != nil:
-			t.Errorf("request %s: %v", query(s), err)
+		case !assert.NoError(t, err, "request %s", query(s)):
 			o.wrong++
 		case query(root) != query(s):
 			o.wrong++

@@ -15,6 +15,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"lapwing/agent/e2e/harness"
 	"lapwing/probes/socket/survey"
 )
@@ -40,9 +43,8 @@ func setting(t *testing.T, name string, or int) int {
 		return or
 	}
 	n, err := strconv.Atoi(value)
-	if err != nil || n < 1 {
-		t.Fatalf("%s: %q is not a number", name, value)
-	}
+	require.NoError(t, err, "%s: %q is not a number", name, value)
+	require.Positive(t, n, name)
 	return n
 }
 
@@ -83,8 +85,8 @@ func (c chain) test(t *testing.T, plan survey.Plan, trace *harness.Trace) {
 	for i := 1; i < len(h.addresses); i++ {
 		got := judge(records, h, i, n)
 		t.Logf("| %s | %s | %s | %d | %d | %d |", c.name, h.hop(i), plan, got.right, got.wrong, got.unjoined)
-		if got.wrong > 0 || got.unseen > 0 || got.unjoined > coldStart+n/100 {
-			t.Errorf("hop %d: %+v\n%s", i, got, trace.Stderr())
+		if !assert.True(t, got.wrong == 0 && got.unseen == 0 && got.unjoined <= coldStart+n/100, "hop %d: %+v", i, got) {
+			t.Log(trace.Stderr())
 		}
 	}
 }
@@ -173,8 +175,7 @@ func ask(t *testing.T, h hops, n int) {
 	for range clients {
 		all.Go(func() {
 			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				if err := fetch(t.Context(), client, "http://"+h.addresses[0]+fmt.Sprintf(h.path, i)); err != nil {
-					t.Errorf("request %d: %v", i, err)
+				if !assert.NoError(t, fetch(t.Context(), client, "http://"+h.addresses[0]+fmt.Sprintf(h.path, i)), "request %d", i) {
 					return
 				}
 			}

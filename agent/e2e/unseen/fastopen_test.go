@@ -3,6 +3,7 @@ package unseen
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -119,22 +120,21 @@ func judge(t *testing.T, r harness.Record) {
 	within(t, r, "parse", r.Parse, parse)
 	within(t, r, "app", r.App, work)
 	within(t, r, "write_back", r.WriteBack, 0)
-	if r.Drain != nil && (time.Duration(*r.Drain) < roundTrip-time.Millisecond || time.Duration(*r.Drain) > roundTrip+delayed+harness.Slow(slack)) {
-		t.Errorf("drain is %s, a round trip takes %s: %s", time.Duration(*r.Drain), roundTrip, r.Line)
+	if r.Drain != nil {
+		drain := time.Duration(*r.Drain)
+		assert.True(t, drain >= roundTrip-time.Millisecond && drain <= roundTrip+delayed+harness.Slow(slack),
+			"drain is %s, a round trip takes %s: %s", drain, roundTrip, r.Line)
 	}
 }
 
 func within(t *testing.T, r harness.Record, what string, ns *int64, want time.Duration) {
 	t.Helper()
 	if ns == nil {
-		if want > 0 {
-			t.Errorf("%s is absent: %s", what, r.Line)
-		}
+		assert.LessOrEqual(t, want, time.Duration(0), "%s is absent: %s", what, r.Line)
 		return
 	}
-	if got := time.Duration(*ns); got < want-early || got > want+harness.Slow(slack) {
-		t.Errorf("%s is %s, want %s: %s", what, got, want, r.Line)
-	}
+	got := time.Duration(*ns)
+	assert.True(t, got >= want-early && got <= want+harness.Slow(slack), "%s is %s, want %s: %s", what, got, want, r.Line)
 }
 
 func listenFast(t *testing.T) (fd, port int) {
@@ -156,16 +156,12 @@ func passive(t *testing.T) uint64 {
 	require.NoError(t, err)
 	lines := strings.Split(string(raw), "\n")
 	names, values := strings.Fields(lines[0]), strings.Fields(lines[1])
-	for i, name := range names {
-		if name == "TCPFastOpenPassive" {
-			var n uint64
-			_, err := fmt.Sscan(values[i], &n)
-			require.NoError(t, err)
-			return n
-		}
-	}
-	t.Fatal("the kernel does not count TCPFastOpenPassive")
-	return 0
+	i := slices.Index(names, "TCPFastOpenPassive")
+	require.GreaterOrEqual(t, i, 0, "the kernel does not count TCPFastOpenPassive")
+	var n uint64
+	_, err = fmt.Sscan(values[i], &n)
+	require.NoError(t, err)
+	return n
 }
 
 // play is one connection with two requests.

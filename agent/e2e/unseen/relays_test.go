@@ -229,10 +229,8 @@ func (k talk) reported(t *testing.T, all []harness.Record) (n int) {
 			continue
 		}
 		n++
-		if r.Status != http.StatusOK || r.Error != "" || r.RequestBytes == nil || *r.RequestBytes < uint64(k.body) ||
-			r.ResponseBytes == nil || *r.ResponseBytes < uint64(k.body) {
-			t.Errorf("not whole: %s", r.Line)
-		}
+		assert.True(t, r.Status == http.StatusOK && r.Error == "" && r.RequestBytes != nil && *r.RequestBytes >= uint64(k.body) &&
+			r.ResponseBytes != nil && *r.ResponseBytes >= uint64(k.body), "not whole: %s", r.Line)
 	}
 	assert.LessOrEqual(t, n, len(k.paths), "reported twice")
 	return n
