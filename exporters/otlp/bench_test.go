@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"lapwing/collectors/request"
+	"lapwing/exporters/otlp/sampling"
 )
 
 // exporterAt starts an exporter with a ratio and a receiver that accepts
@@ -16,7 +17,7 @@ func exporterAt(t testing.TB, ratio float64) *Exporter {
 	t.Cleanup(server.Close)
 	c := DefaultConfig()
 	c.Endpoint, c.Protocol = server.URL, ProtocolHTTPProtobuf
-	c.Sampling = SamplingConfig{Ratio: ratio, KeepFailed: true, Services: []ServiceSampling{{Service: "other", Ratio: ptr(1.0)}}}
+	c.Sampling = sampling.Config{Ratio: ratio, KeepFailed: true, Services: []sampling.ServiceConfig{{Service: "other", Ratio: new(1.0)}}}
 	e, _ := newExporter(t, c)
 	return e
 }
@@ -32,7 +33,7 @@ func TestExportDoesNotAllocateWhenSampledOut(t *testing.T) {
 
 func TestExportReusesItsItems(t *testing.T) {
 	q, r := newQueue(64), sample()
-	v := verdict{reason: keptByParent}
+	v := sampling.New(sampling.Config{Ratio: 1}).Decide(r)
 	cycle := func() {
 		q.push(r, v, 64)
 		q.release(q.take(make([]*item, 0, 64), 1, 64))
@@ -58,7 +59,7 @@ func BenchmarkExportSampledOut(b *testing.B) {
 // benchmark empties the queue itself, which costs almost nothing.
 func BenchmarkExportKept(b *testing.B) {
 	e := &Exporter{batchSize: 256, queue: newQueue(4096), full: make(chan struct{}, 1)}
-	e.SetSampling(SamplingConfig{Ratio: 1})
+	e.SetSampling(sampling.Config{Ratio: 1})
 	r, taken := sample(), make([]*item, 0, 256)
 	b.ReportAllocs()
 	for b.Loop() {

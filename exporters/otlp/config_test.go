@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"lapwing/exporters/otlp/sampling"
 )
 
 func TestDefaultConfigIsValid(t *testing.T) {
@@ -18,35 +20,24 @@ func TestDefaultConfigIsValid(t *testing.T) {
 
 func TestValidateNamesTheKey(t *testing.T) {
 	tests := map[string]func(*Config){
-		"endpoint":                      func(c *Config) { c.Endpoint = "127.0.0.1:4317" },
-		"endpoint \"ftp":                func(c *Config) { c.Endpoint = "ftp://h" },
-		"endpoint \"http://\"":          func(c *Config) { c.Endpoint = "http://" },
-		"protocol":                      func(c *Config) { c.Protocol = "thrift" },
-		"compression":                   func(c *Config) { c.Compression = "zstd" },
-		"timeout":                       func(c *Config) { c.Timeout = -1 },
-		"tls is set":                    func(c *Config) { c.Endpoint, c.TLS.CA = "http://h", "ca.pem" },
-		"tls.key":                       func(c *Config) { c.TLS.Cert = "cert.pem" },
-		"batch_size":                    func(c *Config) { c.BatchSize = 0 },
-		"queue_size":                    func(c *Config) { c.QueueSize = c.BatchSize - 1 },
-		"batch_delay":                   func(c *Config) { c.BatchDelay = 0 },
-		"retry.initial_interval":        func(c *Config) { c.Retry.InitialInterval = 0 },
-		"retry.max_interval":            func(c *Config) { c.Retry.MaxInterval = 1 },
-		"retry.max_elapsed":             func(c *Config) { c.Retry.MaxElapsed = 0 },
-		"sampling.ratio":                func(c *Config) { c.Sampling.Ratio = math.NaN() },
-		"sampling.slowest":              func(c *Config) { c.Sampling.Slowest = 0.9 },
-		"sampling.max_spans_per_second": func(c *Config) { c.Sampling.MaxSpansPerSecond = 1 },
-		"sampling.slow ":                func(c *Config) { c.Sampling.Slow = -1 },
-		"sampling.services[0].service": func(c *Config) {
-			c.Sampling.Services = []ServiceSampling{{}}
-		},
-		"sampling.services[1].service": func(c *Config) {
-			c.Sampling.Services = []ServiceSampling{{Service: "a"}, {Service: "a"}}
-		},
-		"sampling.services[0].ratio": func(c *Config) {
-			c.Sampling.Services = []ServiceSampling{{Service: "a", Ratio: ptr(2.0)}}
-		},
-		"metrics.interval":   func(c *Config) { c.Metrics.Interval = -1 },
-		"metrics.histograms": func(c *Config) { c.Metrics.Histograms = "round" },
+		"endpoint":                   func(c *Config) { c.Endpoint = "127.0.0.1:4317" },
+		"endpoint \"ftp":             func(c *Config) { c.Endpoint = "ftp://h" },
+		"endpoint \"http://\"":       func(c *Config) { c.Endpoint = "http://" },
+		"protocol":                   func(c *Config) { c.Protocol = "thrift" },
+		"compression":                func(c *Config) { c.Compression = "zstd" },
+		"timeout":                    func(c *Config) { c.Timeout = -1 },
+		"tls is set":                 func(c *Config) { c.Endpoint, c.TLS.CA = "http://h", "ca.pem" },
+		"tls.key":                    func(c *Config) { c.TLS.Cert = "cert.pem" },
+		"batch_size":                 func(c *Config) { c.BatchSize = 0 },
+		"queue_size":                 func(c *Config) { c.QueueSize = c.BatchSize - 1 },
+		"batch_delay":                func(c *Config) { c.BatchDelay = 0 },
+		"retry.initial_interval":     func(c *Config) { c.Retry.InitialInterval = 0 },
+		"retry.max_interval":         func(c *Config) { c.Retry.MaxInterval = 1 },
+		"retry.max_elapsed":          func(c *Config) { c.Retry.MaxElapsed = 0 },
+		"sampling.ratio":             func(c *Config) { c.Sampling.Ratio = math.NaN() },
+		"sampling.services[0].ratio": func(c *Config) { c.Sampling.Services = []sampling.ServiceConfig{{Service: "a", Ratio: new(2.0)}} },
+		"metrics.interval":           func(c *Config) { c.Metrics.Interval = -1 },
+		"metrics.histograms":         func(c *Config) { c.Metrics.Histograms = "round" },
 	}
 	for key, change := range tests {
 		c := DefaultConfig()

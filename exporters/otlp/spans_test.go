@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"lapwing/collectors/request"
+	"lapwing/exporters/otlp/sampling"
 )
 
 func newTestBuilder(t testing.TB, withQuery bool) *builder {
@@ -26,11 +27,11 @@ func newTestBuilder(t testing.TB, withQuery bool) *builder {
 // items copies requests as the queue does.
 func items(requests ...*request.Request) []*item {
 	var list []*item
-	s := newSampler(SamplingConfig{Ratio: 1})
+	s := sampling.New(sampling.Config{Ratio: 1})
 	for _, r := range requests {
 		request.AssignIDs(r)
 		i := new(item)
-		i.fill(r, s.decide(r))
+		i.fill(r, s.Decide(r))
 		list = append(list, i)
 	}
 	return list
