@@ -5,6 +5,8 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+
 	"lapwing/collectors/request"
 	"lapwing/exporters/otlp/sampling"
 )
@@ -26,9 +28,7 @@ func TestExportDoesNotAllocateWhenSampledOut(t *testing.T) {
 	clearEnv(t)
 	e, r := exporterAt(t, 1e-15), sample()
 	r.TraceState = []byte("a=b,ot=th:8;rv:00000000000001")
-	if n := testing.AllocsPerRun(1000, func() { e.Trace(r) }); n != 0 {
-		t.Errorf("%v allocations per request", n)
-	}
+	assert.Zero(t, testing.AllocsPerRun(1000, func() { e.Trace(r) }), "allocations per request")
 }
 
 func TestExportReusesItsItems(t *testing.T) {
@@ -41,9 +41,7 @@ func TestExportReusesItsItems(t *testing.T) {
 	cycle()
 	// The strings of sample's Detail are a cost of the test, not of the queue.
 	r.Detail = nil
-	if n := testing.AllocsPerRun(1000, cycle); n != 0 {
-		t.Errorf("%v allocations per request", n)
-	}
+	assert.Zero(t, testing.AllocsPerRun(1000, cycle), "allocations per request")
 }
 
 func BenchmarkExportSampledOut(b *testing.B) {
@@ -68,9 +66,7 @@ func BenchmarkExportKept(b *testing.B) {
 		taken = e.queue.take(taken[:0], 256, 256)
 		e.queue.release(taken)
 	}
-	if n := len(e.Dropped()); n != 0 {
-		b.Errorf("dropped %v", e.Dropped())
-	}
+	assert.Empty(b, e.Dropped())
 }
 
 // BenchmarkBuild measures the cost to the worker per request, without the

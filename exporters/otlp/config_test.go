@@ -42,9 +42,7 @@ func TestValidateNamesTheKey(t *testing.T) {
 	for key, change := range tests {
 		c := DefaultConfig()
 		change(&c)
-		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), key) {
-			t.Errorf("want an error that names %s, got %v", key, err)
-		}
+		assert.ErrorContains(t, c.Validate(), key)
 	}
 }
 
@@ -88,9 +86,9 @@ func TestTarget(t *testing.T) {
 				t.Setenv(k, v)
 			}
 			got, err := test.config.target(tracesSignal)
-			if err != nil || got.String() != test.want || got.protocol != test.proto {
-				t.Errorf("got %v over %s (%v), want %s over %s", got, got.protocol, err, test.want, test.proto)
-			}
+			assert.NoError(t, err)
+			assert.Equal(t, test.want, got.String())
+			assert.Equal(t, test.proto, got.protocol)
 		})
 	}
 }
@@ -107,9 +105,8 @@ func TestTargetFromBadEnvironment(t *testing.T) {
 			clearEnv(t)
 			t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "https://h")
 			t.Setenv(name, value)
-			if _, err := (Config{}).target(tracesSignal); err == nil || !strings.Contains(err.Error(), name) {
-				t.Errorf("want an error that names %s, got %v", name, err)
-			}
+			_, err := Config{}.target(tracesSignal)
+			assert.ErrorContains(t, err, name)
 		})
 	}
 }
@@ -123,28 +120,24 @@ func TestTimeout(t *testing.T) {
 	}{{0, "", 10 * time.Second}, {0, "1500", 1500 * time.Millisecond}, {time.Second, "1500", time.Second}} {
 		t.Setenv("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", test.env)
 		got, err := Config{Endpoint: "http://h", Timeout: test.config}.target(tracesSignal)
-		if err != nil || got.timeout != test.want {
-			t.Errorf("timeout is %v (%v), want %v", got.timeout, err, test.want)
-		}
+		assert.NoError(t, err)
+		assert.Equal(t, test.want, got.timeout)
 	}
 }
 
 func TestEnabled(t *testing.T) {
 	clearEnv(t)
 	c := DefaultConfig()
-	if c.Enabled() || c.MetricsEnabled() {
-		t.Error("enabled without an endpoint")
-	}
+	assert.False(t, c.Enabled(), "traces without an endpoint")
+	assert.False(t, c.MetricsEnabled(), "metrics without an endpoint")
 	_, err := c.target(tracesSignal)
 	assert.ErrorIs(t, err, ErrNoEndpoint)
 	t.Setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://h")
-	if c.Enabled() || !c.MetricsEnabled() {
-		t.Error("the metrics' endpoint enables metrics and nothing else")
-	}
+	assert.False(t, c.Enabled(), "the metrics' endpoint enables nothing else")
+	assert.True(t, c.MetricsEnabled(), "the metrics' endpoint enables metrics")
 	c.Endpoint, c.Metrics.Enabled = "http://h", false
-	if !c.Enabled() || c.MetricsEnabled() {
-		t.Error("an endpoint enables traces, and metrics only when they are on")
-	}
+	assert.True(t, c.Enabled(), "an endpoint enables traces")
+	assert.False(t, c.MetricsEnabled(), "an endpoint enables metrics only when they are on")
 }
 
 func TestAuthorityWithoutCertificate(t *testing.T) {
@@ -152,7 +145,5 @@ func TestAuthorityWithoutCertificate(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ca.pem")
 	require.NoError(t, os.WriteFile(path, []byte("not a certificate"), 0o600))
 	_, err := Config{Endpoint: "https://h", TLS: TLSConfig{CA: path}}.target(tracesSignal)
-	if err == nil || !strings.Contains(err.Error(), "tls.ca") {
-		t.Errorf("want an error that names tls.ca, got %v", err)
-	}
+	assert.ErrorContains(t, err, "tls.ca")
 }

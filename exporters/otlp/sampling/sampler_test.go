@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"lapwing/collectors/request"
 )
@@ -57,9 +58,7 @@ func TestSamplingReasons(t *testing.T) {
 	for name, test := range tests {
 		r := sample()
 		test.change(r)
-		if got := s.Decide(r).reason; got != test.want {
-			t.Errorf("%s: kept for %q, want %q", name, got, test.want)
-		}
+		assert.Equal(t, test.want.String(), s.Decide(r).Reason(), name)
 	}
 }
 
@@ -82,9 +81,8 @@ func TestRatioIsMet(t *testing.T) {
 			}
 		}
 		// Six standard deviations: a false failure once in 500 million runs.
-		if slack := 6 * math.Sqrt(n*ratio*(1-ratio)); math.Abs(float64(kept)-n*ratio) > slack {
-			t.Errorf("ratio %v kept %d of %d", ratio, kept, n)
-		}
+		slack := 6 * math.Sqrt(n*ratio*(1-ratio))
+		assert.InDelta(t, n*ratio, kept, slack, "ratio %v kept %d of %d", ratio, kept, n)
 	}
 }
 
@@ -94,12 +92,9 @@ func TestRatioIsConsistent(t *testing.T) {
 		r := new(request.Request)
 		binary.BigEndian.PutUint64(r.TraceID[:8], 1)
 		binary.BigEndian.PutUint64(r.TraceID[8:], uint64(i)<<46)
-		if low.Decide(r).reason == keptByRatio && high.Decide(r).reason == sampledOut {
-			t.Fatalf("trace %x is kept at 0.1 and not at 0.5", r.TraceID)
-		}
-		if low.Decide(r) != low.Decide(r) {
-			t.Fatalf("trace %x is judged both ways", r.TraceID)
-		}
+		lost := low.Decide(r).reason == keptByRatio && high.Decide(r).reason == sampledOut
+		require.False(t, lost, "trace %x is kept at 0.1 and not at 0.5", r.TraceID)
+		require.Equal(t, low.Decide(r), low.Decide(r), "trace %x is judged both ways", r.TraceID)
 	}
 }
 
@@ -116,21 +111,17 @@ func TestRandomnessFromTraceState(t *testing.T) {
 		"other=rv:ffffffffffffff":            sampledOut,
 	} {
 		r.TraceState = []byte(state)
-		if got := s.Decide(r).reason; got != want {
-			t.Errorf("tracestate %q: %q, want %q", state, got, want)
-		}
+		assert.Equal(t, want.String(), s.Decide(r).Reason(), "tracestate %q", state)
 	}
 }
 
 func TestThresholdNotation(t *testing.T) {
 	for ratio, want := range map[float64]string{1: "0", 0.5: "8", 0.25: "c", 0.75: "4", 1.0 / 16: "f"} {
-		if got := notation(threshold(ratio)); got != want {
-			t.Errorf("ratio %v: th is %q, want %q", ratio, got, want)
-		}
+		assert.Equal(t, want, notation(threshold(ratio)), "th of ratio %v", ratio)
 	}
-	if got := notation(threshold(0.1)); !strings.HasPrefix(got, "e666") || len(got) > rvDigits {
-		t.Errorf("ratio 0.1: th is %q", got)
-	}
+	got := notation(threshold(0.1))
+	assert.True(t, strings.HasPrefix(got, "e666"), "th of ratio 0.1 is %q", got)
+	assert.LessOrEqual(t, len(got), rvDigits, "th of ratio 0.1 is %q", got)
 }
 
 func TestWithThreshold(t *testing.T) {
@@ -142,8 +133,6 @@ func TestWithThreshold(t *testing.T) {
 		{"a=1, ,b=2", "", "a=1, ,b=2"},
 	}
 	for _, test := range tests {
-		if got := withThreshold([]byte(test.state), test.threshold); got != test.want {
-			t.Errorf("withThreshold(%q, %q) = %q, want %q", test.state, test.threshold, got, test.want)
-		}
+		assert.Equal(t, test.want, withThreshold([]byte(test.state), test.threshold), "%q with %q", test.state, test.threshold)
 	}
 }
