@@ -8,6 +8,7 @@ import (
 	"lapwing/agent/config"
 	"lapwing/collectors/route"
 	"lapwing/exporters/otlp"
+	"lapwing/exporters/otlp/sampling"
 )
 
 // reloadable are the keys, or the groups of keys, that Reload applies. All
@@ -53,7 +54,7 @@ func (a *Agent) keepReloaded(next config.Config) {
 	a.reloaded.Log.Level, a.reloaded.Export.OTLP.Sampling = next.Log.Level, next.Export.OTLP.Sampling
 }
 
-func (a *Agent) sample(c otlp.SamplingConfig) {
+func (a *Agent) sample(c sampling.Config) {
 	for _, t := range a.tracers {
 		if traces, ok := t.to.(*otlp.Exporter); ok {
 			traces.SetSampling(c)

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"lapwing/collectors/service"
-	"lapwing/exporters/otlp"
+	"lapwing/exporters/otlp/sampling"
 	"lapwing/probes/marker"
 	"lapwing/probes/socket/survey"
 )
@@ -79,7 +79,7 @@ drop_privileges: false
 	want.Export.OTLP.Timeout = 5 * time.Second
 	ratio, slow := 1.0, 200*time.Millisecond
 	want.Export.OTLP.Sampling.Ratio = 0.25
-	want.Export.OTLP.Sampling.Services = []otlp.ServiceSampling{{Service: "shop", Ratio: &ratio, Slow: &slow}, {Service: "blog"}}
+	want.Export.OTLP.Sampling.Services = []sampling.ServiceConfig{{Service: "shop", Ratio: &ratio, Slow: &slow}, {Service: "blog"}}
 	want.Log = Log{Level: "debug", Format: "json"}
 	want.Health.LogInterval = 0
 	want.DropPrivileges = false

@@ -5,7 +5,10 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+
 	"lapwing/collectors/request"
+	"lapwing/exporters/otlp/sampling"
 )
 
 // exporterAt starts an exporter with a ratio and a receiver that accepts
@@ -16,7 +19,7 @@ func exporterAt(t testing.TB, ratio float64) *Exporter {
 	t.Cleanup(server.Close)
 	c := DefaultConfig()
 	c.Endpoint, c.Protocol = server.URL, ProtocolHTTPProtobuf
-	c.Sampling = SamplingConfig{Ratio: ratio, KeepFailed: true, Services: []ServiceSampling{{Service: "other", Ratio: ptr(1.0)}}}
+	c.Sampling = sampling.Config{Ratio: ratio, KeepFailed: true, Services: []sampling.ServiceConfig{{Service: "other", Ratio: new(1.0)}}}
 	e, _ := newExporter(t, c)
 	return e
 }
@@ -25,14 +28,12 @@ func TestExportDoesNotAllocateWhenSampledOut(t *testing.T) {
 	clearEnv(t)
 	e, r := exporterAt(t, 1e-15), sample()
 	r.TraceState = []byte("a=b,ot=th:8;rv:00000000000001")
-	if n := testing.AllocsPerRun(1000, func() { e.Trace(r) }); n != 0 {
-		t.Errorf("%v allocations per request", n)
-	}
+	assert.Zero(t, testing.AllocsPerRun(1000, func() { e.Trace(r) }), "allocations per request")
 }
 
 func TestExportReusesItsItems(t *testing.T) {
 	q, r := newQueue(64), sample()
-	v := verdict{reason: keptByParent}
+	v := sampling.New(sampling.Config{Ratio: 1}).Decide(r)
 	cycle := func() {
 		q.push(r, v, 64)
 		q.release(q.take(make([]*item, 0, 64), 1, 64))
@@ -40,9 +41,7 @@ func TestExportReusesItsItems(t *testing.T) {
 	cycle()
 	// The strings of sample's Detail are a cost of the test, not of the queue.
 	r.Detail = nil
-	if n := testing.AllocsPerRun(1000, cycle); n != 0 {
-		t.Errorf("%v allocations per request", n)
-	}
+	assert.Zero(t, testing.AllocsPerRun(1000, cycle), "allocations per request")
 }
 
 func BenchmarkExportSampledOut(b *testing.B) {
@@ -58,7 +57,7 @@ func BenchmarkExportSampledOut(b *testing.B) {
 // benchmark empties the queue itself, which costs almost nothing.
 func BenchmarkExportKept(b *testing.B) {
 	e := &Exporter{batchSize: 256, queue: newQueue(4096), full: make(chan struct{}, 1)}
-	e.SetSampling(SamplingConfig{Ratio: 1})
+	e.SetSampling(sampling.Config{Ratio: 1})
 	r, taken := sample(), make([]*item, 0, 256)
 	b.ReportAllocs()
 	for b.Loop() {
@@ -67,9 +66,7 @@ func BenchmarkExportKept(b *testing.B) {
 		taken = e.queue.take(taken[:0], 256, 256)
 		e.queue.release(taken)
 	}
-	if n := len(e.Dropped()); n != 0 {
-		b.Errorf("dropped %v", e.Dropped())
-	}
+	assert.Empty(b, e.Dropped())
 }
 
 // BenchmarkBuild measures the cost to the worker per request, without the

@@ -29,13 +29,12 @@ func TestCallIsAClientSpanBelowApp(t *testing.T) {
 	spans := spansOf(t, newTestBuilder(t, false), r)
 	require.Len(t, spans, 7)
 	app, during, after := spans[3], spans[5], spans[6]
-	if app.Name != "app" || string(during.ParentSpanId) != string(app.SpanId) {
-		t.Errorf("the call lies below %x, want %s %x", during.ParentSpanId, app.Name, app.SpanId)
-	}
-	assert.Equal(t, string(spans[0].SpanId), string(after.ParentSpanId), "a call that began after app lies below the request")
-	if during.Kind != tracepb.Span_SPAN_KIND_CLIENT || during.Name != "GET" || during.Status.GetCode() != tracepb.Status_STATUS_CODE_ERROR {
-		t.Errorf("kind %s, name %s, status %s", during.Kind, during.Name, during.Status)
-	}
+	assert.Equal(t, "app", app.Name)
+	assert.Equal(t, app.SpanId, during.ParentSpanId, "a call that began during app lies below app")
+	assert.Equal(t, spans[0].SpanId, after.ParentSpanId, "a call that began after app lies below the request")
+	assert.Equal(t, tracepb.Span_SPAN_KIND_CLIENT, during.Kind)
+	assert.Equal(t, "GET", during.Name)
+	assert.Equal(t, tracepb.Status_STATUS_CODE_ERROR, during.Status.GetCode())
 	assert.EqualValues(t, 2_000_000, during.EndTimeUnixNano-during.StartTimeUnixNano)
 	wantAttributes(t, "call", during.Attributes, map[string]any{
 		"http.request.method": "GET", "http.response.status_code": int64(404), "error.type": "404",
@@ -57,9 +56,8 @@ func TestCallOfUnknownProtocolIsTimed(t *testing.T) {
 	}
 	r.Calls = []*request.Call{c}
 	span := spansOf(t, newTestBuilder(t, false), r)[5]
-	if span.Name != "call" || span.Status != nil {
-		t.Errorf("name %s, status %s", span.Name, span.Status)
-	}
+	assert.Equal(t, "call", span.Name)
+	assert.Nil(t, span.Status)
 	wantAttributes(t, "call", span.Attributes, map[string]any{
 		"network.transport": "unix", "server.address": "/run/db.sock", "network.peer.address": "/run/db.sock",
 		"http.request.size": int64(0), "http.response.size": int64(0), "process.pid": int64(1), "thread.id": int64(1), "lapwing.call.end": "last_read",

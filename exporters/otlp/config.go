@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/url"
 	"time"
+
+	"lapwing/exporters/otlp/sampling"
 )
 
 // The protocols of an endpoint.
@@ -59,7 +61,7 @@ type Config struct {
 	// URLQuery adds url.query to the spans. Queries often contain secrets.
 	URLQuery bool `koanf:"url_query"`
 	// Sampling selects the requests that become traces.
-	Sampling SamplingConfig `koanf:"sampling"`
+	Sampling sampling.Config `koanf:"sampling"`
 	// Metrics configures the export of metrics.
 	Metrics MetricsConfig `koanf:"metrics"`
 }
@@ -123,7 +125,7 @@ func DefaultConfig() Config {
 			MaxInterval:     15 * time.Second,
 			MaxElapsed:      time.Minute,
 		},
-		Sampling: SamplingConfig{Ratio: 1, FollowParent: true, KeepFailed: true, Slowest: 0.01, MaxSpansPerSecond: 10_000},
+		Sampling: sampling.DefaultConfig(),
 		Metrics:  MetricsConfig{Enabled: true},
 	}
 }
@@ -131,7 +133,7 @@ func DefaultConfig() Config {
 // Validate reports the first key whose value cannot work. It reads no files and
 // opens no connections.
 func (c Config) Validate() error {
-	for _, check := range []func() error{c.checkTransport, c.checkHeaders, c.TLS.check, c.checkQueue, c.Retry.check, c.Sampling.check, c.Metrics.check} {
+	for _, check := range []func() error{c.checkTransport, c.checkHeaders, c.TLS.check, c.checkQueue, c.Retry.check, c.checkSampling, c.Metrics.check} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -181,6 +183,13 @@ func (c Config) checkQueue() error {
 	}
 	if c.BatchDelay <= 0 {
 		return fmt.Errorf("batch_delay %v: use a positive duration", c.BatchDelay)
+	}
+	return nil
+}
+
+func (c Config) checkSampling() error {
+	if err := c.Sampling.Validate(); err != nil {
+		return fmt.Errorf("sampling.%w", err)
 	}
 	return nil
 }

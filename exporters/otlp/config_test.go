@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"lapwing/exporters/otlp/sampling"
 )
 
 func TestDefaultConfigIsValid(t *testing.T) {
@@ -18,42 +20,29 @@ func TestDefaultConfigIsValid(t *testing.T) {
 
 func TestValidateNamesTheKey(t *testing.T) {
 	tests := map[string]func(*Config){
-		"endpoint":                      func(c *Config) { c.Endpoint = "127.0.0.1:4317" },
-		"endpoint \"ftp":                func(c *Config) { c.Endpoint = "ftp://h" },
-		"endpoint \"http://\"":          func(c *Config) { c.Endpoint = "http://" },
-		"protocol":                      func(c *Config) { c.Protocol = "thrift" },
-		"compression":                   func(c *Config) { c.Compression = "zstd" },
-		"timeout":                       func(c *Config) { c.Timeout = -1 },
-		"tls is set":                    func(c *Config) { c.Endpoint, c.TLS.CA = "http://h", "ca.pem" },
-		"tls.key":                       func(c *Config) { c.TLS.Cert = "cert.pem" },
-		"batch_size":                    func(c *Config) { c.BatchSize = 0 },
-		"queue_size":                    func(c *Config) { c.QueueSize = c.BatchSize - 1 },
-		"batch_delay":                   func(c *Config) { c.BatchDelay = 0 },
-		"retry.initial_interval":        func(c *Config) { c.Retry.InitialInterval = 0 },
-		"retry.max_interval":            func(c *Config) { c.Retry.MaxInterval = 1 },
-		"retry.max_elapsed":             func(c *Config) { c.Retry.MaxElapsed = 0 },
-		"sampling.ratio":                func(c *Config) { c.Sampling.Ratio = math.NaN() },
-		"sampling.slowest":              func(c *Config) { c.Sampling.Slowest = 0.9 },
-		"sampling.max_spans_per_second": func(c *Config) { c.Sampling.MaxSpansPerSecond = 1 },
-		"sampling.slow ":                func(c *Config) { c.Sampling.Slow = -1 },
-		"sampling.services[0].service": func(c *Config) {
-			c.Sampling.Services = []ServiceSampling{{}}
-		},
-		"sampling.services[1].service": func(c *Config) {
-			c.Sampling.Services = []ServiceSampling{{Service: "a"}, {Service: "a"}}
-		},
-		"sampling.services[0].ratio": func(c *Config) {
-			c.Sampling.Services = []ServiceSampling{{Service: "a", Ratio: ptr(2.0)}}
-		},
-		"metrics.interval":   func(c *Config) { c.Metrics.Interval = -1 },
-		"metrics.histograms": func(c *Config) { c.Metrics.Histograms = "round" },
+		"endpoint":                   func(c *Config) { c.Endpoint = "127.0.0.1:4317" },
+		"endpoint \"ftp":             func(c *Config) { c.Endpoint = "ftp://h" },
+		"endpoint \"http://\"":       func(c *Config) { c.Endpoint = "http://" },
+		"protocol":                   func(c *Config) { c.Protocol = "thrift" },
+		"compression":                func(c *Config) { c.Compression = "zstd" },
+		"timeout":                    func(c *Config) { c.Timeout = -1 },
+		"tls is set":                 func(c *Config) { c.Endpoint, c.TLS.CA = "http://h", "ca.pem" },
+		"tls.key":                    func(c *Config) { c.TLS.Cert = "cert.pem" },
+		"batch_size":                 func(c *Config) { c.BatchSize = 0 },
+		"queue_size":                 func(c *Config) { c.QueueSize = c.BatchSize - 1 },
+		"batch_delay":                func(c *Config) { c.BatchDelay = 0 },
+		"retry.initial_interval":     func(c *Config) { c.Retry.InitialInterval = 0 },
+		"retry.max_interval":         func(c *Config) { c.Retry.MaxInterval = 1 },
+		"retry.max_elapsed":          func(c *Config) { c.Retry.MaxElapsed = 0 },
+		"sampling.ratio":             func(c *Config) { c.Sampling.Ratio = math.NaN() },
+		"sampling.services[0].ratio": func(c *Config) { c.Sampling.Services = []sampling.ServiceConfig{{Service: "a", Ratio: new(2.0)}} },
+		"metrics.interval":           func(c *Config) { c.Metrics.Interval = -1 },
+		"metrics.histograms":         func(c *Config) { c.Metrics.Histograms = "round" },
 	}
 	for key, change := range tests {
 		c := DefaultConfig()
 		change(&c)
-		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), key) {
-			t.Errorf("want an error that names %s, got %v", key, err)
-		}
+		assert.ErrorContains(t, c.Validate(), key)
 	}
 }
 
@@ -97,9 +86,9 @@ func TestTarget(t *testing.T) {
 				t.Setenv(k, v)
 			}
 			got, err := test.config.target(tracesSignal)
-			if err != nil || got.String() != test.want || got.protocol != test.proto {
-				t.Errorf("got %v over %s (%v), want %s over %s", got, got.protocol, err, test.want, test.proto)
-			}
+			assert.NoError(t, err)
+			assert.Equal(t, test.want, got.String())
+			assert.Equal(t, test.proto, got.protocol)
 		})
 	}
 }
@@ -116,9 +105,8 @@ func TestTargetFromBadEnvironment(t *testing.T) {
 			clearEnv(t)
 			t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "https://h")
 			t.Setenv(name, value)
-			if _, err := (Config{}).target(tracesSignal); err == nil || !strings.Contains(err.Error(), name) {
-				t.Errorf("want an error that names %s, got %v", name, err)
-			}
+			_, err := Config{}.target(tracesSignal)
+			assert.ErrorContains(t, err, name)
 		})
 	}
 }
@@ -132,28 +120,24 @@ func TestTimeout(t *testing.T) {
 	}{{0, "", 10 * time.Second}, {0, "1500", 1500 * time.Millisecond}, {time.Second, "1500", time.Second}} {
 		t.Setenv("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", test.env)
 		got, err := Config{Endpoint: "http://h", Timeout: test.config}.target(tracesSignal)
-		if err != nil || got.timeout != test.want {
-			t.Errorf("timeout is %v (%v), want %v", got.timeout, err, test.want)
-		}
+		assert.NoError(t, err)
+		assert.Equal(t, test.want, got.timeout)
 	}
 }
 
 func TestEnabled(t *testing.T) {
 	clearEnv(t)
 	c := DefaultConfig()
-	if c.Enabled() || c.MetricsEnabled() {
-		t.Error("enabled without an endpoint")
-	}
+	assert.False(t, c.Enabled(), "traces without an endpoint")
+	assert.False(t, c.MetricsEnabled(), "metrics without an endpoint")
 	_, err := c.target(tracesSignal)
 	assert.ErrorIs(t, err, ErrNoEndpoint)
 	t.Setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://h")
-	if c.Enabled() || !c.MetricsEnabled() {
-		t.Error("the metrics' endpoint enables metrics and nothing else")
-	}
+	assert.False(t, c.Enabled(), "the metrics' endpoint enables nothing else")
+	assert.True(t, c.MetricsEnabled(), "the metrics' endpoint enables metrics")
 	c.Endpoint, c.Metrics.Enabled = "http://h", false
-	if !c.Enabled() || c.MetricsEnabled() {
-		t.Error("an endpoint enables traces, and metrics only when they are on")
-	}
+	assert.True(t, c.Enabled(), "an endpoint enables traces")
+	assert.False(t, c.MetricsEnabled(), "an endpoint enables metrics only when they are on")
 }
 
 func TestAuthorityWithoutCertificate(t *testing.T) {
@@ -161,7 +145,5 @@ func TestAuthorityWithoutCertificate(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ca.pem")
 	require.NoError(t, os.WriteFile(path, []byte("not a certificate"), 0o600))
 	_, err := Config{Endpoint: "https://h", TLS: TLSConfig{CA: path}}.target(tracesSignal)
-	if err == nil || !strings.Contains(err.Error(), "tls.ca") {
-		t.Errorf("want an error that names tls.ca, got %v", err)
-	}
+	assert.ErrorContains(t, err, "tls.ca")
 }

@@ -13,6 +13,7 @@ import (
 
 	"lapwing/collectors/request"
 	"lapwing/exporters"
+	"lapwing/exporters/otlp/sampling"
 )
 
 var _ exporters.Tracer = (*Exporter)(nil)
@@ -37,7 +38,7 @@ var causeNames = [numCauses]string{"queue_full", "rejected", "gave_up", "partial
 // Exporter sends requests as traces to one OTLP receiver.
 type Exporter struct {
 	batchSize int
-	sampler   atomic.Pointer[sampler]
+	sampler   atomic.Pointer[sampling.Sampler]
 	queue     *queue
 	builder   *builder // used by the worker, as is batch
 	batch     []*item
@@ -92,16 +93,16 @@ func New(c Config, clock *request.Clock, log *slog.Logger, opts ...Option) (*Exp
 }
 
 // SetSampling changes which requests become traces, starting with the next one.
-func (e *Exporter) SetSampling(c SamplingConfig) { e.sampler.Store(newSampler(c)) }
+func (e *Exporter) SetSampling(c sampling.Config) { e.sampler.Store(sampling.New(c)) }
 
 // Trace implements exporters.Tracer: it queues r if it is sampled. It does not
 // allocate for a request that is not sampled.
 func (e *Exporter) Trace(r *request.Request) (kept bool) {
-	v := e.sampler.Load().decide(r)
-	if v.over {
+	v := e.sampler.Load().Decide(r)
+	if v.OverBudget() {
 		e.drop(causeOverBudget, 1)
 	}
-	if v.reason == sampledOut {
+	if !v.Kept() {
 		return false
 	}
 	if !r.End().Seen() {

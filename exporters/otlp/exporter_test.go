@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
-	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -63,9 +62,7 @@ func shutdown(t *testing.T, e *Exporter) error {
 
 func wantDropped(t *testing.T, e *Exporter, want map[string]uint64) {
 	t.Helper()
-	if got := e.Dropped(); !maps.Equal(got, want) {
-		t.Errorf("dropped %v, want %v", got, want)
-	}
+	assert.Equal(t, want, e.Dropped(), "dropped")
 }
 
 func TestDelivery(t *testing.T) {
@@ -93,9 +90,8 @@ func TestExportKeepsNothingOfTheRequest(t *testing.T) {
 	*s = request.Request{}
 	eventually(t, "delivery", func() bool { return r.spans() == 5 })
 	span := r.taken[0].ResourceSpans[0].ScopeSpans[0].Spans[0]
-	if string(span.TraceId) != string(trace[:]) || plain(span.Attributes)["url.path"] != "/users/42" {
-		t.Errorf("the span changed with the request: %v", span)
-	}
+	assert.Equal(t, trace[:], span.TraceId, "the span changed with the request: %v", span)
+	assert.Equal(t, "/users/42", plain(span.Attributes)["url.path"], "the span changed with the request: %v", span)
 }
 
 func TestRetryAfterFailuresThatPass(t *testing.T) {
@@ -107,9 +103,8 @@ func TestRetryAfterFailuresThatPass(t *testing.T) {
 		e.Trace(sample())
 		eventually(t, "delivery", func() bool { return r.spans() == 5 })
 		eventually(t, "the log of the recovery", func() bool { return l.count("works again") == 1 })
-		if r.attempts() != 4 || l.count("fails") != 1 {
-			t.Errorf("%d attempts, %d warnings: want 4 and 1", r.attempts(), l.count("fails"))
-		}
+		assert.Equal(t, 4, r.attempts(), "attempts")
+		assert.Equal(t, 1, l.count("fails"), "warnings")
 		wantDropped(t, e, map[string]uint64{})
 	})
 }
@@ -126,9 +121,7 @@ func TestRetryHonoursTheReceiversPause(t *testing.T) {
 		start := time.Now()
 		e.Trace(sample())
 		eventually(t, "delivery", func() bool { return r.spans() == 5 })
-		if waited := time.Since(start); waited < time.Second {
-			t.Errorf("tried again after %v, the receiver asked for 1s", waited)
-		}
+		assert.GreaterOrEqual(t, time.Since(start), time.Second, "the receiver asked for a pause of 1s")
 	})
 }
 
@@ -152,9 +145,8 @@ func TestRejected(t *testing.T) {
 		e.Trace(sample())
 		eventually(t, "the drop", func() bool { return e.Dropped()["rejected"] == 1 })
 		eventually(t, "the log", func() bool { return l.count("rejected the batch") > 0 })
-		if r.attempts() != 1 || l.count("rejected the batch") != 1 {
-			t.Errorf("%d attempts, %d log lines: want 1 and 1", r.attempts(), l.count("rejected the batch"))
-		}
+		assert.Equal(t, 1, r.attempts(), "attempts")
+		assert.Equal(t, 1, l.count("rejected the batch"), "log lines")
 	})
 }
 
@@ -184,9 +176,8 @@ func TestGarbageAnswers(t *testing.T) {
 			e, _ := newExporter(t, r.config(ProtocolHTTPProtobuf))
 			e.Trace(sample())
 			assert.NoError(t, shutdown(t, e))
-			if r.attempts() != 1 || r.spans() != 5 {
-				t.Errorf("%d attempts, %d spans: status 200 is a delivery", r.attempts(), r.spans())
-			}
+			assert.Equal(t, 1, r.attempts(), "attempts: status 200 is a delivery")
+			assert.Equal(t, 5, r.spans(), "spans: status 200 is a delivery")
 			wantDropped(t, e, map[string]uint64{})
 		})
 	}
@@ -218,12 +209,10 @@ func TestSlowReceiverNeverBlocks(t *testing.T) {
 			e.Trace(sample()) // would hang here
 		}
 		// At most the queue and one batch on its way are held.
-		if dropped := e.Dropped()["queue_full"]; dropped < requests-12 || dropped > requests-8 {
-			t.Errorf("dropped %d of %d", dropped, requests)
-		}
-		if len(e.queue.free)+e.queue.length() > 8 {
-			t.Errorf("%d items are kept for a queue of 8", len(e.queue.free)+e.queue.length())
-		}
+		dropped := e.Dropped()["queue_full"]
+		assert.GreaterOrEqual(t, dropped, uint64(requests-12), "dropped of %d", requests)
+		assert.LessOrEqual(t, dropped, uint64(requests-8), "dropped of %d", requests)
+		assert.LessOrEqual(t, len(e.queue.free)+e.queue.length(), 8, "items that are kept for a queue of 8")
 	})
 	close(release)
 }
@@ -258,9 +247,7 @@ func TestShutdownEndsPausesAndAttempts(t *testing.T) {
 				e.Trace(sample())
 			}
 			eventually(t, "the failure", func() bool { return l.count("fails") == 1 })
-			if err := shutdown(t, e); err == nil || !strings.Contains(err.Error(), "5 requests") {
-				t.Errorf("the error is %v", err)
-			}
+			assert.ErrorContains(t, shutdown(t, e), "5 requests")
 			assert.Equal(t, 2, r.attempts())
 			wantDropped(t, e, map[string]uint64{"shutdown": 5})
 		})

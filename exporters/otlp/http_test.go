@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 
 	"lapwing/collectors/request"
@@ -19,12 +20,8 @@ func TestSpanStatus(t *testing.T) {
 		b, r := newTestBuilder(t, false), sample()
 		r.Status = test.status
 		root := spansOf(t, b, r)[0]
-		if got := root.Status.GetCode() == tracepb.Status_STATUS_CODE_ERROR; got != test.failed {
-			t.Errorf("%d: error status is %v", test.status, got)
-		}
-		if got := plain(root.Attributes)["error.type"]; got != test.errorType {
-			t.Errorf("%d: error.type is %v", test.status, got)
-		}
+		assert.Equal(t, test.failed, root.Status.GetCode() == tracepb.Status_STATUS_CODE_ERROR, "%d: error status", test.status)
+		assert.Equal(t, test.errorType, plain(root.Attributes)["error.type"], "%d: error.type", test.status)
 	}
 }
 
@@ -48,19 +45,17 @@ func TestSpanNameAndMethod(t *testing.T) {
 		r.Route = test.route
 		root := spansOf(t, b, r)[0]
 		have := plain(root.Attributes)
-		if root.Name != test.name || have["http.request.method"] != test.attribute || have["http.request.method_original"] != test.original {
-			t.Errorf("%+v: got %q, %v, %v", test, root.Name, have["http.request.method"], have["http.request.method_original"])
-		}
+		assert.Equal(t, test.name, root.Name, "%+v", test)
+		assert.Equal(t, test.attribute, have["http.request.method"], "%+v", test)
+		assert.Equal(t, test.original, have["http.request.method_original"], "%+v", test)
 	}
 }
 
 func TestQueryOnlyWhenAsked(t *testing.T) {
-	if got := plain(spansOf(t, newTestBuilder(t, false), sample())[0].Attributes)["url.query"]; got != nil {
-		t.Errorf("url.query is %v, want none by default", got)
-	}
-	if got := plain(spansOf(t, newTestBuilder(t, true), sample())[0].Attributes)["url.query"]; got != "key=secret" {
-		t.Errorf("url.query is %v", got)
-	}
+	have := plain(spansOf(t, newTestBuilder(t, false), sample())[0].Attributes)
+	assert.NotContains(t, have, "url.query", "by default")
+	have = plain(spansOf(t, newTestBuilder(t, true), sample())[0].Attributes)
+	assert.Equal(t, "key=secret", have["url.query"])
 }
 
 func TestServerAndPeer(t *testing.T) {
@@ -109,9 +104,7 @@ func TestServerAndPeer(t *testing.T) {
 		test.change(r)
 		have := plain(spansOf(t, b, r)[0].Attributes)
 		for key, want := range test.want {
-			if have[key] != want {
-				t.Errorf("%s: %s is %v, want %v", name, key, have[key], want)
-			}
+			assert.Equal(t, want, have[key], "%s: %s", name, key)
 		}
 	}
 }

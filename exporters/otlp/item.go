@@ -1,6 +1,9 @@
 package otlp
 
-import "lapwing/collectors/request"
+import (
+	"lapwing/collectors/request"
+	"lapwing/exporters/otlp/sampling"
+)
 
 // HTTPDetail is implemented by the Detail of an HTTP request that knows more
 // than the fields of Request. The results only need to be valid as long as the
@@ -22,7 +25,7 @@ type item struct {
 	query     []byte
 	userAgent []byte
 	method    []byte // as sent, if the field of the request differs
-	verdict   verdict
+	verdict   sampling.Verdict
 	text      []byte // the memory of the byte slices above
 }
 
@@ -31,7 +34,7 @@ type item struct {
 const maxText = 2 << 10
 
 // fill makes i a copy of r.
-func (i *item) fill(r *request.Request, v verdict) {
+func (i *item) fill(r *request.Request, v sampling.Verdict) {
 	i.req, i.verdict = *r, v
 	i.req.Detail = nil
 	i.query, i.userAgent, i.method = nil, nil, nil

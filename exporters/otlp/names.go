@@ -65,8 +65,8 @@ func (a *attrs) own(i *item) {
 		a.number(keySequence, int64(r.Seq))
 	}
 	a.parts(r.Parts(), request.NumPhases)
-	a.text(keySamplingReason, i.verdict.reason.String())
-	if ratio, ok := i.verdict.ratio(); ok {
+	a.text(keySamplingReason, i.verdict.Reason())
+	if ratio, ok := i.verdict.Ratio(); ok {
 		a.double(keySamplingRatio, ratio)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"lapwing/collectors/request"
+	"lapwing/exporters/otlp/sampling"
 )
 
 // queue is a bounded first-in first-out queue. It owns its items and reuses
@@ -32,7 +33,7 @@ func newQueue(size int) *queue { return &queue{ring: make([]*item, size)} }
 // push adds a copy of r. It never waits for a consumer, which holds the lock
 // only to move pointers. batch is the number of items at which push returns
 // pushedBatch.
-func (q *queue) push(r *request.Request, v verdict, batch int) pushed {
+func (q *queue) push(r *request.Request, v sampling.Verdict, batch int) pushed {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {

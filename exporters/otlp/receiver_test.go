@@ -207,13 +207,11 @@ func readBody(t *testing.T, req *http.Request) []byte {
 		return body
 	}
 	unzip, err := gzip.NewReader(bytes.NewReader(body))
-	if err != nil {
-		t.Errorf("the upload is not gzip: %v", err)
+	if !assert.NoError(t, err, "the upload is not gzip") {
 		return nil
 	}
-	if body, err = io.ReadAll(unzip); err != nil {
-		t.Errorf("the upload is not gzip: %v", err)
-	}
+	body, err = io.ReadAll(unzip)
+	assert.NoError(t, err, "the upload is not gzip")
 	return body
 }
 

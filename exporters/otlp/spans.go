@@ -117,7 +117,7 @@ func (b *builder) root(i *item, w window) *span {
 		p.ParentSpanId = s.parent[:]
 		p.Flags |= uint32(tracepb.SpanFlags_SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK)
 	}
-	p.TraceState = validText(withThreshold(i.req.TraceState, i.verdict.threshold()))
+	p.TraceState = validText(i.verdict.TraceState(i.req.TraceState))
 	p.Name = spanName(i)
 	p.Kind = tracepb.Span_SPAN_KIND_SERVER
 	p.StartTimeUnixNano, p.EndTimeUnixNano = w.at(w.start), w.at(w.end)

@@ -2,8 +2,6 @@ package otlp
 
 import (
 	"context"
-	"encoding/hex"
-	"reflect"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -13,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"lapwing/collectors/request"
+	"lapwing/exporters/otlp/sampling"
 )
 
 func newTestBuilder(t testing.TB, withQuery bool) *builder {
@@ -26,11 +25,11 @@ func newTestBuilder(t testing.TB, withQuery bool) *builder {
 // items copies requests as the queue does.
 func items(requests ...*request.Request) []*item {
 	var list []*item
-	s := newSampler(SamplingConfig{Ratio: 1})
+	s := sampling.New(sampling.Config{Ratio: 1})
 	for _, r := range requests {
 		request.AssignIDs(r)
 		i := new(item)
-		i.fill(r, s.decide(r))
+		i.fill(r, s.Decide(r))
 		list = append(list, i)
 	}
 	return list
@@ -40,9 +39,8 @@ func items(requests ...*request.Request) []*item {
 func spansOf(t testing.TB, b *builder, r *request.Request) []*tracepb.Span {
 	t.Helper()
 	batch, n := b.build(items(r))
-	if len(batch) != 1 || len(batch[0].ScopeSpans) != 1 {
-		t.Fatalf("want one resource with one scope, got %v", batch)
-	}
+	require.Len(t, batch, 1, "one resource")
+	require.Len(t, batch[0].ScopeSpans, 1, "one scope")
 	spans := batch[0].ScopeSpans[0].Spans
 	require.Len(t, spans, n)
 	return spans
@@ -74,14 +72,10 @@ func wantAttributes(t *testing.T, what string, got []*commonpb.KeyValue, want ma
 	have := plain(got)
 	assert.Len(t, have, len(got), "%s: a key is there twice: %v", what, got)
 	for key, value := range want {
-		if !reflect.DeepEqual(have[key], value) {
-			t.Errorf("%s: %s = %#v, want %#v", what, key, have[key], value)
-		}
+		assert.Equal(t, value, have[key], "%s: %s", what, key)
 	}
 	for key := range have {
-		if _, ok := want[key]; !ok {
-			t.Errorf("%s: %s = %#v is not expected", what, key, have[key])
-		}
+		assert.Contains(t, want, key, "%s: %s = %#v is not expected", what, key, have[key])
 	}
 }
 
@@ -90,18 +84,14 @@ func TestRootSpan(t *testing.T) {
 	r := sample()
 	r.Flags = request.Pipelined | request.Streamed
 	root := spansOf(t, b, r)[0]
-	if root.Kind != tracepb.Span_SPAN_KIND_SERVER || root.Name != "GET" {
-		t.Errorf("root is %v %q, want a SERVER span named GET", root.Kind, root.Name)
-	}
-	if root.StartTimeUnixNano != uint64(b.clock.UnixNano(r.Arrived)) || root.EndTimeUnixNano != uint64(b.clock.UnixNano(r.WriteLast)) {
-		t.Errorf("root spans %d to %d, want arrived to write_last", root.StartTimeUnixNano, root.EndTimeUnixNano)
-	}
-	if hex.EncodeToString(root.TraceId) != hex.EncodeToString(r.TraceID[:]) || string(root.SpanId) != string(r.SpanID[:]) || root.ParentSpanId != nil {
-		t.Errorf("root has identifiers %x %x %x", root.TraceId, root.SpanId, root.ParentSpanId)
-	}
-	if root.Status != nil {
-		t.Errorf("status is %v, want it unset", root.Status)
-	}
+	assert.Equal(t, tracepb.Span_SPAN_KIND_SERVER, root.Kind)
+	assert.Equal(t, "GET", root.Name)
+	assert.Equal(t, uint64(b.clock.UnixNano(r.Arrived)), root.StartTimeUnixNano, "it starts at arrived")
+	assert.Equal(t, uint64(b.clock.UnixNano(r.WriteLast)), root.EndTimeUnixNano, "it ends at write_last")
+	assert.Equal(t, r.TraceID[:], root.TraceId)
+	assert.Equal(t, r.SpanID[:], root.SpanId)
+	assert.Nil(t, root.ParentSpanId)
+	assert.Nil(t, root.Status)
 	wantAttributes(t, "root", root.Attributes, map[string]any{
 		"http.request.method": "GET", "url.path": "/users/42", "url.scheme": "http",
 		"http.response.status_code": int64(200), "user_agent.original": "curl/8",
@@ -136,15 +126,12 @@ func TestPhaseSpans(t *testing.T) {
 	root, ids := spans[0], map[string]bool{string(spans[0].SpanId): true}
 	for i, w := range want {
 		s := spans[i+1]
-		if s.Name != w.name || s.Kind != tracepb.Span_SPAN_KIND_INTERNAL {
-			t.Errorf("span %d is %v %q, want INTERNAL %q", i+1, s.Kind, s.Name, w.name)
-		}
-		if string(s.ParentSpanId) != string(root.SpanId) || string(s.TraceId) != string(root.TraceId) {
-			t.Errorf("%s is not a child of the request", w.name)
-		}
-		if s.StartTimeUnixNano != uint64(b.clock.UnixNano(w.from)) || s.EndTimeUnixNano != uint64(b.clock.UnixNano(w.to)) {
-			t.Errorf("%s spans %d to %d", w.name, s.StartTimeUnixNano, s.EndTimeUnixNano)
-		}
+		assert.Equal(t, w.name, s.Name, "span %d", i+1)
+		assert.Equal(t, tracepb.Span_SPAN_KIND_INTERNAL, s.Kind, w.name)
+		assert.Equal(t, root.SpanId, s.ParentSpanId, "%s is not a child of the request", w.name)
+		assert.Equal(t, root.TraceId, s.TraceId, "%s is not in the trace of the request", w.name)
+		assert.Equal(t, uint64(b.clock.UnixNano(w.from)), s.StartTimeUnixNano, "the start of %s", w.name)
+		assert.Equal(t, uint64(b.clock.UnixNano(w.to)), s.EndTimeUnixNano, "the end of %s", w.name)
 		wantAttributes(t, w.name, s.Attributes, w.attributes)
 		ids[string(s.SpanId)] = true
 	}
@@ -183,17 +170,14 @@ func TestSpanOfUnfinishedRequest(t *testing.T) {
 			test.change(r)
 			r.Status, r.Error = 0, "connection_reset"
 			spans := spansOf(t, b, r)
-			if got, want := spans[0].EndTimeUnixNano, uint64(b.clock.UnixNano(test.end(r))); got != want {
-				t.Errorf("the request ends at %d, want %d", got, want)
-			}
+			assert.Equal(t, uint64(b.clock.UnixNano(test.end(r))), spans[0].EndTimeUnixNano, "the end of the request")
 			var children []string
 			for _, s := range spans[1:] {
 				children = append(children, s.Name)
 			}
 			assert.Equal(t, test.children, children)
-			if spans[0].Status.GetCode() != tracepb.Status_STATUS_CODE_ERROR || plain(spans[0].Attributes)["error.type"] != "connection_reset" {
-				t.Errorf("status %v, attributes %v: want the error", spans[0].Status, plain(spans[0].Attributes))
-			}
+			assert.Equal(t, tracepb.Status_STATUS_CODE_ERROR, spans[0].Status.GetCode())
+			assert.Equal(t, "connection_reset", plain(spans[0].Attributes)["error.type"])
 		})
 	}
 }
@@ -202,9 +186,8 @@ func TestSpanWithoutArrivalStartsAtTheFirstStamp(t *testing.T) {
 	b, r := newTestBuilder(t, false), sample()
 	r.Arrived, r.ReadFirst, r.ReadLast, r.Flags = 0, 0, 0, request.Orphan
 	spans := spansOf(t, b, r)
-	if len(spans) != 1 || spans[0].StartTimeUnixNano != uint64(b.clock.UnixNano(r.WriteFirst)) {
-		t.Errorf("got %v, want one span from write_first on", spans)
-	}
+	require.Len(t, spans, 1)
+	assert.Equal(t, uint64(b.clock.UnixNano(r.WriteFirst)), spans[0].StartTimeUnixNano, "it starts at write_first")
 }
 
 func TestIncomingContextIsContinued(t *testing.T) {
@@ -213,14 +196,13 @@ func TestIncomingContextIsContinued(t *testing.T) {
 	r.TraceState = []byte("vendor=1,ot=th:8;rv:ffffffffffffff")
 	spans := spansOf(t, b, r)
 	root := spans[0]
-	if root.TraceId[0] != 1 || string(root.ParentSpanId) != string(r.ParentSpanID[:]) {
-		t.Errorf("root has trace %x and parent %x", root.TraceId, root.ParentSpanId)
-	}
+	assert.Equal(t, byte(1), root.TraceId[0], "root has trace %x", root.TraceId)
+	assert.Equal(t, r.ParentSpanID[:], root.ParentSpanId)
 	for i, s := range spans {
 		assert.Equal(t, "ot=th:0;rv:ffffffffffffff,vendor=1", s.TraceState, "span %d has tracestate %q", i, s.TraceState)
-		if remote := s.Flags&uint32(tracepb.SpanFlags_SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK) != 0; remote != (i == 0) || s.Flags&1 == 0 {
-			t.Errorf("span %d has flags %#x", i, s.Flags)
-		}
+		remote := s.Flags&uint32(tracepb.SpanFlags_SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK) != 0
+		assert.Equal(t, i == 0, remote, "span %d has flags %#x: only the parent of the first is remote", i, s.Flags)
+		assert.NotZero(t, s.Flags&1, "span %d has flags %#x: it is sampled", i, s.Flags)
 	}
 }
 
@@ -229,20 +211,15 @@ func TestResourcePerService(t *testing.T) {
 	first, second, third := sample(), sample(), sample()
 	second.Service, third.Service = "", "shop"
 	batch, spans := b.build(items(first, second, third))
-	if len(batch) != 2 || spans != 15 {
-		t.Fatalf("%d resources, %d spans: want 2 and 15", len(batch), spans)
-	}
+	require.Len(t, batch, 2, "resources")
+	require.Equal(t, 15, spans, "spans")
 	shop, unknown := plain(batch[0].Resource.Attributes), plain(batch[1].Resource.Attributes)
-	if shop["service.name"] != "shop" || unknown["service.name"] != "unknown_service" {
-		t.Errorf("services %v and %v", shop["service.name"], unknown["service.name"])
-	}
-	if shop["service.instance.id"] == unknown["service.instance.id"] || shop["deployment.environment.name"] != "test" {
-		t.Errorf("resources %v and %v", shop, unknown)
-	}
+	assert.Equal(t, "shop", shop["service.name"])
+	assert.Equal(t, "unknown_service", unknown["service.name"])
+	assert.NotEqual(t, shop["service.instance.id"], unknown["service.instance.id"], "resources %v and %v", shop, unknown)
+	assert.Equal(t, "test", shop["deployment.environment.name"], "resource %v", shop)
 	for _, key := range []string{"host.name", "service.instance.id", "telemetry.sdk.name", "telemetry.sdk.language", "telemetry.sdk.version"} {
-		if shop[key] == nil {
-			t.Errorf("%s is missing from %v", key, shop)
-		}
+		assert.NotNil(t, shop[key], "%s is missing from %v", key, shop)
 	}
 	again, _ := newTestBuilder(t, false).build(items(sample()))
 	assert.Equal(t, shop, plain(again[0].Resource.Attributes), "another agent on this host describes the service otherwise")
@@ -258,9 +235,7 @@ func TestBytesThatAreNotUTF8StillMarshal(t *testing.T) {
 	batch, _ := b.build(items(r))
 	_, err := proto.Marshal(batch[0])
 	require.NoError(t, err)
-	if got := plain(batch[0].ScopeSpans[0].Spans[0].Attributes)["url.path"]; got != "a\uFFFD\x00b" {
-		t.Errorf("url.path is %q", got)
-	}
+	assert.Equal(t, "a\uFFFD\x00b", plain(batch[0].ScopeSpans[0].Spans[0].Attributes)["url.path"])
 }
 
 func TestBuildLeavesNothingOfTheBatchBefore(t *testing.T) {
@@ -273,8 +248,6 @@ func TestBuildLeavesNothingOfTheBatchBefore(t *testing.T) {
 	fresh := spansOf(t, &builder{clock: b.clock, withQuery: true, resources: b.resources, scope: b.scope, groups: map[string]*tracepb.ResourceSpans{}}, clean)
 	for i := range got {
 		got[i].SpanId, fresh[i].SpanId = nil, nil // children's are random
-		if !proto.Equal(got[i], fresh[i]) {
-			t.Errorf("span %d differs from a fresh one:\n%v\n%v", i, got[i], fresh[i])
-		}
+		assert.True(t, proto.Equal(got[i], fresh[i]), "span %d differs from a fresh one:\n%v\n%v", i, got[i], fresh[i])
 	}
 }

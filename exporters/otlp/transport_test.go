@@ -134,21 +134,18 @@ func TestPlainEndpointIgnoresCertificateVariables(t *testing.T) {
 
 func TestRetryAfterHeader(t *testing.T) {
 	for header, want := range map[string]time.Duration{"": 0, "3": 3 * time.Second, "-1": 0, "soon": 0, "Mon, 02 Jan 2006 15:04:05 GMT": 0} {
-		if got := retryAfter(header); got != want {
-			t.Errorf("retryAfter(%q) = %v, want %v", header, got, want)
-		}
+		assert.Equal(t, want, retryAfter(header), "Retry-After: %q", header)
 	}
 	later := time.Now().Add(time.Hour).UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT")
-	if got := retryAfter(later); got < 59*time.Minute || got > time.Hour {
-		t.Errorf("retryAfter(%q) = %v, want about an hour", later, got)
-	}
+	got := retryAfter(later)
+	assert.GreaterOrEqual(t, got, 59*time.Minute, "Retry-After: %q", later)
+	assert.LessOrEqual(t, got, time.Hour, "Retry-After: %q", later)
 }
 
 func TestJudgeFollowsTheSpecification(t *testing.T) {
 	for code, want := range map[int]bool{400: false, 401: false, 404: false, 413: false, 429: true, 500: false, 501: false, 502: true, 503: true, 504: true} {
-		if got, _ := judge(os.ErrInvalid, &reply{httpStatus: code}); got != want {
-			t.Errorf("HTTP %d: retryable is %v", code, got)
-		}
+		got, _ := judge(os.ErrInvalid, &reply{httpStatus: code})
+		assert.Equal(t, want, got, "HTTP %d is retryable", code)
 	}
 	for code, want := range map[codes.Code]bool{
 		codes.Canceled: true, codes.Unknown: false, codes.InvalidArgument: false, codes.DeadlineExceeded: true,
@@ -156,8 +153,7 @@ func TestJudgeFollowsTheSpecification(t *testing.T) {
 		codes.OutOfRange: true, codes.Unimplemented: false, codes.Internal: false, codes.Unavailable: true,
 		codes.DataLoss: true, codes.Unauthenticated: false,
 	} {
-		if got, _ := judge(status.Error(code, "x"), new(reply)); got != want {
-			t.Errorf("gRPC %v: retryable is %v", code, got)
-		}
+		got, _ := judge(status.Error(code, "x"), new(reply))
+		assert.Equal(t, want, got, "gRPC %v is retryable", code)
 	}
 }

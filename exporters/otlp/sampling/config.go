@@ -1,13 +1,13 @@
-package otlp
+package sampling
 
 import (
 	"fmt"
 	"time"
 )
 
-// SamplingConfig selects the requests that become traces. It never affects
-// counts: metrics and tables include every request.
-type SamplingConfig struct {
+// Config selects the requests that become traces. It never affects counts:
+// metrics and tables include every request.
+type Config struct {
 	// Ratio is the share of requests to keep, 0 to 1. The choice depends on the
 	// trace identifier alone, so every agent makes the same choice.
 	Ratio float64 `koanf:"ratio"`
@@ -26,30 +26,38 @@ type SamplingConfig struct {
 	// MaxSpansPerSecond limits what all of the above keep. Zero means no limit.
 	MaxSpansPerSecond int `koanf:"max_spans_per_second"`
 	// Services holds the differences for single services.
-	Services []ServiceSampling `koanf:"services"`
+	Services []ServiceConfig `koanf:"services"`
 }
 
-// ServiceSampling overrides values of SamplingConfig for one service. A nil
-// value keeps the general one.
-type ServiceSampling struct {
+// ServiceConfig overrides values of Config for one service. A nil value keeps
+// the general one.
+type ServiceConfig struct {
 	Service string         `koanf:"service"`
 	Ratio   *float64       `koanf:"ratio"`
 	Slow    *time.Duration `koanf:"slow"`
 }
 
-func (c SamplingConfig) check() error {
-	if err := checkRule("sampling.", c.Ratio, c.Slow); err != nil {
+// DefaultConfig returns a Config that keeps every request up to 10,000 spans per
+// second.
+func DefaultConfig() Config {
+	return Config{Ratio: 1, FollowParent: true, KeepFailed: true, Slowest: 0.01, MaxSpansPerSecond: 10_000}
+}
+
+// Validate reports the first key whose value cannot work. The error starts with
+// the key, such as ratio or services[0].ratio.
+func (c Config) Validate() error {
+	if err := checkRule("", c.Ratio, c.Slow); err != nil {
 		return err
 	}
 	if !(c.Slowest >= 0 && c.Slowest <= maxSlowest) {
-		return fmt.Errorf("sampling.slowest %v: use a number from 0 to %v", c.Slowest, maxSlowest)
+		return fmt.Errorf("slowest %v: use a number from 0 to %v", c.Slowest, maxSlowest)
 	}
 	if c.MaxSpansPerSecond < 0 || (c.MaxSpansPerSecond > 0 && c.MaxSpansPerSecond < minBudget) {
-		return fmt.Errorf("sampling.max_spans_per_second %d: use at least %d, or 0 for no limit", c.MaxSpansPerSecond, minBudget)
+		return fmt.Errorf("max_spans_per_second %d: use at least %d, or 0 for no limit", c.MaxSpansPerSecond, minBudget)
 	}
 	seen := make(map[string]bool, len(c.Services))
 	for i, s := range c.Services {
-		key := fmt.Sprintf("sampling.services[%d].", i)
+		key := fmt.Sprintf("services[%d].", i)
 		if s.Service == "" {
 			return fmt.Errorf("%sservice is empty: set the name of the service", key)
 		}
@@ -78,7 +86,7 @@ func checkRule(key string, ratio float64, slow time.Duration) error {
 // maxSlowest keeps "slow" from including most requests.
 const maxSlowest = 0.5
 
-func (c SamplingConfig) forService(s ServiceSampling) (ratio float64, slow time.Duration) {
+func (c Config) forService(s ServiceConfig) (ratio float64, slow time.Duration) {
 	ratio, slow = c.Ratio, c.Slow
 	if s.Ratio != nil {
 		ratio = *s.Ratio

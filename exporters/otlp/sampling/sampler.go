@@ -1,4 +1,4 @@
-package otlp
+package sampling
 
 import (
 	"encoding/binary"
@@ -27,8 +27,9 @@ var reasonNames = [numReasons]string{"", "ratio", "parent", "slow", "failed"}
 
 func (r reason) String() string { return reasonNames[r] }
 
-// verdict is the decision on one request.
-type verdict struct {
+// Verdict is the decision on one request. The zero value means that the request
+// is not kept.
+type Verdict struct {
 	reason reason
 	// chance is the probability with which a request like this one is kept; 0
 	// if only the parent knows it.
@@ -38,17 +39,31 @@ type verdict struct {
 	over bool
 }
 
-// ratio returns the probability with which a request like this one is kept. ok
-// is false if only the parent knows it.
-func (v verdict) ratio() (ratio float64, ok bool) { return v.chance, v.chance > 0 }
+// Kept reports whether the request becomes a trace.
+func (v Verdict) Kept() bool { return v.reason != sampledOut }
 
-// threshold returns the verdict in OpenTelemetry's tracestate notation, empty
-// if only the parent knows it.
-func (v verdict) threshold() string {
-	if v.chance == 0 {
-		return ""
+// OverBudget reports whether the request was not kept only because the budget of
+// spans was spent before its chance could be lowered.
+func (v Verdict) OverBudget() bool { return v.over }
+
+// Reason returns why the request was kept: ratio, parent, slow or failed. It is
+// empty if the request was not kept.
+func (v Verdict) Reason() string { return v.reason.String() }
+
+// Ratio returns the probability, above 0 and up to 1, with which a request like
+// this one is kept. ok is false if only the parent knows it, or if the request
+// was not kept.
+func (v Verdict) Ratio() (ratio float64, ok bool) { return v.chance, v.chance > 0 }
+
+// TraceState returns the tracestate of a request with the probability of the
+// verdict as OpenTelemetry's sampling threshold (th). If only the parent knows
+// the probability, it returns the state unchanged.
+func (v Verdict) TraceState(state []byte) string {
+	th := ""
+	if v.chance > 0 {
+		th = notation(threshold(v.chance))
 	}
-	return notation(threshold(v.chance))
+	return withThreshold(state, th)
 }
 
 // randomBits is the number of bits of a trace identifier that OpenTelemetry's
@@ -77,9 +92,9 @@ type rule struct {
 	slow  time.Duration
 }
 
-// sampler decides which requests become traces. It is not safe for concurrent
+// Sampler decides which requests become traces. It is not safe for concurrent
 // use.
-type sampler struct {
+type Sampler struct {
 	general      rule
 	services     map[string]rule
 	followParent bool
@@ -88,8 +103,9 @@ type sampler struct {
 	budget       *budget // nil for no limit
 }
 
-func newSampler(c SamplingConfig) *sampler {
-	s := &sampler{
+// New returns a Sampler that has seen no requests yet. It does not validate c.
+func New(c Config) *Sampler {
+	s := &Sampler{
 		general:      rule{c.Ratio, c.Slow},
 		services:     make(map[string]rule, len(c.Services)),
 		followParent: c.FollowParent,
@@ -108,22 +124,24 @@ func newSampler(c SamplingConfig) *sampler {
 	return s
 }
 
-// decide returns the verdict on one request. It assigns identifiers if a
-// probability needs them.
-func (s *sampler) decide(r *request.Request) verdict {
+// Decide returns the verdict on a request, and remembers the request for the
+// verdicts on later ones. The request must have its trace identifier, see
+// request.AssignIDs: a probability is compared with it. Decide only allocates
+// for a service that it has not seen recently.
+func (s *Sampler) Decide(r *request.Request) Verdict {
 	v := s.judge(r)
 	if v.reason == sampledOut {
-		return verdict{}
+		return Verdict{}
 	}
 	share, cost := 1.0, costOf(r)
 	if s.budget != nil {
 		share = s.budget.share(v.reason, v.odds(), cost, r.End())
 	}
 	if !v.luck(r, share) {
-		return verdict{}
+		return Verdict{}
 	}
 	if s.budget != nil && !s.budget.spend(cost) {
-		return verdict{over: true}
+		return Verdict{over: true}
 	}
 	v.chance *= share
 	return v
@@ -131,7 +149,7 @@ func (s *sampler) decide(r *request.Request) verdict {
 
 // ruleOf returns the rule of a service, or of the service that the pool belongs
 // to.
-func (s *sampler) ruleOf(name string) rule {
+func (s *Sampler) ruleOf(name string) rule {
 	for len(s.services) > 0 {
 		if own, ok := s.services[name]; ok {
 			return own
@@ -148,28 +166,28 @@ func (s *sampler) ruleOf(name string) rule {
 // judge finds the reason to keep a request, and its probability before the
 // budget. The certain reasons come first, so that the ratio applies to the
 // rest.
-func (s *sampler) judge(r *request.Request) verdict {
+func (s *Sampler) judge(r *request.Request) Verdict {
 	rule := s.ruleOf(r.Service)
 	slow := s.isSlow(r, rule)
 	switch {
 	case s.keepFailed && r.Failed():
-		return verdict{reason: keptFailed, chance: 1}
+		return Verdict{reason: keptFailed, chance: 1}
 	case slow:
-		return verdict{reason: keptSlow, chance: 1}
+		return Verdict{reason: keptSlow, chance: 1}
 	case s.followParent && r.ParentSpanID != [8]byte{} && !r.ParentLocal:
 		if r.Sampled {
-			return verdict{reason: keptByParent, chance: stateChance(r.TraceState)}
+			return Verdict{reason: keptByParent, chance: stateChance(r.TraceState)}
 		}
-		return verdict{}
+		return Verdict{}
 	case rule.ratio > 0:
-		return verdict{reason: keptByRatio, chance: rule.ratio}
+		return Verdict{reason: keptByRatio, chance: rule.ratio}
 	}
-	return verdict{}
+	return Verdict{}
 }
 
 // isSlow compares a request with the limit of its service and with the recent
 // requests of the service. The request is then added to these.
-func (s *sampler) isSlow(r *request.Request, rule rule) bool {
+func (s *Sampler) isSlow(r *request.Request, rule rule) bool {
 	took := elapsed(r)
 	relative := s.recent != nil && s.recent.isSlow(r.Service, took, r.End())
 	return relative || (rule.slow > 0 && took >= rule.slow)
@@ -177,7 +195,7 @@ func (s *sampler) isSlow(r *request.Request, rule rule) bool {
 
 // odds returns the probability that a request with this verdict is kept if the
 // budget has room. A decision of the parent leaves nothing to chance.
-func (v verdict) odds() float64 {
+func (v Verdict) odds() float64 {
 	if v.reason == keptByParent {
 		return 1
 	}
@@ -186,7 +204,7 @@ func (v verdict) odds() float64 {
 
 // luck reports whether the request is in the share that the budget has room
 // for. All agents that see a trace get the same result.
-func (v verdict) luck(r *request.Request, share float64) bool {
+func (v Verdict) luck(r *request.Request, share float64) bool {
 	chance := share
 	if v.chance > 0 {
 		chance *= v.chance

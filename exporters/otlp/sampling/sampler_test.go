@@ -1,4 +1,4 @@
-package otlp
+package sampling
 
 import (
 	"encoding/binary"
@@ -8,19 +8,32 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"lapwing/collectors/request"
 )
 
-func ptr[T any](v T) *T { return &v }
+// sample returns a request of 11 ms that finished a moment ago.
+func sample() *request.Request {
+	arrived := request.Now() - request.Stamp(time.Second)
+	at := func(ms int) request.Stamp { return arrived + request.Stamp(ms)*request.Stamp(time.Millisecond) }
+	return &request.Request{
+		Stamps: request.Stamps{
+			Established: at(-1), Accepted: at(1), Arrived: arrived,
+			ReadFirst: at(2), ArrivedLast: at(2), ReadLast: at(3),
+			WriteFirst: at(8), WriteLast: at(11), Acked: at(12),
+		},
+		Service: "shop", Status: 200,
+	}
+}
 
 func TestSamplingReasons(t *testing.T) {
-	config := SamplingConfig{
+	config := Config{
 		Ratio: 0, FollowParent: true, KeepFailed: true, Slow: time.Second,
-		Services: []ServiceSampling{
-			{Service: "all", Ratio: ptr(1.0)},
-			{Service: "quick", Slow: ptr(5 * time.Millisecond)},
-			{Service: "never slow", Slow: ptr(time.Duration(0))},
+		Services: []ServiceConfig{
+			{Service: "all", Ratio: new(1.0)},
+			{Service: "quick", Slow: new(5 * time.Millisecond)},
+			{Service: "never slow", Slow: new(time.Duration(0))},
 		},
 	}
 	parent := func(r *request.Request) { r.TraceID, r.ParentSpanID = [16]byte{1}, [8]byte{1} }
@@ -41,58 +54,52 @@ func TestSamplingReasons(t *testing.T) {
 		"parent not sampled":       {func(r *request.Request) { parent(r); r.Service = "all" }, sampledOut},
 		"parent not, but it fails": {func(r *request.Request) { parent(r); r.Status = 502 }, keptFailed},
 	}
-	s := newSampler(config)
+	s := New(config)
 	for name, test := range tests {
 		r := sample()
 		test.change(r)
-		if got := s.decide(r).reason; got != test.want {
-			t.Errorf("%s: kept for %q, want %q", name, got, test.want)
-		}
+		assert.Equal(t, test.want.String(), s.Decide(r).Reason(), name)
 	}
 }
 
 func TestRatioDecidesWhereParentsAreNotFollowed(t *testing.T) {
 	r := sample()
 	r.TraceID, r.ParentSpanID, r.Sampled = [16]byte{1}, [8]byte{1}, true
-	assert.Zero(t, newSampler(SamplingConfig{Ratio: 0}).decide(r).reason)
+	assert.Zero(t, New(Config{Ratio: 0}).Decide(r).reason)
 }
 
 func TestRatioIsMet(t *testing.T) {
 	const n = 20000
 	for _, ratio := range []float64{0.01, 0.25, 0.9} {
-		s := newSampler(SamplingConfig{Ratio: ratio})
+		s := New(Config{Ratio: ratio})
 		kept := 0
 		for range n {
 			r := new(request.Request)
 			request.AssignIDs(r)
-			if s.decide(r).reason == keptByRatio {
+			if s.Decide(r).reason == keptByRatio {
 				kept++
 			}
 		}
 		// Six standard deviations: a false failure once in 500 million runs.
-		if slack := 6 * math.Sqrt(n*ratio*(1-ratio)); math.Abs(float64(kept)-n*ratio) > slack {
-			t.Errorf("ratio %v kept %d of %d", ratio, kept, n)
-		}
+		slack := 6 * math.Sqrt(n*ratio*(1-ratio))
+		assert.InDelta(t, n*ratio, kept, slack, "ratio %v kept %d of %d", ratio, kept, n)
 	}
 }
 
 func TestRatioIsConsistent(t *testing.T) {
-	low, high := newSampler(SamplingConfig{Ratio: 0.1}), newSampler(SamplingConfig{Ratio: 0.5})
+	low, high := New(Config{Ratio: 0.1}), New(Config{Ratio: 0.5})
 	for i := range 1000 {
 		r := new(request.Request)
 		binary.BigEndian.PutUint64(r.TraceID[:8], 1)
 		binary.BigEndian.PutUint64(r.TraceID[8:], uint64(i)<<46)
-		if low.decide(r).reason == keptByRatio && high.decide(r).reason == sampledOut {
-			t.Fatalf("trace %x is kept at 0.1 and not at 0.5", r.TraceID)
-		}
-		if low.decide(r) != low.decide(r) {
-			t.Fatalf("trace %x is judged both ways", r.TraceID)
-		}
+		lost := low.Decide(r).reason == keptByRatio && high.Decide(r).reason == sampledOut
+		require.False(t, lost, "trace %x is kept at 0.1 and not at 0.5", r.TraceID)
+		require.Equal(t, low.Decide(r), low.Decide(r), "trace %x is judged both ways", r.TraceID)
 	}
 }
 
 func TestRandomnessFromTraceState(t *testing.T) {
-	s := newSampler(SamplingConfig{Ratio: 0.5})
+	s := New(Config{Ratio: 0.5})
 	r := new(request.Request)
 	r.TraceID = [16]byte{1} // its own randomness is 0: not kept
 	for state, want := range map[string]reason{
@@ -104,21 +111,17 @@ func TestRandomnessFromTraceState(t *testing.T) {
 		"other=rv:ffffffffffffff":            sampledOut,
 	} {
 		r.TraceState = []byte(state)
-		if got := s.decide(r).reason; got != want {
-			t.Errorf("tracestate %q: %q, want %q", state, got, want)
-		}
+		assert.Equal(t, want.String(), s.Decide(r).Reason(), "tracestate %q", state)
 	}
 }
 
 func TestThresholdNotation(t *testing.T) {
 	for ratio, want := range map[float64]string{1: "0", 0.5: "8", 0.25: "c", 0.75: "4", 1.0 / 16: "f"} {
-		if got := notation(threshold(ratio)); got != want {
-			t.Errorf("ratio %v: th is %q, want %q", ratio, got, want)
-		}
+		assert.Equal(t, want, notation(threshold(ratio)), "th of ratio %v", ratio)
 	}
-	if got := notation(threshold(0.1)); !strings.HasPrefix(got, "e666") || len(got) > rvDigits {
-		t.Errorf("ratio 0.1: th is %q", got)
-	}
+	got := notation(threshold(0.1))
+	assert.True(t, strings.HasPrefix(got, "e666"), "th of ratio 0.1 is %q", got)
+	assert.LessOrEqual(t, len(got), rvDigits, "th of ratio 0.1 is %q", got)
 }
 
 func TestWithThreshold(t *testing.T) {
@@ -130,26 +133,6 @@ func TestWithThreshold(t *testing.T) {
 		{"a=1, ,b=2", "", "a=1, ,b=2"},
 	}
 	for _, test := range tests {
-		if got := withThreshold([]byte(test.state), test.threshold); got != test.want {
-			t.Errorf("withThreshold(%q, %q) = %q, want %q", test.state, test.threshold, got, test.want)
-		}
-	}
-}
-
-func TestAssignIDsKeepsWhatIsThere(t *testing.T) {
-	r := new(request.Request)
-	request.AssignIDs(r)
-	if r.TraceID == [16]byte{} || r.SpanID == [8]byte{} {
-		t.Fatal("identifiers are missing")
-	}
-	before := *r
-	request.AssignIDs(r)
-	if r.TraceID != before.TraceID || r.SpanID != before.SpanID {
-		t.Error("identifiers changed")
-	}
-	child := &request.Request{TraceID: [16]byte{9}, ParentSpanID: [8]byte{8}}
-	request.AssignIDs(child)
-	if child.TraceID != [16]byte{9} || child.ParentSpanID != [8]byte{8} || child.SpanID == [8]byte{} {
-		t.Errorf("incoming context became %x %x %x", child.TraceID, child.ParentSpanID, child.SpanID)
+		assert.Equal(t, test.want, withThreshold([]byte(test.state), test.threshold), "%q with %q", test.state, test.threshold)
 	}
 }

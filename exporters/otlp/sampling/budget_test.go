@@ -1,4 +1,4 @@
-package otlp
+package sampling
 
 import (
 	"fmt"
@@ -25,23 +25,23 @@ func newStream() *stream {
 }
 
 // run sends perSecond requests per second for a span of time.
-func (s *stream) run(sampler *sampler, perSecond int, span time.Duration, next func(i int) *request.Request) {
+func (s *stream) run(sampler *Sampler, perSecond int, span time.Duration, next func(i int) *request.Request) {
 	step := request.Stamp(int(time.Second) / perSecond)
 	for i := range int(span.Seconds() * float64(perSecond)) {
 		s.now += step
 		r := next(i)
 		took := r.WriteLast
 		r.Arrived, r.WriteFirst, r.WriteLast = s.now-took, s.now, s.now
-		v := sampler.decide(r)
-		if v.over {
+		v := sampler.Decide(r)
+		if v.OverBudget() {
 			s.over++
 		}
-		if v.reason == sampledOut {
+		if !v.Kept() {
 			continue
 		}
-		s.kept[v.reason.String()]++
-		if ratio, ok := v.ratio(); ok {
-			s.sum[v.reason.String()] += 1 / ratio
+		s.kept[v.Reason()]++
+		if ratio, ok := v.Ratio(); ok {
+			s.sum[v.Reason()] += 1 / ratio
 		}
 	}
 }
@@ -54,7 +54,7 @@ func took(d time.Duration, status int) *request.Request {
 }
 
 func TestBudgetIsKeptAndRatiosScaleBack(t *testing.T) {
-	sampler := newSampler(SamplingConfig{Ratio: 1, KeepFailed: true, MaxSpansPerSecond: 5000})
+	sampler := New(Config{Ratio: 1, KeepFailed: true, MaxSpansPerSecond: 5000})
 	s := newStream()
 	// 10,000 requests/s of which one in four fails; there is room for 1,000
 	// spans.
@@ -76,7 +76,7 @@ func TestBudgetIsKeptAndRatiosScaleBack(t *testing.T) {
 }
 
 func TestBudgetLeavesSmallDemandsAlone(t *testing.T) {
-	sampler := newSampler(SamplingConfig{Ratio: 1, KeepFailed: true, MaxSpansPerSecond: 5000})
+	sampler := New(Config{Ratio: 1, KeepFailed: true, MaxSpansPerSecond: 5000})
 	s := newStream()
 	s.run(sampler, 10_000, 5*time.Second, func(i int) *request.Request {
 		if i%200 == 0 {
@@ -89,7 +89,7 @@ func TestBudgetLeavesSmallDemandsAlone(t *testing.T) {
 }
 
 func TestBudgetRecovers(t *testing.T) {
-	sampler := newSampler(SamplingConfig{Ratio: 1, MaxSpansPerSecond: 1000})
+	sampler := New(Config{Ratio: 1, MaxSpansPerSecond: 1000})
 	flood, calm := newStream(), newStream()
 	flood.run(sampler, 20_000, 2*time.Second, func(int) *request.Request { return took(time.Millisecond, 200) })
 	calm.now = flood.now
@@ -100,7 +100,7 @@ func TestBudgetRecovers(t *testing.T) {
 }
 
 func TestSlowestOfItsOwnService(t *testing.T) {
-	sampler := newSampler(SamplingConfig{Slowest: 0.01})
+	sampler := New(Config{Slowest: 0.01})
 	s := newStream()
 	random := rand.New(rand.NewPCG(1, 2))
 	quickSlow, slowSlow := 0, 0
@@ -130,7 +130,7 @@ func TestSlowestOfItsOwnService(t *testing.T) {
 // TestSlowestDuringAnIncident has a service that becomes ten times slower: the
 // requests of the incident are kept until they are the service's normal.
 func TestSlowestDuringAnIncident(t *testing.T) {
-	sampler := newSampler(SamplingConfig{Slowest: 0.01})
+	sampler := New(Config{Slowest: 0.01})
 	s := newStream()
 	s.run(sampler, 100, 3*time.Minute, func(int) *request.Request { return took(10*time.Millisecond, 200) })
 	assert.Zero(t, s.kept["slow"], "equal ones are not slow")
@@ -159,25 +159,25 @@ func TestLatencyBucketsAreContiguous(t *testing.T) {
 }
 
 func TestParentsThresholdIsKept(t *testing.T) {
-	s := newSampler(SamplingConfig{FollowParent: true})
+	s := New(Config{FollowParent: true})
 	for state, want := range map[string]float64{"": 0, "ot=th:8": 0.5, "ot=th:0": 1, "ot=rv:1;th:c": 0.25, "ot=th:": 0, "ot=th:x": 0, "ot=th:123456789abcdef": 0} {
 		r := sample()
 		r.TraceID, r.ParentSpanID, r.Sampled, r.TraceState = [16]byte{1}, [8]byte{1}, true, []byte(state)
-		v := s.decide(r)
+		v := s.Decide(r)
 		assert.Equal(t, keptByParent, v.reason)
-		ratio, ok := v.ratio()
+		ratio, ok := v.Ratio()
 		assert.InDelta(t, want, ratio, 1e-12, state)
 		assert.Equal(t, want > 0, ok, state)
 	}
 }
 
 func TestDecidingDoesNotAllocate(t *testing.T) {
-	s := newSampler(SamplingConfig{Ratio: 0.5, KeepFailed: true, FollowParent: true, Slowest: 0.01, MaxSpansPerSecond: 100})
+	s := New(Config{Ratio: 0.5, KeepFailed: true, FollowParent: true, Slowest: 0.01, MaxSpansPerSecond: 100})
 	r := sample()
-	s.decide(r)
+	s.Decide(r)
 	n := testing.AllocsPerRun(1000, func() {
 		r.TraceID, r.WriteLast = [16]byte{}, r.WriteLast+request.Stamp(time.Millisecond)
-		s.decide(r)
+		s.Decide(r)
 	})
 	assert.Zero(t, n)
 }
@@ -185,7 +185,7 @@ func TestDecidingDoesNotAllocate(t *testing.T) {
 func BenchmarkDecide(b *testing.B) {
 	for _, services := range []int{1, 20} {
 		b.Run(fmt.Sprint(services, " services"), func(b *testing.B) {
-			s := newSampler(DefaultConfig().Sampling)
+			s := New(DefaultConfig())
 			r, names := sample(), make([]string, services)
 			for i := range names {
 				names[i] = fmt.Sprint("service ", i)
@@ -194,7 +194,7 @@ func BenchmarkDecide(b *testing.B) {
 			for i := 0; b.Loop(); i++ {
 				r.Service, r.TraceID = names[i%services], [16]byte{}
 				r.WriteLast += 1000
-				s.decide(r)
+				s.Decide(r)
 			}
 		})
 	}
