@@ -26,7 +26,7 @@ func callFields() wire.RecordFields {
 // callOf returns the call that an Assembler makes of a record.
 func callOf(t *testing.T, r wire.Record) *request.Call {
 	var got *request.Call
-	a := newAssembler(t, func(*request.Request) { t.Error("a call is no request") })
+	a := newAssembler(t, func(*request.Request) { assert.Fail(t, "a call is no request") })
 	a.opts.Call = func(c *request.Call) { got = c }
 	a.HandleRecord(wire.Call, r)
 	require.NotNil(t, got)

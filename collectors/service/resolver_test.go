@@ -103,9 +103,7 @@ func TestConcurrentUse(t *testing.T) {
 		group.Go(func() {
 			for i := range 200 {
 				pid := uint32(200 + (i+worker)%12)
-				if id := r.Lookup(pid, ""); id.Name == "" {
-					t.Errorf("process %d has no name", pid)
-				}
+				assert.NotEmpty(t, r.Lookup(pid, "").Name, "process %d has no name", pid)
 				if i%20 == 0 {
 					r.Forget(pid)
 					r.Refresh()

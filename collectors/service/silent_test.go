@@ -161,9 +161,8 @@ func TestFindDoesNotAllocate(t *testing.T) {
 	r := fixture(t, nil)
 	r.Lookup(101, "nginx")
 	require.Zero(t, testing.AllocsPerRun(100, func() {
-		if _, known := r.Find(101, "nginx", 5); !known {
-			t.Error("it is not known any more")
-		}
+		_, known := r.Find(101, "nginx", 5)
+		assert.True(t, known, "it is not known any more")
 	}))
 }
 

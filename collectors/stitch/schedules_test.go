@@ -476,7 +476,7 @@ func TestSchedules(t *testing.T) {
 		if f.wrong > 0 {
 			bad++
 			if bad < 5 {
-				t.Errorf("schedule %d: %d wrong, %d right of %d\n%+v\n%s", seed, f.wrong, f.right, len(f.truth), f.kind, f.why)
+				assert.Zero(t, f.wrong, "wrong in schedule %d, %d right of %d\n%+v\n%s", seed, f.right, len(f.truth), f.kind, f.why)
 			}
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"lapwing/collectors/request"
 )
@@ -38,9 +39,8 @@ func (w *truth) add(r *request.Request) {
 
 func (w *truth) check(t *testing.T, got ServiceStats) {
 	t.Helper()
-	if got.Requests != w.requests || got.Errors != w.errors {
-		t.Errorf("%s: %d requests, %d errors, want %d, %d", got.Service, got.Requests, got.Errors, w.requests, w.errors)
-	}
+	assert.Equal(t, w.requests, got.Requests, "%s: requests", got.Service)
+	assert.Equal(t, w.errors, got.Errors, "%s: errors", got.Service)
 	checkStats(t, got.Service+" duration", got.Duration, w.duration)
 	for p := range got.Phases {
 		checkStats(t, got.Service+" "+request.Phase(p).String(), got.Phases[p], w.phases[p])
@@ -89,8 +89,8 @@ func TestAggregatorAgainstTruth(t *testing.T) {
 	assert.Len(t, services, len(total))
 	for i, s := range services {
 		total[s.Service].check(t, s)
-		if i > 0 && s.Requests > services[i-1].Requests {
-			t.Errorf("%s is busier than the row above", s.Service)
+		if i > 0 {
+			assert.LessOrEqual(t, s.Requests, services[i-1].Requests, "%s is busier than the row above", s.Service)
 		}
 	}
 	assert.NoError(t, agg.Shutdown(context.Background()))
@@ -109,9 +109,8 @@ func TestSumsAreExact(t *testing.T) {
 	for _, p := range s.Phases {
 		sum += p.Sum
 	}
-	if sum != s.Duration.Sum || sum != 4*(499500*time.Millisecond+1000)+6*1000 {
-		t.Errorf("the phases add up to %d, the duration to %d", sum, s.Duration.Sum)
-	}
+	assert.Equal(t, 4*(499500*time.Millisecond+1000)+6*1000, sum, "the sum of the phases")
+	assert.Equal(t, sum, s.Duration.Sum, "the phases do not add up to the duration")
 }
 
 func TestWindowListsIdleServices(t *testing.T) {
@@ -120,15 +119,11 @@ func TestWindowListsIdleServices(t *testing.T) {
 	agg.Export(served("x", "/", 200, 1, 1, 1, 1))
 	window.Next()
 	table := window.Next()
-	if len(table.Services) != 1 || table.Services[0] != (ServiceStats{Service: "x"}) {
-		t.Errorf("an idle service is listed as %+v", table.Services)
-	}
-	if table.active(); len(table.Services) != 0 {
-		t.Errorf("still there: %+v", table.Services)
-	}
-	if second := agg.NewWindow().Next(); second.Services[0].Requests != 1 {
-		t.Errorf("a second window misses what the first has taken: %+v", second.Services)
-	}
+	assert.Equal(t, []ServiceStats{{Service: "x"}}, table.Services, "an idle service is listed otherwise")
+	table.active()
+	assert.Empty(t, table.Services, "still there")
+	second := agg.NewWindow().Next()
+	assert.EqualValues(t, 1, second.Services[0].Requests, "a second window misses what the first has taken: %+v", second.Services)
 }
 
 func TestServicesAreBounded(t *testing.T) {
@@ -142,9 +137,7 @@ func TestServicesAreBounded(t *testing.T) {
 	for _, s := range agg.Totals().Services {
 		got[s.Service] = s.Requests
 	}
-	if want := "map[a:3 b:3 other:9]"; fmt.Sprint(got) != want {
-		t.Errorf("requests %v, want %s", got, want)
-	}
+	assert.Equal(t, map[string]uint64{"a": 3, "b": 3, "other": 9}, got)
 	assert.EqualValues(t, 9, agg.Folded())
 }
 
@@ -171,18 +164,16 @@ func TestAggregatorConcurrently(t *testing.T) {
 		}
 		for _, s := range window.Next().Services {
 			requests += s.Requests
-			if s.Duration.Count != s.Requests || s.Duration.Sum != time.Duration(s.Requests)*100 {
-				t.Fatalf("torn: %+v", s)
-			}
+			require.Equal(t, s.Requests, s.Duration.Count, "torn: %+v", s)
+			require.Equal(t, time.Duration(s.Requests)*100, s.Duration.Sum, "torn: %+v", s)
 		}
 		agg.Totals()
 	}
 	for _, s := range window.Next().Services {
 		requests += s.Requests
 	}
-	if requests != n || agg.Totals().Services[0].Requests != n {
-		t.Errorf("%d requests in the intervals, exported %d", requests, n)
-	}
+	assert.EqualValues(t, n, requests, "requests in the intervals, and exported")
+	assert.EqualValues(t, n, agg.Totals().Services[0].Requests, "requests in the total, and exported")
 }
 
 // TestExportAllocatesNothing checks the agent's budget: Export creates no
@@ -196,9 +187,8 @@ func TestExportAllocatesNothing(t *testing.T) {
 		agg.Export(requests[i])
 	}
 	i := 0
-	if n := testing.AllocsPerRun(10_000, func() { agg.Export(requests[i%len(requests)]); i++ }); n != 0 {
-		t.Errorf("%v allocations per request", n)
-	}
+	n := testing.AllocsPerRun(10_000, func() { agg.Export(requests[i%len(requests)]); i++ })
+	assert.Zero(t, n, "allocations per request")
 }
 
 func BenchmarkExport(b *testing.B) {

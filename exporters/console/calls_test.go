@@ -40,18 +40,14 @@ func TestCallsStandBelowTheirRequest(t *testing.T) {
 	}
 	require.Len(t, lines, len(want), "%d lines below the request, want %d: %q", len(lines), len(want), lines)
 	for i, line := range lines {
-		if got := strings.Join(strings.Fields(line), " "); got != want[i] {
-			t.Errorf("line %d: %q, want %q", i, got, want[i])
-		}
+		assert.Equal(t, want[i], strings.Join(strings.Fields(line), " "), "line %d", i)
 	}
 }
 
 func TestCallsFit(t *testing.T) {
 	for width := minWidth; width <= 200; width += 7 {
 		for _, line := range strings.Split(string(textOf(width, true, withCalls())), "\n") {
-			if cells := ansi.StringWidth(line); cells > width {
-				t.Errorf("width %d: %d cells: %q", width, cells, line)
-			}
+			assert.LessOrEqual(t, ansi.StringWidth(line), width, "too many cells: %q", line)
 		}
 	}
 }
@@ -61,8 +57,6 @@ func TestCallsFit(t *testing.T) {
 func TestCallsAreNotCountedAsRequests(t *testing.T) {
 	var l = lines{layout: newLayout(120), times: new(request.Clock)}
 	text := l.appendLine(l.appendLine(nil, withCalls()), withCalls())
-	if got := countRequests(text); got != 2 {
-		t.Errorf("%d requests in %q, want 2", got, text)
-	}
+	assert.EqualValues(t, 2, countRequests(text), "requests in %q", text)
 	assert.EqualValues(t, 1, countRequests(text[:len(text)/2]))
 }

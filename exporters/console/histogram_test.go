@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
 )
 
 // maxError is the documented error of a percentile.
@@ -19,9 +21,8 @@ func checkStats(t *testing.T, what string, got Stats, truth []time.Duration) {
 	for _, d := range truth {
 		sum += d
 	}
-	if got.Count != uint64(len(truth)) || got.Sum != sum {
-		t.Errorf("%s: count %d, sum %d, want %d, %d", what, got.Count, got.Sum, len(truth), sum)
-	}
+	assert.Equal(t, uint64(len(truth)), got.Count, "%s: count", what)
+	assert.Equal(t, sum, got.Sum, "%s: sum", what)
 	if len(truth) == 0 {
 		return
 	}
@@ -30,9 +31,8 @@ func checkStats(t *testing.T, what string, got Stats, truth []time.Duration) {
 		got     time.Duration
 	}{{50, got.P50}, {95, got.P95}, {99, got.P99}} {
 		want := truth[max(0, (len(truth)*c.percent+99)/100-1)]
-		if off := math.Abs(float64(c.got-want)) / float64(max(want, 1)); off > maxError {
-			t.Errorf("%s: p%d is %d, want %d: off by %.2f %%", what, c.percent, c.got, want, off*100)
-		}
+		off := math.Abs(float64(c.got-want)) / float64(max(want, 1))
+		assert.LessOrEqual(t, off, maxError, "%s: p%d is %d, want %d: off by %.2f %%", what, c.percent, c.got, want, off*100)
 	}
 }
 
@@ -68,17 +68,16 @@ func TestBuckets(t *testing.T) {
 			var h histogram
 			h.record(time.Duration(v))
 			got := h.since(new(histogram)).P50
-			if off := math.Abs(float64(int64(got)-v)) / float64(max(v, 1)); off > maxError {
-				t.Errorf("%d comes back as %d", v, got)
-			}
+			off := math.Abs(float64(int64(got)-v)) / float64(max(v, 1))
+			assert.LessOrEqual(t, off, maxError, "%d comes back as %d", v, got)
 		}
 	}
 	var h histogram
 	h.record(math.MaxInt64)
 	h.record(-1)
-	if s := h.since(new(histogram)); s.P50 != 0 || s.P99 < math.MaxInt64/100*99 {
-		t.Errorf("the extremes come back as %d and %d", s.P50, s.P99)
-	}
+	s := h.since(new(histogram))
+	assert.Zero(t, s.P50, "the smallest")
+	assert.GreaterOrEqual(t, s.P99, time.Duration(math.MaxInt64/100*99), "the largest")
 }
 
 func TestHistogramSince(t *testing.T) {
@@ -87,9 +86,7 @@ func TestHistogramSince(t *testing.T) {
 		h.record(time.Duration(i) * time.Second)
 	}
 	earlier.copyFrom(&h)
-	if s := h.since(&earlier); s != (Stats{}) {
-		t.Errorf("nothing was recorded since, got %+v", s)
-	}
+	assert.Equal(t, Stats{}, h.since(&earlier), "nothing was recorded since")
 	truth := []time.Duration{10, 2000, 30000}
 	for _, d := range truth {
 		h.record(d)
@@ -98,9 +95,7 @@ func TestHistogramSince(t *testing.T) {
 
 	var empty histogram
 	earlier.copyFrom(&empty)
-	if s := earlier.since(&empty); s != (Stats{}) {
-		t.Errorf("a copy of nothing holds %+v", s)
-	}
+	assert.Equal(t, Stats{}, earlier.since(&empty), "a copy of nothing holds something")
 }
 
 func BenchmarkHistogramRecord(b *testing.B) {

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -37,12 +36,9 @@ func TestLines(t *testing.T) {
 func TestColorsChangeNoCell(t *testing.T) {
 	for _, width := range []int{80, 120, 200} {
 		colored := textOf(width, true, sampleRequests()...)
-		if !bytes.Contains(colored, []byte(styleRed)) {
-			t.Errorf("width %d: no red in lines with errors", width)
-		}
-		if got, want := ansi.Strip(string(colored)), string(textOf(width, false, sampleRequests()...)); got != want {
-			t.Errorf("width %d: coloured text reads\n%s, plain text\n%s", width, got, want)
-		}
+		assert.Contains(t, string(colored), styleRed, "width %d: no red in lines with errors", width)
+		got, want := ansi.Strip(string(colored)), string(textOf(width, false, sampleRequests()...))
+		assert.Equal(t, want, got, "width %d: coloured text reads\n%s, plain text\n%s", width, got, want)
 	}
 }
 
@@ -53,12 +49,9 @@ func TestLinesFit(t *testing.T) {
 	for width := minWidth; width <= 260; width++ {
 		requests := append(sampleRequests(), randomRequest(random), randomRequest(random))
 		for _, line := range strings.Split(string(textOf(width, false, requests...)), "\n") {
-			if cells := ansi.StringWidth(line); cells > width {
-				t.Errorf("width %d: %d cells: %q", width, cells, line)
-			}
-			if i := strings.IndexFunc(line, func(r rune) bool { return r != utf8.RuneError && !unicode.IsPrint(r) }); i >= 0 {
-				t.Errorf("width %d: unprintable at %d: %q", width, i, line)
-			}
+			assert.LessOrEqual(t, ansi.StringWidth(line), width, "too many cells: %q", line)
+			i := strings.IndexFunc(line, func(r rune) bool { return r != utf8.RuneError && !unicode.IsPrint(r) })
+			assert.Negative(t, i, "width %d: unprintable at %d: %q", width, i, line)
 		}
 	}
 }
@@ -90,9 +83,7 @@ func TestColumnsStayInPlace(t *testing.T) {
 	odd.Error, odd.Flags = "connection_reset", request.Pipelined
 	for _, width := range []int{80, 100, 120, 200} {
 		want := column4(t, textOf(width, false, plain))
-		if got := column4(t, textOf(width, false, odd)); got != want {
-			t.Errorf("width %d: the last phase ends at cell %d, without the error at %d", width, got, want)
-		}
+		assert.Equal(t, want, column4(t, textOf(width, false, odd)), "width %d: the error shifts the end of the last phase", width)
 	}
 }
 
@@ -135,20 +126,14 @@ func TestAppendDuration(t *testing.T) {
 		{1000 * time.Minute, "17h", "16.7h"},
 		{1 << 62, "1281024h", "1281024h"},
 	} {
-		if got := string(appendDuration(nil, c.d, 2)); got != c.two {
-			t.Errorf("%d ns in two digits: %s, want %s", c.d, got, c.two)
-		}
-		if got := string(appendDuration(nil, c.d, 3)); got != c.three {
-			t.Errorf("%d ns in three digits: %s, want %s", c.d, got, c.three)
-		}
+		assert.Equal(t, c.two, string(appendDuration(nil, c.d, 2)), "%d ns in two digits", c.d)
+		assert.Equal(t, c.three, string(appendDuration(nil, c.d, 3)), "%d ns in three digits", c.d)
 	}
 	for d := time.Duration(1); d < 999*time.Hour; d += d/7 + 1 {
-		if got := string(appendDuration(nil, d, 2)); utf8.RuneCountInString(got) > 5 {
-			t.Fatalf("%d ns: %s takes more than 5 cells", d, got)
-		}
-		if got := duration(d); utf8.RuneCountInString(got) > 6 {
-			t.Fatalf("%d ns: %s takes more than 6 cells", d, got)
-		}
+		got := string(appendDuration(nil, d, 2))
+		require.LessOrEqual(t, utf8.RuneCountInString(got), 5, "%d ns: %s takes too many cells", d, got)
+		got = duration(d)
+		require.LessOrEqual(t, utf8.RuneCountInString(got), 6, "%d ns: %s takes too many cells", d, got)
 	}
 }
 
@@ -163,16 +148,19 @@ func TestDivideAddsUp(t *testing.T) {
 		}
 		cells := random.IntN(60)
 		got := divide(spent, cells)
-		sum, total := 0, float64(sumOf(spent))
+		sum := 0
 		for p, n := range got {
 			sum += n
-			if n < 0 || spent[p] == 0 && n > 0 {
-				t.Fatalf("%v in %d cells: %v", spent, cells, got)
+			require.GreaterOrEqual(t, n, 0, "%v in %d cells: %v", spent, cells, got)
+			if spent[p] == 0 {
+				require.Zero(t, n, "%v in %d cells: %v", spent, cells, got)
 			}
 		}
-		if total > 0 && sum != cells || total == 0 && sum != 0 {
-			t.Fatalf("%v in %d cells: %v, %d in all", spent, cells, got, sum)
+		want := 0
+		if sumOf(spent) > 0 {
+			want = cells
 		}
+		require.Equal(t, want, sum, "%v in %d cells: %v", spent, cells, got)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/x/ansi"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"lapwing/collectors/worker"
 	"lapwing/exporters/health"
@@ -38,9 +39,8 @@ func (b *bench) serve(service string, n, status int, d time.Duration) {
 
 func (b *bench) tick() {
 	b.t.Helper()
-	if _, cmd := b.Update(tick(time.Now())); cmd == nil {
-		b.t.Error("a tick asks for no further one")
-	}
+	_, cmd := b.Update(tick(time.Now()))
+	assert.NotNil(b.t, cmd, "a tick asks for no further one")
 }
 
 // press sends keys and returns the last command.
@@ -76,18 +76,19 @@ func (b *bench) services() string {
 
 func (b *bench) want(services string) {
 	b.t.Helper()
-	if got := b.services(); got != services {
-		b.t.Errorf("rows %s, want %s\n%s", got, services, b.View())
-	}
+	assert.Equal(b.t, services, b.services(), "rows of\n%s", b.View())
 }
 
-func (b *bench) shows(what string) bool { return strings.Contains(b.View(), what) }
+// shows checks that what can be read on the screen. The message says what is
+// wrong otherwise.
+func (b *bench) shows(what, message string) {
+	b.t.Helper()
+	assert.Contains(b.t, b.View(), what, "%s\n%s", message, b.View())
+}
 
 func TestLiveSorts(t *testing.T) {
 	b := newBench(t)
-	if !b.shows("No request yet") {
-		t.Errorf("an empty table shows\n%s", b.View())
-	}
+	b.shows("No request yet", "an empty table shows")
 	b.serve("svc-a", 30, 200, time.Millisecond)
 	b.serve("svc-b", 20, 500, 2*time.Millisecond)
 	b.serve("svc-c", 10, 200, time.Second)
@@ -107,13 +108,10 @@ func TestLiveSorts(t *testing.T) {
 	for range numOrders {
 		b.press("s")
 		cycle = append(cycle, orderNames[b.order])
-		if !b.shows("sorted by " + orderNames[b.order]) {
-			t.Errorf("the order %s is not told", orderNames[b.order])
-		}
+		b.shows("sorted by "+orderNames[b.order], "the order is not told")
 	}
-	if slices.Sort(cycle); len(slices.Compact(cycle)) != int(numOrders) {
-		t.Errorf("s goes through %v only", cycle)
-	}
+	slices.Sort(cycle)
+	assert.Len(t, slices.Compact(cycle), int(numOrders), "s goes through these only")
 }
 
 func TestLiveChooses(t *testing.T) {
@@ -123,24 +121,18 @@ func TestLiveChooses(t *testing.T) {
 	}
 	b.tick()
 	b.press("jj", "down", "up")
-	if b.chosen != "svc-02" || !b.shows("svc-02: 29 requests") {
-		t.Errorf("chosen %s\n%s", b.chosen, b.View())
-	}
+	assert.Equal(t, "svc-02", b.chosen)
+	b.shows("svc-02: 29 requests", "the chosen row is not told")
 	b.press("end")
-	if !b.shows("> svc-29") {
-		t.Errorf("the last row is out of sight\n%s", b.View())
-	}
+	b.shows("> svc-29", "the last row is out of sight")
 	b.press("down", "k")
 	assert.Equal(t, "svc-28", b.chosen)
 	b.press("home", "up")
-	if !b.shows("> svc-00") {
-		t.Errorf("the first row is out of sight\n%s", b.View())
-	}
+	b.shows("> svc-00", "the first row is out of sight")
 	b.serve("svc-05", 1000, 200, time.Millisecond)
 	b.tick()
-	if b.chosen != "svc-00" || b.row() == 0 {
-		t.Errorf("the cursor left its service: %s in row %d", b.chosen, b.row())
-	}
+	assert.Equal(t, "svc-00", b.chosen, "the cursor left its service")
+	assert.NotZero(t, b.row(), "the cursor left its service")
 }
 
 func TestLiveDetails(t *testing.T) {
@@ -151,15 +143,11 @@ func TestLiveDetails(t *testing.T) {
 	b.tick()
 	b.press("enter")
 	for _, want := range []string{"svc-a: 2 requests, 2 errors, last", "svc-a: 5 requests, 2 errors, since the start", "queue", "write_back", "P99", "SUM"} {
-		if !b.shows(want) {
-			t.Errorf("no %q in\n%s", want, b.View())
-		}
+		b.shows(want, "something is missing")
 	}
 	b.serve("svc-a", 1, 200, time.Millisecond)
 	b.tick()
-	if !b.shows("svc-a: 6 requests") {
-		t.Errorf("the details stand still\n%s", b.View())
-	}
+	b.shows("svc-a: 6 requests", "the details stand still")
 	b.press("esc")
 	b.want("[svc-a]")
 }
@@ -172,9 +160,7 @@ func TestLivePauses(t *testing.T) {
 	b.serve("svc-b", 5, 200, time.Millisecond)
 	b.tick()
 	b.want("[svc-a]")
-	if !b.shows("PAUSED") {
-		t.Errorf("the pause is not told\n%s", b.View())
-	}
+	b.shows("PAUSED", "the pause is not told")
 	b.press(" ")
 	b.tick()
 	b.want("svc-b [svc-a]")
@@ -183,34 +169,25 @@ func TestLivePauses(t *testing.T) {
 
 func TestLiveHelpAndQuit(t *testing.T) {
 	b := newBench(t)
-	if b.press("?"); !b.shows("Any key closes") {
-		t.Errorf("no help in\n%s", b.View())
-	}
-	if b.press("n"); b.shows("Any key closes") || b.order != byRate {
-		t.Error("a key does more than close the help, or less")
-	}
+	b.press("?")
+	b.shows("Any key closes", "no help")
+	b.press("n")
+	assert.NotContains(t, b.View(), "Any key closes", "a key does not close the help")
+	assert.Equal(t, byRate, b.order, "a key does more than close the help")
 	for _, key := range []string{"q", "ctrl+c"} {
 		cmd := b.press("?", key)
-		if cmd == nil {
-			t.Fatalf("%s does not quit", key)
-		}
-		if _, ok := cmd().(tea.QuitMsg); !ok {
-			t.Errorf("%s does not quit", key)
-		}
+		require.NotNil(t, cmd, "%s does not quit", key)
+		assert.IsType(t, tea.QuitMsg{}, cmd(), "%s does not quit", key)
 	}
 }
 
 func TestLiveHealth(t *testing.T) {
 	b := newBench(t)
-	if !b.shows("none lost") {
-		t.Errorf("nothing about losses in\n%s", b.View())
-	}
+	b.shows("none lost", "nothing about losses")
 	b.acc = sampleHealth()
 	b.tick()
 	for _, want := range []string{"1041 requests", "1 incomplete", "lost ring_buffer_full 3", "4 skipped probe runs", "missed_start in_flight 2", "unknown tls 7"} {
-		if !b.shows(want) {
-			t.Errorf("no %q in\n%s", want, b.View())
-		}
+		b.shows(want, "something is missing")
 	}
 }
 
@@ -241,11 +218,10 @@ func (b *bench) checkSize(width, height int) {
 	lines := strings.Split(b.View(), "\n")
 	assert.Len(b.t, lines, height, "%dx%d: %d lines", width, height, len(lines))
 	for _, line := range lines {
-		if cells := ansi.StringWidth(line); cells > width {
-			b.t.Errorf("%dx%d: %d cells: %q", width, height, cells, line)
-		}
-		if strings.Contains(line, "\x1b[2J") || !b.color && strings.Contains(line, "\x1b") {
-			b.t.Errorf("%dx%d: escape sequence in %q", width, height, line)
+		assert.LessOrEqual(b.t, ansi.StringWidth(line), width, "%dx%d: too many cells: %q", width, height, line)
+		assert.NotContains(b.t, line, "\x1b[2J", "%dx%d: escape sequence of a name", width, height)
+		if !b.color {
+			assert.NotContains(b.t, line, "\x1b", "%dx%d: escape sequence", width, height)
 		}
 	}
 }
@@ -271,9 +247,7 @@ func TestEmptyTableSaysWhatIsProbablyNotMeant(t *testing.T) {
 	for _, view := range []string{m.View(), p.View()} {
 		assert.Contains(t, strings.Join(strings.Fields(view), " "), "No request yet. "+notice, "the notice is not in\n%s", view)
 		for line := range strings.Lines(view) {
-			if ansi.StringWidth(strings.TrimSuffix(line, "\n")) > 60 {
-				t.Errorf("wider than the terminal: %s", line)
-			}
+			assert.LessOrEqual(t, ansi.StringWidth(strings.TrimSuffix(line, "\n")), 60, "wider than the terminal: %s", line)
 		}
 	}
 }

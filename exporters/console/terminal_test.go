@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
@@ -71,9 +72,7 @@ func (term *terminal) modes(t *testing.T) unix.Termios {
 // checkRestored checks that the terminal is as it was before.
 func (term *terminal) checkRestored(t *testing.T, before unix.Termios) {
 	t.Helper()
-	if after := term.modes(t); after != before {
-		t.Errorf("the terminal's modes are %+v, they were %+v", after, before)
-	}
+	assert.Equal(t, before, term.modes(t), "the terminal's modes are not what they were")
 	eventually(t, "the normal screen is back, with its cursor", func() bool {
 		_, last, ok := strings.Cut(term.String(), altScreenOff)
 		return ok && !strings.Contains(last, altScreenOn) && strings.Contains(term.String(), cursorOn)
@@ -102,9 +101,7 @@ func TestTerminal(t *testing.T) {
 	agg.Export(served("svc-second", "/", 500, 1, 2, 3, 4))
 	shows("svc-second")
 	shows("lost ring_buffer_full 1")
-	if term.modes(t) == before {
-		t.Error("the terminal still edits lines: keys would need enter")
-	}
+	assert.NotEqual(t, before, term.modes(t), "the terminal still edits lines: keys would need enter")
 	term.press(t, "p")
 	shows("PAUSED")
 	term.press(t, "s")
@@ -128,9 +125,8 @@ func TestTerminalContextEnds(t *testing.T) {
 	cancel, result := started(agg, nil, TopOptions{Out: term.tty, In: term.tty, Interactive: true, Color: true})
 	defer cancel()
 	eventually(t, "the terminal shows the service", func() bool { return strings.Contains(term.String(), "svc: 1 request") })
-	if strings.Contains(term.String(), "\x1b[1m") || strings.Contains(term.String(), "\x1b[30;4") {
-		t.Error("colours although NO_COLOR is set")
-	}
+	assert.NotContains(t, term.String(), "\x1b[1m", "bold although NO_COLOR is set")
+	assert.NotContains(t, term.String(), "\x1b[30;4", "colours although NO_COLOR is set")
 	cancel()
 	ended(t, result)
 	term.checkRestored(t, before)

@@ -70,9 +70,7 @@ func TestTextTablesFit(t *testing.T) {
 			r := &textReport{w: &out, width: width, color: color}
 			require.NoError(t, r.final(sampleTable(), sampleHealth()))
 			for line := range strings.Lines(out.String()) {
-				if cells := ansi.StringWidth(strings.TrimSuffix(line, "\n")); cells > width {
-					t.Errorf("width %d: %d cells: %q", width, cells, line)
-				}
+				assert.LessOrEqual(t, ansi.StringWidth(strings.TrimSuffix(line, "\n")), width, "too many cells: %q", line)
 			}
 		}
 	}
@@ -114,7 +112,7 @@ func ended(t *testing.T, result <-chan error) {
 	case err := <-result:
 		require.NoError(t, err)
 	case <-time.After(10 * time.Second):
-		t.Fatal("RunTop does not return within 10 s")
+		require.Fail(t, "RunTop does not return within 10 s")
 	}
 }
 
@@ -154,25 +152,22 @@ func TestRunTopJSON(t *testing.T) {
 
 	all := tables(t, out.String())
 	final := all[len(all)-1]
-	if len(final.Services) != 1 || final.Services[0].Requests != 2 || final.Services[0].Errors != 2 {
-		t.Fatalf("final services %+v, want 2 requests, both errors", final.Services)
-	}
-	if s := final.Services[0]; s.Phases.App.Sum != 6000 || s.Duration.Sum != 20000 || s.Rate <= 0 {
-		t.Errorf("final figures %+v", s)
-	}
+	require.Len(t, final.Services, 1)
+	s := final.Services[0]
+	require.EqualValues(t, 2, s.Requests, "final requests: %+v", s)
+	require.EqualValues(t, 2, s.Errors, "final errors: %+v", s)
+	assert.EqualValues(t, 6000, s.Phases.App.Sum, "final figures %+v", s)
+	assert.EqualValues(t, 20000, s.Duration.Sum, "final figures %+v", s)
+	assert.Positive(t, s.Rate, "final figures %+v", s)
 	losses := uint64(0)
 	for i, table := range all[:len(all)-1] {
 		losses += table.Lost["ring_buffer_full"]
-		if table.Final {
-			t.Errorf("table %d of %d claims to be the last", i+1, len(all))
-		}
-		if table.Interval <= 0 {
-			t.Errorf("table %d lasts %v s", i+1, table.Interval)
-		}
+		assert.False(t, table.Final, "table %d of %d claims to be the last", i+1, len(all))
+		assert.Positive(t, table.Interval, "seconds of table %d", i+1)
 	}
-	if !final.Final || final.Lost["ring_buffer_full"] != 4 || losses != 4 {
-		t.Errorf("final %v: lost %v, in the intervals %d", final.Final, final.Lost, losses)
-	}
+	assert.True(t, final.Final, "the last table does not claim to be the last")
+	assert.EqualValues(t, 4, final.Lost["ring_buffer_full"], "lost in all: %v", final.Lost)
+	assert.EqualValues(t, 4, losses, "lost in the intervals")
 }
 
 func TestRunTopText(t *testing.T) {
@@ -184,16 +179,15 @@ func TestRunTopText(t *testing.T) {
 	cancel()
 	ended(t, result)
 	_, final, ok := strings.Cut(out.String(), "since the start")
-	if !ok || !strings.Contains(final, "nginx") || !strings.Contains(final, "none lost") {
-		t.Errorf("no final table in\n%s", out.String())
-	}
+	assert.True(t, ok, "no final table in\n%s", out.String())
+	assert.Contains(t, final, "nginx")
+	assert.Contains(t, final, "none lost")
 }
 
 func TestRunTopRejectsFormat(t *testing.T) {
 	err := RunTop(t.Context(), NewAggregator(0), nil, TopOptions{Out: io.Discard, Format: "xml"})
-	if err == nil || !strings.Contains(err.Error(), `"xml"`) || !strings.Contains(err.Error(), "json") {
-		t.Errorf("error %v does not say what is wrong and what to use", err)
-	}
+	assert.ErrorContains(t, err, `"xml"`, "it does not say what is wrong")
+	assert.ErrorContains(t, err, "json", "it does not say what to use")
 }
 
 func TestRunTopReaderLeaves(t *testing.T) {
@@ -206,9 +200,7 @@ func TestRunTopReaderLeaves(t *testing.T) {
 
 func TestRunTopWriteError(t *testing.T) {
 	err := RunTop(t.Context(), NewAggregator(0), nil, TopOptions{Out: failing{}, Interval: time.Millisecond})
-	if err == nil || !strings.Contains(err.Error(), "write the table: disk full") {
-		t.Errorf("error %v", err)
-	}
+	assert.ErrorContains(t, err, "write the table: disk full")
 }
 
 // failing is an output that accepts nothing.
@@ -221,28 +213,21 @@ func TestPercent(t *testing.T) {
 		part, whole uint64
 		want        string
 	}{{0, 0, "-"}, {0, 9, "0"}, {1, 1e9, "0.1"}, {1e9 - 1, 1e9, "99.9"}, {9, 9, "100"}, {1, 3, "33.3"}} {
-		if got := percent(c.part, c.whole); got != c.want {
-			t.Errorf("%d of %d is %s, want %s", c.part, c.whole, got, c.want)
-		}
+		assert.Equal(t, c.want, percent(c.part, c.whole), "%d of %d", c.part, c.whole)
 	}
 }
 
 func TestRateFits(t *testing.T) {
 	for _, rate := range []float64{0, 0.04, 99.96, 1234.5, 200_000, 99_999_999.6, 1e12} {
-		if got := rateText(rate); len(got) > 8 {
-			t.Errorf("%v reads %s, more than 8 cells", rate, got)
-		}
+		got := rateText(rate)
+		assert.LessOrEqual(t, len(got), 8, "%v reads %s, which takes too many cells", rate, got)
 	}
-	if got := rateText(0.001); got == "0" || got == "0.0" {
-		t.Errorf("a rate above zero reads %q", got)
-	}
+	assert.NotContains(t, []string{"0", "0.0"}, rateText(0.001), "a rate above zero reads as zero")
 }
 
 // TestColumnsCarryEveryPhase checks which figures a table of a given width has.
 func TestColumnsCarryEveryPhase(t *testing.T) {
 	for width, want := range map[int]int{52: 6, 80: 7, 120: 7 + int(request.NumPhases), 200: 7 + 3*int(request.NumPhases)} {
-		if got := len(columnsFor(width)); got != want {
-			t.Errorf("%d columns in %d cells, want %d", got, width, want)
-		}
+		assert.Len(t, columnsFor(width), want, "columns in %d cells", width)
 	}
 }

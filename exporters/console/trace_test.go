@@ -96,9 +96,7 @@ func TestTraceText(t *testing.T) {
 	}
 	shutdown(t, tr)
 	golden(t, "trace_120.txt", []byte(out.String()))
-	if got, want := tr.Printed(), uint64(len(sampleRequests())); got != want {
-		t.Errorf("%d requests printed, want %d", got, want)
-	}
+	assert.Equal(t, uint64(len(sampleRequests())), tr.Printed(), "requests printed")
 }
 
 // TestTraceShowsLinesSoon waits for a line while the trace stays open.
@@ -125,14 +123,10 @@ func TestTraceNeverWaits(t *testing.T) {
 	for range n {
 		tr.Trace(r)
 	}
-	if tr.Dropped()[DropSlowOutput] == 0 {
-		t.Error("nothing counted as dropped although the queue is full")
-	}
+	assert.NotZero(t, tr.Dropped()[DropSlowOutput], "nothing counted as dropped although the queue is full")
 	close(out.open)
 	shutdown(t, tr)
-	if tr.Printed()+dropped(tr) != n {
-		t.Errorf("%d printed + %d dropped, exported %d", tr.Printed(), dropped(tr), n)
-	}
+	assert.EqualValues(t, n, tr.Printed()+dropped(tr), "exported, and %d printed + %d dropped", tr.Printed(), dropped(tr))
 	assert.EqualValues(t, strings.Count(out.String(), "\n"), tr.Printed())
 	for line := range strings.Lines(out.String()) {
 		require.True(t, json.Valid([]byte(line)), "torn line: %q", line)
@@ -150,15 +144,12 @@ func TestTraceGivesUpAtTheDeadline(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	err := tr.Shutdown(ctx)
-	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "1000 lines") {
-		t.Errorf("error %v", err)
-	}
+	assert.ErrorIs(t, err, context.Canceled)
+	assert.ErrorContains(t, err, "1000 lines")
 	assert.EqualValues(t, n, tr.Dropped()[DropSlowOutput])
 	close(out.open)
 	<-tr.Done()
-	if tr.Printed()+dropped(tr) != n {
-		t.Errorf("%d printed + %d dropped, exported %d", tr.Printed(), dropped(tr), n)
-	}
+	assert.EqualValues(t, n, tr.Printed()+dropped(tr), "exported, and %d printed + %d dropped", tr.Printed(), dropped(tr))
 }
 
 // TestTraceReaderLeaves covers `lapwing trace --format json | head -n 3`.
@@ -191,9 +182,7 @@ func TestTraceReaderLeaves(t *testing.T) {
 	tr.Trace(r)
 	exported++
 	shutdown(t, tr)
-	if tr.Printed()+tr.Dropped()[DropOutputClosed] != exported {
-		t.Errorf("%d printed + dropped %v, exported %d", tr.Printed(), tr.Dropped(), exported)
-	}
+	assert.Equal(t, exported, tr.Printed()+tr.Dropped()[DropOutputClosed], "exported, and %d printed + dropped %v", tr.Printed(), tr.Dropped())
 }
 
 // halfway is an output that fails in the middle of its second line.
@@ -212,13 +201,10 @@ func TestTraceWriteError(t *testing.T) {
 		tr.Trace(sampleRequests()[0])
 	}
 	<-tr.Done()
-	if !errors.Is(tr.Err(), errDiskFull) {
-		t.Errorf("error %v", tr.Err())
-	}
+	assert.ErrorIs(t, tr.Err(), errDiskFull)
 	assert.ErrorIs(t, tr.Shutdown(context.Background()), errDiskFull)
-	if tr.Printed() != 1 || tr.Dropped()[DropOutputClosed] != n-1 {
-		t.Errorf("printed %d, dropped %v, want 1 and %d", tr.Printed(), tr.Dropped(), n-1)
-	}
+	assert.EqualValues(t, 1, tr.Printed(), "printed")
+	assert.EqualValues(t, n-1, tr.Dropped()[DropOutputClosed], "dropped %v", tr.Dropped())
 }
 
 // TestTraceCountsAreConsistent reads the counts while they change.
@@ -239,15 +225,11 @@ func TestTraceCountsAreConsistent(t *testing.T) {
 		case <-exported:
 			running = false
 		default:
-			if tr.Printed()+dropped(tr) > n {
-				t.Error("more accounted for than exported")
-			}
+			assert.LessOrEqual(t, tr.Printed()+dropped(tr), uint64(n), "more accounted for than exported")
 		}
 	}
 	shutdown(t, tr)
-	if tr.Printed()+dropped(tr) != n {
-		t.Errorf("%d printed + %d dropped, exported %d", tr.Printed(), dropped(tr), n)
-	}
+	assert.EqualValues(t, n, tr.Printed()+dropped(tr), "exported, and %d printed + %d dropped", tr.Printed(), dropped(tr))
 }
 
 func BenchmarkTraceJSON(b *testing.B) {

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+
 	"lapwing/tools/fuzzing"
 )
 
@@ -24,13 +26,11 @@ func FuzzMappings(f *testing.F) {
 	f.Fuzz(func(t *testing.T, list []byte) {
 		fuzzing.For(len(list)).Within(t, func() {
 			found, err := mappings(bytes.NewReader(list), func(string) bool { return true })
-			if err == nil && len(list) > 0 && len(found) > bytes.Count(list, []byte("\n"))+1 {
-				t.Errorf("%d files in %d lines", len(found), bytes.Count(list, []byte("\n")))
+			if err == nil && len(list) > 0 {
+				assert.LessOrEqual(t, len(found), bytes.Count(list, []byte("\n"))+1, "more files than lines")
 			}
 			for _, m := range found {
-				if m.Path[0] != '/' || !bytes.Contains(list, []byte(m.Path)) {
-					t.Errorf("an invented path %q", m.Path)
-				}
+				assert.True(t, m.Path[0] == '/' && bytes.Contains(list, []byte(m.Path)), "an invented path %q", m.Path)
 			}
 		})
 	})
@@ -48,9 +48,7 @@ func FuzzMapping(f *testing.F) {
 		line := fmt.Appendf(nil, "7f0000000000-7f0000001000 r-xp 00002000 %02x:%02x %d                 %s", major, minor, inode, path)
 		fuzzing.For(len(line)).Within(t, func() {
 			m, ok := parseMapping(line)
-			if !ok || m.Path != path || m.ID.Ino != inode {
-				t.Errorf("%q was read as %+v, %v", line, m, ok)
-			}
+			assert.True(t, ok && m.Path == path && m.ID.Ino == inode, "%q was read as %+v, %v", line, m, ok)
 		})
 	})
 }

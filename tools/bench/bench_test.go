@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -81,17 +80,15 @@ func TestWholeBenchmark(t *testing.T) {
 	r, err := measure(ctx, opts)
 	require.NoError(t, err)
 	noise := r.Noise.FixedRate[0]
-	if noise.With.Agent != nil || noise.With.Served != 501 || noise.With.Client != 501 {
-		t.Errorf("a bare run at 500/s for a second: %+v", noise.With)
-	}
+	assert.Nil(t, noise.With.Agent, "a bare run has an agent")
+	assert.EqualValues(t, 501, noise.With.Served, "a bare run at 500/s for a second: %+v", noise.With)
+	assert.EqualValues(t, 501, noise.With.Client, "a bare run at 500/s for a second: %+v", noise.With)
 	p := r.Plans[0]
 	with := p.FullSpeed[0].With
-	if with.Served < with.Client || with.Served > with.Client+uint64(opts.connections) {
-		t.Errorf("nginx counted %d requests, wrk %d", with.Served, with.Client)
-	}
-	if with.Agent.Memory.Peak < 1<<20 || with.ServerCPU <= 0 {
-		t.Errorf("no memory or no CPU time measured: %+v %+v", with, with.Agent)
-	}
+	assert.GreaterOrEqual(t, with.Served, with.Client, "nginx counted fewer requests than wrk")
+	assert.LessOrEqual(t, with.Served, with.Client+uint64(opts.connections), "nginx counted %d requests, wrk %d", with.Served, with.Client)
+	assert.GreaterOrEqual(t, with.Agent.Memory.Peak, uint64(1<<20), "no memory measured: %+v", with.Agent)
+	assert.Positive(t, with.ServerCPU, "no CPU time measured: %+v", with)
 	checkPrograms(t, p.Statistics)
 	checkVerdicts(t, r)
 	require.NoError(t, r.save(opts.out))
@@ -102,8 +99,10 @@ func TestWholeBenchmark(t *testing.T) {
 func checkPrograms(t *testing.T, s sample) {
 	t.Helper()
 	programs := s.Agent.Programs
-	if len(programs) != 1 || programs[0].Name != "fake_probe" || programs[0].Runs < 2*s.Client || programs[0].Runtime <= 0 {
-		t.Errorf("statistics for %d requests: %+v", s.Client, programs)
+	if assert.Len(t, programs, 1) {
+		assert.Equal(t, "fake_probe", programs[0].Name)
+		assert.GreaterOrEqual(t, programs[0].Runs, 2*s.Client, "statistics for %d requests: %+v", s.Client, programs)
+		assert.Positive(t, programs[0].Runtime, "statistics for %d requests: %+v", s.Client, programs)
 	}
 }
 
@@ -122,9 +121,8 @@ func checkVerdicts(t *testing.T, r *report) {
 			seen[f.Name] = f.Target.Met
 		}
 	}
-	if len(seen) != 3 || !seen["records lost"] || !seen["requests miscounted"] || !seen["agent memory"] || r.allMet() {
-		t.Errorf("verdicts: %v", seen)
-	}
+	assert.Equal(t, map[string]bool{"records lost": true, "requests miscounted": true, "agent memory": true}, seen, "verdicts")
+	assert.False(t, r.allMet(), "all are met although records were lost")
 }
 
 func checkSaved(t *testing.T, path string) {
@@ -133,8 +131,9 @@ func checkSaved(t *testing.T, path string) {
 	require.NoError(t, err)
 	var back report
 	require.NoError(t, json.Unmarshal(saved, &back))
-	if len(back.Figures) == 0 || len(back.Plans) != 1 || back.Plans[0].Plan != survey.PlanSyscall {
-		t.Errorf("the saved report lacks something: %s", saved)
+	assert.NotEmpty(t, back.Figures, "the saved report lacks its figures: %s", saved)
+	if assert.Len(t, back.Plans, 1) {
+		assert.Equal(t, survey.PlanSyscall, back.Plans[0].Plan)
 	}
 	var table bytes.Buffer
 	require.NoError(t, back.writeTable(&table))
@@ -155,20 +154,14 @@ func TestAgentThatDoesNotStart(t *testing.T) {
 				require.NoError(t, os.WriteFile(script, []byte("#!/bin/sh\n"+c.script+"\n"), 0o700))
 			}
 			_, err := startAgent(context.Background(), []string{script}, survey.PlanSyscall, 1)
-			if err == nil || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("got %v, want %q", err, c.want)
-			}
+			assert.ErrorContains(t, err, c.want)
 		})
 	}
 }
 
 func TestNginxThatDoesNotStart(t *testing.T) {
 	_, err := startNginx(context.Background(), "/does/not/exist", t.TempDir())
-	if err == nil || !strings.Contains(err.Error(), "make deps") {
-		t.Errorf("got %v", err)
-	}
+	assert.ErrorContains(t, err, "make deps")
 	_, err = startNginx(context.Background(), "false", t.TempDir())
-	if err == nil || !strings.Contains(err.Error(), "did not start") {
-		t.Errorf("got %v", err)
-	}
+	assert.ErrorContains(t, err, "did not start")
 }

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -28,13 +27,10 @@ func TestPacedSendsExactly(t *testing.T) {
 	defer server.Close()
 	r, err := runPaced(context.Background(), pacedOptions(400), server.Listener.Addr().String())
 	require.NoError(t, err)
-	if r.Requests != 201 || served.Load() != 201 {
-		t.Errorf("sent %d, served %d, want 201", r.Requests, served.Load())
-	}
+	assert.EqualValues(t, 201, r.Requests, "sent")
+	assert.EqualValues(t, 201, served.Load(), "served")
 	// The last request is sent just before the end of the half second.
-	if r.Rate > 402 {
-		t.Errorf("%.1f requests/s are faster than the schedule", r.Rate)
-	}
+	assert.LessOrEqual(t, r.Rate, 402.0, "requests/s, faster than the schedule")
 }
 
 func TestPacedRefusesOtherAnswers(t *testing.T) {
@@ -47,8 +43,8 @@ func TestPacedRefusesOtherAnswers(t *testing.T) {
 	}))
 	defer server.Close()
 	_, err := runPaced(context.Background(), pacedOptions(400), server.Listener.Addr().String())
-	if err == nil || !strings.Contains(err.Error(), "502") && !strings.Contains(err.Error(), "were to come") {
-		t.Errorf("got %v", err)
+	if assert.Error(t, err) {
+		assert.Regexp(t, "502|were to come", err.Error())
 	}
 }
 
@@ -64,9 +60,7 @@ func TestPacedServerThatFallsSilent(t *testing.T) {
 	defer server.Close()
 	defer close(silent)
 	_, err := runPaced(context.Background(), pacedOptions(400), server.Listener.Addr().String())
-	if err == nil || !strings.Contains(err.Error(), "of 200 requests") {
-		t.Errorf("got %v", err)
-	}
+	assert.ErrorContains(t, err, "of 200 requests")
 }
 
 func TestPacedWithoutServer(t *testing.T) {

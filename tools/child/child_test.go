@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -30,9 +29,8 @@ func TestReadyLineOnEitherOutput(t *testing.T) {
 	for _, redirect := range []string{"", " >&2"} {
 		c := start(t, "echo hello"+redirect+"; echo ready at 80"+redirect+"; exec sleep 60", nil)
 		line, err := c.AwaitReady(context.Background(), patience)
-		if err != nil || line != "ready at 80" {
-			t.Fatalf("redirect %q: got %q, %v", redirect, line, err)
-		}
+		require.NoError(t, err, "redirect %q: got %q", redirect, line)
+		require.Equal(t, "ready at 80", line, "redirect %q", redirect)
 	}
 }
 
@@ -46,20 +44,18 @@ func TestOutputArrivesWhole(t *testing.T) {
 func TestEndBeforeReadyQuotesLastWords(t *testing.T) {
 	c := start(t, "echo no such capability >&2; exit 3", nil)
 	_, err := c.AwaitReady(context.Background(), patience)
-	if err == nil || !strings.Contains(err.Error(), "no such capability") || !strings.Contains(err.Error(), "exit status 3") {
-		t.Fatalf("got %v", err)
-	}
+	require.ErrorContains(t, err, "no such capability")
+	require.ErrorContains(t, err, "exit status 3")
 }
 
 func TestReadyThoughEnded(t *testing.T) {
 	c := start(t, "echo ready and done", nil)
 	require.NoError(t, c.Wait(context.Background()))
-	if line, err := c.AwaitReady(context.Background(), patience); err != nil || line != "ready and done" {
-		t.Fatalf("got %q, %v", line, err)
-	}
-	if _, err := c.AwaitReady(context.Background(), patience); err == nil || !strings.Contains(err.Error(), "status 0") {
-		t.Fatalf("got %v", err)
-	}
+	line, err := c.AwaitReady(context.Background(), patience)
+	require.NoError(t, err, "got %q", line)
+	require.Equal(t, "ready and done", line)
+	_, err = c.AwaitReady(context.Background(), patience)
+	require.ErrorContains(t, err, "status 0")
 }
 
 func TestNeverReady(t *testing.T) {
@@ -80,9 +76,7 @@ func TestStopKillsTheGroup(t *testing.T) {
 	_, err := c.AwaitReady(context.Background(), patience)
 	require.NoError(t, err)
 	err = c.Stop(50 * time.Millisecond)
-	if err == nil || !strings.Contains(err.Error(), "was killed") {
-		t.Fatalf("got %v", err)
-	}
+	require.ErrorContains(t, err, "was killed")
 	deadline := time.Now().Add(patience)
 	for !errors.Is(syscall.Kill(-c.PID(), 0), syscall.ESRCH) {
 		require.False(t, time.Now().After(deadline), "the process group is still there")

@@ -139,9 +139,7 @@ func TestDemoWithoutCapability(t *testing.T) {
 	bin, pids := stageFolder(t)
 	t.Setenv("LAPWING_DEMO_REFUSE", "1")
 	err := run(context.Background(), options{bin: bin, workers: 4, clients: 12, length: time.Minute}, new(bytes.Buffer))
-	if err == nil || !strings.Contains(err.Error(), "CAP_BPF is missing: run as root") {
-		t.Errorf("got %v", err)
-	}
+	assert.ErrorContains(t, err, "CAP_BPF is missing: run as root")
 	nothingRuns(t, pids, 2)
 }
 
@@ -169,9 +167,7 @@ func (n *notifying) Write(b []byte) (int, error) {
 
 func TestDemoWithoutPrograms(t *testing.T) {
 	err := run(context.Background(), options{bin: t.TempDir(), workers: 1, clients: 1, length: time.Second}, new(bytes.Buffer))
-	if err == nil || !strings.Contains(err.Error(), "make build") {
-		t.Errorf("got %v", err)
-	}
+	assert.ErrorContains(t, err, "make build")
 }
 
 func TestSentenceFollowsTheFigures(t *testing.T) {
@@ -179,9 +175,7 @@ func TestSentenceFollowsTheFigures(t *testing.T) {
 		Duration: stats{P50: 52 * time.Millisecond, Sum: 100},
 		Phases:   map[string]stats{"queue": {Sum: 4}, "app": {P50: 50 * time.Millisecond, Sum: 96}},
 	}
-	if got, want := r.sentence(options{}), "96 % of the request time is app: at the median, 50 ms of 52 ms."; got != want {
-		t.Errorf("got %q", got)
-	}
+	assert.Equal(t, "96 % of the request time is app: at the median, 50 ms of 52 ms.", r.sentence(options{}))
 }
 
 func TestParseResultRefuses(t *testing.T) {

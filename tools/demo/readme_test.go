@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -34,8 +35,7 @@ func TestReadmeShowsTodaysDemo(t *testing.T) {
 	require.NoError(t, r.tell(&told, options{workers: 4, clients: 12, length: 10 * time.Second}, 36))
 	shown := plain(block)
 	for line := range strings.Lines(told.String()) {
-		if line = strings.TrimSpace(plain(line)); !strings.Contains(shown, line) {
-			t.Errorf("the README lacks %q:\n%s", line, shown)
-		}
+		line = strings.TrimSpace(plain(line))
+		assert.Contains(t, shown, line, "the README lacks %q:\n%s", line, shown)
 	}
 }

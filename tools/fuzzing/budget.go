@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"golang.org/x/sys/unix"
 )
 
@@ -39,12 +40,8 @@ func (b Budget) Within(t testing.TB, f func()) {
 	for again := 0; again < attempts && took.over(b); again++ {
 		took = measure(exactlyAllocated, f)
 	}
-	if took.Time > b.Time {
-		t.Errorf("%v of the processor's time was taken, at most %v may be", took.Time, b.Time)
-	}
-	if took.Bytes > b.Bytes {
-		t.Errorf("%d bytes were allocated, at most %d may be", took.Bytes, b.Bytes)
-	}
+	assert.LessOrEqual(t, took.Time, b.Time, "%v of the processor's time was taken, at most %v may be", took.Time, b.Time)
+	assert.LessOrEqual(t, took.Bytes, b.Bytes, "%d bytes were allocated, at most %d may be", took.Bytes, b.Bytes)
 }
 
 func (b Budget) over(limit Budget) bool { return b.Time > limit.Time || b.Bytes > limit.Bytes }

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"lapwing/probes/socket/survey"
@@ -17,6 +18,16 @@ var (
 // costs returns a report with one figure without and one with the agent.
 func costs(server, whole int) report {
 	return report{Figures: []figure{{key: serverKey, Instructions: server}, {key: wholeKey, Instructions: whole}}}
+}
+
+// checkError checks that err says want, or that there is none if want is empty.
+func checkError(t *testing.T, err error, want string, message ...any) {
+	t.Helper()
+	if want == "" {
+		assert.NoError(t, err, message...)
+	} else {
+		assert.ErrorContains(t, err, want, message...)
+	}
 }
 
 func TestVerdict(t *testing.T) {
@@ -40,11 +51,11 @@ func TestVerdict(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var notes strings.Builder
 			err := verdict(&notes, compare(baseline, c.now), "baseline.json")
-			if (err != nil) != (c.fail != "") || err != nil && !strings.Contains(err.Error(), c.fail) {
-				t.Errorf("error %v, want %q", err, c.fail)
-			}
-			if (notes.Len() > 0) != (c.note != "") || !strings.Contains(notes.String(), c.note) {
-				t.Errorf("notes %q, want %q", notes.String(), c.note)
+			checkError(t, err, c.fail)
+			if c.note == "" {
+				assert.Empty(t, notes.String())
+			} else {
+				assert.Contains(t, notes.String(), c.note)
 			}
 		})
 	}
@@ -60,9 +71,7 @@ func TestUnknownFigureFails(t *testing.T) {
 		"without agent":  {Figures: whole.Figures[:1]},
 	} {
 		err := verdict(new(strings.Builder), compare(baseline, whole), "baseline.json")
-		if err == nil || !strings.Contains(err.Error(), "baseline.json does not know this figure") {
-			t.Errorf("%s: got %v", name, err)
-		}
+		assert.ErrorContains(t, err, "baseline.json does not know this figure", name)
 	}
 }
 
@@ -78,13 +87,12 @@ func TestBaselineIsWhole(t *testing.T) {
 		for _, kernel := range o.kernels {
 			for _, k := range o.keys(kernel) {
 				known++
-				if f, ok := baseline.get(k); !ok || f.Instructions == 0 {
-					t.Errorf("no figure for %s", k)
-				}
+				f, ok := baseline.get(k)
+				assert.True(t, ok && f.Instructions != 0, "no figure for %s", k)
 			}
 		}
-		if len(flags) == 0 && known != len(baseline.Figures) {
-			t.Errorf("the baseline has %d figures, %d of them can be measured", len(baseline.Figures), known)
+		if len(flags) == 0 {
+			assert.Equal(t, known, len(baseline.Figures), "figures that can be measured, and figures of the baseline")
 		}
 	}
 }

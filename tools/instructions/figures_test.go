@@ -23,17 +23,15 @@ func TestParseFigure(t *testing.T) {
 			key: key{Kernel: "6.12", Plan: survey.PlanSyscall, State: stateStopped, Mode: "kept:tcp"}, Instructions: 45000},
 	} {
 		got, err := parseFigure("6.12", line)
-		if err != nil || got != want {
-			t.Errorf("%s: got %+v, %v", line, got, err)
-		}
+		assert.NoError(t, err, line)
+		assert.Equal(t, want, got, line)
 	}
 	for _, line := range []string{
 		"", "socket all kept:tcp 1000 60000000 0", "socket all kept:tcp 1000 many 0 0",
 		"socket all kept:tcp 0 60000000 0 0", "socket all kept:tcp 1000 0 0 0", "socket all kept:tcp 1000 60000000 -1 0",
 	} {
-		if f, err := parseFigure("6.12", line); err == nil {
-			t.Errorf("%q: got %+v", line, f)
-		}
+		f, err := parseFigure("6.12", line)
+		assert.Error(t, err, "%q: got %+v", line, f)
 	}
 }
 
@@ -55,9 +53,8 @@ func TestCheckAgent(t *testing.T) {
 		"socket all 18000 lapwing: interrupted":                                               false,
 		"socket all":                                                                          false,
 	} {
-		if err := checkAgent(line); (err == nil) != ok {
-			t.Errorf("%s: got %v", line, err)
-		}
+		err := checkAgent(line)
+		assert.Equal(t, ok, err == nil, "%s: got %v", line, err)
 	}
 }
 
@@ -80,9 +77,7 @@ agent syscall all 17000 {"services":[{"requests":17000}],"final":true}
 		if err == nil {
 			err = run.complete(o)
 		}
-		if (err != nil) != (c.want != "") || err != nil && !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: got %v, want %q", name, err, c.want)
-		}
+		checkError(t, err, c.want, name)
 	}
 }
 
@@ -93,14 +88,16 @@ func TestReportComesBack(t *testing.T) {
 	require.NoError(t, r.save(path))
 	back, err := load(path)
 	require.NoError(t, err)
-	if len(back.Figures) != 2 || back.Figures[1] != r.Figures[1] || back.Kernels["6.12"] != "6.12.118" || back.Agent != r.Agent || back.Nginx != r.Nginx {
-		t.Errorf("got %+v", back)
+	if assert.Len(t, back.Figures, 2) {
+		assert.Equal(t, r.Figures[1], back.Figures[1])
 	}
+	assert.Equal(t, "6.12.118", back.Kernels["6.12"])
+	assert.Equal(t, r.Agent, back.Agent)
+	assert.Equal(t, r.Nginx, back.Nginx)
 	text, err := os.ReadFile(path)
 	require.NoError(t, err)
-	if want := "    {\"kernel\":\"6.12\",\"state\":\"none\",\"mode\":\"kept:tcp\",\"instructions\":40000},\n"; !strings.Contains(string(text), want) {
-		t.Errorf("a figure is not a line:\n%s", text)
-	}
+	want := "    {\"kernel\":\"6.12\",\"state\":\"none\",\"mode\":\"kept:tcp\",\"instructions\":40000},\n"
+	assert.Contains(t, string(text), want, "a figure is not a line:\n%s", text)
 }
 
 // TestPartOfTheBaseline checks that measuring a part changes only that part of
@@ -113,9 +110,10 @@ func TestPartOfTheBaseline(t *testing.T) {
 	server, _ := merged.get(serverKey)
 	whole, _ := merged.get(wholeKey)
 	kept, _ := merged.get(other.key)
-	if len(merged.Figures) != 3 || server.Instructions != 41_000 || whole.Instructions != 52_000 || kept != other {
-		t.Errorf("got %+v", merged.Figures)
-	}
+	assert.Len(t, merged.Figures, 3)
+	assert.Equal(t, 41_000, server.Instructions, "got %+v", merged.Figures)
+	assert.Equal(t, 52_000, whole.Instructions, "got %+v", merged.Figures)
+	assert.Equal(t, other, kept, "got %+v", merged.Figures)
 }
 
 func TestTable(t *testing.T) {
@@ -134,9 +132,9 @@ func TestOptions(t *testing.T) {
 	require.NoError(t, err)
 	args := strings.Join(o.guestArgs("tree", "6.12"), "|")
 	assert.True(t, strings.HasSuffix(args, "|measure|socket|idle all stopped|kept:tcp each:tcp kept:unix each:unix kept:udp|500|8000"), "the guest gets %s", args)
-	if o, err = parseOptions([]string{"-plans", "socket"}); err != nil || len(o.kernels) != 1 || o.kernels[0] != "6.12" {
-		t.Errorf("the plan socket runs on %q: %v", o.kernels, err)
-	}
+	o, err = parseOptions([]string{"-plans", "socket"})
+	assert.NoError(t, err)
+	assert.Equal(t, []string{"6.12"}, o.kernels, "the plan socket runs on other kernels")
 	for _, bad := range [][]string{{"-plans", "socket", "-kernels", "6.1"}, {"-kernels", "5.4"}, {"-jobs", "0"}, {"-format", "xml"}, {"-plans", "both"}, {"now"}} {
 		_, err = parseOptions(bad)
 		assert.Error(t, err, "%q was taken", bad)

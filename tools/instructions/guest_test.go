@@ -38,8 +38,10 @@ func TestRunGuest(t *testing.T) {
 	fakeRun(t, goodGuest)
 	run, err := runGuest(context.Background(), shortOn61(t), "tree", "6.1")
 	require.NoError(t, err)
-	if run.release != "6.1.0-56-cloud-amd64" || len(run.figures) != 3 || run.figures[1].Instructions != 51_000 || run.figures[1].Process != 5_000 {
-		t.Errorf("got %+v", run)
+	assert.Equal(t, "6.1.0-56-cloud-amd64", run.release)
+	if assert.Len(t, run.figures, 3) {
+		assert.Equal(t, 51_000, run.figures[1].Instructions, "got %+v", run)
+		assert.Equal(t, 5_000, run.figures[1].Process, "got %+v", run)
 	}
 }
 
@@ -53,9 +55,7 @@ func TestRunGuestFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			fakeRun(t, c.script)
 			_, err := runGuest(context.Background(), shortOn61(t), "tree", "6.1")
-			if err == nil || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("got %v, want %q", err, c.want)
-			}
+			assert.ErrorContains(t, err, c.want)
 		})
 	}
 }
@@ -68,9 +68,8 @@ func TestLibraries(t *testing.T) {
 	libraries, err := librariesOf(context.Background(), shell)
 	require.NoError(t, err)
 	all := strings.Join(libraries, " ")
-	if !strings.Contains(all, "/libc.so.6") || !strings.Contains(all, "/ld-linux") {
-		t.Errorf("the shell needs %q", libraries)
-	}
+	assert.Contains(t, all, "/libc.so.6", "the shell needs it")
+	assert.Contains(t, all, "/ld-linux", "the shell needs it")
 	_, err = librariesOf(context.Background(), "/does/not/exist")
 	assert.Error(t, err, "a program that is not there has libraries")
 }

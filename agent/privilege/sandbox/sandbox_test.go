@@ -318,7 +318,7 @@ func TestHelperEndsWithTheAgent(t *testing.T) {
 	select {
 	case <-h.Ended():
 	case <-time.After(30 * time.Second):
-		t.Fatal("the helper did not end")
+		require.Fail(t, "the helper did not end")
 	}
 	require.Empty(t, h.Refused())
 	var none *Helper

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"lapwing/tools/fuzzing"
@@ -276,16 +277,12 @@ func FuzzFunctions(f *testing.F) {
 		var found map[string]Spot
 		var err error
 		elfBudget.Within(t, func() { found, err = Functions(file, int64(len(raw)), []string{name}, budget) })
-		if int64(file.read) > budget.Bytes {
-			t.Errorf("%d bytes were read", file.read)
-		}
-		if err != nil && len(found) > 0 {
-			t.Errorf("an error and %v", found)
+		assert.LessOrEqual(t, int64(file.read), budget.Bytes, "too many bytes were read")
+		if err != nil {
+			assert.Empty(t, found, "an error and spots")
 		}
 		for _, spot := range found {
-			if spot.Offset >= uint64(len(raw))+maxPrologue {
-				t.Errorf("%v lies outside of %d bytes", spot, len(raw))
-			}
+			assert.Less(t, spot.Offset, uint64(len(raw))+maxPrologue, "%v lies outside of %d bytes", spot, len(raw))
 		}
 	})
 }
@@ -310,11 +307,9 @@ func FuzzFields(f *testing.F) {
 		var found map[string]Spot
 		var err error
 		elfBudget.Within(t, func() { found, err = Functions(file, 1<<40, []string{"mark"}, budget) })
-		if int64(file.read) > budget.Bytes {
-			t.Errorf("%d bytes were read", file.read)
-		}
-		if err != nil && len(found) > 0 {
-			t.Errorf("an error and %v", found)
+		assert.LessOrEqual(t, int64(file.read), budget.Bytes, "too many bytes were read")
+		if err != nil {
+			assert.Empty(t, found, "an error and spots")
 		}
 	})
 }

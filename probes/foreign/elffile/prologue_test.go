@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -54,8 +55,7 @@ func FuzzPlace(f *testing.F) {
 		f.Add(uint16(elf.EM_AARCH64), raw)
 	}
 	f.Fuzz(func(t *testing.T, machine uint16, code []byte) {
-		if at, _ := place(elf.Machine(machine), code); at > uint64(len(code)) {
-			t.Errorf("the place is %d bytes behind the beginning of %d", at, len(code))
-		}
+		at, _ := place(elf.Machine(machine), code)
+		assert.LessOrEqual(t, at, uint64(len(code)), "the place is behind the end of the code")
 	})
 }
