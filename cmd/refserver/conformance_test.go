@@ -72,9 +72,11 @@ func TestRoutes(t *testing.T) {
 			{"/fast/er", 404, "no such route", -1},
 		} {
 			resp, body := s.get(c.path)
-			if resp.StatusCode != c.status || !strings.Contains(body, c.body) || c.size >= 0 && len(body) != c.size {
-				t.Errorf("GET %s: status %d, %d bytes %.80q; want %d, %d bytes with %q",
-					c.path, resp.StatusCode, len(body), body, c.status, c.size, c.body)
+			assert.Equal(t, c.status, resp.StatusCode, "GET %s: %d bytes %.80q", c.path, len(body), body)
+			// Not Contains: it would print 32 kB of a long body.
+			assert.True(t, strings.Contains(body, c.body), "GET %s: %d bytes %.80q; want %q in it", c.path, len(body), body, c.body)
+			if c.size >= 0 {
+				assert.Equal(t, c.size, len(body), "GET %s: size of the body, %.80q", c.path, body)
 			}
 		}
 	})
@@ -85,13 +87,11 @@ func TestMethods(t *testing.T) {
 		s := start(t, arch, "--workers", "1")
 		client := s.client()
 		resp, _ := do(t, client, s.request("HEAD", "/big?kb=40", nil))
-		if resp.StatusCode != 200 || resp.ContentLength != 40<<10 {
-			t.Errorf("HEAD: status %d, length %d", resp.StatusCode, resp.ContentLength)
-		}
+		assert.Equal(t, 200, resp.StatusCode, "HEAD")
+		assert.Equal(t, int64(40<<10), resp.ContentLength, "HEAD")
 		resp, _ = do(t, client, s.request("DELETE", "/fast", nil))
-		if resp.StatusCode != 405 || resp.Header.Get("Allow") != "GET, HEAD" {
-			t.Errorf("DELETE: status %d, Allow %q", resp.StatusCode, resp.Header.Get("Allow"))
-		}
+		assert.Equal(t, 405, resp.StatusCode, "DELETE")
+		assert.Equal(t, "GET, HEAD", resp.Header.Get("Allow"), "DELETE")
 		// A prefix of an allowed method is not an allowed method.
 		resp, _ = do(t, client, s.request("GE", "/fast", nil))
 		assert.Equal(t, 405, resp.StatusCode)
@@ -117,14 +117,14 @@ func TestUpload(t *testing.T) {
 			if c.expect != "" {
 				r.Header.Set("Expect", c.expect)
 			}
-			if resp, body := do(t, client, r); resp.StatusCode != 200 || body != strconv.Itoa(len(content))+"\n" {
-				t.Errorf("%s: status %d, %q", c.name, resp.StatusCode, body)
-			}
+			resp, body := do(t, client, r)
+			assert.Equal(t, 200, resp.StatusCode, c.name)
+			assert.Equal(t, strconv.Itoa(len(content))+"\n", body, c.name)
 		}
 		for _, l := range s.stop() {
-			if l.ID != "up" || l.RequestBytes < int64(len(content)) || l.Status != 200 {
-				t.Errorf("truth of an upload: %+v", l)
-			}
+			assert.Equal(t, "up", l.ID, "truth of an upload: %+v", l)
+			assert.GreaterOrEqual(t, l.RequestBytes, int64(len(content)), "truth of an upload: %+v", l)
+			assert.Equal(t, 200, l.Status, "truth of an upload: %+v", l)
 		}
 	})
 }
@@ -150,15 +150,13 @@ func TestPipelining(t *testing.T) {
 			}
 			require.NoError(t, err, "response %d", i)
 			body, err := io.ReadAll(resp.Body)
-			if err != nil || string(body) != strconv.Itoa(i)+"\n" {
-				t.Fatalf("response %d: %q, %v", i, body, err)
-			}
+			require.NoError(t, err, "response %d: %q", i, body)
+			require.Equal(t, strconv.Itoa(i)+"\n", string(body), "response %d", i)
 		}
 		_ = c.Close()
 		for i, l := range s.stop() {
-			if l.ID != fmt.Sprint("p", i) || l.Seq != i+1 {
-				t.Errorf("line %d of the truth is request %q, number %d on its connection", i, l.ID, l.Seq)
-			}
+			assert.Equal(t, fmt.Sprint("p", i), l.ID, "line %d of the truth", i)
+			assert.Equal(t, i+1, l.Seq, "line %d of the truth: number on its connection", i)
 		}
 	})
 }
@@ -170,16 +168,13 @@ func TestEmptyLines(t *testing.T) {
 		c := s.dial()
 		_, err := io.WriteString(c, "\r\nPOST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx\r\n")
 		require.NoError(t, err)
-		if resp, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil || resp.StatusCode != 200 {
-			t.Fatalf("%v, %v", resp, err)
-		}
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		require.NoError(t, err)
+		require.Equal(t, 200, resp.StatusCode, "%v", resp)
 		_ = c.Close()
-		if resp, _ := s.get("/fast"); resp.StatusCode != 200 {
-			t.Errorf("status %d", resp.StatusCode)
-		}
-		if lines := s.stop(); len(lines) != 2 {
-			t.Errorf("truth is %+v", lines)
-		}
+		resp, _ = s.get("/fast")
+		assert.Equal(t, 200, resp.StatusCode)
+		assert.Len(t, s.stop(), 2, "lines of truth")
 	})
 }
 
@@ -192,9 +187,9 @@ func TestSplitHead(t *testing.T) {
 			_, err := c.Write([]byte{b})
 			require.NoError(t, err)
 		}
-		if answer, err := io.ReadAll(c); err != nil || !strings.HasSuffix(string(answer), "\r\n\r\nfast\n") {
-			t.Fatalf("answer %q, %v", answer, err)
-		}
+		answer, err := io.ReadAll(c)
+		require.NoError(t, err, "answer %q", answer)
+		require.True(t, strings.HasSuffix(string(answer), "\r\n\r\nfast\n"), "answer %q", answer)
 	})
 }
 
@@ -221,13 +216,11 @@ func TestRefusals(t *testing.T) {
 			// counts.
 			go func() { _, _ = io.WriteString(conn, c.send) }()
 			answer, _ := io.ReadAll(conn)
-			if !strings.HasPrefix(string(answer), "HTTP/1.1 "+c.want+"\r\n") || !strings.Contains(string(answer), "Connection: close") {
-				t.Errorf("%s: answer %.100q", c.name, answer)
-			}
+			assert.True(t, strings.HasPrefix(string(answer), "HTTP/1.1 "+c.want+"\r\n"), "%s: answer %.100q, want %s", c.name, answer, c.want)
+			assert.Contains(t, string(answer), "Connection: close", c.name)
 			_ = conn.Close()
-			if resp, _ := s.get("/fast"); resp.StatusCode != 200 {
-				t.Errorf("after %s: status %d", c.name, resp.StatusCode)
-			}
+			resp, _ := s.get("/fast")
+			assert.Equal(t, 200, resp.StatusCode, "after %s", c.name)
 		}
 	})
 }
@@ -254,17 +247,20 @@ func TestTruth(t *testing.T) {
 		require.Len(t, lines, count)
 		seen := make(map[string]bool)
 		for _, l := range lines {
-			if seen[l.ID] {
-				t.Errorf("request %q is in the truth twice", l.ID)
-			}
+			assert.False(t, seen[l.ID], "request %q is in the truth twice", l.ID)
 			seen[l.ID] = true
 			checkStamps(t, l)
-			if d := time.Duration(l.AppLeaveNS - l.AppEnterNS); d < sleep {
-				t.Errorf("request %q spent %v in the application, which slept for %v", l.ID, d, sleep)
-			}
-			if l.Arch != name || l.Route != route || l.Method != "GET" || l.Status != 200 || l.Error != "" || l.PID == 0 || l.TID == 0 || l.Worker == 0 || l.Peer == "" {
-				t.Errorf("truth is %+v", l)
-			}
+			d := time.Duration(l.AppLeaveNS - l.AppEnterNS)
+			assert.GreaterOrEqual(t, d, sleep, "time of request %q in the application, which slept", l.ID)
+			assert.Equal(t, name, l.Arch, "truth is %+v", l)
+			assert.Equal(t, route, l.Route, "truth is %+v", l)
+			assert.Equal(t, "GET", l.Method, "truth is %+v", l)
+			assert.Equal(t, 200, l.Status, "truth is %+v", l)
+			assert.Empty(t, l.Error, "truth is %+v", l)
+			assert.NotZero(t, l.PID, "truth is %+v", l)
+			assert.NotZero(t, l.TID, "truth is %+v", l)
+			assert.NotZero(t, l.Worker, "truth is %+v", l)
+			assert.NotEmpty(t, l.Peer, "truth is %+v", l)
 		}
 	})
 }
@@ -274,15 +270,9 @@ func TestTruth(t *testing.T) {
 func checkStamps(t *testing.T, l truth.Line) {
 	t.Helper()
 	stamps := []int64{l.AcceptNS, l.ReadFirstNS, l.ReadNS, l.AppEnterNS, l.WriteEnterNS, l.WriteLeaveNS}
-	if l.AppLeaveNS < l.AppEnterNS {
-		t.Errorf("request %q left the application before it entered it", l.ID)
-	}
-	for i, stamp := range stamps {
-		if stamp == 0 || i > 0 && stamp < stamps[i-1] {
-			t.Errorf("stamps of request %q are not in order: %v", l.ID, stamps)
-			return
-		}
-	}
+	assert.GreaterOrEqual(t, l.AppLeaveNS, l.AppEnterNS, "request %q left the application before it entered it", l.ID)
+	assert.NotContains(t, stamps, int64(0), "a stamp of request %q is missing", l.ID)
+	assert.IsNonDecreasing(t, stamps, "stamps of request %q are not in order: %v", l.ID, stamps)
 }
 
 // TestRequestIDs checks where a request's id comes from.
@@ -305,9 +295,7 @@ func TestRequestIDs(t *testing.T) {
 		lines := s.stop()
 		require.Len(t, lines, len(want))
 		for i, l := range lines {
-			if l.ID != want[i] {
-				t.Errorf("request %d has the id %q, want %q", i, l.ID, want[i])
-			}
+			assert.Equal(t, want[i], l.ID, "id of request %d", i)
 		}
 	})
 }
@@ -323,11 +311,12 @@ func TestDrain(t *testing.T) {
 		resp, err := http.ReadResponse(in, nil) // the first chunk has arrived: the request is in progress
 		require.NoError(t, err)
 		lines := s.stop()
-		if body, err := io.ReadAll(resp.Body); err != nil || len(body) != 2<<10 {
-			t.Errorf("the request in progress got %d bytes, %v", len(body), err)
-		}
-		if len(lines) != 1 || lines[0].Status != 200 || lines[0].Error != "" {
-			t.Errorf("truth is %+v", lines)
+		body, err := io.ReadAll(resp.Body)
+		assert.NoError(t, err, "the request in progress got %d bytes", len(body))
+		assert.Equal(t, 2<<10, len(body), "bytes that the request in progress got")
+		if assert.Len(t, lines, 1, "lines of truth") {
+			assert.Equal(t, 200, lines[0].Status, "truth is %+v", lines)
+			assert.Empty(t, lines[0].Error, "truth is %+v", lines)
 		}
 	})
 }
@@ -342,9 +331,11 @@ func TestClientGone(t *testing.T) {
 		require.NoError(t, err)
 		_ = c.Close()
 		eventually(t, "the half request is in the truth", func() bool { return len(s.lines()) == 1 })
-		if l := s.lines()[0]; l.ID != "half" || l.Error != "client_gone" || l.Status != 0 || l.WriteEnterNS != 0 {
-			t.Errorf("truth is %+v", l)
-		}
+		l := s.lines()[0]
+		assert.Equal(t, "half", l.ID, "truth is %+v", l)
+		assert.Equal(t, "client_gone", l.Error, "truth is %+v", l)
+		assert.Zero(t, l.Status, "truth is %+v", l)
+		assert.Zero(t, l.WriteEnterNS, "truth is %+v", l)
 	})
 }
 
@@ -352,9 +343,9 @@ func TestAddresses(t *testing.T) {
 	webServers(t, func(t *testing.T, arch string) {
 		for _, listen := range []string{"[::1]:0", "unix:" + filepath.Join(t.TempDir(), "s.sock")} {
 			s := startAt(t, arch, listen, "--workers", "1")
-			if resp, body := s.get("/fast"); resp.StatusCode != 200 || body != "fast\n" {
-				t.Errorf("on %s: status %d, %q", s.addr, resp.StatusCode, body)
-			}
+			resp, body := s.get("/fast")
+			assert.Equal(t, 200, resp.StatusCode, "on %s", s.addr)
+			assert.Equal(t, "fast\n", body, "on %s", s.addr)
 			s.stop()
 		}
 	})
@@ -375,8 +366,6 @@ func TestBadStart(t *testing.T) {
 		{"write 127.0.0.1:8080, [::1]:8080 or unix:/path", []string{"--arch", "prefork", "--listen", "here"}},
 		{"create the truth file", []string{"--arch", "prefork", "--listen", "127.0.0.1:0", "--truth", "/nowhere/truth"}},
 	} {
-		if out := mustFail(t, c.args...); !strings.Contains(out, c.want) {
-			t.Errorf("refserver %v says %q, want %q in it", c.args, out, c.want)
-		}
+		assert.Contains(t, mustFail(t, c.args...), c.want, "refserver %v", c.args)
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -27,16 +29,17 @@ func TestReaderQueue(t *testing.T) {
 	all.Wait()
 	lines := s.stop()
 	for i, l := range lines {
-		if l.TID == l.PID || l.AcceptorTID != l.PID || l.Worker != 1 {
-			t.Errorf("served by %+v", l)
-		}
+		assert.NotEqual(t, l.PID, l.TID, "served by %+v", l)
+		assert.Equal(t, l.PID, l.AcceptorTID, "served by %+v", l)
+		assert.Equal(t, 1, l.Worker, "served by %+v", l)
 		if i == 0 {
 			continue
 		}
-		if previous := lines[i-1]; l.ReadNS > previous.WriteEnterNS || l.HandoverNS < previous.WriteLeaveNS {
-			t.Errorf("request %d: read at %d, taken at %d; the one before was written from %d to %d",
-				i, l.ReadNS, l.HandoverNS, previous.WriteEnterNS, previous.WriteLeaveNS)
-		}
+		previous := lines[i-1]
+		about := fmt.Sprintf("request %d: read at %d, taken at %d; the one before was written from %d to %d",
+			i, l.ReadNS, l.HandoverNS, previous.WriteEnterNS, previous.WriteLeaveNS)
+		assert.LessOrEqual(t, l.ReadNS, previous.WriteEnterNS, about)
+		assert.GreaterOrEqual(t, l.HandoverNS, previous.WriteLeaveNS, about)
 	}
 }
 
@@ -66,12 +69,8 @@ func TestEventedPoll(t *testing.T) {
 			sleeps = append(sleeps, l.AppEnterNS)
 		}
 	}
-	if slowestStart > firstEnd {
-		t.Error("the polls ran one after the other")
-	}
-	if gap := sleeps[1] - sleeps[0]; gap < 100e6 {
-		t.Errorf("two sleeps of 100 ms on one loop began %d ns apart", gap)
-	}
+	assert.LessOrEqual(t, slowestStart, firstEnd, "the polls ran one after the other")
+	assert.GreaterOrEqual(t, sleeps[1]-sleeps[0], int64(100e6), "ns between the starts of two sleeps of 100 ms on one loop")
 }
 
 // TestEventedSlowReader checks that a client that does not read blocks no other
@@ -85,17 +84,18 @@ func TestEventedSlowReader(t *testing.T) {
 		first := make([]byte, 1)
 		_, err = io.ReadFull(slow, first)
 		require.NoError(t, err)
-		if resp, _ := s.get("/fast"); resp.StatusCode != 200 {
-			t.Errorf("%s: another client got status %d", path, resp.StatusCode)
-		}
+		resp, _ := s.get("/fast")
+		assert.Equal(t, 200, resp.StatusCode, "%s: status of another client", path)
 		rest, err := io.ReadAll(slow)
-		if _, body, _ := strings.Cut(string(rest), "\r\n\r\n"); err != nil || len(body) != 20000<<10 {
-			t.Errorf("%s: the slow client got %d bytes, %v", path, len(body), err)
-		}
+		_, body, _ := strings.Cut(string(rest), "\r\n\r\n")
+		assert.NoError(t, err, "%s: the slow client got %d bytes", path, len(body))
+		assert.Equal(t, 20000<<10, len(body), "%s: bytes that the slow client got", path)
 	}
 	for _, l := range s.stop() {
-		if l.Status != 200 || l.Error != "" || l.Route != "/fast" && l.ResponseBytes < 20000<<10 {
-			t.Errorf("truth is %+v", l)
+		assert.Equal(t, 200, l.Status, "truth is %+v", l)
+		assert.Empty(t, l.Error, "truth is %+v", l)
+		if l.Route != "/fast" {
+			assert.GreaterOrEqual(t, l.ResponseBytes, int64(20000<<10), "truth is %+v", l)
 		}
 	}
 }
@@ -105,17 +105,14 @@ func TestIdleConnections(t *testing.T) {
 	want := 10000
 	var limit syscall.Rlimit
 	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
-	if int(limit.Cur)/2 < want {
-		t.Fatalf("this test needs a limit of %d open files, it is %d", 2*want, limit.Cur)
-	}
+	require.GreaterOrEqual(t, int(limit.Cur)/2, want, "this test needs a limit of %d open files, it is %d", 2*want, limit.Cur)
 	for _, arch := range []string{"evented", "reader", "front/http"} {
 		t.Run(arch, func(t *testing.T) {
 			s := start(t, arch, "--workers", "1", "--keepalive", "60s", "--backlog", "4096")
 			idle := openIdle(t, s, want)
 			require.Len(t, idle, want)
-			if resp, _ := s.get("/fast"); resp.StatusCode != 200 {
-				t.Errorf("beside idle connections: status %d", resp.StatusCode)
-			}
+			resp, _ := s.get("/fast")
+			assert.Equal(t, 200, resp.StatusCode, "beside idle connections")
 		})
 	}
 	// If an idle connection occupies a worker, the others wait in queues until
@@ -130,9 +127,8 @@ func TestIdleConnections(t *testing.T) {
 			for _, c := range beginIdle(t, s, want) {
 				_ = syscall.Close(c)
 			}
-			if resp, _ := s.get("/fast"); resp.StatusCode != 200 {
-				t.Errorf("after idle connections: status %d", resp.StatusCode)
-			}
+			resp, _ := s.get("/fast")
+			assert.Equal(t, 200, resp.StatusCode, "after idle connections")
 		})
 	}
 }
@@ -147,8 +143,8 @@ func beginIdle(t *testing.T, s *server, n int) []int {
 		fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
 		require.NoError(t, err)
 		err = syscall.Connect(fd, &syscall.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()})
-		if err != nil && err != syscall.EINPROGRESS {
-			t.Fatalf("connection %d: %v", len(conns)+1, err)
+		if err != syscall.EINPROGRESS {
+			require.NoError(t, err, "connection %d", len(conns)+1)
 		}
 		conns = append(conns, fd)
 	}
@@ -166,9 +162,7 @@ func openIdle(t *testing.T, s *server, n int) []net.Conn {
 	})
 	for range n {
 		c, err := net.DialTimeout(network, address, patience)
-		if err != nil {
-			t.Fatalf("connection %d: %v", len(conns)+1, err)
-		}
+		require.NoError(t, err, "connection %d", len(conns)+1)
 		conns = append(conns, c)
 	}
 	return conns
@@ -187,9 +181,8 @@ func TestDescriptorsRunOut(t *testing.T) {
 	for _, c := range idle {
 		_ = c.Close()
 	}
-	if resp, _ := s.get("/fast"); resp.StatusCode != 200 {
-		t.Errorf("status %d", resp.StatusCode)
-	}
+	resp, _ := s.get("/fast")
+	assert.Equal(t, 200, resp.StatusCode)
 }
 
 func TestEventedTimeouts(t *testing.T) {
@@ -197,12 +190,11 @@ func TestEventedTimeouts(t *testing.T) {
 		s := start(t, arch, "--workers", "1", "--keepalive", "50ms")
 		began := time.Now()
 		c := s.dial()
-		if answer, err := io.ReadAll(c); err != nil || len(answer) != 0 {
-			t.Errorf("%s: a silent connection got %q, %v", arch, answer, err)
-		}
-		if d := time.Since(began); d < 50*time.Millisecond {
-			t.Errorf("%s: a silent connection was closed after %v", arch, d)
-		}
+		answer, err := io.ReadAll(c)
+		d := time.Since(began)
+		assert.NoError(t, err, "%s: a silent connection got %q", arch, answer)
+		assert.Empty(t, answer, "%s: a silent connection got %q", arch, answer)
+		assert.GreaterOrEqual(t, d, 50*time.Millisecond, "%s: a silent connection was closed too early", arch)
 	}
 }
 
@@ -216,12 +208,13 @@ func TestReset(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, errors.Join(c.SetLinger(0), c.Close()))
 		eventually(t, "the reset is in the truth", func() bool { return len(s.lines()) == 1 })
-		if l := s.lines()[0]; l.ID != "reset" || l.Error != "client_gone" || l.Status != 200 || l.ResponseBytes == 0 {
-			t.Errorf("%s: truth is %+v", arch, l)
-		}
-		if resp, _ := s.get("/fast"); resp.StatusCode != 200 {
-			t.Errorf("%s: after a reset: status %d", arch, resp.StatusCode)
-		}
+		l := s.lines()[0]
+		assert.Equal(t, "reset", l.ID, "%s: truth is %+v", arch, l)
+		assert.Equal(t, "client_gone", l.Error, "%s: truth is %+v", arch, l)
+		assert.Equal(t, 200, l.Status, "%s: truth is %+v", arch, l)
+		assert.NotZero(t, l.ResponseBytes, "%s: truth is %+v", arch, l)
+		resp, _ := s.get("/fast")
+		assert.Equal(t, 200, resp.StatusCode, "%s: after a reset", arch)
 	}
 }
 

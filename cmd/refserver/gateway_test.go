@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -59,8 +58,10 @@ func TestDaemonBehindNginx(t *testing.T) {
 			resp, body := do(t, http.DefaultClient, r)
 			assert.Contains(t, body, c.want, "%s %s %s: status %d, %.100q", protocol, c.method, c.path, resp.StatusCode, body)
 		}
-		if lines := d.stop(); len(lines) != 6 || lines[0].ID != "n1" || lines[2].ID != "n2" {
-			t.Errorf("%s: truth is %+v", protocol, lines)
+		lines := d.stop()
+		if assert.Len(t, lines, 6, "%s: lines of truth", protocol) {
+			assert.Equal(t, "n1", lines[0].ID, "%s: truth is %+v", protocol, lines)
+			assert.Equal(t, "n2", lines[2].ID, "%s: truth is %+v", protocol, lines)
 		}
 	}
 }
@@ -128,9 +129,9 @@ func TestFrontBeforeFCGI(t *testing.T) {
 	r := s.request("POST", "/some/where?id=x1&a=b", strings.NewReader(strings.Repeat("x", 100_000)))
 	r.Header.Set("User-Agent", "teapot")
 	resp, body := do(t, s.client(), r)
-	if resp.StatusCode != 418 || body != "POST /some/where?id=x1&a=b x1 100000" || resp.Header.Get("X-Seen") != "teapot" {
-		t.Errorf("status %d, X-Seen %q, %q", resp.StatusCode, resp.Header.Get("X-Seen"), body)
-	}
+	assert.Equal(t, 418, resp.StatusCode, "%q", body)
+	assert.Equal(t, "POST /some/where?id=x1&a=b x1 100000", body)
+	assert.Equal(t, "teapot", resp.Header.Get("X-Seen"))
 }
 
 // TestDaemonNonsense sends malformed input in each protocol.
@@ -156,9 +157,8 @@ func TestDaemonNonsense(t *testing.T) {
 			_, err := io.WriteString(c, frame)
 			require.NoError(t, err)
 			answer, err := io.ReadAll(c)
-			if err != nil || !strings.Contains(string(answer), "400 Bad Request") {
-				t.Errorf("%s: %q is answered with %q, %v", protocol, frame, answer, err)
-			}
+			assert.NoError(t, err, "%s: %q is answered with %q", protocol, frame, answer)
+			assert.Contains(t, string(answer), "400 Bad Request", "%s: answer to %q", protocol, frame)
 			_ = c.Close()
 		}
 		for _, l := range s.stop() {
@@ -175,12 +175,14 @@ func TestHopIDs(t *testing.T) {
 		s := start(t, "front", "--workers", "1", "--upstream", protocol+"://"+back.addr)
 		s.get("/sleep?ms=3&id=hop")
 		outer, inner := s.stop()[0], back.stop()[0]
-		if outer.ID != "hop" || inner.ID != "hop" || outer.Route != "proxy" || inner.Route != "/sleep" {
-			t.Fatalf("%s: in front %+v, behind %+v", protocol, outer, inner)
-		}
-		if inner.AcceptNS < outer.AppEnterNS || inner.WriteEnterNS > outer.AppLeaveNS || inner.AppLeaveNS-inner.AppEnterNS < 3e6 {
-			t.Errorf("%s: in front %+v, behind %+v", protocol, outer, inner)
-		}
+		about := fmt.Sprintf("%s: in front %+v, behind %+v", protocol, outer, inner)
+		require.Equal(t, "hop", outer.ID, about)
+		require.Equal(t, "hop", inner.ID, about)
+		require.Equal(t, "proxy", outer.Route, about)
+		require.Equal(t, "/sleep", inner.Route, about)
+		assert.GreaterOrEqual(t, inner.AcceptNS, outer.AppEnterNS, about)
+		assert.LessOrEqual(t, inner.WriteEnterNS, outer.AppLeaveNS, about)
+		assert.GreaterOrEqual(t, inner.AppLeaveNS-inner.AppEnterNS, int64(3e6), about)
 	}
 }
 
@@ -192,24 +194,22 @@ func TestFrontSlowClient(t *testing.T) {
 	slow := s.dial()
 	_, err := io.WriteString(slow, "POST /upload HTTP/1.0\r\nContent-Length: 10\r\n\r\n12345")
 	require.NoError(t, err)
-	if _, body := s.get("/fast"); body != "fast\n" {
-		t.Errorf("beside a slow client: %q", body)
-	}
+	_, body := s.get("/fast")
+	assert.Equal(t, "fast\n", body, "beside a slow client")
 	_, err = io.WriteString(slow, "67890")
 	require.NoError(t, err)
-	if answer, err := io.ReadAll(slow); err != nil || !strings.HasSuffix(string(answer), "\r\n\r\n10\n") {
-		t.Errorf("the slow client got %q, %v", answer, err)
-	}
+	answer, err := io.ReadAll(slow)
+	assert.NoError(t, err, "the slow client got %q", answer)
+	assert.True(t, strings.HasSuffix(string(answer), "\r\n\r\n10\n"), "the slow client got %q", answer)
 	big := s.dial()
 	_, err = io.WriteString(big, "GET /big?kb=30000 HTTP/1.0\r\n\r\n")
 	require.NoError(t, err)
-	if _, body := s.get("/file?kb=1"); len(body) != 1<<10 {
-		t.Errorf("beside a slow reader: %d bytes", len(body))
-	}
-	answer, err := io.ReadAll(big)
-	if _, body, _ := strings.Cut(string(answer), "\r\n\r\n"); err != nil || len(body) != 30000<<10 {
-		t.Errorf("the slow reader got %d bytes, %v", len(body), err)
-	}
+	_, body = s.get("/file?kb=1")
+	assert.Equal(t, 1<<10, len(body), "bytes beside a slow reader")
+	answer, err = io.ReadAll(big)
+	_, body, _ = strings.Cut(string(answer), "\r\n\r\n")
+	assert.NoError(t, err, "the slow reader got %d bytes", len(body))
+	assert.Equal(t, 30000<<10, len(body), "bytes that the slow reader got")
 }
 
 // TestFrontBadUpstream has upstream servers that fail in every way.
@@ -227,23 +227,23 @@ func TestFrontBadUpstream(t *testing.T) {
 		{"no content", "HTTP/1.0 204 No Content\r\n\r\n", "", 204},
 	} {
 		s := start(t, "front", "--workers", "1", "--upstream", "http://"+answerWith(t, c.answer))
-		if resp, body := s.get("/x"); resp.StatusCode != c.status || !strings.Contains(body, c.want) {
-			t.Errorf("%s: status %d, %q", c.name, resp.StatusCode, body)
-		}
+		resp, body := s.get("/x")
+		assert.Equal(t, c.status, resp.StatusCode, "%s: %q", c.name, body)
+		assert.Contains(t, body, c.want, c.name)
 	}
 	s := start(t, "front", "--workers", "1", "--upstream", "http://127.0.0.1:1")
-	if resp, body := s.get("/x"); resp.StatusCode != 502 || !strings.Contains(body, "connection refused") {
-		t.Errorf("nobody listens: status %d, %q", resp.StatusCode, body)
-	}
+	resp, refused := s.get("/x")
+	assert.Equal(t, 502, resp.StatusCode, "nobody listens: %q", refused)
+	assert.Contains(t, refused, "connection refused", "nobody listens")
 	// A response that ends too early must not look complete.
 	s = start(t, "front", "--workers", "1", "--upstream", "http://"+answerWith(t, "HTTP/1.0 200 OK\r\nContent-Length: 10\r\n\r\nhello"))
 	client := s.client()
 	resp, err := client.Do(s.request("GET", "/x", nil))
 	require.NoError(t, err)
 	defer resp.Body.Close()
-	if body, err := io.ReadAll(resp.Body); !errors.Is(err, io.ErrUnexpectedEOF) || string(body) != "hello" {
-		t.Errorf("short response: %q, %v", body, err)
-	}
+	body, err := io.ReadAll(resp.Body)
+	assert.ErrorIs(t, err, io.ErrUnexpectedEOF, "short response: %q", body)
+	assert.Equal(t, "hello", string(body), "short response")
 }
 
 // answerWith starts a server that responds to every request with the same bytes
@@ -274,18 +274,15 @@ func TestDaemonThreads(t *testing.T) {
 		all.Go(func() { s.get("/sleep?ms=200") })
 	}
 	all.Wait()
-	if list := s.workers(); len(list.Workers) != 4 {
-		t.Errorf("%d workers on the board, want 4", len(list.Workers))
-	}
+	assert.Len(t, s.workers().Workers, 4, "workers on the board")
 	pids, workers := make(map[int]bool), make(map[int]bool)
 	for _, l := range s.stop() {
 		if l.Route == "/sleep" {
 			pids[l.PID], workers[l.Worker] = true, true
 		}
 	}
-	if len(pids) != 2 || len(workers) != 4 {
-		t.Errorf("served by %d processes and %d workers, want 2 and 4", len(pids), len(workers))
-	}
+	assert.Len(t, pids, 2, "processes that served")
+	assert.Len(t, workers, 4, "workers that served")
 }
 
 func TestBadGatewayStart(t *testing.T) {
@@ -297,8 +294,6 @@ func TestBadGatewayStart(t *testing.T) {
 		{`upstream ""`, []string{"--arch", "front"}},
 		{`upstream "ftp://x"`, []string{"--arch", "front", "--upstream", "ftp://x"}},
 	} {
-		if out := mustFail(t, c.args...); !strings.Contains(out, c.want) {
-			t.Errorf("refserver %v says %q, want %q in it", c.args, out, c.want)
-		}
+		assert.Contains(t, mustFail(t, c.args...), c.want, "refserver %v", c.args)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -103,7 +102,7 @@ func startAt(t *testing.T, arch, listen string, args ...string) *server {
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	if err != nil {
 		_ = s.cmd.Wait()
-		t.Fatalf("the server never became ready: %s", s.stderr)
+		require.NoError(t, err, "the server never became ready: %s", s.stderr)
 	}
 	go func() {
 		_, _ = io.Copy(io.Discard, stdout)
@@ -139,7 +138,7 @@ func (s *server) stop() []truth.Line {
 		s.exited = nil
 		require.NoError(s.t, err, "exit after SIGTERM: %s", s.stderr)
 	case <-time.After(patience):
-		s.t.Fatalf("still running %v after SIGTERM", patience)
+		require.Fail(s.t, "still running after SIGTERM", "waited for %v", patience)
 	}
 	return s.lines()
 }
@@ -223,9 +222,9 @@ func do(t *testing.T, client *http.Client, r *http.Request) (*http.Response, str
 func mustFail(t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := command4test(t, args...).CombinedOutput()
-	if exit := new(exec.ExitError); !errors.As(err, &exit) || exit.ExitCode() != 1 {
-		t.Fatalf("refserver %v: %v, want exit status 1; output %q", args, err, out)
-	}
+	var exit *exec.ExitError
+	require.ErrorAs(t, err, &exit, "refserver %v: want exit status 1; output %q", args, out)
+	require.Equal(t, 1, exit.ExitCode(), "exit status of refserver %v: %v; output %q", args, err, out)
 	require.Equal(t, 1, strings.Count(string(out), "\n"), "refserver %v said more than one line: %q", args, out)
 	return string(out)
 }

@@ -16,9 +16,8 @@ const marker = "lapwing/cmd/refserver/app.Serve"
 
 func TestMarkerSymbol(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "refserver")
-	if out, err := exec.Command("go", "build", "-trimpath", "-o", program, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	out, err := exec.Command("go", "build", "-trimpath", "-o", program, ".").CombinedOutput()
+	require.NoError(t, err, "%s", out)
 	file, err := elf.Open(program)
 	require.NoError(t, err)
 	defer file.Close()

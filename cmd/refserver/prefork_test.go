@@ -55,9 +55,11 @@ func TestPreforkWorkers(t *testing.T) {
 	eventually(t, "two sleeping workers, one that answers", func() bool { return s.workers().count("busy") == 3 })
 	all.Wait()
 	for _, l := range s.stop() {
-		if l.PID != l.TID || l.AcceptorTID != l.TID || l.PID == s.cmd.Process.Pid || l.Worker < 1 || l.Worker > 3 {
-			t.Errorf("served by %+v", l)
-		}
+		assert.Equal(t, l.PID, l.TID, "served by %+v", l)
+		assert.Equal(t, l.TID, l.AcceptorTID, "served by %+v", l)
+		assert.NotEqual(t, s.cmd.Process.Pid, l.PID, "served by %+v", l)
+		assert.GreaterOrEqual(t, l.Worker, 1, "served by %+v", l)
+		assert.LessOrEqual(t, l.Worker, 3, "served by %+v", l)
 	}
 }
 
@@ -72,9 +74,7 @@ func TestPreforkBacklog(t *testing.T) {
 	all.Wait()
 	lines := s.stop()
 	for i, l := range lines[1:] {
-		if l.AcceptNS < lines[i].WriteLeaveNS {
-			t.Errorf("request %d was accepted while request %d was served", i+1, i)
-		}
+		assert.GreaterOrEqual(t, l.AcceptNS, lines[i].WriteLeaveNS, "request %d was accepted while request %d was served", i+1, i)
 	}
 }
 
@@ -94,17 +94,18 @@ func TestKeepAliveTimeout(t *testing.T) {
 	_, err := io.WriteString(c, "GET /fast HTTP/1.1\r\nHost: a\r\n\r\n")
 	require.NoError(t, err)
 	answer, err := io.ReadAll(c)
-	if err != nil || strings.Contains(string(answer), "Connection: close") || !strings.HasSuffix(string(answer), "fast\n") {
-		t.Fatalf("answer until the server closed: %q, %v", answer, err)
-	}
+	require.NoError(t, err, "answer until the server closed: %q", answer)
+	require.NotContains(t, string(answer), "Connection: close", "answer until the server closed")
+	require.True(t, strings.HasSuffix(string(answer), "fast\n"), "answer until the server closed: %q", answer)
 }
 
 func TestKeepAliveOff(t *testing.T) {
 	s := start(t, "prefork", "--workers", "1", "--keepalive", "0")
 	resp, _ := s.get("/fast")
 	assert.True(t, resp.Close, "the response does not say that the connection closes")
-	if lines := s.stop(); len(lines) != 1 || lines[0].Seq != 1 {
-		t.Errorf("truth is %+v", lines)
+	lines := s.stop()
+	if assert.Len(t, lines, 1, "lines of truth") {
+		assert.Equal(t, 1, lines[0].Seq, "truth is %+v", lines)
 	}
 }
 
@@ -132,9 +133,7 @@ func TestPreforkOrphans(t *testing.T) {
 	for _, w := range list.Workers {
 		eventually(t, "worker "+strconv.Itoa(w.PID)+" is gone", func() bool { return gone(w.PID) })
 	}
-	if lines := s.lines(); len(lines) != 1 {
-		t.Errorf("%d lines of truth, want the one request", len(lines))
-	}
+	assert.Len(t, s.lines(), 1, "lines of truth, want the one request")
 }
 
 // gone reports whether a process has ended, even if it has not been reaped yet.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -20,9 +21,9 @@ func TestThreadedWorkers(t *testing.T) {
 	threads := make(map[int]bool)
 	for _, l := range s.stop() {
 		threads[l.TID] = true
-		if l.PID != s.cmd.Process.Pid || l.AcceptorTID != l.PID || l.TID == l.PID {
-			t.Errorf("served by %+v", l)
-		}
+		assert.Equal(t, s.cmd.Process.Pid, l.PID, "served by %+v", l)
+		assert.Equal(t, l.PID, l.AcceptorTID, "served by %+v", l)
+		assert.NotEqual(t, l.PID, l.TID, "served by %+v", l)
 	}
 	assert.Len(t, threads, 3)
 }
@@ -38,10 +39,11 @@ func TestThreadedDispatch(t *testing.T) {
 	all.Wait()
 	lines := s.stop()
 	for i, l := range lines[1:] {
-		if previous := lines[i]; l.AcceptNS > previous.WriteEnterNS || l.HandoverNS < previous.WriteLeaveNS {
-			t.Errorf("request %d: accepted at %d, taken at %d; the one before was written from %d to %d",
-				i+1, l.AcceptNS, l.HandoverNS, previous.WriteEnterNS, previous.WriteLeaveNS)
-		}
+		previous := lines[i]
+		about := fmt.Sprintf("request %d: accepted at %d, taken at %d; the one before was written from %d to %d",
+			i+1, l.AcceptNS, l.HandoverNS, previous.WriteEnterNS, previous.WriteLeaveNS)
+		assert.LessOrEqual(t, l.AcceptNS, previous.WriteEnterNS, about)
+		assert.GreaterOrEqual(t, l.HandoverNS, previous.WriteLeaveNS, about)
 	}
 }
 
@@ -58,21 +60,17 @@ func TestThreadedLock(t *testing.T) {
 	for _, l := range lines {
 		first, last = min(first, l.AppEnterNS), max(last, l.AppLeaveNS)
 	}
-	if got := last - first; got < 60e6 {
-		t.Errorf("three times 20 ms under one lock took %d ns", got)
-	}
+	assert.GreaterOrEqual(t, last-first, int64(60e6), "ns that three times 20 ms under one lock took")
 }
 
 func TestSerialWritesAndCloses(t *testing.T) {
 	s := start(t, "serial")
 	resp, _ := s.get("/fast")
 	assert.True(t, resp.Close, "the response does not say that the connection closes")
-	if list := s.workers(); len(list.Workers) != 1 {
-		t.Errorf("%d workers, want 1", len(list.Workers))
-	}
+	assert.Len(t, s.workers().Workers, 1, "workers")
 	for _, l := range s.stop() {
-		if l.PID != l.TID || l.Seq != 1 || !strings.HasPrefix(l.Route, "/") {
-			t.Errorf("served by %+v", l)
-		}
+		assert.Equal(t, l.PID, l.TID, "served by %+v", l)
+		assert.Equal(t, 1, l.Seq, "served by %+v", l)
+		assert.True(t, strings.HasPrefix(l.Route, "/"), "served by %+v", l)
 	}
 }

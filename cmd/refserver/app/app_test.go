@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"lapwing/cmd/refserver/board"
@@ -59,9 +60,9 @@ func TestPauses(t *testing.T) {
 		"/stream?chunks=1&ms=1000": 0,
 		"/stream?chunks=0&ms=1000": 0,
 	} {
-		if m, paused := get(t, a, target); paused != want || m.status != 200 {
-			t.Errorf("%s paused for %v, want %v", target, paused, want)
-		}
+		m, paused := get(t, a, target)
+		assert.Equal(t, want, paused, "pauses of %s", target)
+		assert.Equal(t, 200, m.status, "status of %s", target)
 	}
 }
 
@@ -70,21 +71,19 @@ func TestStreamStops(t *testing.T) {
 	m := new(memory)
 	p := Serve(newApp(t), m, &Request{Method: "GET", Path: []byte("/stream"), Query: []byte("chunks=1000&ms=0")})
 	m.err = bytes.ErrTooLarge
-	if p = p.Then(m); p.Then != nil || m.body.Len() != chunkBytes {
-		t.Errorf("%d bytes were produced", m.body.Len())
-	}
+	p = p.Then(m)
+	assert.Nil(t, p.Then, "the stream goes on")
+	assert.Equal(t, chunkBytes, m.body.Len(), "bytes that were produced")
 }
 
 func TestCPUTime(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	before := threadTime()
-	if m, _ := get(t, newApp(t), "/cpu?ms=5"); m.status != 200 {
-		t.Fatalf("status %d", m.status)
-	}
-	if used := threadTime() - before; used < 5*time.Millisecond {
-		t.Errorf("%v of CPU used, want 5 ms", used)
-	}
+	m, _ := get(t, newApp(t), "/cpu?ms=5")
+	used := threadTime() - before
+	require.Equal(t, 200, m.status)
+	assert.GreaterOrEqual(t, used, 5*time.Millisecond, "CPU time used")
 }
 
 // TestSleepUsesNoCPU checks the difference between /sleep and /cpu.
@@ -92,21 +91,18 @@ func TestSleepUsesNoCPU(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	cpu, wall := threadTime(), time.Now()
-	if m, _ := get(t, newApp(t), "/sleep?ms=50"); m.status != 200 {
-		t.Fatalf("status %d", m.status)
-	}
+	m, _ := get(t, newApp(t), "/sleep?ms=50")
 	used, passed := threadTime()-cpu, time.Since(wall)
-	if passed < 50*time.Millisecond || used > passed/2 {
-		t.Errorf("%v passed, %v of CPU used", passed, used)
-	}
+	require.Equal(t, 200, m.status)
+	assert.GreaterOrEqual(t, passed, 50*time.Millisecond, "time passed; %v of CPU used", used)
+	assert.LessOrEqual(t, used, passed/2, "CPU time used; %v passed", passed)
 }
 
 func TestLengths(t *testing.T) {
 	a := newApp(t)
 	for _, target := range []string{"/fast", "/big?kb=0", "/big?kb=7", "/big?kb=3", "/file?kb=9", "/workers", "/nope", "/big?kb=99999999"} {
-		if m, _ := get(t, a, target); m.length != int64(m.body.Len()) {
-			t.Errorf("%s: %d bytes, promised %d", target, m.body.Len(), m.length)
-		}
+		m, _ := get(t, a, target)
+		assert.Equal(t, m.length, int64(m.body.Len()), "%s: not as many bytes as promised", target)
 	}
 }
 
@@ -119,8 +115,8 @@ func TestDownstreamErrors(t *testing.T) {
 		"/downstream?url=http://127.0.0.1:1/x": 502,
 		"/downstream?url=http://a.test/":       502,
 	} {
-		if m, _ := get(t, a, target); m.status != status || m.body.Len() == 0 {
-			t.Errorf("%s: status %d, want %d; %q", target, m.status, status, m.body.String())
-		}
+		m, _ := get(t, a, target)
+		assert.Equal(t, status, m.status, "%s: %q", target, m.body.String())
+		assert.NotZero(t, m.body.Len(), "%s: no body", target)
 	}
 }

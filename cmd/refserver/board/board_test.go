@@ -3,7 +3,6 @@ package board
 import (
 	"encoding/json"
 	"os"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -28,13 +27,17 @@ func TestShared(t *testing.T) {
 	s.Served()
 	s.Busy(clock.Now() - 5e6)
 	w := ours.Workers()
-	if ours.Ready() != 1 || w[0].State != Starting || w[1].ID != 2 || w[1].PID != os.Getpid() || w[1].TID != 77 || w[1].Served != 1 || w[1].AgeMS < 5 {
-		t.Errorf("workers are %+v", w)
-	}
+	assert.Equal(t, 1, ours.Ready(), "workers are %+v", w)
+	assert.Equal(t, Starting, w[0].State, "workers are %+v", w)
+	assert.Equal(t, 2, w[1].ID, "workers are %+v", w)
+	assert.Equal(t, os.Getpid(), w[1].PID, "workers are %+v", w)
+	assert.Equal(t, 77, w[1].TID, "workers are %+v", w)
+	assert.Equal(t, uint64(1), w[1].Served, "workers are %+v", w)
+	assert.GreaterOrEqual(t, w[1].AgeMS, 5.0, "workers are %+v", w)
 	s.Held()
-	if w := ours.Workers()[1]; w.State != Held || w.AgeMS != 0 {
-		t.Errorf("worker is %+v", w)
-	}
+	held := ours.Workers()[1]
+	assert.Equal(t, Held, held.State, "worker is %+v", held)
+	assert.Zero(t, held.AgeMS, "worker is %+v", held)
 	ours.Slot(2).Clear()
 	assert.Zero(t, ours.Ready(), "a cleared worker is ready")
 }
@@ -44,7 +47,7 @@ func TestWorkersAsJSON(t *testing.T) {
 	require.NoError(t, err)
 	b.Slot(1).Start(5)
 	text, err := json.Marshal(b.Workers())
-	if err != nil || !strings.Contains(string(text), `"tid":5,"state":"available","served":0`) || strings.Contains(string(text), "age_ms") {
-		t.Errorf("%s, %v", text, err)
-	}
+	assert.NoError(t, err)
+	assert.Contains(t, string(text), `"tid":5,"state":"available","served":0`)
+	assert.NotContains(t, string(text), "age_ms")
 }

@@ -20,7 +20,7 @@ func run(t *testing.T, prepare func(l *Loop, stop func())) {
 	select {
 	case <-done:
 	case <-time.After(20 * time.Second):
-		t.Fatal("the loop did not do what it should")
+		require.Fail(t, "the loop did not do what it should")
 	}
 }
 
@@ -32,12 +32,9 @@ func TestTimersInOrder(t *testing.T) {
 		l.After(10*time.Millisecond, func() { order = append(order, 1) })
 		l.After(20*time.Millisecond, func() { order = append(order, 2) })
 	})
-	if len(order) != 3 || order[0] != 1 || order[1] != 2 || order[2] != 3 {
-		t.Errorf("order is %v", order)
-	}
-	if d := time.Since(began); d < 30*time.Millisecond {
-		t.Errorf("the last timer of 30 ms ran after %v", d)
-	}
+	d := time.Since(began)
+	assert.Equal(t, []int{1, 2, 3}, order)
+	assert.GreaterOrEqual(t, d, 30*time.Millisecond, "the last timer of 30 ms ran too early")
 }
 
 func TestPost(t *testing.T) {
@@ -67,9 +64,8 @@ func TestReusedDescriptor(t *testing.T) {
 				l.Forget(other)
 				_ = unix.Close(other)
 				fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
-				if err != nil || fd != other {
-					t.Errorf("descriptor %d instead of %d, %v", fd, other, err)
-				}
+				assert.NoError(t, err)
+				assert.Equal(t, other, fd, "the new descriptor has another number")
 				assert.NoError(t, l.Watch(fd, unix.EPOLLIN|unix.EPOLLET, handler(func(uint32) { stale++ })))
 				l.Unwatch(self)
 				l.After(5*time.Millisecond, stop)

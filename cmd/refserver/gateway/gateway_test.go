@@ -2,11 +2,12 @@ package gateway
 
 import (
 	"bytes"
-	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"lapwing/cmd/refserver/httpio"
@@ -71,11 +72,18 @@ func checkRequest(t *testing.T, p protocol, raw []byte, piece, size int) {
 		done, in = d, in[used:]
 	}
 	h := c.Head()
-	if !done || len(in) > 0 || h.Method != "POST" || string(h.Path) != "/p" || string(h.Query) != "q=1" ||
-		string(h.Host) != "a.test" || string(h.ContentType) != "text/x" || string(h.ID()) != "r1" ||
-		string(h.TraceParent) != "00-1-2-3" || c.BodySize() != int64(size) || c.WantsContinue() {
-		t.Fatalf("%s, body of %d, pieces of %d: done %v, %d bytes of body, head %+v", p.name, size, piece, done, c.BodySize(), h)
-	}
+	about := fmt.Sprintf("%s, body of %d, pieces of %d: %d bytes of body, head %+v", p.name, size, piece, c.BodySize(), h)
+	require.True(t, done, about)
+	require.Empty(t, in, about)
+	require.Equal(t, "POST", h.Method, about)
+	require.Equal(t, "/p", string(h.Path), about)
+	require.Equal(t, "q=1", string(h.Query), about)
+	require.Equal(t, "a.test", string(h.Host), about)
+	require.Equal(t, "text/x", string(h.ContentType), about)
+	require.Equal(t, "r1", string(h.ID()), about)
+	require.Equal(t, "00-1-2-3", string(h.TraceParent), about)
+	require.Equal(t, int64(size), c.BodySize(), about)
+	require.False(t, c.WantsContinue(), about)
 }
 
 // memory is a Sink that keeps everything.
@@ -105,23 +113,23 @@ func TestFastCGIOutput(t *testing.T) {
 	for rest := sink.Bytes(); len(rest) > 0; {
 		require.False(t, out.Ended(), "%d bytes after the end", len(rest))
 		used, content, err := out.Next(rest)
-		if err != nil || used == 0 {
-			t.Fatalf("%d bytes used, %v", used, err)
-		}
+		require.NoError(t, err, "%d bytes used", used)
+		require.NotZero(t, used, "no bytes used")
 		got = append(got, content...)
 		rest = rest[used:]
 	}
 	want := "Status: 200 OK\r\nContent-Type: text/plain\r\nContent-Length: " + strconv.Itoa(2*size) + "\r\n\r\n" +
 		strings.Repeat("m", size) + strings.Repeat("f", size)
-	if !out.Ended() || string(got) != want {
-		t.Errorf("ended %v, %d bytes beginning with %.100q, want %d", out.Ended(), len(got), got, len(want))
-	}
+	assert.True(t, out.Ended(), "not ended after %d bytes, want %d", len(got), len(want))
+	// Not Equal: it would print 32 kB of both.
+	assert.True(t, string(got) == want, "%d bytes beginning with %.100q, want %d", len(got), got, len(want))
 }
 
 func TestUWSGITooLong(t *testing.T) {
 	_, err := AppendUWSGI(nil, []Var{{[]byte("A"), make([]byte, 60_000)}, {[]byte("B"), make([]byte, 10_000)}})
-	if e := new(httpio.Error); !errors.As(err, &e) || e.Status != 431 {
-		t.Errorf("error is %v", err)
+	var e *httpio.Error
+	if assert.ErrorAs(t, err, &e) {
+		assert.Equal(t, 431, e.Status, "error is %v", err)
 	}
 }
 
@@ -139,13 +147,15 @@ func FuzzDecode(f *testing.F) {
 		c.Reset()
 		used, done, err := c.Decode(raw)
 		var e *httpio.Error
+		require.LessOrEqual(t, used, len(raw), "more bytes used than there are")
 		switch {
-		case used > len(raw):
-			t.Fatalf("%d of %d bytes used", used, len(raw))
-		case err != nil && (done || !errors.As(err, &e) || e.Status < 400):
-			t.Fatalf("done %v, %v", done, err)
-		case done && (c.Head().Method == "" || len(c.Head().Path) == 0):
-			t.Fatalf("done with %+v", c.Head())
+		case err != nil:
+			require.False(t, done, "done, %v", err)
+			require.ErrorAs(t, err, &e)
+			require.GreaterOrEqual(t, e.Status, 400, "%v", err)
+		case done:
+			require.NotEmpty(t, c.Head().Method, "done with %+v", c.Head())
+			require.NotEmpty(t, c.Head().Path, "done with %+v", c.Head())
 		}
 	})
 }

@@ -2,12 +2,12 @@ package httpio
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // feed decodes input that arrives in pieces of n bytes, and returns what was
@@ -43,9 +43,12 @@ func TestDecodePieces(t *testing.T) {
 			var content bytes.Buffer
 			c.(*HTTP).OnBody = func(p []byte) error { content.Write(p); return nil }
 			rest, done, err := feed(c, raw+next, n)
-			if err != nil || !done || string(rest) != next || c.BodySize() != size || int64(content.Len()) != size || string(c.Head().Path) != "/p" {
-				t.Fatalf("%q in pieces of %d: done %v, %d bytes of body, rest %q, %v", raw, n, done, c.BodySize(), rest, err)
-			}
+			require.NoError(t, err, "%q in pieces of %d", raw, n)
+			require.True(t, done, "%q in pieces of %d: not done, %d bytes of body, rest %q", raw, n, c.BodySize(), rest)
+			require.Equal(t, next, string(rest), "%q in pieces of %d: rest", raw, n)
+			require.Equal(t, size, c.BodySize(), "%q in pieces of %d: size of the body", raw, n)
+			require.Equal(t, size, int64(content.Len()), "%q in pieces of %d: bytes of body", raw, n)
+			require.Equal(t, "/p", string(c.Head().Path), "%q in pieces of %d", raw, n)
 		}
 	}
 }
@@ -63,9 +66,14 @@ func TestDecodeErrors(t *testing.T) {
 		"PUT /p HTTP/1.1\r\nHost: a\r\nContent-Length: 1073741825\r\n\r\n": 413,
 	} {
 		_, done, err := feed(NewHTTP(), raw, len(raw))
+		assert.False(t, done, "%.80q: done, %v; want status %d", raw, err, status)
+		if status == 0 {
+			assert.NoError(t, err, "%.80q", raw)
+			continue
+		}
 		var e *Error
-		if done || status == 0 && err != nil || status != 0 && (!errors.As(err, &e) || e.Status != status) {
-			t.Errorf("%.80q: done %v, %v; want status %d", raw, done, err, status)
+		if assert.ErrorAs(t, err, &e, "%.80q: want status %d", raw, status) {
+			assert.Equal(t, status, e.Status, "%.80q: %v", raw, err)
 		}
 	}
 }
@@ -74,16 +82,15 @@ func TestWantsContinueOnce(t *testing.T) {
 	c := NewHTTP()
 	head := []byte("PUT /p HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n")
 	assert.False(t, c.WantsContinue(), "before the head")
-	if _, done, err := c.Decode(head); done || err != nil {
-		t.Fatal(done, err)
-	}
-	if !c.WantsContinue() || c.WantsContinue() {
-		t.Error("after the head: not exactly once")
-	}
+	_, done, err := c.Decode(head)
+	require.NoError(t, err)
+	require.False(t, done, "done without the body")
+	assert.True(t, c.WantsContinue(), "after the head: not even once")
+	assert.False(t, c.WantsContinue(), "after the head: more than once")
 	c.Reset()
-	if _, done, err := c.Decode(append(head, 'x')); !done || err != nil {
-		t.Fatal(done, err)
-	}
+	_, done, err = c.Decode(append(head, 'x'))
+	require.NoError(t, err)
+	require.True(t, done, "not done with the body")
 	assert.False(t, c.WantsContinue(), "the body is there already")
 }
 
@@ -147,13 +154,12 @@ func TestResponse(t *testing.T) {
 		sink, w := new(recorder), new(Response)
 		w.Reset(sink, &c.head, c.keepAlive)
 		c.write(w)
-		if err := w.Finish(); err != nil || sink.String() != c.want || w.KeepAlive() != c.reusable {
-			t.Errorf("%s: %q, keep-alive %v, %v\nwant %q, %v", c.name, sink, w.KeepAlive(), err, c.want, c.reusable)
-		}
+		assert.NoError(t, w.Finish(), c.name)
+		assert.Equal(t, c.want, sink.String(), c.name)
+		assert.Equal(t, c.reusable, w.KeepAlive(), "%s: keep-alive", c.name)
 		before := sink.Len()
-		if err := w.Finish(); err != nil || sink.Len() != before {
-			t.Errorf("%s: a second Finish wrote %q, %v", c.name, sink.String()[before:], err)
-		}
+		assert.NoError(t, w.Finish(), "%s: a second Finish", c.name)
+		assert.Empty(t, sink.String()[before:], "%s: a second Finish wrote something", c.name)
 	}
 }
 
@@ -169,8 +175,7 @@ func TestResponseCalls(t *testing.T) {
 		w.SplitWrites = c.split
 		w.Start(200, "t", int64(c.size))
 		w.Write(make([]byte, c.size))
-		if err := w.Finish(); err != nil || sink.calls != c.calls {
-			t.Errorf("%d bytes, split %v: %d calls, %v; want %d", c.size, c.split, sink.calls, err, c.calls)
-		}
+		assert.NoError(t, w.Finish(), "%d bytes, split %v", c.size, c.split)
+		assert.Equal(t, c.calls, sink.calls, "%d bytes, split %v: calls", c.size, c.split)
 	}
 }

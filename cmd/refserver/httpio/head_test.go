@@ -14,14 +14,21 @@ func TestParseHead(t *testing.T) {
 	raw := "GET /sleep?ms=5&id=q HTTP/1.1\r\nhOST: a\r\nX-Request-ID:  r1 \r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\nContent-Length: 3\r\nContent-Type: text/x\r\nExpect: 100-Continue\r\nConnection: Close\r\n\r\n"
 	var h Head
 	n, err := ParseHead([]byte(raw+rest), &h)
-	if err != nil || n != len(raw) {
-		t.Fatalf("%d bytes, %v; want %d", n, err, len(raw))
-	}
-	if h.Method != "GET" || string(h.Path) != "/sleep" || string(h.Query) != "ms=5&id=q" || h.Minor != 1 ||
-		string(h.Host) != "a" || string(h.RequestID) != "r1" || h.ContentLength != 3 || !h.Expect || h.KeepAlive ||
-		h.Chunked || string(h.ContentType) != "text/x" || string(h.ID()) != "r1" || !h.HasBody() {
-		t.Errorf("head is %+v", h)
-	}
+	require.NoError(t, err)
+	require.Equal(t, len(raw), n, "length of the head")
+	assert.Equal(t, "GET", h.Method)
+	assert.Equal(t, "/sleep", string(h.Path))
+	assert.Equal(t, "ms=5&id=q", string(h.Query))
+	assert.Equal(t, 1, h.Minor)
+	assert.Equal(t, "a", string(h.Host))
+	assert.Equal(t, "r1", string(h.RequestID))
+	assert.Equal(t, int64(3), h.ContentLength)
+	assert.True(t, h.Expect, "head is %+v", h)
+	assert.False(t, h.KeepAlive, "head is %+v", h)
+	assert.False(t, h.Chunked, "head is %+v", h)
+	assert.Equal(t, "text/x", string(h.ContentType))
+	assert.Equal(t, "r1", string(h.ID()))
+	assert.True(t, h.HasBody(), "head is %+v", h)
 	// Each prefix of it is an incomplete head, and nothing else.
 	for i := range len(raw) - 1 {
 		_, err = ParseHead([]byte(raw[:i]), &h)
@@ -44,9 +51,11 @@ func TestParseHeadForms(t *testing.T) {
 		{"BREW /pot HTTP/1.1\r\nHost: a\r\n\r\n", "/pot", true},
 	} {
 		var h Head
-		if n, err := ParseHead([]byte(c.raw), &h); err != nil || n != len(c.raw) || string(h.Path) != c.path || h.KeepAlive != c.keepAlive {
-			t.Errorf("%q: %d bytes, path %q, keep-alive %v, %v", c.raw, n, h.Path, h.KeepAlive, err)
-		}
+		n, err := ParseHead([]byte(c.raw), &h)
+		assert.NoError(t, err, "%q", c.raw)
+		assert.Equal(t, len(c.raw), n, "%q: length", c.raw)
+		assert.Equal(t, c.path, string(h.Path), "%q: path", c.raw)
+		assert.Equal(t, c.keepAlive, h.KeepAlive, "%q: keep-alive", c.raw)
 	}
 }
 
@@ -75,8 +84,9 @@ func TestParseHeadErrors(t *testing.T) {
 		var h Head
 		_, err := ParseHead([]byte(raw), &h)
 		var e *Error
-		if !errors.As(err, &e) || e.Status != status || e.Reason == "" {
-			t.Errorf("%.60q: %v, want status %d", raw, err, status)
+		if assert.ErrorAs(t, err, &e, "%.60q: want status %d", raw, status) {
+			assert.Equal(t, status, e.Status, "%.60q: %v", raw, err)
+			assert.NotEmpty(t, e.Reason, "%.60q: status %d without a reason", raw, e.Status)
 		}
 	}
 }
@@ -101,10 +111,14 @@ func FuzzParseHead(f *testing.F) {
 		n, err := ParseHead(b, &h)
 		var e *Error
 		switch {
-		case err == nil && (n <= 0 || n > len(b) || h.Method == "" || len(h.Path) == 0):
-			t.Fatalf("%q: %d bytes, %+v", b, n, h)
-		case err != nil && !errors.Is(err, ErrIncomplete) && (!errors.As(err, &e) || e.Status < 400):
-			t.Fatalf("%q: %v", b, err)
+		case err == nil:
+			require.Positive(t, n, "%q: length of %+v", b, h)
+			require.LessOrEqual(t, n, len(b), "%q: length of %+v", b, h)
+			require.NotEmpty(t, h.Method, "%q: %d bytes, %+v", b, n, h)
+			require.NotEmpty(t, h.Path, "%q: %d bytes, %+v", b, n, h)
+		case !errors.Is(err, ErrIncomplete):
+			require.ErrorAs(t, err, &e, "%q", b)
+			require.GreaterOrEqual(t, e.Status, 400, "%q: %v", b, err)
 		}
 		h.ID()
 	})

@@ -40,9 +40,9 @@ func TestPeer(t *testing.T) {
 		client, server := pair(t, address)
 		local, err := unix.Getsockname(client)
 		require.NoError(t, err)
-		if server.Peer != addrPort(local) || !server.Peer.IsValid() || server.Accepted == 0 {
-			t.Errorf("on %s: accepted %+v from %v", address, server, addrPort(local))
-		}
+		assert.Equal(t, addrPort(local), server.Peer, "on %s: accepted %+v", address, server)
+		assert.True(t, server.Peer.IsValid(), "on %s: accepted %+v", address, server)
+		assert.NotZero(t, server.Accepted, "on %s: accepted %+v", address, server)
 		Close(client)
 	}
 	client, server := pair(t, "unix:"+filepath.Join(t.TempDir(), "s"))
@@ -52,9 +52,8 @@ func TestPeer(t *testing.T) {
 
 func TestAddressErrors(t *testing.T) {
 	for _, address := range []string{"", "here", "127.0.0.1", "127.0.0.1:99999", "unix:", "unix:" + strings.Repeat("x", 108), "a.test:80"} {
-		if _, err := Listen(address, 1); err == nil || !strings.Contains(err.Error(), "address") {
-			t.Errorf("Listen(%q) says %v", address, err)
-		}
+		_, err := Listen(address, 1)
+		assert.ErrorContains(t, err, "address", "Listen(%q)", address)
 	}
 }
 
@@ -103,9 +102,11 @@ func TestStream(t *testing.T) {
 		got, err := io.ReadAll(os.NewFile(uintptr(client), "client"))
 		require.NoError(t, errors.Join(err, <-sent))
 		want := "head" + string(content) + string(content[16:])
-		if string(got) != want || s.Sent != int64(len(want)) || s.Entered == 0 || s.Left < s.Entered {
-			t.Errorf("nonblocking %v: got %d bytes, want %d; stream %+v", nonblocking, len(got), len(want), s)
-		}
+		// Not Equal: it would print 32 kB of both.
+		assert.True(t, string(got) == want, "nonblocking %v: got other bytes: %d, want %d; stream %+v", nonblocking, len(got), len(want), s)
+		assert.Equal(t, int64(len(want)), s.Sent, "nonblocking %v: stream %+v", nonblocking, s)
+		assert.NotZero(t, s.Entered, "nonblocking %v: stream %+v", nonblocking, s)
+		assert.GreaterOrEqual(t, s.Left, s.Entered, "nonblocking %v: stream %+v", nonblocking, s)
 	}
 }
 
@@ -120,9 +121,9 @@ func TestSendFileTooShort(t *testing.T) {
 }
 
 func TestDialErrors(t *testing.T) {
-	if _, err := Dial("127.0.0.1:1", time.Second); !errors.Is(err, unix.ECONNREFUSED) || !strings.Contains(err.Error(), "127.0.0.1:1") {
-		t.Errorf("Dial says %v", err)
-	}
-	_, err := DialNonblock("nowhere")
+	_, err := Dial("127.0.0.1:1", time.Second)
+	assert.ErrorIs(t, err, unix.ECONNREFUSED)
+	assert.ErrorContains(t, err, "127.0.0.1:1")
+	_, err = DialNonblock("nowhere")
 	assert.Error(t, err, "DialNonblock takes a name")
 }

@@ -89,8 +89,8 @@ func TestCallsBesideTheRuntime(t *testing.T) {
 				_, _, _ = Write(a, buf)
 				runtime.Gosched()
 				n, _, err := Read(a, buf)
-				if err != nil || n != 1 || buf[0] != byte(i)+1 {
-					t.Errorf("round %d: read %d, %d, %v", i, n, buf[0], err)
+				if !assert.NoError(t, err, "round %d", i) || !assert.Equal(t, 1, n, "round %d", i) ||
+					!assert.Equal(t, byte(i)+1, buf[0], "round %d", i) {
 					return
 				}
 			}
@@ -113,8 +113,8 @@ func echo(t *testing.T, fd, rounds int) {
 	runtime.LockOSThread()
 	for range rounds {
 		buf := make([]byte, 1)
-		if n, _, err := Read(fd, buf); n != 1 || err != nil {
-			t.Errorf("read %d, %v", n, err)
+		n, _, err := Read(fd, buf)
+		if !assert.NoError(t, err, "read %d", n) || !assert.Equal(t, 1, n) {
 			return
 		}
 		buf[0]++

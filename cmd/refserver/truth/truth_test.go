@@ -52,9 +52,7 @@ func TestRecordToLine(t *testing.T) {
 		RequestBytes: 6, ResponseBytes: 7, AcceptNS: 8, HandoverNS: 9, ReadFirstNS: 10, ReadNS: 11,
 		AppEnterNS: 12, AppLeaveNS: 13, WriteEnterNS: 14, WriteLeaveNS: 15,
 	}
-	if lines := read(t, path); len(lines) != 1 || lines[0] != want {
-		t.Errorf("lines are %+v, want %+v", lines, want)
-	}
+	assert.Equal(t, []Line{want}, read(t, path))
 }
 
 // TestFlushWithoutClose checks that records reach the file while the server
@@ -88,9 +86,7 @@ func TestAllThreads(t *testing.T) {
 		}()
 	}
 	for range threads {
-		if dropped := <-done; dropped > 0 {
-			t.Errorf("%d dropped", dropped)
-		}
+		assert.Zero(t, <-done, "records were dropped")
 	}
 	require.NoError(t, w.Close())
 	assert.Len(t, read(t, path), threads*each)
@@ -105,22 +101,18 @@ func TestDropsAreCounted(t *testing.T) {
 		l.Add(&Record{Seq: i + 1})
 	}
 	w.mu.Unlock()
-	err := w.Close()
-	if err == nil || !strings.Contains(err.Error(), "3 records were dropped") {
-		t.Errorf("Close says %v", err)
-	}
+	assert.ErrorContains(t, w.Close(), "3 records were dropped")
 	lines := read(t, path)
-	if len(lines) != 4 || lines[3].Seq != 4 {
-		t.Errorf("lines are %+v", lines)
+	if assert.Len(t, lines, 4) {
+		assert.Equal(t, 4, lines[3].Seq, "lines are %+v", lines)
 	}
 }
 
 func TestNoTruth(t *testing.T) {
 	require.NoError(t, Create(""))
 	w, err := Open("", "prefork")
-	if w != nil || err != nil {
-		t.Fatalf("%v, %v", w, err)
-	}
+	require.NoError(t, err)
+	require.Nil(t, w)
 	w.NewLog().Add(&Record{})
 	assert.NoError(t, w.Close())
 }
