@@ -82,7 +82,7 @@ func TestIdleConnections(t *testing.T) {
 		// bytes come or go on the host. With other traffic, which no test can
 		// rule out, the limits of sweeps and snapshots add up to 0.0175.
 		most   = 0.025
-		each   = 3 << 9
+		each   = 7 << 8 // while they rest; 2.3 KiB before that, and the heap of the agent varies
 		inAll  = 64 * mebi
 		enough = 4000
 	)
@@ -105,14 +105,14 @@ func TestIdleConnections(t *testing.T) {
 			return harness.SumOf(t, page, "lapwing_agent_requests_total")+lost >= float64(n)
 		})
 		full := a.group.Used()
-		harness.Within(harness.Slow(time.Minute), func() bool { return a.group.Used() < empty+uint64(n*each) })
+		rest := harness.Within(time.Minute, func() bool { return a.group.Used() < empty+uint64(n*each) })
 		share := a.atRest(base + most)
 		used := a.group.Used()
 		perConn := (float64(used) - float64(empty)) / float64(n)
 		t.Logf("%d idle connections: %.2f %% of a processor, %.2f %% without; %.1f MiB, %.1f MiB at first, %.1f MiB without, %.0f bytes each", n, 100*share, 100*base,
 			float64(used)/mebi, float64(full)/mebi, float64(empty)/mebi, perConn)
 		assert.Less(t, share-base, most)
-		assert.Less(t, perConn, float64(each), "bytes for a connection")
+		assert.True(t, rest, "%d bytes for a connection", each)
 		assert.Less(t, used, uint64(inAll))
 		// On a machine with other work, so many at once can be too fast for the
 		// agent.
