@@ -16,7 +16,9 @@ import (
 func openSmall(t *testing.T, plan survey.Plan, sizes map[string]uint32) *Probe {
 	s, err := survey.TakeSurvey().Resolve(plan)
 	require.NoError(t, err)
-	p, err := openPlan(s, Options{}, func(spec *ebpf.CollectionSpec) {
+	var opts Options
+	require.NoError(t, opts.setDefaults())
+	p, err := openPlan(s, opts, func(spec *ebpf.CollectionSpec) {
 		for name, n := range sizes {
 			spec.Maps[name].MaxEntries = n
 		}

@@ -108,6 +108,9 @@ type Probe struct {
 // Open loads and attaches the probes of the first plan that works, or of the plan that
 // opts names. Requests are recorded from its return on.
 func Open(opts Options) (*Probe, error) {
+	if err := opts.setDefaults(); err != nil {
+		return nil, err
+	}
 	plan, err := survey.TakeSurvey().Resolve(opts.Plan)
 	if err != nil {
 		return nil, err
@@ -117,9 +120,6 @@ func Open(opts Options) (*Probe, error) {
 
 // openPlan opens the probes of a plan. A test can change what is loaded.
 func openPlan(plan survey.PlanSurvey, opts Options, change func(*ebpf.CollectionSpec)) (*Probe, error) {
-	if err := opts.setDefaults(); err != nil {
-		return nil, err
-	}
 	secret := kernellog.NewSecret()
 	spec, err := buildSpec(plan, opts, secret)
 	if err != nil {

@@ -89,7 +89,9 @@ func TestWithoutMapIterators(t *testing.T) {
 				plan.Hooks[i].Used = true
 			}
 		}
-		p, err := openPlan(plan, Options{Snapshots: true, Ports: []uint16{1}}, nil)
+		opts := Options{Snapshots: true, Ports: []uint16{1}}
+		require.NoError(t, opts.setDefaults())
+		p, err := openPlan(plan, opts, nil)
 		require.NoError(t, err)
 		defer func() { assert.NoError(t, p.Close()) }()
 		require.NoError(t, p.sweepComplete())

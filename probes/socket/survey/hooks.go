@@ -29,6 +29,13 @@ func iterHook(program, name, purpose string) hook {
 	return hook{program: program, Name: onDemand + name, purpose: purpose, has: iterator(name)}
 }
 
+// mapHook is an iterator over a map.
+func mapHook(program, name, purpose string) hook {
+	h := iterHook(program, name, purpose)
+	h.has = mapIterator(name)
+	return h
+}
+
 // callHook is a program that user space runs. It goes over a map.
 func callHook(program, purpose string) hook {
 	return hook{program: program, Name: called, purpose: purpose, has: callable}
@@ -99,16 +106,16 @@ func commonHooks() []hook {
 		syscallHook("connect_exit", "sys_exit_connect", "calls that are refused immediately"),
 		btfHook("tcp_state", "inet_sock_set_state", "established, end of a TCP connection"),
 		btfHook("tcp_state_skipped", "inet_sock_set_state", "the same, if the kernel skipped a run"),
-		optional(iterHook("idle_elem", "bpf_map_elem", quiet), calledInstead),
+		optional(mapHook("idle_elem", "bpf_map_elem", quiet), calledInstead),
 		unless(callHook("idle_unix", quietUnix), "idle_elem"),
-		optional(iterHook("gone_elem", "bpf_map_elem", killed), calledInstead),
+		optional(mapHook("gone_elem", "bpf_map_elem", killed), calledInstead),
 		unless(callHook("gone_unix", killed), "gone_elem"),
 		optional(iterHook("tcp_listening", "tcp", "finds listening sockets, whose connections are those of servers"), noExisting),
 		optional(iterHook("files_listening", "task_file", "the same, in other network namespaces"), noExisting),
 		optional(iterHook("tcp_existing", "tcp", "finds TCP connections older than the agent"), noExisting),
 		optional(iterHook("files_existing", "task_file", "finds TCP connections older than the agent in other network namespaces"), noExisting),
 		optional(iterHook("unix_existing", "unix", "finds unix connections older than the agent"), noExisting),
-		optional(iterHook("see_elem", "bpf_map_elem", pools), openInstead),
+		optional(mapHook("see_elem", "bpf_map_elem", pools), openInstead),
 		unless(optional(iterHook("see_open", "task_file", pools), noPools), "see_elem"),
 		optional(iterHook("see_files", "task_file", "worker pools: listening sockets"), noPools),
 		optional(tellsListener(btfHook(DiscardProgram, "kfree_skb", "connection attempts that a listener dropped")), noDrops),
@@ -136,9 +143,9 @@ func socketHooks() []hook {
 		hooks = append(hooks, unless(syscallHook("call_enter", "sys_enter_"+call, "write_first"), "send_enter", "send_function"))
 	}
 	hooks = append(hooks,
-		optional(iterHook("idle_tcp", "bpf_sk_storage_map", quiet), openInstead),
+		optional(mapHook("idle_tcp", "bpf_sk_storage_map", quiet), openInstead),
 		unless(iterHook("idle_files", "task_file", quiet), "idle_tcp"),
-		optional(iterHook("see_tcp", "bpf_sk_storage_map", pools), openInstead))
+		optional(mapHook("see_tcp", "bpf_sk_storage_map", pools), openInstead))
 	return append(hooks, commonHooks()...)
 }
 

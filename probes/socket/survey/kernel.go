@@ -19,7 +19,8 @@ import (
 type kernel struct {
 	release string
 	types   *btf.Spec
-	tracefs string // empty if not mounted
+	tracefs string           // empty if not mounted
+	refused map[string]error // iterators that were tried
 }
 
 // tracefsPaths are the places where the kernel's tracing files may be mounted.
@@ -28,7 +29,7 @@ var tracefsPaths = []string{"/sys/kernel/tracing", "/sys/kernel/debug/tracing"}
 // newKernel fails if the kernel has no type information (BTF). The kernel that it returns
 // then still knows its release.
 func newKernel() (*kernel, error) {
-	k := &kernel{release: release(), tracefs: findTracefs()}
+	k := &kernel{release: release(), tracefs: findTracefs(), refused: map[string]error{}}
 	types, err := btf.LoadKernelSpec()
 	if err != nil {
 		return k, fmt.Errorf("read the kernel's type information: %w", err)
@@ -103,8 +104,26 @@ func iterator(name string) func(*kernel) error {
 		if k.types.TypeByName("bpf_iter__"+name, &s) != nil {
 			return lacks("the kernel has no iterator %s", name)
 		}
-		if err := loads(ebpf.AttachTraceIter, name); err != nil && loads(ebpf.AttachTraceRawTp, "sys_enter") == nil {
-			return lacks("the kernel refuses the iterator %s: %w", name, err)
+		return nil
+	}
+}
+
+// mapIterator requires an iterator over maps, which some kernels have and refuse.
+func mapIterator(name string) func(*kernel) error {
+	return func(k *kernel) error {
+		if err := iterator(name)(k); err != nil {
+			return err
+		}
+		refused, tried := k.refused[name]
+		if !tried {
+			refused = loads(ebpf.AttachTraceIter, name)
+			if refused != nil && loads(ebpf.AttachTraceRawTp, "sys_enter") != nil {
+				refused = nil // not known
+			}
+			k.refused[name] = refused
+		}
+		if refused != nil {
+			return lacks("the kernel refuses the iterator %s: %w", name, refused)
 		}
 		return nil
 	}
