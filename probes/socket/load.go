@@ -99,6 +99,7 @@ type Probe struct {
 
 	restEvery time.Duration   // how often connections may rest
 	restCost  Cost            // of the last times
+	restWalk  uint32          // number of the last walk
 	restUses  uint64          // of connections, the last time
 	restLooks int             // how many more are worth it
 	late      map[uint64]bool // connections whose close was in `late_closes` at the last look
@@ -133,7 +134,7 @@ func openPlan(plan survey.PlanSurvey, opts Options, change func(*ebpf.Collection
 	if err != nil {
 		return nil, fmt.Errorf("load the probes: %w", explainSize(explain(err), spec))
 	}
-	p := &Probe{restEvery: restEvery, plan: plan, coll: coll, uprobes: uprobe.Attacher{By: by}, stats: coll.Maps["stats"], served: coll.Maps["processes"]}
+	p := &Probe{restEvery: restEvery, restWalk: 1, plan: plan, coll: coll, uprobes: uprobe.Attacher{By: by}, stats: coll.Maps["stats"], served: coll.Maps["processes"]}
 	if err := p.start(kernellog.SizeOf(opts.RingBytes), secret); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}

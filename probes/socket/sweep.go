@@ -206,8 +206,9 @@ func (p *Probe) letRest() error {
 		p.restCost = Cost{} // once is left out
 		return nil
 	}
+	p.restWalk++
 	now := p.coll.Variables["rest_now"]
-	if err := now.Set(uint32(1)); err != nil {
+	if err := now.Set(p.restWalk); err != nil {
 		return fmt.Errorf("let idle connections rest: %w", err)
 	}
 	err := p.restCost.Measure(func() error {

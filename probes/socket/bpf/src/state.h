@@ -171,7 +171,7 @@ struct conn {
 	__u32 taken_seq;  /* the number up to which they were taken */
 	__u32 handled_seq; /* TCP: number of the byte after those of handled reads; 0 if not known */
 	__u32 reading_seq; /* TCP: the next handled_seq, when the current hook is over */
-	__u32 resting;     /* enum resting */
+	__u32 resting;     /* see rest.h */
 	__u8 trace[TRACE_MAX]; /* the request's traceparent */
 	struct record rec;
 };

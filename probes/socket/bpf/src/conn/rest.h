@@ -9,17 +9,15 @@
 #include "conn/existing.h"
 #include "snapshot/waiters.h"
 
-/* Set by user space for a walk that lets connections rest. */
+/* The number of the walk that lets connections rest, above RESTING_GONE; 0 in other walks.
+ * One walk can visit a connection several times, so the mark is the walk's number. */
 __u32 rest_now = 0;
 __u64 rest_ns = 10000000000ULL; /* after this much time without a request */
 
 /* Set once a connection rests: then a socket without state can have a short one. */
 __u32 rested;
 
-enum resting {
-	RESTING_MARKED = 1,
-	RESTING_GONE = 2, /* the state is being removed: not to be used any more */
-};
+#define RESTING_GONE 1 /* the state is being removed: not to be used any more */
 
 /* may_rest reports whether nothing happens on a connection, and nothing is left to be
  * reported. If a thread waits in a read of it, it holds a worker, and is shown. */
@@ -41,17 +39,21 @@ static __noinline bool may_rest(struct conn *c, __u64 now)
 	return !has_waiters(wait_queue_of((__u64)tp));
 }
 
-/* ready_to_rest reports whether a connection was marked long ago and is still idle. If it was not
- * marked, it is now. */
+/* ready_to_rest reports whether a connection was marked by an earlier walk and is still
+ * idle. If it was not marked, it is now. */
 static __noinline bool ready_to_rest(struct conn *c)
 {
 	if (!c)
 		return false;
-	if (!may_rest(c, bpf_ktime_get_ns())) {
-		__sync_val_compare_and_swap(&c->resting, RESTING_MARKED, 0);
+	__u32 mark = c->resting;
+	bool may = may_rest(c, bpf_ktime_get_ns());
+
+	if (mark == RESTING_GONE || (may && mark == rest_now))
 		return false;
-	}
-	return __sync_val_compare_and_swap(&c->resting, 0, RESTING_MARKED) == RESTING_MARKED;
+	if (may && mark)
+		return true;
+	__sync_val_compare_and_swap(&c->resting, mark, may ? rest_now : 0);
+	return false;
 }
 
 /* rest_takes notes in r what the next request needs of c. It hands out the last request
@@ -78,8 +80,10 @@ static __noinline int rest_takes(struct rest *r, struct conn *c)
 /* rest_ends reports whether the state can be removed: no hook has met the connection. */
 static __always_inline bool rest_ends(struct conn *c)
 {
+	__u32 mark = c->resting;
+
 	rested = 1;
-	if (__sync_val_compare_and_swap(&c->resting, RESTING_MARKED, RESTING_GONE) != RESTING_MARKED)
+	if (mark <= RESTING_GONE || __sync_val_compare_and_swap(&c->resting, mark, RESTING_GONE) != mark)
 		return false;
 	count(STAT_RESTED);
 	return true;
@@ -88,7 +92,11 @@ static __always_inline bool rest_ends(struct conn *c)
 /* rest_over takes off the mark. It returns NULL if the state is being removed. */
 static __always_inline struct conn *rest_over(struct conn *c)
 {
-	return __sync_val_compare_and_swap(&c->resting, RESTING_MARKED, 0) == RESTING_GONE ? NULL : c;
+	__u32 mark = c->resting;
+
+	if (mark == RESTING_GONE || __sync_val_compare_and_swap(&c->resting, mark, 0) == RESTING_GONE)
+		return NULL;
+	return c;
 }
 
 /* rest_gives fills in the state of a connection that rested, once. */
